@@ -1,0 +1,70 @@
+# One door. Every target sets up what it needs: a virtual environment from the hashed requirements, nothing by hand.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+REQUIREMENTS := deploy/requirements
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+export PYTHONPATH := $(CURDIR)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format schemas kafka bench lock clean
+
+help:  ## List every target.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(VENV)/.dev  ## Create the virtual environment with everything that running and testing needs.
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Undertone needs Python 3.11 to 3.13, found %d.%d; try make PYTHON=python3.11" % sys.version_info[:2] if not (3, 11) <= sys.version_info < (3, 14) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(REQUIREMENTS)/run.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/run.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(REQUIREMENTS)/dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/dev.txt
+	@touch $@
+
+$(VENV)/.bench: $(REQUIREMENTS)/bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/bench.txt
+	@touch $@
+
+demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users, and show the alerts it raised.
+	$(BIN)/undertone demo
+
+test: $(VENV)/.dev  ## Run the tests.
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.compatibility
+	$(BIN)/python -m schemas.documents --check
+
+format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schemas: $(VENV)/.dev  ## Write the documents that are generated from the schemas.
+	$(BIN)/python -m schemas.documents
+
+kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
+	$(BIN)/python deploy/kafka/server.py
+
+bench: $(VENV)/.bench  ## Run the benchmarks and write tests/benchmarks/results.
+	$(BIN)/python -m tests.benchmarks
+
+lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without addresses.
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(COMPILE) --upgrade -o $(REQUIREMENTS)/run.txt
+	$(COMPILE) --group dev -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/dev.txt
+	$(COMPILE) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
+
+clean:  ## Remove the virtual environment and every cache.
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .undertone

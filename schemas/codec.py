@@ -1,0 +1,242 @@
+"""Records to Avro bytes and back.
+
+Two framings, told apart by the first byte. With a schema registry: Confluent's (`0x00`, four bytes of schema id,
+big-endian). Without: Avro single-object encoding (`0xC3 0x01`, eight bytes of CRC-64-AVRO fingerprint, little-endian)
+against the committed schemas.
+Sources: Confluent wire format; Avro 1.12 specification, "Single-object encoding".
+"""
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache, partial
+from importlib import resources
+from io import BytesIO
+from types import NoneType, UnionType
+from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
+
+import fastavro
+import numpy as np
+from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+
+from schemas.events import RECORDS, Record
+
+CONFLUENT_MAGIC = b"\x00"
+SINGLE_OBJECT_MAGIC = b"\xc3\x01"
+
+Schema = dict[str, Any]
+R = TypeVar("R")
+Kind: TypeAlias = Any
+"""A record type or the annotation of one of its fields."""
+
+
+class DecodeError(ValueError):
+    """The bytes are no record of the expected kind; the message says which rule they break."""
+
+
+class Registry(Protocol):
+    """A schema registry: the id of a schema under a subject, and the schema behind an id."""
+
+    def id_of(self, subject: str, schema: Schema) -> int:
+        """Id of `schema` under `subject`, registered if it was not."""
+
+    def schema_of(self, schema_id: int) -> Schema:
+        """The schema behind `schema_id`. Raises DecodeError when the registry has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Encodes with one framing, decodes both. registry: None for single-object encoding."""
+
+    registry: Registry | None = None
+
+    def encode(self, record: Record, subject: str = "") -> bytes:
+        """The record in its frame. subject: registry subject, `<topic>-value` by Confluent's topic naming strategy."""
+        kind: Kind = type(record)
+        if self.registry is None:
+            frame = SINGLE_OBJECT_MAGIC + _fingerprint(kind)
+        else:
+            frame = CONFLUENT_MAGIC + struct.pack(">I", self.registry.id_of(subject, _source(kind)))
+        out = BytesIO()
+        out.write(frame)
+        fastavro.schemaless_writer(out, _schema(kind), _encoder(kind)(record))
+        return out.getvalue()
+
+    def decode(self, data: bytes | None, record: type[R]) -> R:
+        """The record of type `record` in `data`, whichever framing it has. Raises DecodeError."""
+        kind: Kind = record
+        if not data:
+            raise DecodeError("empty value: expected an Avro record")
+        if data[:2] == SINGLE_OBJECT_MAGIC:
+            writer, start = _known(kind).get(data[2:10]), 10
+            if writer is None:
+                raise DecodeError(
+                    f"schema fingerprint {data[2:10].hex() or 'missing'} is no released version of {kind.__name__}"
+                )
+        elif data[:1] == CONFLUENT_MAGIC and len(data) >= 5:
+            if self.registry is None:
+                raise DecodeError("registry framing, but SCHEMA_REGISTRY_URL is not set")
+            writer, start = _parsed(json.dumps(self.registry.schema_of(struct.unpack(">I", data[1:5])[0]))), 5
+        else:
+            raise DecodeError(f"first byte 0x{data[0]:02x} is neither registry framing nor single-object encoding")
+        body = BytesIO(data[start:])
+        try:
+            value = fastavro.schemaless_reader(body, writer, _schema(kind))
+            decoded = _decoder(kind)(value)
+        except DecodeError:
+            raise
+        except Exception as error:  # fastavro raises many kinds on bytes that are not what they claim
+            raise DecodeError(f"not a {kind.__name__}: {type(error).__name__}") from error
+        if body.read(1):
+            raise DecodeError(f"bytes left over after a {kind.__name__}")
+        return cast("R", record)
+
+
+def schema_name(kind: Kind) -> str:
+    """Stem of the `.avsc` file of a record: `MemoUploaded` → `memo_uploaded`."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("_")
+
+
+@cache
+def _source(kind: Kind) -> Schema:
+    return cast("Schema", json.loads((resources.files("schemas.avro") / f"{schema_name(kind)}.avsc").read_text()))
+
+
+@cache
+def _parsed(text: str) -> Schema:
+    return cast("Schema", parse_schema(json.loads(text)))
+
+
+@cache
+def _schema(kind: Kind) -> Schema:
+    return cast("Schema", parse_schema(_source(kind)))
+
+
+@cache
+def _fingerprint(kind: Kind) -> bytes:
+    return _fingerprint_of(_source(kind))
+
+
+def _fingerprint_of(schema: Schema) -> bytes:
+    # fastavro gives the little-endian bytes of the number as hex, the order the frame wants.
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+
+@cache
+def _known(kind: Kind) -> Mapping[bytes, Schema]:
+    """Writer schemas by fingerprint: today's, and every released version in `schemas/avro/history`."""
+    history = resources.files("schemas.avro") / "history"
+    versions = [json.loads(p.read_text()) for p in history.iterdir() if p.name.startswith(f"{schema_name(kind)}.")]
+    return {_fingerprint_of(s): cast("Schema", parse_schema(s)) for s in [_source(kind), *versions]}
+
+
+def _encode_array(value: np.ndarray) -> dict[str, object]:
+    half = value.dtype == np.float16
+    data = np.ascontiguousarray(value, dtype="<f2" if half else "<f4").tobytes()
+    return {"dtype": "float16" if half else "float32", "shape": list(value.shape), "data": data}
+
+
+def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
+    try:
+        array = np.frombuffer(value["data"], dtype="<f2" if value["dtype"] == "float16" else "<f4")
+        return array.reshape(value["shape"]).astype(np.float32)
+    except ValueError as error:
+        raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}") from error
+
+
+def _decode_time(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def _encode_time(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone: records carry aware UTC datetimes")
+    return value
+
+
+Convert = Callable[[Any], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _each(convert: Convert, value: Any) -> list[Any]:
+    return [convert(v) for v in value]
+
+
+def _each_tuple(convert: Convert, value: Any) -> tuple[Any, ...]:
+    return tuple(convert(v) for v in value)
+
+
+def _maybe(convert: Convert, value: Any) -> Any:
+    return None if value is None else convert(value)
+
+
+@cache
+def _encoder(kind: Kind) -> Convert:
+    """A function that turns a value of the annotated type `kind` into what fastavro writes."""
+    match _shape(kind):
+        case ("optional", inner):
+            return partial(_maybe, _encoder(inner))
+        case ("tuple", inner):
+            convert = _encoder(inner)
+            return _same if convert is _same else partial(_each, convert)
+        case ("record", _):
+            members = [(name, _encoder(hint)) for name, hint in _hints(kind).items()]
+            return lambda record: {name: convert(getattr(record, name)) for name, convert in members}
+        case ("array", _):
+            return _encode_array
+        case ("time", _):
+            return _encode_time
+    return _same
+
+
+@cache
+def _decoder(kind: Kind) -> Convert:
+    """The inverse of `_encoder`."""
+    match _shape(kind):
+        case ("optional", inner):
+            return partial(_maybe, _decoder(inner))
+        case ("tuple", inner):
+            return partial(_each_tuple, _decoder(inner))
+        case ("record", _):
+            members = [(name, _decoder(hint)) for name, hint in _hints(kind).items()]
+            return lambda value: kind(**{name: convert(value[name]) for name, convert in members})
+        case ("enum", _):
+            return cast("Convert", kind)
+        case ("array", _):
+            return _decode_array
+        case ("time", _):
+            return _decode_time
+    return _same
+
+
+def _hints(kind: Kind) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind)}
+
+
+def _shape(kind: Kind) -> tuple[str, Any]:
+    origin: Any = get_origin(kind)
+    args = get_args(kind)
+    if origin is UnionType:
+        return "optional", next(a for a in args if a is not NoneType)
+    if origin is tuple:
+        return "tuple", args[0]
+    if origin is np.ndarray:
+        return "array", None
+    if isinstance(kind, type):
+        if is_dataclass(kind):
+            return "record", kind
+        if issubclass(kind, StrEnum):
+            return "enum", kind
+        if issubclass(kind, datetime):
+            return "time", kind
+    return "plain", kind
+
+
+__all__ = ["RECORDS", "Codec", "DecodeError", "Registry", "schema_name"]

@@ -1,0 +1,246 @@
+"""The five records that travel between processes.
+
+Frozen and slotted; every time is an aware UTC `datetime` with millisecond resolution on the wire; closed sets are
+enums. The Avro schemas in `schemas/avro` say the same for other languages, and a test holds the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+
+class Modality(StrEnum):
+    """A view of the voice that one worker extracts. A memo is scored when all configured ones have met."""
+
+    ACOUSTIC = "acoustic"
+    """openSMILE functionals, low-level descriptors and the markers of acoustic heaviness."""
+    EMBEDDING = "embedding"
+    """Wav2Vec 2.0 hidden states, averaged per window."""
+    UNKNOWN = "unknown"
+    """One that a newer writer knows and this reader does not."""
+
+
+class Band(StrEnum):
+    """What a score says, in words."""
+
+    LOW = "low"
+    """Below the bundle's undecided band."""
+    HIGH = "high"
+    """Above the bundle's undecided band."""
+    INDETERMINATE = "indeterminate"
+    """The system abstains; `RiskScored.reasons` says why."""
+
+
+class AlertState(StrEnum):
+    """Where an episode stands."""
+
+    RAISED = "raised"
+    """The first alert of an episode."""
+    ESCALATED = "escalated"
+    """The same episode, grown worse."""
+    RESOLVED = "resolved"
+    """The same episode, over."""
+
+
+class AlertKind(StrEnum):
+    """Which rule raised the episode."""
+
+    DRIFT = "drift"
+    """The score moved away from the user's own past."""
+    LEVEL = "level"
+    """Most recent scores lie in the high band."""
+
+
+class Severity(StrEnum):
+    """How far past its threshold the statistic stands."""
+
+    WARNING = "warning"
+    """Past the threshold."""
+    CRITICAL = "critical"
+    """Far past the threshold: the episode was escalated."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoUploaded:
+    """A memo is ready to be read: where its audio lies, never the audio itself.
+
+    user_id: a pseudonym already; sha256: hex digest of the audio bytes, checked when given; language: BCP 47.
+    """
+
+    memo_id: str
+    user_id: str
+    recorded_at: datetime
+    uploaded_at: datetime
+    audio_uri: str
+    sha256: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extractor:
+    """Who made the features; scoring refuses any that its bundle was not trained on.
+
+    weights_hash: SHA-256 (hex) of what determines the numbers: weights, or the openSMILE configuration.
+    """
+
+    name: str
+    version: str
+    weights_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How much of the memo can be trusted.
+
+    speech_s: seconds of speech; snr_db: speech level over noise floor (dB); clipped: share of samples at full scale,
+    0 to 1; bandwidth_hz: highest frequency that carries signal; reasons: why the memo is not usable, empty when it is.
+    """
+
+    speech_s: float
+    snr_db: float
+    clipped: float
+    bandwidth_hz: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoFeatures:
+    """One modality of one memo.
+
+    duration_s: length of the memo; window_s: nominal window length; windows: (n, d_window) float32; summary: (d,)
+    float32, NaN where a feature is undefined; names: of `summary`, empty for embeddings, whose coordinates have none;
+    undefined: `feature:reason` for every NaN in `summary`.
+    """
+
+    memo_id: str
+    user_id: str
+    recorded_at: datetime
+    uploaded_at: datetime
+    modality: Modality
+    extractor: Extractor
+    duration_s: float
+    window_s: float
+    windows: FloatArray
+    summary: FloatArray
+    names: tuple[str, ...]
+    quality: Quality
+    undefined: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Field by field, arrays by shape and value, NaN equal to NaN."""
+        if not isinstance(other, MemoFeatures):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other, equal_nan=True)
+    return one == other
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One marker that moved the score.
+
+    value: in the marker's own unit; deviation_sd: distance from the user's own baseline, in standard deviations of it.
+    """
+
+    name: str
+    value: float
+    deviation_sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class RiskScored:
+    """A calibrated score of one memo, or why there is none.
+
+    probability: calibrated, 0 to 1, None when nothing could be computed; reasons: why the band is indeterminate;
+    evidence: strongest first; bundle_id: the model that scored, `demo-…` for the shipped demonstration.
+    """
+
+    score_id: str
+    memo_id: str
+    user_id: str
+    recorded_at: datetime
+    uploaded_at: datetime
+    scored_at: datetime
+    probability: float | None
+    band: Band
+    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    modalities: tuple[Modality, ...]
+    bundle_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineSummary:
+    """The user's own normal, on the logit scale: memos, mean, standard deviation."""
+
+    n: int
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecentSummary:
+    """The memos since the change, on the logit scale: memos, mean."""
+
+    n: int
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class RiskAlert:
+    """One step of an episode. `dedup_key` is the same for all steps of it; `alert_id` is the step's own.
+
+    statistic and threshold: of the rule that fired, same unit; since: when the change is estimated to have begun;
+    at: when the memo that caused this step was recorded; memo_id: that memo.
+    """
+
+    alert_id: str
+    dedup_key: str
+    user_id: str
+    state: AlertState
+    kind: AlertKind
+    severity: Severity
+    statistic: float
+    threshold: float
+    baseline: BaselineSummary
+    recent: RecentSummary
+    since: datetime
+    at: datetime
+    memo_id: str
+    bundle_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that can never succeed: its original bytes, where they came from, and why.
+
+    reason: a short code; detail: one sentence for an operator, free of ids, paths and content; headers: as they came.
+    """
+
+    dead_letter_id: str
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+    reason: str
+    detail: str
+    at: datetime
+
+
+Record: TypeAlias = MemoUploaded | MemoFeatures | RiskScored | RiskAlert | DeadLetter
+
+RECORDS: tuple[type[Any], ...] = (MemoUploaded, MemoFeatures, RiskScored, RiskAlert, DeadLetter)

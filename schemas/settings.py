@@ -1,0 +1,104 @@
+"""Frozen settings, built once at start and passed down; the only reader of the environment.
+
+Names are `UNDERTONE_<FIELD>`, but for the four that platforms already set: `KAFKA_BOOTSTRAP`, `REDIS_URL`,
+`SCHEMA_REGISTRY_URL` and `LOG_LEVEL`. A value can also be a file in the folder that `UNDERTONE_SECRETS_DIR` names.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
+
+
+def _plain(name: str) -> AliasChoices:
+    return AliasChoices(name, f"UNDERTONE_{name}", name.lower())
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Lengths in seconds (`_s`), rates in hertz (`_hz`), sizes in bytes (`_bytes`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UNDERTONE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    # Connections
+    kafka_bootstrap: str | None = Field(None, validation_alias=_plain("KAFKA_BOOTSTRAP"))
+    redis_url: str | None = Field(None, validation_alias=_plain("REDIS_URL"))
+    schema_registry_url: str | None = Field(None, validation_alias=_plain("SCHEMA_REGISTRY_URL"))
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_plain("LOG_LEVEL"))
+    partitions: Count = 4
+    replication: Count = 1
+    instance: str = ""
+    """Stable name of this process; with it a restart keeps its partitions (Kafka static membership)."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port for `/metrics`; 0 serves none."""
+
+    # Audio
+    audio_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
+    """URI prefixes that audio may be read from, comma-separated; nothing else is read. None: no audio at all."""
+    audio_max_bytes: Count = 64 * 1024 * 1024
+    audio_max_s: Positive = 1800.0
+    audio_min_s: Positive = 0.1
+    window_s: Positive = 15.0
+    """Length of an analysis window, the same for every modality."""
+    min_speech_s: Annotated[float, Field(ge=0)] = 1.0
+    min_snr_db: float = 5.0
+    max_clipped: Share = 0.02
+    min_bandwidth_hz: float = 2500.0
+
+    # Workers
+    bundle: Path = SHIPPED_BUNDLE
+    encoder: str | None = None
+    """Hugging Face folder or hub name that replaces the bundle's encoder; add `@revision` to pin one."""
+    acoustic_processes: Count = 2
+    intra_op_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads for one TensorFlow operation; 0 lets TensorFlow choose."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    batch_audio_s: Positive = 60.0
+    """Seconds of audio in one batch of a worker."""
+    inflight_audio_s: Positive = 600.0
+    """Seconds of decoded audio held in memory; beyond it partitions are paused."""
+    stop_deadline_s: Positive = 8.0
+    """Time to drain, flush and commit, all together, when asked to stop or when partitions are taken away."""
+    dead_letter_max_share: Share = 0.25
+    dead_letter_window: Count = 100
+    dead_letter_max_run: Count = 20
+
+    # Agents
+    modalities: Annotated[tuple[Modality, ...], NoDecode] = (Modality.ACOUSTIC, Modality.EMBEDDING)
+    """Modalities that must meet before a memo is scored."""
+    join_timeout_s: Positive = 900.0
+    """After this a join that stays open becomes an indeterminate score."""
+    join_ttl_s: Positive = 7 * 86400.0
+    state_ttl_s: Positive = 400 * 86400.0
+    agent_batch: Count = 500
+    alerts_per_user_year: Positive = 1.0
+    memos_per_day: Positive = 1.0
+    reorder_window_s: Positive = 2 * 86400.0
+
+    @classmethod
+    def load(cls, **overrides: object) -> Self:
+        """Settings from the environment. Raises ConfigurationError that names each wrong value and its rule."""
+        secrets = os.environ.get("UNDERTONE_SECRETS_DIR")
+        try:
+            return cls(_secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            # The values themselves stay out: one of them may be a secret.
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigurationError(f"settings cannot be used: {faults}") from None
+
+    @field_validator("audio_prefixes", "modalities", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -1,0 +1,62 @@
+"""The memo's way as one ordered table of topics.
+
+Every topic is keyed by `user_id` (dead letters by the key of their source) and has the same partition count, so a
+user's events keep their order from upload to alert.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskAlert, RiskScored
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: its name, what it carries, who writes it and how long it is kept."""
+
+    name: str
+    record: type[Any]
+    key: str
+    written_by: str
+    retention: timedelta
+    meaning: str
+
+
+UPLOADED = Topic(
+    "memos.uploaded",
+    MemoUploaded,
+    "user_id",
+    "the platform, `undertone submit`",
+    timedelta(days=7),
+    "A memo is ready to be read.",
+)
+FEATURES = Topic(
+    "memos.features", MemoFeatures, "user_id", "workers", timedelta(days=1), "One modality of a memo, extracted."
+)
+SCORED = Topic(
+    "risk.scored",
+    RiskScored,
+    "user_id",
+    "fusion agent",
+    timedelta(days=30),
+    "The calibrated score of a memo, or why there is none.",
+)
+ALERTS = Topic(
+    "risk.alerts",
+    RiskAlert,
+    "user_id",
+    "drift agent",
+    timedelta(days=90),
+    "A step of an episode: raised, escalated, resolved.",
+)
+DEAD = Topic(
+    "memos.dead",
+    DeadLetter,
+    "key of the source record",
+    "everyone",
+    timedelta(days=30),
+    "A record that can never succeed, with its original bytes.",
+)
+
+TOPICS = (UPLOADED, FEATURES, SCORED, ALERTS, DEAD)

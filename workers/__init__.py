@@ -1,0 +1,1 @@
+"""The heavy hops: an uploaded memo becomes features, and features become a score."""

@@ -1,0 +1,1 @@
+"""openSMILE features and the markers of acoustic heaviness."""

@@ -1,0 +1,1 @@
+"""Heads, calibration, and the bundle that a trained model ships in."""

@@ -1,0 +1,1 @@
+"""Corpora and the voice simulator; fitting and evaluating."""
