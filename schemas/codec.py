@@ -92,7 +92,7 @@ class Codec:
             raise DecodeError(f"not a {kind.__name__}: {type(error).__name__}") from error
         if body.read(1):
             raise DecodeError(f"bytes left over after a {kind.__name__}")
-        return cast("R", record)
+        return cast("R", decoded)
 
 
 def schema_name(kind: Kind) -> str:
