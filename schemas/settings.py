@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     replication: Count = 1
     instance: str = ""
     """Stable name of this process; with it a restart keeps its partitions (Kafka static membership)."""
+    session_timeout_s: Positive = 45.0
+    """A process silent for so long loses its partitions to the others."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port for `/metrics`; 0 serves none."""
 
