@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     min_snr_db: float = 5.0
     max_clipped: Share = 0.02
     min_bandwidth_hz: float = 2500.0
+    audio_attempts: Count = 4
+    """Reads of an object that is not there before it counts as missing."""
+    audio_retry_s: Positive = 0.5
+    """First wait between them; it doubles, with jitter, to ten times that."""
 
     # Workers
     bundle: Path = SHIPPED_BUNDLE
