@@ -23,7 +23,10 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What is known of one memo. parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete."""
+    """What is known of one memo. 
+
+    parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete.
+    """
 
     memo_id: str
     user_id: str
@@ -91,7 +94,10 @@ def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]
 
 
 def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
-    """The join, given up; None when it needs no closing: gone, complete, or settled. Closing twice keeps the first time."""
+    """The join, given up; None when it needs no closing: gone, complete, or settled.
+
+    Closing twice keeps the first time.
+    """
     if state is None:
         return None
     join = Join.from_bytes(state)

@@ -16,7 +16,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import MemoUploaded
-from schemas.headers import headers_for
+from schemas.headers import Headers, headers_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
 from streams.backlog import Observer
@@ -45,7 +45,9 @@ class Inbox:
         return target.resolve().as_uri()
 
 
-def event_of(path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]) -> MemoUploaded:
+def event_of(
+    path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]
+) -> MemoUploaded:
     """The event of one file. recorded_at: when None, the file's own time of change, so that it stays the same.
 
     Raises Poison when the file cannot be read. The same file, user and moment give the same memo id.
@@ -69,7 +71,6 @@ class Submitter:
 
     def __init__(self, codec: Codec, producer: AIOKafkaProducer, observer: Observer, journal: Journal | None) -> None:
         self._codec, self._producer, self._observer, self._journal = codec, producer, observer, journal
-        self._sent = 0
 
     @classmethod
     @asynccontextmanager
@@ -99,17 +100,15 @@ class Submitter:
             await asyncio.to_thread(self._journal.accept, uploads)
             await self._wait_for_room()
         sent = [
-            await self._producer.send(topics.UPLOADED.name, v, e.user_id.encode(), headers=_headers(e))
-            for e, v in zip(events, values, strict=True)
+            await self._producer.send(topics.UPLOADED.name, value, event.user_id.encode(), headers=_headers(event))
+            for event, value in zip(events, values, strict=True)
         ]
         await asyncio.gather(*sent)
-        self._sent += len(events)
 
     async def _wait_for_room(self) -> None:
-        if self._sent % ASK_EVERY == 0 or self._sent > BACKLOG_RECORDS:
-            while await self._observer.memos_under_way() > BACKLOG_RECORDS:
-                await asyncio.sleep(0.2)
+        while await self._observer.memos_under_way() > BACKLOG_RECORDS:
+            await asyncio.sleep(0.2)
 
 
-def _headers(event: MemoUploaded) -> list[tuple[str, bytes]]:
-    return headers_for(event.memo_id, MemoUploaded.__name__, "submit", event.uploaded_at, None)
+def _headers(event: MemoUploaded) -> Headers:
+    return headers_of(event, "submit", None)
