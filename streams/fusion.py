@@ -75,7 +75,7 @@ def _from_millis(millis: int) -> datetime:
 
 def join_key(user_id: str, memo_id: str) -> str:
     """Key of a join. The braces keep all keys of a user in one slot of a Redis cluster."""
-    return f"undertone:join:{{{user_id}}}:{memo_id}"
+    return f"join:{{{user_id}}}:{memo_id}"
 
 
 def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]) -> Join:

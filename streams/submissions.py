@@ -23,6 +23,7 @@ from streams.backlog import Observer
 from streams.embedded import BACKLOG_RECORDS
 from streams.journal import Journal, Upload
 from workers.kafka import make_producer
+from workers.objects import AudioStore
 
 ASK_EVERY = 25
 """Submissions between two looks at the backlog."""
@@ -60,6 +61,26 @@ def event_of(
         raise Poison("file:unreadable", f"cannot be read: {error.strerror}") from error
     moment = moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
     return MemoUploaded(memo_id(user_id, digest, moment), user_id, moment, datetime.now(UTC), uri, digest)
+
+
+def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], str]:
+    """How a file becomes a URI that the workers may read: where it lies, if that is allowed, else by the inbox.
+
+    The function raises Poison for a file that lies outside every allowed prefix when there is no inbox.
+    """
+    allowed = AudioStore(settings)
+
+    def uri_of(path: Path, digest: str) -> str:
+        uri = path.resolve().as_uri()
+        if allowed.allows(uri):
+            return uri
+        if inbox is None:
+            raise Poison(
+                "audio:uri_refused", "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one"
+            )
+        return inbox.take(path, digest)
+
+    return uri_of
 
 
 class Submitter:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,14 @@ from schemas.settings import Settings
 alerts_app = typer.Typer(help="Follow the alerts.", invoke_without_command=True)
 
 
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("not a moment such as 2026-05-01T08:30:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def add_to(app: typer.Typer) -> None:
     """Mount the commands of this module."""
     app.command()(up)
@@ -25,7 +33,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up() -> None:
-    """Run the whole system: workers and agents, with an embedded broker and store unless KAFKA_BOOTSTRAP and REDIS_URL name real ones.
+    """Run the whole system: workers, agents, and an embedded broker and store.
+
+    KAFKA_BOOTSTRAP and REDIS_URL name real ones instead; then only workers and agents are started.
 
     The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished memos
     again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits rather
@@ -58,7 +68,8 @@ def submit(
     paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     user: Annotated[str, typer.Option(help="Pseudonym of the person who speaks.")],
     recorded_at: Annotated[
-        datetime | None, typer.Option(help="When it was recorded (UTC unless a zone is given); the file's time if left out.")
+        datetime | None,
+        typer.Option(parser=_moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
 ) -> None:
@@ -72,25 +83,26 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
 
     from schemas.errors import Poison
     from streams.journal import Journal
-    from streams.submissions import Submitter, event_of, uri_maker
+    from streams.submissions import Inbox, Submitter, event_of, uri_maker
     from streams.system import connected, make_codec, running
 
     settings = Settings.load()
-    moment = _utc(recorded_at)
     failures = 0
     with ExitStack() as exits:
         found = running(settings)
         live = connected(settings)
-        embedded = found is not None and found.embedded and found.bootstrap == live.kafka_bootstrap
+        here = found is not None and found.bootstrap == live.kafka_bootstrap
+        embedded = found is not None and found.embedded and here
         journal = exits.enter_context(Journal(settings.home / "journal.db")) if embedded else None
-        uri_of = uri_maker(settings, inbox=found is not None and found.bootstrap == live.kafka_bootstrap)
+        uri_of = uri_maker(settings, Inbox(settings.home / "audio") if here else None)
         async with Submitter.open(live, make_codec(live), journal) as submitter:
             for path in track(files, "submitting", disable=json_lines or len(files) < 2 or not sys.stderr.isatty()):
                 try:
-                    event = await asyncio.to_thread(event_of, path, user, moment, uri_of)
+                    event = await asyncio.to_thread(event_of, path, user, recorded_at, uri_of)
                 except Poison as poison:
                     failures += 1
-                    print(json.dumps({"path": str(path), "error": poison.detail}) if json_lines else f"{path}: {poison.detail}")
+                    fault = {"path": str(path), "error": poison.detail}
+                    print(json.dumps(fault) if json_lines else f"{path}: {poison.detail}")
                     continue
                 await submitter.send(event)
                 line = {"path": str(path), "memo_id": event.memo_id, "recorded_at": event.recorded_at.isoformat()}
@@ -100,12 +112,6 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
 
 def _files(paths: list[Path]) -> list[Path]:
     return [f for p in paths for f in (sorted(c for c in p.rglob("*") if c.is_file()) if p.is_dir() else [p])]
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    from datetime import UTC
-
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @alerts_app.callback()
@@ -137,5 +143,6 @@ def _sentence(alert: object) -> str:
     assert isinstance(alert, RiskAlert)
     return (
         f"{alert.at:%Y-%m-%d %H:%M} {alert.state:<9} {alert.kind} {alert.severity} user={alert.user_id} "
-        f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} bundle={alert.bundle_id}"
+        f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} "
+        f"bundle={alert.bundle_id}"
     )
