@@ -45,7 +45,9 @@ class Inbox:
         return target.resolve().as_uri()
 
 
-def event_of(path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]) -> MemoUploaded:
+def event_of(
+    path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]
+) -> MemoUploaded:
     """The event of one file. recorded_at: when None, the file's own time of change, so that it stays the same.
 
     Raises Poison when the file cannot be read. The same file, user and moment give the same memo id.
