@@ -59,9 +59,7 @@ class MemoryStore:
     watched: beginnings of the keys whose loss is counted; clock: seconds that only grow, for TTLs.
     """
 
-    def __init__(
-        self, *, watched: tuple[str, ...] = (WATCHED,), clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, watched: tuple[str, ...] = (WATCHED,), clock: Callable[[], float] = time.monotonic) -> None:
         self.lost = 0
         self._watched = watched
         self._clock = clock
