@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Threshold(NamedTuple):
-    """What the chart needs to keep a promise: its threshold, what a young baseline adds, the assumed autocorrelation."""
+    """What the chart needs to keep a promise: its threshold, what a young baseline adds, and the φ to assume."""
 
     threshold: float
     young: float

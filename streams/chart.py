@@ -66,7 +66,7 @@ class Chart(NamedTuple):
     calm_squares: float = 0.0
     ewma: float = 0.0
     recovery: float = 0.0
-    """In an episode: half of the change, in SDs, the reference of the downward chart. 0: no episode; the chart learns."""
+    """In an episode half of the change, in SDs: the downward chart's reference; the baseline stands. 0: no episode."""
 
     @property
     def sd(self) -> float:
@@ -104,7 +104,7 @@ def step(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules) -
     r = (mean - chart.mean) / sd * sqrt(weight)
     rho = chart.phi if gap <= 1 else chart.phi**gap
     u = normal_score((r - rho * chart.z) / sqrt((1 - rho * rho) * (1 + 1 / chart.n)), chart.n - 1)
-    z = -Z_LIMIT if r < -Z_LIMIT else (Z_LIMIT if r > Z_LIMIT else r)
+    z = max(-Z_LIMIT, min(Z_LIMIT, r))
     if chart.recovery:
         return _in_episode(chart, day, mean, u, z)
     return _calm(chart, day, mean, u, z, gap, z * sd / sqrt(weight), weight, rules)
@@ -185,7 +185,7 @@ def _calm(
         products += z * z0
     if up == 0.0:
         phi = (products + rules.phi_weight * rules.phi) / (pairs + rules.phi_weight)
-        phi = 0.0 if phi < 0.0 else (PHI_LIMIT if phi > PHI_LIMIT else phi)
+        phi = max(0.0, min(PHI_LIMIT, phi))
     n, m, squares = _learn(n, m, squares, surprise, weight)
     if down < 0.0:
         down = 0.0

@@ -59,7 +59,7 @@ class Observation(NamedTuple):
 
 
 class Day(NamedTuple):
-    """An open day. total: sum of its logits in millionths, so that their order cannot matter; before: chart before it."""
+    """An open day. total: its logits' sum in millionths, so that their order cannot matter; before: chart before."""
 
     day: int
     total: int

@@ -5,18 +5,19 @@ compare-and-set compares: equal bytes are equal states, so a replay leaves the s
 and written again by somebody else can never pass for the one that was read. The script compares and sets; it computes
 nothing.
 
-Beside the values lies one bitmap, the roster: a Bloom filter of every watched key ever written. A key that is missing while the
-roster knows it was evicted, has expired or was wiped, and is counted in `lost`.
+Beside the values lies one bitmap, the roster: a Bloom filter of every watched key ever written. A key that is missing
+while the roster knows it was evicted, has expired or was deleted, and is counted in `lost`.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from redis import exceptions
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError, ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError
 
 from schemas.errors import Transient
 from streams.store import WATCHED, Update
@@ -27,7 +28,14 @@ _VERSION = 8
 _ROUNDS = 100
 _ROSTER_BITS = 1 << 24  # 2 MiB; with three probes a million keys give 0.5 % false "lost"
 _PROBES = 3
-_AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, OSError)
+_AWAY = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    OSError,
+)
 
 # KEYS: value, roster. ARGV: expected version ('' for none), new value, milliseconds to live, roster offsets (only when
 # no value is expected). Returns -1 when another writer won, else the count of roster bits that were set already.
@@ -45,7 +53,8 @@ class RedisStore:
     """A store that every process shares. Use as an async context manager; close it where it was opened.
 
     url: `redis://…`, `rediss://…` or `unix://…`; prefix: stands before every key, so that systems can share a server;
-    watched: beginnings of the keys whose loss is counted; timeout_s: how long one answer may take before the store counts as away.
+    watched: beginnings of the keys whose loss is counted; timeout_s: how long one answer may take before the store
+    counts as away.
     """
 
     def __init__(
@@ -99,7 +108,8 @@ class RedisStore:
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
         async with _away():
-            found = [key async for key in self._redis.scan_iter(match=self._prefix + pattern, count=1000)]
+            prefix = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix)
+            found = [key async for key in self._redis.scan_iter(match=prefix + pattern, count=1000)]
         return sorted(key.decode()[len(self._prefix) :] for key in found)
 
     async def delete(self, keys: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class Store(Protocol):
     """State shared by all processes. One suite, `tests/contract/test_store.py`, holds every implementation."""
 
     lost: int
-    """Watched keys found missing though they had been written before: evicted, expired or deleted. They start afresh."""
+    """Watched keys found missing though they had been written before: evicted, expired or deleted."""
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
         """Apply `fn` to every key and write what it gives; the results, by key.
