@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     dead_letter_max_share: Share = 0.25
     dead_letter_window: Count = 100
     dead_letter_max_run: Count = 20
+    encoder_batch_s: Positive = 16.0
+    """Seconds of audio, padding included, that the encoder computes at once; an accelerator likes several hundred."""
+    memory_growth: bool = True
+    """Take an accelerator's memory as it is needed; false takes all of it at start."""
 
     # Agents
     modalities: Annotated[tuple[Modality, ...], NoDecode] = (Modality.ACOUSTIC, Modality.EMBEDDING)
