@@ -28,7 +28,7 @@ from schemas.errors import ConfigurationError
 from schemas.metrics import Metric
 
 # A second series for every counter, with the time of its creation, doubles what Prometheus stores and nobody reads it.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 """What `serve` shows: Undertone's own metrics, and the process's memory, CPU time and garbage collection."""

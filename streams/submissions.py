@@ -1,0 +1,115 @@
+"""Bringing audio files into the system as `MemoUploaded` events."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import Poison
+from schemas.events import MemoUploaded
+from schemas.headers import headers_for
+from schemas.ids import memo_id
+from schemas.settings import Settings
+from streams.backlog import Observer
+from streams.embedded import BACKLOG_RECORDS
+from streams.journal import Journal, Upload
+from workers.kafka import make_producer
+
+ASK_EVERY = 25
+"""Submissions between two looks at the backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where submitted audio is put, so that workers may read it: a folder named in their allowed prefixes."""
+
+    folder: Path
+
+    def take(self, path: Path, digest: str) -> str:
+        """Copy a file in under its digest, whole or not at all, and give its URI. A copy that is there is kept."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{digest}{path.suffix.lower()}"
+        if not target.exists():
+            partial = target.with_suffix(f"{target.suffix}.part")
+            shutil.copyfile(path, partial)
+            partial.replace(target)
+        return target.resolve().as_uri()
+
+
+def event_of(path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]) -> MemoUploaded:
+    """The event of one file. recorded_at: when None, the file's own time of change, so that it stays the same.
+
+    Raises Poison when the file cannot be read. The same file, user and moment give the same memo id.
+    """
+    try:
+        digest = sha256(path.read_bytes()).hexdigest()
+        moment = recorded_at or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        uri = uri_of(path, digest)
+    except OSError as error:
+        raise Poison("file:unreadable", f"cannot be read: {error.strerror}") from error
+    moment = moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
+    return MemoUploaded(memo_id(user_id, digest, moment), user_id, moment, datetime.now(UTC), uri, digest)
+
+
+class Submitter:
+    """Sends events to `memos.uploaded`. `async with Submitter.open(...) as submitter: await submitter.send(event)`.
+
+    With a journal (the embedded broker) every event is on disk before it is sent, and sending waits while
+    `BACKLOG_RECORDS` memos are under way, so that nothing falls out of the small broker.
+    """
+
+    def __init__(self, codec: Codec, producer: AIOKafkaProducer, observer: Observer, journal: Journal | None) -> None:
+        self._codec, self._producer, self._observer, self._journal = codec, producer, observer, journal
+        self._sent = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, codec: Codec, journal: Journal | None) -> AsyncIterator[Self]:
+        """A submitter that is connected while the context is open."""
+        producer = make_producer(settings)
+        await producer.start()
+        try:
+            async with Observer(settings) as observer:
+                yield cls(codec, producer, observer, journal)
+        finally:
+            await producer.stop()
+
+    async def send(self, event: MemoUploaded) -> None:
+        """Send one event; when it returns, the broker has it (and the journal, where there is one)."""
+        await self.send_all([event])
+
+    async def send_all(self, events: Sequence[MemoUploaded]) -> None:
+        """Send events, in order."""
+        for start in range(0, len(events), ASK_EVERY):
+            await self._send_some(events[start : start + ASK_EVERY])
+
+    async def _send_some(self, events: Sequence[MemoUploaded]) -> None:
+        values = [self._codec.encode(event, f"{topics.UPLOADED.name}-value") for event in events]
+        if self._journal is not None:
+            uploads = [Upload(e.user_id.encode(), v, e.memo_id) for e, v in zip(events, values, strict=True)]
+            await asyncio.to_thread(self._journal.accept, uploads)
+            await self._wait_for_room()
+        sent = [
+            await self._producer.send(topics.UPLOADED.name, v, e.user_id.encode(), headers=_headers(e))
+            for e, v in zip(events, values, strict=True)
+        ]
+        await asyncio.gather(*sent)
+        self._sent += len(events)
+
+    async def _wait_for_room(self) -> None:
+        if self._sent % ASK_EVERY == 0 or self._sent > BACKLOG_RECORDS:
+            while await self._observer.memos_under_way() > BACKLOG_RECORDS:
+                await asyncio.sleep(0.2)
+
+
+def _headers(event: MemoUploaded) -> list[tuple[str, bytes]]:
+    return headers_for(event.memo_id, MemoUploaded.__name__, "submit", event.uploaded_at, None)
