@@ -15,11 +15,11 @@ from workers.memo import SAMPLING_RATE
 
 
 def sndfile(
-    signal: FloatArray, *, format: str = "WAV", subtype: str | None = None, rate: int = SAMPLING_RATE, channels: int = 1
+    signal: FloatArray, *, kind: str = "WAV", subtype: str | None = None, rate: int = SAMPLING_RATE, channels: int = 1
 ) -> bytes:
     """`signal` (16 kHz mono) as libsndfile writes it, resampled to `rate` and copied to `channels`."""
     out = BytesIO()
-    soundfile.write(out, _copies(signal, rate, channels), rate, format=format, subtype=subtype)
+    soundfile.write(out, _copies(signal, rate, channels), rate, format=kind, subtype=subtype)
     return out.getvalue()
 
 
@@ -49,18 +49,18 @@ def encodings(signal: FloatArray) -> dict[str, bytes]:
         "wav_8k": sndfile(signal, rate=8000),
         "wav_48k_24bit_stereo": sndfile(signal, subtype="PCM_24", rate=48000, channels=2),
         "wav_float": sndfile(signal, subtype="FLOAT"),
-        "wav_extensible": sndfile(signal, format="WAVEX", subtype="PCM_16"),
-        "flac": sndfile(signal, format="FLAC"),
-        "vorbis": sndfile(signal, format="OGG", subtype="VORBIS"),
-        "opus": sndfile(signal, format="OGG", subtype="OPUS", rate=48000),
+        "wav_extensible": sndfile(signal, kind="WAVEX", subtype="PCM_16"),
+        "flac": sndfile(signal, kind="FLAC"),
+        "vorbis": sndfile(signal, kind="OGG", subtype="VORBIS"),
+        "opus": sndfile(signal, kind="OGG", subtype="OPUS", rate=48000),
         "mp3": ffmpeg(signal, container="mp3", codec="libmp3lame", rate=44100, bit_rate=96000),
         "m4a": ffmpeg(signal, container="ipod", codec="aac", rate=44100, bit_rate=96000),
         "aac": ffmpeg(signal, container="adts", codec="aac", rate=44100, bit_rate=96000),
         "webm": ffmpeg(signal, container="webm", codec="libopus", rate=48000, bit_rate=48000),
         "amr": ffmpeg(signal, container="amr", codec="libopencore_amrnb", rate=8000, bit_rate=12200),
         "3gp": ffmpeg(signal, container="3gp", codec="libopencore_amrnb", rate=8000, bit_rate=12200),
-        "caf": sndfile(signal, format="CAF", subtype="PCM_16"),
-        "aiff": sndfile(signal, format="AIFF", subtype="PCM_16"),
+        "caf": sndfile(signal, kind="CAF", subtype="PCM_16"),
+        "aiff": sndfile(signal, kind="AIFF", subtype="PCM_16"),
     }
 
 
@@ -86,7 +86,7 @@ def broken(signal: FloatArray) -> dict[str, bytes]:
         "nan": sndfile(nan, subtype="FLOAT"),
         "ten_ms": sndfile(signal[: SAMPLING_RATE // 100]),
         "m4a_cut": ffmpeg(signal, container="ipod", codec="aac")[:2000],
-        "flac_rotten": _rotten(sndfile(signal, format="FLAC")),
+        "flac_rotten": _rotten(sndfile(signal, kind="FLAC")),
     }
 
 

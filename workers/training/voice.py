@@ -13,12 +13,21 @@ from scipy import signal as filters
 
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
-from workers.training.phrasing import TRACK_HZ, Plan, plan
+from workers.training.phrasing import CREAK_HZ, TRACK_HZ, Plan, plan
 
-RATE = 2 * SAMPLING_RATE
-"""Hz. Pulses are drawn at twice the final rate: their closures are edges, which would alias."""
-BLOCK = RATE // 80
-"""Samples, 12.5 ms, over which formants stand still."""
+PER_FRAME = SAMPLING_RATE // TRACK_HZ
+"""Samples in a frame of the track."""
+FRAMES_A_BLOCK = 2
+RING = SAMPLING_RATE // 40
+"""Samples after which the narrowest resonance has faded by 48 dB."""
+CREAK_JITTER, CREAK_SHIMMER, CREAK_OPEN_QUOTIENT = 0.2, 0.3, 0.3
+"""Vocal fry: irregular pulses, each short and well apart."""
+RETURN_PHASE = 0.25 * 0.75 ** np.arange(24)
+"""At 32 kHz, about 0.1 ms: vocal folds do not shut in no time."""
+PERIOD_DRAW = float(np.sqrt(12 / np.pi))
+"""Mean |difference of neighbouring periods| when each instant is moved by a normal draw of SD 1: √6 · √(2/π)."""
+AMPLITUDE_DRAW = float(np.sqrt(4 / np.pi))
+"""Mean |difference of neighbouring amplitudes| when each is a normal draw of SD 1: √2 · √(2/π)."""
 BANDWIDTHS_HZ = np.array([70.0, 90.0, 130.0, 250.0, 350.0])
 PEAK = 0.98
 
@@ -90,15 +99,12 @@ def speak(voice: Voice, seconds: float, rng: np.random.Generator) -> tuple[Float
         f0_range_st=voice.f0_range_st,
         level_sd_db=voice.level_sd_db,
     )
-    samples = round(seconds * RATE)
-    source, jitter, shimmer = _voiced_source(voice, script, samples, rng)
+    samples = len(script.speaking) * PER_FRAME
+    source, jitter, shimmer = _voiced_source(voice, script, rng)
     tract = _through_formants(source, script.formants_hz * voice.formant_scale)
-    speech = tract / max(_rms(tract[source != 0.0]), 1e-9) + _frication(script, samples, rng)
-    speech = filters.resample_poly(speech, 1, 2)
-    speaking = np.repeat(script.speaking, SAMPLING_RATE // TRACK_HZ)
-    speech = _fit(speech, len(speaking))
-    speech *= 10 ** (voice.level_db / 20) / max(_rms(speech[speaking]), 1e-9)
-    speech += _room_noise(len(speech), rng) * 10 ** ((voice.level_db - voice.snr_db) / 20)
+    speech = tract / max(_rms(tract[source != 0.0]), 1e-9) + _frication(script, rng)
+    speech *= 10 ** (voice.level_db / 20) / max(_rms(speech[np.repeat(script.speaking, PER_FRAME)]), 1e-9)
+    speech += _room_noise(samples, rng) * 10 ** ((voice.level_db - voice.snr_db) / 20)
     out = np.clip(_fit(speech, round(seconds * SAMPLING_RATE)), -PEAK, PEAK).astype(np.float32)
     return out, Truth(script.pauses, script.f0_hz, script.creak, jitter, shimmer, script.syllables)
 
@@ -111,43 +117,43 @@ def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if len(values) else 0.0
 
 
-def _voiced_source(voice: Voice, script: Plan, samples: int, rng: np.random.Generator) -> tuple[Array, float, float]:
-    """Differentiated glottal flow with breath noise, (samples,) at RATE, and the jitter and shimmer drawn."""
-    f0 = _upsampled(np.nan_to_num(script.f0_hz), samples, smooth=False)
-    voiced = f0 > 0
+def _voiced_source(voice: Voice, script: Plan, rng: np.random.Generator) -> tuple[Array, float, float]:
+    """Differentiated glottal flow with breath noise, (samples,) at 16 kHz, and the jitter and shimmer drawn."""
+    f0 = np.nan_to_num(script.f0_hz)
     # Pulses fall where the accumulated phase passes whole numbers; a pause holds the phase still.
-    phase = np.cumsum(np.where(voiced, f0, 0.0)) / RATE
-    instants = np.searchsorted(phase, np.arange(1, int(phase[-1]) + 1)) if samples else np.zeros(0, int)
-    over = (phase[instants] - np.arange(1, len(instants) + 1)) * RATE / f0[instants]
-    times = instants - over
-    periods = RATE / f0[instants]
-    creak = _upsampled(script.creak.astype(float), samples, smooth=False)[instants] > 0.5
-    times += rng.standard_normal(len(times)) * periods * np.where(creak, 0.08, voice.jitter / 1.954)
-    amplitudes = 1 + rng.standard_normal(len(times)) * np.where(creak, 0.25, voice.shimmer / 1.128)
+    phase = np.concatenate([[0.0], np.cumsum(f0 / TRACK_HZ)])
+    times = np.interp(np.arange(1, int(phase[-1])), phase, np.arange(len(phase)) / TRACK_HZ)
+    frames = (times * TRACK_HZ).astype(int)
+    at_f0, creak = np.maximum(f0[frames], CREAK_HZ[0]), script.creak[frames]
+    times += rng.standard_normal(len(times)) / at_f0 * np.where(creak, CREAK_JITTER, voice.jitter) / PERIOD_DRAW
+    amplitudes = 1 + rng.standard_normal(len(times)) * np.where(creak, CREAK_SHIMMER, voice.shimmer) / AMPLITUDE_DRAW
     amplitudes = np.maximum(amplitudes, 0.05)
-    pulses = _pulses(times, periods, amplitudes, np.where(creak, 0.35, voice.open_quotient), samples)
-    level = _upsampled(script.voiced_level, samples, smooth=True) * voiced
-    breath = filters.lfilter([1.0], [1.0, -0.9], rng.standard_normal(samples)) * voiced
+    open_s = np.where(creak, CREAK_OPEN_QUOTIENT, voice.open_quotient) / at_f0
+    pulses = _pulses(times, open_s, amplitudes, len(f0) * PER_FRAME)
+    voiced = np.repeat(f0 > 0, PER_FRAME)
+    breath = filters.lfilter([1.0], [1.0, -0.8], rng.standard_normal(len(pulses)))
     breath *= _rms(pulses[voiced]) / max(_rms(breath[voiced]), 1e-9) * 10 ** (-voice.hnr_db / 20)
-    return (pulses + breath) * level, *_perturbation(times, periods, amplitudes, creak)
+    source = (pulses + breath) * voiced * _upsampled(script.voiced_level)
+    return source, *_perturbation(times, 1 / at_f0, amplitudes, creak)
 
 
-def _pulses(times: Array, periods: Array, amplitudes: Array, open_quotient: Array, samples: int) -> Array:
-    """One differentiated KLGLOTT88 pulse per instant, its open phase ending (the closure) at the instant."""
-    out = np.zeros(samples)
+def _pulses(times: Array, open_s: Array, amplitudes: Array, samples: int) -> Array:
+    """Differentiated KLGLOTT88 pulses, (samples,) at 16 kHz; each open phase (seconds) ends, closing, at its time.
+
+    Drawn at twice the rate: the closures are edges, which would alias.
+    """
     if not len(times):
-        return out
-    width = int(np.ceil((periods * open_quotient).max())) + 2
-    first = np.ceil(times - periods * open_quotient).astype(int)
-    at = first[:, None] + np.arange(width)
-    length = (periods * open_quotient)[:, None]
-    u = (at - (times[:, None] - length)) / length
+        return np.zeros(samples)
+    rate = 2 * SAMPLING_RATE
+    start, length = (times - open_s)[:, None] * rate, open_s[:, None] * rate
+    at = np.ceil(start).astype(int) + np.arange(int(length.max()) + 2)
+    u = (at - start) / length
     # Flow u² − u³ over the open phase: its derivative ends at −1, the excitation.
-    shape = np.where((u >= 0) & (u <= 1), 2 * u - 3 * u**2, 0.0) * amplitudes[:, None]
-    inside = (at >= 0) & (at < samples) & (shape != 0)
-    out += np.bincount(at[inside], shape[inside], minlength=samples)[:samples]
-    # A return phase of about 0.1 ms: vocal folds do not shut in no time.
-    return np.asarray(filters.lfilter([0.25], [1.0, -0.75], out))
+    shape = (2 * u - 3 * u**2) * amplitudes[:, None]
+    inside = (at >= 0) & (at < 2 * samples) & (u <= 1)
+    drawn = np.bincount(at[inside], shape[inside], minlength=2 * samples)
+    rounded = np.convolve(drawn, RETURN_PHASE)[: 2 * samples]
+    return np.asarray(filters.resample_poly(rounded, 1, 2))
 
 
 def _perturbation(times: Array, periods: Array, amplitudes: Array, creak: NDArray[np.bool_]) -> tuple[float, float]:
@@ -163,42 +169,48 @@ def _perturbation(times: Array, periods: Array, amplitudes: Array, creak: NDArra
 
 
 def _through_formants(source: Array, formants_hz: Array) -> Array:
-    """The source through five resonances that move every 12.5 ms. formants_hz: (track frames, 5)."""
-    out = np.zeros_like(source)
-    state = np.zeros((formants_hz.shape[1], 2))
-    per_block = TRACK_HZ * BLOCK / RATE
-    for number, start in enumerate(range(0, len(source), BLOCK)):
-        block = source[start : start + BLOCK]
-        if not block.any() and np.abs(state).max() < 1e-6:
-            continue
-        row = formants_hz[min(int((number + 0.5) * per_block), len(formants_hz) - 1)]
-        out[start : start + BLOCK], state = filters.sosfilt(_resonators(row), block, zi=state)
+    """The source through five resonances that move every 10 ms. formants_hz: (track frames, 5).
+
+    Each block of source rings on in the tract it was sounded in, so that moving the resonances makes no clicks.
+    """
+    out = np.zeros(len(source) + RING)
+    denominators = _denominators(formants_hz[::FRAMES_A_BLOCK])
+    block = FRAMES_A_BLOCK * PER_FRAME
+    for number, denominator in enumerate(denominators):
+        piece = source[number * block : (number + 1) * block]
+        if piece.any():
+            sounded = np.concatenate([piece, np.zeros(RING)])
+            start = number * block
+            out[start : start + len(sounded)] += filters.lfilter([denominator.sum()], denominator, sounded)
+    return out[: len(source)]
+
+
+def _denominators(formants_hz: Array) -> Array:
+    """All-pole filters of unit gain at 0 Hz when their sum is the numerator: (rows, 11) of (rows, 5) resonances."""
+    radius = np.exp(-np.pi * BANDWIDTHS_HZ / SAMPLING_RATE)
+    a1 = -2 * radius * np.cos(2 * np.pi * formants_hz / SAMPLING_RATE)
+    out = np.zeros((len(formants_hz), 2 * len(radius) + 1))
+    out[:, 0] = 1.0
+    for number in range(len(radius)):
+        before = out.copy()
+        out[:, 1:] += a1[:, number, None] * before[:, :-1]
+        out[:, 2:] += radius[number] ** 2 * before[:, :-2]
     return out
 
 
-def _resonators(formants_hz: Array) -> Array:
-    """Second-order sections, unit gain at 0 Hz, one a formant."""
-    radius = np.exp(-np.pi * BANDWIDTHS_HZ / RATE)
-    a1, a2 = -2 * radius * np.cos(2 * np.pi * formants_hz / RATE), radius**2
-    zero, one = np.zeros(len(radius)), np.ones(len(radius))
-    return np.stack([1 + a1 + a2, zero, zero, one, a1, a2], axis=1)
+def _frication(script: Plan, rng: np.random.Generator) -> Array:
+    """Hiss of voiceless consonants, (samples,) at 16 kHz, relative to vowels of RMS 1."""
+    hiss = filters.sosfilt(_HISS, rng.standard_normal(len(script.hiss_level) * PER_FRAME))
+    return np.asarray(hiss * _upsampled(script.hiss_level))
 
 
-def _frication(script: Plan, samples: int, rng: np.random.Generator) -> Array:
-    """Hiss of voiceless consonants, (samples,) at RATE, relative to vowels of RMS 1."""
-    hiss = filters.sosfilt(_HISS, rng.standard_normal(samples))
-    return np.asarray(hiss * _upsampled(script.hiss_level, samples, smooth=True))
+_HISS = filters.butter(2, (2500.0, 7000.0), "bandpass", fs=SAMPLING_RATE, output="sos")
 
 
-_HISS = filters.butter(2, (2500.0, 7000.0), "bandpass", fs=RATE, output="sos")
-
-
-def _upsampled(track: Array, samples: int, *, smooth: bool) -> Array:
-    """A 200 Hz track at RATE: linear between frames, or each frame held."""
-    position = np.arange(samples) * (TRACK_HZ / RATE)
-    if smooth:
-        return np.asarray(np.interp(position, np.arange(len(track)) + 0.5, track))
-    return np.asarray(track[np.minimum(position.astype(int), len(track) - 1)])
+def _upsampled(track: Array) -> Array:
+    """A 200 Hz track at 16 kHz, linear between frames."""
+    position = np.arange(len(track) * PER_FRAME) / PER_FRAME
+    return np.asarray(np.interp(position, np.arange(len(track)) + 0.5, track))
 
 
 def _room_noise(samples: int, rng: np.random.Generator) -> Array:
