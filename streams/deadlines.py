@@ -69,24 +69,24 @@ class RedisDeadlines:
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""
         if due:
-            with redis_failures():
+            async with redis_failures():
                 await self._client.zadd(self._key, {key: moment.timestamp() for key, moment in due.items()}, nx=True)
 
     async def drop(self, keys: Collection[str]) -> None:
         """See Deadlines."""
         if keys:
-            with redis_failures():
+            async with redis_failures():
                 await self._client.zrem(self._key, *keys)
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
-        with redis_failures():
+        async with redis_failures():
             found = await self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
         return [key.decode() for key in found]
 
     async def count(self) -> int:
         """See Deadlines."""
-        with redis_failures():
+        async with redis_failures():
             waiting: int = await self._client.zcard(self._key)
         return waiting
 

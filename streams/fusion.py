@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What is known of one memo. 
+    """What is known of one memo.
 
     parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete.
     """

@@ -232,9 +232,7 @@ class FusionHop:
         await self._store.update(keys, settled, ttl_s=self._ttl_s)
         await self._deadlines.drop(keys)
 
-    def _forget(
-        self, memos: Mapping[str, Sequence[str]]
-    ) -> Callable[[str, bytes | None], tuple[bytes | None, None]]:
+    def _forget(self, memos: Mapping[str, Sequence[str]]) -> Callable[[str, bytes | None], tuple[bytes | None, None]]:
         bundle = self._scorer.bundle
 
         def forget(key: str, state: bytes | None) -> tuple[bytes | None, None]:

@@ -76,7 +76,8 @@ def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], 
             return uri
         if inbox is None:
             raise Poison(
-                "audio:uri_refused", "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one"
+                "audio:uri_refused",
+                "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one",
             )
         return inbox.take(path, digest)
 

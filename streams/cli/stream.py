@@ -69,7 +69,9 @@ def submit(
     user: Annotated[str, typer.Option(help="Pseudonym of the person who speaks.")],
     recorded_at: Annotated[
         datetime | None,
-        typer.Option(parser=_moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."),
+        typer.Option(
+            parser=_moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."
+        ),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
 ) -> None:

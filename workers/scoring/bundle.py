@@ -87,7 +87,9 @@ class Bundle:
         try:
             return _assembled(path, manifest)
         except (KeyError, ValueError, TypeError, IndexError, safetensors.SafetensorError) as error:
-            raise _refused(f"{MANIFEST} and the weights do not fit together ({type(error).__name__}: {error})") from error
+            raise _refused(
+                f"{MANIFEST} and the weights do not fit together ({type(error).__name__}: {error})"
+            ) from error
 
 
 def save(bundle: Bundle, path: Path, card: str) -> Bundle:
