@@ -1,6 +1,7 @@
 """The `undertone` command. Heavy imports stand inside the subcommands that need them, so that help is instant."""
 
 import logging
+import os
 import sys
 
 import typer
@@ -21,6 +22,8 @@ for commands in (stream, roles, offline):
 
 def main() -> None:
     """Run the command; an error that Undertone raises on purpose becomes one line and its own exit code."""
+    # TensorFlow greets at length on standard error; only its errors are of interest here.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         app()

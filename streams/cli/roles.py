@@ -84,7 +84,7 @@ def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awa
         raise
     finally:
         if code == 0:
-            # A stage that outlived its deadline still holds a thread; waiting for it would outlive the supervisor's patience.
+            # A stage that outlived its deadline still holds a thread, and Python would wait for it.
             sys.stderr.flush()
             os._exit(0)
 
