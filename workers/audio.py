@@ -64,7 +64,7 @@ class _Source:
 
 
 def decode(data: bytes, *, max_s: float, min_s: float) -> Decoded:
-    """Decode what a phone or a browser records: wav, aiff, au, flac, ogg, opus, mp3, m4a, aac, 3gp, amr, webm, caf, wma.
+    """Decode what a phone or a browser records: wav, flac, ogg, opus, mp3, m4a, aac, 3gp, amr, webm, caf, and kin.
 
     max_s, min_s: bounds on the length in seconds; memory is bounded by max_s whatever the file unfolds into. Channels
     are averaged. Encoder delay is trimmed as the container says, so that encodings of one recording stay aligned.
@@ -178,14 +178,14 @@ def _ffmpeg_blocks(first: Any, frames: Iterator[Any], rate: int) -> Iterator[Blo
 
 
 def _block(frame: Any) -> Block:
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype == np.uint8:
-        return ((samples.T.astype(np.float32)) - 128.0) / 128.0
-    if samples.dtype.kind == "i":
-        return samples.T.astype(np.float64) / -float(np.iinfo(samples.dtype).min)
-    return np.asarray(samples.T)
+    """(samples, channels) of a frame, whatever its format. Integers lie around 0, but for uint8, around 128."""
+    samples: NDArray[Any] = frame.to_ndarray()
+    by_time = samples.T if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)
+    if by_time.dtype.kind == "f":
+        return by_time
+    scale = 2.0 ** (8 * by_time.dtype.itemsize - 1)
+    block: Block = (by_time.astype(np.float64) - (scale if by_time.dtype.kind == "u" else 0.0)) / scale
+    return block
 
 
 def _checked(rate: int, channels: int) -> int:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal as filters
+from scipy import ndimage
+from scipy import signal as filters
 
 from schemas.events import FloatArray, Quality
 from schemas.settings import Settings
