@@ -1,6 +1,7 @@
 """Real servers for tests: Apache Kafka, and Redis (the system's, else Valkey from the wheel).
 
-Tests ask for the fixtures `kafka` and `redis_server` of tests/conftest.py and get the marker of the same name with them.
+Tests ask for the fixtures `kafka`, `redis_server` and `broker` that tests/conftest.py imports, and get the markers
+`kafka` and `redis` with them.
 Where a server cannot be had the test is skipped with what would bring it, or fails when UNDERTONE_REQUIRE names it.
 """
 

@@ -50,6 +50,9 @@ PROPERTIES = {
     "group.initial.rebalance.delay.ms": "0",
     # A member that stops answering is thrown out when it asks to be, not only after Kafka's least of six seconds.
     "group.min.session.timeout.ms": "1000",
+    # After a kill the only broker may come back only when its former session is over.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
 }
 
 
