@@ -1,6 +1,6 @@
 """The folder that a trained model ships in: loaded whole, or refused whole.
 
-    manifest.json            what it is, who must have made its features, calibration, bands, training, hash of each file
+    manifest.json            what it is, who must have made its features, calibration, bands, training, digests of files
     head.safetensors         the head's weights
     population.safetensors   population statistics per feature, axes of the embedding, statistics of windows
     README.md                the card
@@ -87,7 +87,9 @@ class Bundle:
         try:
             return _assembled(path, manifest)
         except (KeyError, ValueError, TypeError, IndexError, safetensors.SafetensorError) as error:
-            raise _refused(f"{MANIFEST} and the weights do not fit together ({type(error).__name__}: {error})") from error
+            raise _refused(
+                f"{MANIFEST} and the weights do not fit together ({type(error).__name__}: {error})"
+            ) from error
 
 
 def save(bundle: Bundle, path: Path, card: str) -> Bundle:

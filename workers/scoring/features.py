@@ -62,9 +62,7 @@ class FeatureSpace:
             )
         expected = len(part.names) if modality is Modality.ACOUSTIC else len(self.centre)
         if part.summary.shape != (expected,):
-            raise Poison(
-                "features:mismatch", f"{modality} summary of shape {part.summary.shape}, not ({expected},)"
-            )
+            raise Poison("features:mismatch", f"{modality} summary of shape {part.summary.shape}, not ({expected},)")
 
 
 @lru_cache(maxsize=16)

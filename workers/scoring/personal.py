@@ -35,7 +35,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonalNormal:
-    """One person's memos so far, per feature: how many told it (at most MEMORY), their mean and mean squared deviation."""
+    """One person's memos so far, per feature: how many (at most MEMORY), their mean and mean squared deviation."""
 
     count: FloatArray
     mean: FloatArray
@@ -71,7 +71,7 @@ def updated(normal: PersonalNormal, vector: FloatArray, memory: int = MEMORY) ->
 
 
 def normal_of(vectors: FloatArray) -> PersonalNormal:
-    """The normal after these memos, in any order. vectors: (memos, features), NaN where undefined; at most MEMORY memos."""
+    """The normal after at most MEMORY memos, in any order. vectors: (memos, features), NaN where undefined."""
     known = np.isfinite(vectors)
     count = known.sum(axis=0)
     filled = np.where(known, vectors, 0).astype(np.float64)
