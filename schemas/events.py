@@ -56,6 +56,8 @@ class AlertKind(StrEnum):
     """The score moved away from the user's own past."""
     LEVEL = "level"
     """Most recent scores lie in the high band."""
+    UNKNOWN = "unknown"
+    """One that a newer writer knows and this reader does not."""
 
 
 class Severity(StrEnum):

@@ -78,7 +78,7 @@ def _identity(record: Record) -> tuple[str, datetime, str]:
 
 def _trace_headers(span: str, parent: Mapping[str, bytes], trace: str) -> Headers:
     """A child of the parent's span, or the first span of a trace; the parent's `tracestate` goes with its trace."""
-    given = _parse(parent.get("traceparent", b""))
+    given = _parse(parent.get("traceparent") or b"")  # Kafka headers may be null
     if given is None:
         return [("traceparent", f"00-{_hex(trace, 32)}-{_hex(span, 16)}-{_SAMPLED:02x}".encode())]
     trace_id, parent_id, flags = given

@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     alerts_per_user_year: Positive = 1.0
     memos_per_day: Positive = 1.0
     reorder_window_s: Positive = 2 * 86400.0
+    alert_cooldown_s: Annotated[float, Field(ge=0)] = 7 * 86400.0
+    """Between the end of an episode and the next of its kind."""
+    level_high: Count = 5
+    """So many of the last `level_of` scores in the high band raise a level alert; 0 for `level_of` raises none."""
+    level_of: Annotated[int, Field(ge=0, le=31)] = 7
 
     @classmethod
     def load(cls, **overrides: object) -> Self:

@@ -56,6 +56,13 @@ class Observer:
         ends = await self._reader.end_offsets(list(positions))
         return sum(ends[at] - position for at, position in positions.items())
 
+    async def size(self, topic: str) -> tuple[int, int]:
+        """Partitions of a topic, and the records that it holds."""
+        partitions = [TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
+        ends = await self._reader.end_offsets(partitions)
+        starts = await self._reader.beginning_offsets(partitions)
+        return len(partitions), sum(ends[at] - starts[at] for at in partitions)
+
     async def memos_under_way(self) -> int:
         """Memos that were uploaded and are not finished, at most: the slowest hop of each stretch, added up."""
         uploads = [await self.backlog(worker_group(m), topics.UPLOADED.name) for m in self._settings.modalities]

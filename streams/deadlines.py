@@ -4,9 +4,9 @@ import asyncio
 import heapq
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, Self
 
-import redis.asyncio as redis
+from redis.asyncio import Redis
 
 from streams.redis_store import redis_failures
 
@@ -60,31 +60,40 @@ class MemoryDeadlines:
 
 
 class RedisDeadlines:
-    """Deadlines that all processes share. Raises Transient when Redis is away."""
+    """Deadlines that all processes share. Raises Transient when Redis is away. `async with RedisDeadlines(url)`."""
 
-    def __init__(self, client: redis.Redis, key: str = OPEN_JOINS) -> None:
-        self._client, self._key = client, key
+    def __init__(self, url: str, key: str = OPEN_JOINS, timeout_s: float = 5.0) -> None:
+        self._client: Any = Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        self._key = key
 
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""
         if due:
-            with redis_failures():
+            async with redis_failures():
                 await self._client.zadd(self._key, {key: moment.timestamp() for key, moment in due.items()}, nx=True)
 
     async def drop(self, keys: Collection[str]) -> None:
         """See Deadlines."""
         if keys:
-            with redis_failures():
+            async with redis_failures():
                 await self._client.zrem(self._key, *keys)
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
-        with redis_failures():
+        async with redis_failures():
             found = await self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
         return [key.decode() for key in found]
 
     async def count(self) -> int:
         """See Deadlines."""
-        with redis_failures():
+        async with redis_failures():
             waiting: int = await self._client.zcard(self._key)
         return waiting
+
+    async def __aenter__(self) -> Self:
+        """Connections are made when needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the connections back."""
+        await self._client.aclose()

@@ -23,7 +23,10 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What is known of one memo. parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete."""
+    """What is known of one memo.
+
+    parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete.
+    """
 
     memo_id: str
     user_id: str
@@ -72,7 +75,7 @@ def _from_millis(millis: int) -> datetime:
 
 def join_key(user_id: str, memo_id: str) -> str:
     """Key of a join. The braces keep all keys of a user in one slot of a Redis cluster."""
-    return f"undertone:join:{{{user_id}}}:{memo_id}"
+    return f"join:{{{user_id}}}:{memo_id}"
 
 
 def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]) -> Join:
@@ -91,7 +94,10 @@ def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]
 
 
 def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
-    """The join, given up; None when it needs no closing: gone, complete, or settled. Closing twice keeps the first time."""
+    """The join, given up; None when it needs no closing: gone, complete, or settled.
+
+    Closing twice keeps the first time.
+    """
     if state is None:
         return None
     join = Join.from_bytes(state)

@@ -43,7 +43,8 @@ class Journal:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS uploads "
-            "(digest BLOB PRIMARY KEY, key BLOB, value BLOB NOT NULL, memo_id TEXT, finished INTEGER NOT NULL DEFAULT 0)"
+            "(digest BLOB PRIMARY KEY, key BLOB, value BLOB NOT NULL, memo_id TEXT, "
+            "finished INTEGER NOT NULL DEFAULT 0)"
         )
         self._db.execute("CREATE INDEX IF NOT EXISTS uploads_by_memo ON uploads (memo_id)")
         return self

@@ -1,7 +1,6 @@
 """Bringing audio files into the system as `MemoUploaded` events."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import MemoUploaded
-from schemas.headers import headers_for
+from schemas.headers import Headers, headers_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
 from streams.backlog import Observer
 from streams.embedded import BACKLOG_RECORDS
 from streams.journal import Journal, Upload
 from workers.kafka import make_producer
+from workers.objects import AudioStore
 
 ASK_EVERY = 25
 """Submissions between two looks at the backlog."""
@@ -34,18 +34,20 @@ class Inbox:
 
     folder: Path
 
-    def take(self, path: Path, digest: str) -> str:
-        """Copy a file in under its digest, whole or not at all, and give its URI. A copy that is there is kept."""
+    def put(self, data: bytes, name: str) -> str:
+        """Write audio under `name`, whole or not at all, and give its URI. What is there already is kept."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / f"{digest}{path.suffix.lower()}"
+        target = self.folder / name
         if not target.exists():
-            partial = target.with_suffix(f"{target.suffix}.part")
-            shutil.copyfile(path, partial)
+            partial = self.folder / f"{name}.part"
+            partial.write_bytes(data)
             partial.replace(target)
         return target.resolve().as_uri()
 
 
-def event_of(path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]) -> MemoUploaded:
+def event_of(
+    path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]
+) -> MemoUploaded:
     """The event of one file. recorded_at: when None, the file's own time of change, so that it stays the same.
 
     Raises Poison when the file cannot be read. The same file, user and moment give the same memo id.
@@ -60,6 +62,27 @@ def event_of(path: Path, user_id: str, recorded_at: datetime | None, uri_of: Cal
     return MemoUploaded(memo_id(user_id, digest, moment), user_id, moment, datetime.now(UTC), uri, digest)
 
 
+def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], str]:
+    """How a file becomes a URI that the workers may read: where it lies, if that is allowed, else by the inbox.
+
+    The function raises Poison for a file that lies outside every allowed prefix when there is no inbox.
+    """
+    allowed = AudioStore(settings)
+
+    def uri_of(path: Path, digest: str) -> str:
+        uri = path.resolve().as_uri()
+        if allowed.allows(uri):
+            return uri
+        if inbox is None:
+            raise Poison(
+                "audio:uri_refused",
+                "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one",
+            )
+        return inbox.put(path.read_bytes(), f"{digest}{path.suffix.lower()}")
+
+    return uri_of
+
+
 class Submitter:
     """Sends events to `memos.uploaded`. `async with Submitter.open(...) as submitter: await submitter.send(event)`.
 
@@ -69,7 +92,6 @@ class Submitter:
 
     def __init__(self, codec: Codec, producer: AIOKafkaProducer, observer: Observer, journal: Journal | None) -> None:
         self._codec, self._producer, self._observer, self._journal = codec, producer, observer, journal
-        self._sent = 0
 
     @classmethod
     @asynccontextmanager
@@ -99,17 +121,15 @@ class Submitter:
             await asyncio.to_thread(self._journal.accept, uploads)
             await self._wait_for_room()
         sent = [
-            await self._producer.send(topics.UPLOADED.name, v, e.user_id.encode(), headers=_headers(e))
-            for e, v in zip(events, values, strict=True)
+            await self._producer.send(topics.UPLOADED.name, value, event.user_id.encode(), headers=_headers(event))
+            for event, value in zip(events, values, strict=True)
         ]
         await asyncio.gather(*sent)
-        self._sent += len(events)
 
     async def _wait_for_room(self) -> None:
-        if self._sent % ASK_EVERY == 0 or self._sent > BACKLOG_RECORDS:
-            while await self._observer.memos_under_way() > BACKLOG_RECORDS:
-                await asyncio.sleep(0.2)
+        while await self._observer.memos_under_way() > BACKLOG_RECORDS:
+            await asyncio.sleep(0.2)
 
 
-def _headers(event: MemoUploaded) -> list[tuple[str, bytes]]:
-    return headers_for(event.memo_id, MemoUploaded.__name__, "submit", event.uploaded_at, None)
+def _headers(event: MemoUploaded) -> Headers:
+    return headers_of(event, "submit", None)

@@ -58,13 +58,7 @@ class Supervisor:
         running = [c.process for c in self.children if c.process and c.process.poll() is None]
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + within_s
-        while any(p.poll() is None for p in running) and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
-        for process in running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+        await asyncio.gather(*(asyncio.to_thread(_end, process, within_s) for process in running))
 
     def _tend(self, child: Child) -> None:
         if child.process is not None and (code := child.process.poll()) is not None:
@@ -83,3 +77,11 @@ class Supervisor:
                 env=self._environment,
                 stdin=subprocess.PIPE,
             )
+
+
+def _end(process: "subprocess.Popen[bytes]", within_s: float) -> None:
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -2,7 +2,8 @@
 
 Fetching and loading go on while the stage works; the event loop never waits for either. A record's offset is committed
 only after everything it led to was acknowledged by the broker, and never past one that was not. Loaded audio is bounded
-by its length in seconds; beyond the bound partitions are paused, and polling goes on, so that the group keeps the member.
+by its length in seconds; beyond the bound partitions are paused, and polling goes on, so that the group keeps the
+member.
 """
 
 import asyncio
@@ -111,7 +112,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         asked = asyncio.create_task(self._stopping.wait())
         tasks = (fetching, working, asked)
         try:
-            await asyncio.wait({*tasks, self._defect}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {*tasks, self._defect}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._stopping.is_set():
                 await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
         finally:
@@ -161,7 +163,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         try:
             event = self._codec.decode(source.value, MemoUploaded)
             content = await until_it_succeeds(
-                lambda: loop.run_in_executor(self._loader, self._load, event), stage=self._stage.name
+                lambda: loop.run_in_executor(self._loader, self._load, event), stage=self._stage.name, target="storage"
             )
         except DecodeError as error:
             content = Poison("event:undecodable", str(error))
@@ -173,7 +175,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def _holds(self, audio_s: float) -> None:
         self._inflight_s += audio_s
-        instruments.INFLIGHT_AUDIO_SECONDS.labels(stage=self._stage.name).set(max(self._inflight_s, 0.0))
+        instruments.INFLIGHT_AUDIO.labels(stage=self._stage.name).set(max(self._inflight_s, 0.0))
 
     # Working and delivering
 
@@ -207,7 +209,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         for outcome in outcomes:
             self._cap.record(poisoned=isinstance(outcome, Poison))
         outgoing = self._outgoing(batch, outcomes)
-        await until_it_succeeds(lambda: self._delivery.send(outgoing), stage=self._stage.name)
+        await until_it_succeeds(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
         instruments.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
         for item in batch:
             item.tracker.finished(item.source.offset)
@@ -217,9 +219,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
         settled = await until_it_succeeds(
-            lambda: loop.run_in_executor(self._performer, settle, self._stage, memos), stage=self._stage.name
+            lambda: loop.run_in_executor(self._performer, settle, self._stage, memos),
+            stage=self._stage.name,
+            target="storage",
         )
-        instruments.STAGE_SECONDS.labels(stage=self._stage.name).observe(time.perf_counter() - began)
+        instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(time.perf_counter() - began)
         instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(sum(item.audio_s for item in batch))
         remaining = iter(settled)
         return [next(remaining) if isinstance(item.content, Memo) else item.content for item in batch]
@@ -278,8 +282,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
 
 def _features(features: MemoFeatures, source: Source) -> Outgoing:
-    record_id = f"{features.memo_id}/{features.modality}"
-    return Outgoing(topics.FEATURES, features.user_id.encode(), features, record_id, source)
+    return Outgoing(topics.FEATURES, features.user_id.encode(), features, source)
 
 
 def _executor(exits: AsyncExitStack, threads: int, name: str) -> Executor:

@@ -14,7 +14,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison, Transient
 from schemas.events import Record
-from schemas.headers import headers_for
+from schemas.headers import headers_of
 from workers import instruments
 from workers.dead_letters import Source, dead_letter
 
@@ -23,12 +23,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record ready to be sent. `record_id` is derived, so that sending it again names it the same."""
+    """One record ready to be sent, and the record that caused it."""
 
     topic: topics.Topic
     key: bytes | None
     record: Record
-    record_id: str
     cause: Source
 
 
@@ -56,9 +55,7 @@ class Delivery:
 
     async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
         value = self.codec.encode(each.record, f"{each.topic.name}-value")
-        headers = headers_for(
-            each.record_id, type(each.record).__name__, self.stage, datetime.now(UTC), each.cause.headers
-        )
+        headers = headers_of(each.record, self.stage, each.cause.headers)
         try:
             sent: asyncio.Future[Any] = await self.producer.send(
                 each.topic.name, value=value, key=each.key, headers=headers
@@ -76,5 +73,5 @@ class Delivery:
             log.warning("a record became a dead letter at %s: %s", self.stage, poison)
             instruments.DEAD_LETTERS.labels(stage=self.stage, reason=poison.reason).inc()
             letter = dead_letter(source, poison, self.stage, datetime.now(UTC))
-            outgoing.append(Outgoing(topics.DEAD, source.key, letter, letter.dead_letter_id, source))
+            outgoing.append(Outgoing(topics.DEAD, source.key, letter, source))
         return outgoing

@@ -16,14 +16,14 @@ T = TypeVar("T")
 LONGEST_WAIT_S = 10.0
 
 
-async def until_it_succeeds(work: Callable[[], Awaitable[T]], *, stage: str) -> T:
+async def until_it_succeeds(work: Callable[[], Awaitable[T]], *, stage: str, target: str) -> T:
     """The result of `work`, begun again after every Transient, with exponential back-off and full jitter, without end.
 
-    Cancelling ends it; every other error passes through.
+    target: what may be away, for the metric: `broker`, `redis`, `storage`. Cancelling ends it; other errors pass.
     """
 
     def note(state: RetryCallState) -> None:
-        instruments.RETRIES.labels(stage=stage).inc()
+        instruments.RETRIES.labels(stage=stage, target=target).inc()
         if state.attempt_number in {1, 10} or state.attempt_number % 100 == 0:
             error = state.outcome.exception() if state.outcome else None
             log.warning("%s waits and tries again (attempt %d): %s", stage, state.attempt_number, error)

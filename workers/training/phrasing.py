@@ -10,6 +10,7 @@ TRACK_HZ = 200
 SHORTEST_PAUSE_S = 0.25
 SHORTEST_PHRASE_S = 0.4
 CREAK_HZ = (35.0, 60.0)
+SLOW_FRAMES = 60
 VOWELS_HZ = np.array(
     [
         [700, 1150, 2500, 3500, 4500],  # a
@@ -64,7 +65,7 @@ def plan(
     for start, end in pauses:
         speaking[start:end] = False
     syllables = [s for start, end in _phrases(frames, pauses) for s in _syllables(start, end, syllables_per_s, rng)]
-    voiced, level, hiss, formants = _sounds(frames, syllables, level_sd_db, rng)
+    voiced, level, hiss, formants = _sounds(frames, syllables, {0, *(end for _, end in pauses)}, level_sd_db, rng)
     creak = _creak(voiced, syllables, creak_share, rng)
     pitch = _pitch(voiced & ~creak, _phrases(frames, pauses), rng) * f0_range_st
     f0 = np.where(creak, _slow(frames, *CREAK_HZ, rng), f0_hz * 2 ** (pitch / 12))
@@ -115,9 +116,12 @@ def _syllables(start: int, end: int, per_s: float, rng: np.random.Generator) -> 
 
 
 def _sounds(
-    frames: int, syllables: list[tuple[int, int]], level_sd_db: float, rng: np.random.Generator
+    frames: int, syllables: list[tuple[int, int]], onsets: set[int], level_sd_db: float, rng: np.random.Generator
 ) -> tuple[Mask, Array, Array, Array]:
-    """Voicing, its level, hiss and formants of consonant–vowel syllables."""
+    """Voicing, its level, hiss and formants of consonant–vowel syllables.
+
+    onsets: where phrases begin, always voiced, so that a planted pause ends where voice starts.
+    """
     voiced = np.zeros(frames, bool)
     level, hiss = np.zeros(frames), np.zeros(frames)
     formants = np.tile(VOWELS_HZ[-1], (frames, 1))
@@ -126,7 +130,7 @@ def _sounds(
         loudness = 10 ** (rng.normal(0.0, level_sd_db) / 20)
         target = VOWELS_HZ[rng.integers(len(VOWELS_HZ))]
         kind = rng.random()
-        if kind < 0.35:  # voiceless
+        if kind < 0.35 and start not in onsets:  # voiceless
             hiss[start:consonant] = 0.25 * loudness * np.sin(np.pi * np.linspace(0.1, 0.9, consonant - start))
             formants[start:consonant] = target
         else:  # nasal or glide
@@ -134,11 +138,11 @@ def _sounds(
             level[start:consonant] = (0.35 if kind < 0.65 else 0.6) * loudness
             formants[start:consonant] = NASAL_HZ if kind < 0.65 else (target + VOWELS_HZ[-1]) / 2
         voiced[consonant:end] = True
-        level[consonant:end] = loudness * np.sin(np.pi * np.linspace(0.2, 0.85, end - consonant)) ** 0.5
+        level[consonant:end] = loudness
         formants[consonant:end] = target
-    kernel = np.hanning(11) / np.hanning(11).sum()
-    padded = np.pad(formants, ((5, 5), (0, 0)), mode="edge")
-    return voiced, level, hiss, np.stack([np.convolve(column, kernel, "valid") for column in padded.T], axis=1)
+    # Voice swells and fades over 50 ms within voiced sound, as a jaw opens; it stops where the next sound starts.
+    smooth = [_smoothed(column, 11) for column in formants.T]
+    return voiced, _smoothed(level, 11) * voiced, hiss, np.stack(smooth, axis=1)
 
 
 def _creak(voiced: Mask, syllables: list[tuple[int, int]], share: float, rng: np.random.Generator) -> Mask:
@@ -166,9 +170,13 @@ def _pitch(heard: Mask, phrases: list[tuple[int, int]], rng: np.random.Generator
     return np.asarray((contour - middle) / max(high - low, 1e-9))
 
 
+def _smoothed(track: Array, frames: int) -> Array:
+    kernel = np.hanning(frames + 2)[1:-1]
+    padded = np.pad(track, frames // 2, mode="edge")
+    return np.convolve(padded, kernel / kernel.sum(), "valid")
+
+
 def _slow(frames: int, low: float, high: float, rng: np.random.Generator) -> Array:
-    """A smooth random course between low and high, a turn about every 0.2 s."""
-    knots = rng.uniform(low, high, frames // 40 + 3)
-    kernel = np.hanning(43)[1:-1]
-    held = np.repeat(knots, 40)
-    return np.convolve(held, kernel / kernel.sum(), "same")[20 : 20 + frames]
+    """A smooth random course between low and high, a turn about every 0.3 s."""
+    knots = rng.uniform(low, high, frames // SLOW_FRAMES + 3)
+    return _smoothed(np.repeat(knots, SLOW_FRAMES), SLOW_FRAMES + 1)[SLOW_FRAMES // 2 :][:frames]
