@@ -134,7 +134,7 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
         "mean": people.mean,
         "within": people.within,
         "memos": people.memos,
-        "freedom": np.float32([people.freedom]),
+        "freedom": np.array([people.freedom], np.float32),
         "centre": bundle.space.centre,
         "axes": bundle.space.axes,
         "window_mean": bundle.window_mean,

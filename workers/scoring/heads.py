@@ -71,7 +71,7 @@ class LogisticHead:
 
     def weights(self) -> dict[str, np.ndarray]:
         """Named arrays."""
-        return {"coefficients": self.coefficients, "intercept": np.float32([self.intercept])}
+        return {"coefficients": self.coefficients, "intercept": np.array([self.intercept], np.float32)}
 
 
 def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> Head:

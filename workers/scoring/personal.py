@@ -90,7 +90,8 @@ def deviations(normal: PersonalNormal, population: Population, vector: FloatArra
     squares = normal.count * normal.variance + population.freedom * population.within
     variance = squares / (np.maximum(normal.count - 1, 0) + population.freedom) * (1 + 1 / weight)
     finite = np.where(np.isfinite(vector), vector, np.nan)
-    return ((finite - mean) / np.sqrt(variance)).astype(np.float32)
+    away: FloatArray = ((finite - mean) / np.sqrt(variance)).astype(np.float32)
+    return away
 
 
 def stacked(normals: Sequence[PersonalNormal]) -> PersonalNormal:

@@ -78,8 +78,8 @@ def _batch(
             found[index][column] = part
             _keep(folder, recordings[index], extraction, part)
     for parts in found:
-        poison = next((part for part in parts if isinstance(part, Poison)), None)
-        results.append(poison or {p.modality: p for p in parts if isinstance(p, MemoFeatures)})
+        failed = next((part for part in parts if isinstance(part, Poison)), None)
+        results.append(failed or {p.modality: p for p in parts if isinstance(p, MemoFeatures)})
     return results
 
 

@@ -90,21 +90,15 @@ def chronological(samples: Sequence[Sample], share: float) -> tuple[list[int], l
 
     Raises ConfigurationError when a sample has no time.
     """
-    if any(sample.recorded_at is None for sample in samples):
+    times = [sample.recorded_at for sample in samples]
+    if None in times:
         raise ConfigurationError("a chronological split needs recorded_at on every line of the manifest")
+    seconds = [time.timestamp() for time in times if time is not None]
     earlier: list[int] = []
     later: list[int] = []
     for speaker in dict.fromkeys(sample.speaker for sample in samples):
         own = [index for index, sample in enumerate(samples) if sample.speaker == speaker]
-        own.sort(
-            key=lambda index: (
-                str(
-                    samples[index].recorded_at
-                    and samples[index].recorded_at.astimezone(UTC).isoformat(timespec="microseconds")
-                ),
-                index,
-            )
-        )  # type: ignore[union-attr]
+        own.sort(key=lambda index: (seconds[index], index))
         cut = len(own) - round(share * len(own))
         earlier += own[:cut]
         later += own[cut:]

@@ -46,9 +46,9 @@ def _feature(values: Floats, speakers: NDArray[np.str_]) -> _Feature:
     if not len(values):
         return _Feature(0.0, 1.0, 1.0, np.nan)
     _, place = np.unique(speakers, return_inverse=True)
-    counts = np.bincount(place).astype(float)
+    counts = np.bincount(place).astype(np.float64)
     means = np.bincount(place, values) / counts
-    squares = np.bincount(place, (values - means[place]) ** 2)
+    squares = np.bincount(place, (values - means[place]) ** 2).astype(np.float64)
     grand = float(np.mean(means))
     floor = 1e-6 * (float(np.var(values)) + 1e-6)
     if len(counts) == 1 or counts.max() == 1:
