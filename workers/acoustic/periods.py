@@ -5,6 +5,7 @@ and that pulse's neighbours, by waveform matching (normalised cross-correlation,
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -26,8 +27,8 @@ SEARCH = (0.8, 1.25)
 PEAK_HALF = 0.2
 """Half width, in periods, of the window on a pulse whose level is taken."""
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
+Numbers: TypeAlias = NDArray[np.floating[Any]]
+Indices: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +47,7 @@ class Periods:
     step_after_db: FloatArray
 
 
-def periods(signal: FloatArray, moments_s: Array, pitch_hz: FloatArray) -> Periods:
+def periods(signal: FloatArray, moments_s: Numbers, pitch_hz: Numbers) -> Periods:
     """Find the pulse nearest to each moment, and its two neighbours.
 
     signal: (samples,) at SAMPLING_RATE; moments_s: (moments,) within the signal; pitch_hz: (moments,), as expected.
@@ -82,7 +83,7 @@ def _matched(signal: FloatArray, centres: Indices, expected: Indices) -> FloatAr
 def _correlation(pieces: FloatArray, reach: int, half: int) -> FloatArray:
     """Normalised correlation of each piece's middle 2 × half + 1 samples with itself moved by −reach … reach.
 
-    Right only for moves that keep the middle inside the piece: the transform is circular, and no longer than that needs.
+    Right only for moves that keep the middle inside the piece: the transform is circular and no longer than that.
     """
     size = fft.next_fast_len(2 * reach + 1, real=True)
     template = np.zeros_like(pieces)
