@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cache, partial
 from importlib import resources
 from io import BytesIO
+from math import prod
 from types import NoneType, UnionType
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -159,11 +160,11 @@ def _encode_array(value: np.ndarray) -> dict[str, object]:
 
 
 def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
-    try:
-        array = np.frombuffer(value["data"], dtype="<f2" if value["dtype"] == "float16" else "<f4")
-        return array.reshape(value["shape"]).astype(np.float32)
-    except ValueError as error:
-        raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}") from error
+    half = value["dtype"] == "float16"
+    # NumPy would take a negative length for "whatever is left".
+    if min(value["shape"], default=0) < 0 or len(value["data"]) != prod(value["shape"]) * (2 if half else 4):
+        raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}")
+    return np.frombuffer(value["data"], dtype="<f2" if half else "<f4").reshape(value["shape"]).astype(np.float32)
 
 
 def _decode_time(value: datetime) -> datetime:

@@ -1,9 +1,10 @@
 """The Faust agents: one per hop, each a loop of take, process, acknowledge.
 
 Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to four rules:
-events come by `noack_take`, because `take` acknowledges also when the body raises; they are acknowledged in order and
-only after their results were delivered; `concurrency` is 1, because offsets acknowledged out of order are committed past
-gaps; and a batch that fails for good ends the process, because a Faust that goes on would commit past it.
+events come by `noack_take`, because `take` acknowledges also when the body raises; they are acknowledged in order
+and only after their results were delivered; `concurrency` is 1, because offsets acknowledged out of order are
+committed past gaps; and a batch that fails for good ends the process, because a Faust that goes on would commit past
+it.
 """
 
 import logging

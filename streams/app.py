@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import faust
 
@@ -82,7 +83,8 @@ async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None
         log.info("the agents read; bundle %s", scorer.bundle.id)
         asked = asyncio.create_task(stop.wait())
         exits.callback(asked.cancel)
-        await asyncio.wait({asked, failed, closing}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {asked, failed, closing}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for ended in (failed, closing):
             if ended.done():
                 ended.result()

@@ -1,9 +1,9 @@
 """A broker and a store for a laptop: librdkafka's in-process Kafka cluster and a bundled Valkey server.
 
 The broker speaks the real protocol, but it is volatile and small: it lives in the memory of the process that started
-it, keeps about 5 MB a partition and drops the oldest beyond, and cannot be asked to create topics (they appear when first
-named, with four partitions). So submissions into it are flow-controlled, and `streams/journal.py` keeps on disk what
-was accepted and not yet finished. The store writes every change to disk before it answers.
+it, keeps about 5 MB a partition and drops the oldest beyond, and cannot be asked to create topics (they appear when
+first named, with four partitions). So submissions into it are flow-controlled, and `streams/journal.py` keeps on disk
+what was accepted and not yet finished. The store writes every change to disk before it answers.
 """
 
 import contextlib

@@ -173,7 +173,7 @@ class FusionHop:
                 ),
                 ttl_s=self._settings.state_ttl_s,
             )
-            results |= {m: r for m, r in fresh.items()}
+            results |= fresh
             pending = [each for each in pending if not unchanged[baseline_key(each.join.user_id)]]
         return [results[each.join.memo_id] for each in complete]
 
@@ -257,7 +257,7 @@ def _count(record: RiskScored) -> None:
 
 
 def _rounds(complete: Sequence[Complete]) -> Iterator[list[Complete]]:
-    """The n-th memo of every user, for n = 1, 2, …"""
+    """The n-th memo of every user, for n = 1, 2 and so on."""
     turns: dict[str, int] = defaultdict(int)
     rounds: dict[int, list[Complete]] = defaultdict(list)
     for each in sorted(complete, key=lambda c: c.join.recorded_at):

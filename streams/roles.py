@@ -21,7 +21,7 @@ def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatur
         return AcousticStage(settings)
     from workers.wav2vec2.stage import EmbeddingStage
 
-    return EmbeddingStage(settings)
+    return EmbeddingStage.from_settings(settings)
 
 
 async def run_worker(settings: Settings, modality: Modality, stop: asyncio.Event) -> None:

@@ -1,7 +1,6 @@
 """Bringing audio files into the system as `MemoUploaded` events."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,13 +34,13 @@ class Inbox:
 
     folder: Path
 
-    def take(self, path: Path, digest: str) -> str:
-        """Copy a file in under its digest, whole or not at all, and give its URI. A copy that is there is kept."""
+    def put(self, data: bytes, name: str) -> str:
+        """Write audio under `name`, whole or not at all, and give its URI. What is there already is kept."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / f"{digest}{path.suffix.lower()}"
+        target = self.folder / name
         if not target.exists():
-            partial = target.with_suffix(f"{target.suffix}.part")
-            shutil.copyfile(path, partial)
+            partial = self.folder / f"{name}.part"
+            partial.write_bytes(data)
             partial.replace(target)
         return target.resolve().as_uri()
 
@@ -79,7 +78,7 @@ def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], 
                 "audio:uri_refused",
                 "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one",
             )
-        return inbox.take(path, digest)
+        return inbox.put(path.read_bytes(), f"{digest}{path.suffix.lower()}")
 
     return uri_of
 

@@ -112,7 +112,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         asked = asyncio.create_task(self._stopping.wait())
         tasks = (fetching, working, asked)
         try:
-            await asyncio.wait({*tasks, self._defect}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {*tasks, self._defect}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._stopping.is_set():
                 await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
         finally:
@@ -218,7 +219,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
         settled = await until_it_succeeds(
-            lambda: loop.run_in_executor(self._performer, settle, self._stage, memos), stage=self._stage.name
+            lambda: loop.run_in_executor(self._performer, settle, self._stage, memos),
+            stage=self._stage.name,
+            target="storage",
         )
         instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(time.perf_counter() - began)
         instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(sum(item.audio_s for item in batch))
@@ -259,6 +262,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish the batch under way, within the deadline, and commit; what waits on these partitions comes again."""
+        if not revoked:
+            return
         instruments.REBALANCES.labels(stage=self._stage.name).inc()
         for partition in revoked:
             if partition in self._trackers:

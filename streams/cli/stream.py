@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from schemas.settings import Settings
+from streams.cli.files import audio_files
 
 alerts_app = typer.Typer(help="Follow the alerts.", invoke_without_command=True)
 
@@ -37,8 +38,8 @@ def up() -> None:
 
     KAFKA_BOOTSTRAP and REDIS_URL name real ones instead; then only workers and agents are started.
 
-    The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished memos
-    again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits rather
+    The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished
+    memos again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits rather
     than overfill it), four partitions. Use Apache Kafka for anything else.
     """
     asyncio.run(_up(Settings.load()))
@@ -76,7 +77,7 @@ def submit(
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
 ) -> None:
     """Submit memos. The same file, user and moment is the same memo: submitting it again changes nothing."""
-    failures = asyncio.run(_submit(_files(paths), user, recorded_at, json_lines))
+    failures = asyncio.run(_submit(audio_files(paths), user, recorded_at, json_lines))
     raise typer.Exit(1 if failures else 0)
 
 
@@ -110,10 +111,6 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
                 line = {"path": str(path), "memo_id": event.memo_id, "recorded_at": event.recorded_at.isoformat()}
                 print(json.dumps(line) if json_lines else f"{path}: memo {event.memo_id}")
     return failures
-
-
-def _files(paths: list[Path]) -> list[Path]:
-    return [f for p in paths for f in (sorted(c for c in p.rglob("*") if c.is_file()) if p.is_dir() else [p])]
 
 
 @alerts_app.callback()

@@ -47,22 +47,28 @@ def arrays(*shape: int | st.SearchStrategy[int]) -> st.SearchStrategy[FloatArray
     )
 
 
-features = st.builds(
-    MemoFeatures,
-    text,
-    text,
-    times,
-    times,
-    st.sampled_from(Modality),
-    st.builds(Extractor, text, text, text),
-    numbers,
-    numbers,
-    arrays(st.integers(0, 3), st.integers(0, 4)),
-    arrays(st.integers(0, 5)),
-    texts,
-    st.builds(Quality, numbers, numbers, numbers, numbers, texts),
-    texts,
-)
+@st.composite
+def feature_records(draw: st.DrawFn) -> MemoFeatures:
+    summary = draw(arrays(st.integers(0, 5)))
+    names = draw(st.just(()) | st.tuples(*[text] * len(summary)))
+    return MemoFeatures(
+        draw(text),
+        draw(text),
+        draw(times),
+        draw(times),
+        draw(st.sampled_from(Modality)),
+        draw(st.builds(Extractor, text, text, text)),
+        draw(numbers),
+        draw(numbers),
+        draw(arrays(st.integers(0, 3), st.integers(0, 4))),
+        summary,
+        names,
+        draw(st.builds(Quality, numbers, numbers, numbers, numbers, texts)),
+        draw(texts),
+    )
+
+
+features = feature_records()
 uploads = st.builds(MemoUploaded, text, text, times, times, text, st.none() | text, st.none() | text)
 scores = st.builds(
     RiskScored,
