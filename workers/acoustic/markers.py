@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
-from workers.acoustic.names import LLD_NAMES
-from workers.acoustic.speech import Mask, pauses, runs, speech_frames
+from workers.acoustic.periods import Periods
+from workers.acoustic.speech import Mask, pauses, runs
+from workers.acoustic.track import Track
 
 MARKERS_VERSION = "1"
 """Goes up whenever a marker's definition changes: scores of different versions do not mix."""
@@ -26,26 +27,14 @@ NO_PAUSE = "no_pause"
 NO_PERIODS = "no_periods"
 """Voiced frames are there, but too few periods in a row to compare."""
 
-CREAK_HZ = 70.0
-"""Vocal fry lies below this; modal voice above."""
+SURE_MATCH = 0.7
+"""Pulses whose waveforms correlate less with their neighbours' are no pulses, or not neighbours."""
 
+LARGEST_PERIOD_FACTOR = 1.2
+"""Neighbouring periods that differ by more are a wrong pulse, not jitter (Praat's default is 1.3)."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
-    """What the markers look at, frame by frame, all at the same moments.
-
-    pitch_st: (frames,) semitones above 27.5 Hz, 0 where unvoiced; jitter: share of the period; shimmer_db; hnr_db;
-    loudness: eGeMAPS loudness; voiced, speech: bool; hop_s: seconds between frames.
-    """
-
-    pitch_st: FloatArray
-    jitter: FloatArray
-    shimmer_db: FloatArray
-    hnr_db: FloatArray
-    loudness: FloatArray
-    voiced: Mask
-    speech: Mask
-    hop_s: float
+LARGEST_STEP_DB = 20 * np.log10(1.6)
+"""Neighbouring amplitudes that differ by more are a change of sound, not shimmer (Praat's default)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,9 +64,8 @@ class Marker:
         return (self.measure.__doc__ or "").split("\n", 1)[0]
 
 
-def markers(lld: FloatArray, hop_s: float) -> MarkerValues:
-    """All markers of a memo. lld: (frames, 25) in the order of LLD_NAMES."""
-    track = track_of(lld, hop_s)
+def markers(track: Track) -> MarkerValues:
+    """All markers of a memo."""
     measured: Mapping[str, Measured] = {marker.name: marker.measure(track) for marker in MARKERS}
     return MarkerValues(
         values=np.array([np.nan if isinstance(value, str) else value for value in measured.values()], np.float32),
@@ -85,70 +73,55 @@ def markers(lld: FloatArray, hop_s: float) -> MarkerValues:
     )
 
 
-def track_of(lld: FloatArray, hop_s: float) -> Track:
-    """The descriptors that markers need, moved to common moments.
-
-    openSMILE centres the 60 ms frames of pitch and voice quality 20 ms after the 20 ms frames of loudness that carry
-    the same number; here frame i of everything is centred at i × hop_s + 10 ms.
-    """
-    late = round(0.02 / hop_s)
-
-    def moved(name: str) -> FloatArray:
-        column = lld[:, LLD_NAMES.index(name)]
-        return np.concatenate([np.zeros(late, np.float32), column])[: len(column)]
-
-    pitch_st = moved("F0semitoneFrom27.5Hz_sma3nz")
-    loudness = lld[:, LLD_NAMES.index("Loudness_sma3")]
-    voiced = pitch_st > 0
-    return Track(
-        pitch_st=pitch_st,
-        jitter=moved("jitterLocal_sma3nz"),
-        shimmer_db=moved("shimmerLocaldB_sma3nz"),
-        hnr_db=moved("HNRdBACF_sma3nz"),
-        loudness=loudness,
-        voiced=voiced,
-        speech=speech_frames(loudness, voiced, hop_s),
-        hop_s=hop_s,
-    )
-
-
 def pitch_median(track: Track) -> Measured:
-    """Median pitch of the voiced frames, in Hz."""
-    pitch = _voiced_pitch(track)
+    """Median pitch of modal voice, in Hz."""
+    pitch = _modal_pitch(track)
     return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else NO_VOICE
 
 
 def pitch_range(track: Track) -> Measured:
-    """Distance from the 5th to the 95th percentile of pitch over the voiced frames, in semitones."""
-    pitch = _voiced_pitch(track)
+    """Distance from the 5th to the 95th percentile of pitch in modal voice, in semitones."""
+    pitch = _modal_pitch(track)
     return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else NO_VOICE
 
 
 def pitch_sd(track: Track) -> Measured:
-    """Standard deviation of pitch over the voiced frames, in semitones."""
-    pitch = _voiced_pitch(track)
+    """Standard deviation of pitch in modal voice, in semitones."""
+    pitch = _modal_pitch(track)
     return float(pitch.std()) if pitch.size else NO_VOICE
 
 
 def jitter(track: Track) -> Measured:
-    """Mean difference of neighbouring periods as a share of the period, over the frames where periods were found."""
-    return _mean_where_found(track, track.jitter)
+    """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice."""
+    sure = _sure(track.pulses)
+    if not sure.any():
+        return NO_PERIODS if track.modal.any() else NO_VOICE
+    before, after = track.pulses.before_s[sure], track.pulses.after_s[sure]
+    return float(np.mean(2 * np.abs(after - before) / (after + before)))
 
 
 def shimmer(track: Track) -> Measured:
-    """Mean difference of neighbouring periods' peak amplitudes in dB, over the frames where periods were found."""
-    return _mean_where_found(track, track.shimmer_db)
+    """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB."""
+    pulses, sure = track.pulses, _sure(track.pulses)
+    steps = np.abs(np.concatenate([pulses.step_before_db[sure], pulses.step_after_db[sure]]))
+    steps = steps[steps < LARGEST_STEP_DB]
+    if not steps.size:
+        return NO_PERIODS if track.modal.any() else NO_VOICE
+    return float(steps.mean())
 
 
 def hnr(track: Track) -> Measured:
-    """Mean harmonics-to-noise ratio of the voiced frames, in dB."""
-    return float(track.hnr_db[track.voiced].mean()) if track.voiced.any() else NO_VOICE
+    """Median harmonics-to-noise ratio of modal voice, from how alike neighbouring periods are, in dB."""
+    if not track.modal.any():
+        return NO_VOICE
+    alike = ((track.pulses.match_before + track.pulses.match_after) / 2).clip(0.001, 0.99999)
+    return float(np.median(10 * np.log10(alike / (1 - alike))))
 
 
 def creak_share(track: Track) -> Measured:
-    """Share of the voiced frames in vocal fry, pitch below CREAK_HZ."""
-    pitch = _voiced_pitch(track)
-    return float((pitch < 12 * np.log2(CREAK_HZ / 27.5)).mean()) if pitch.size else NO_VOICE
+    """Share of the voiced frames in vocal fry: single glottal pulses at less than 72 a second."""
+    voiced = np.count_nonzero(track.voiced)
+    return np.count_nonzero(track.creak) / voiced if voiced else NO_VOICE
 
 
 def pause_share(track: Track) -> Measured:
@@ -205,15 +178,15 @@ MARKERS = (
 """Every marker, in the order of `MarkerValues.values`."""
 
 
-def _voiced_pitch(track: Track) -> FloatArray:
-    return track.pitch_st[track.voiced]
+def _modal_pitch(track: Track) -> FloatArray:
+    return track.pitch_st[track.modal]
 
 
-def _mean_where_found(track: Track, column: FloatArray) -> Measured:
-    if not track.voiced.any():
-        return NO_VOICE
-    found = column[track.voiced & (column > 0)]
-    return float(found.mean()) if found.size else NO_PERIODS
+def _sure(pulses: Periods) -> Mask:
+    """Where all three pulses are surely there."""
+    matched = (pulses.match_before > SURE_MATCH) & (pulses.match_after > SURE_MATCH)
+    ratio = np.divide(pulses.after_s, pulses.before_s, where=matched, out=np.zeros_like(pulses.after_s))
+    return matched & (ratio < LARGEST_PERIOD_FACTOR) & (ratio > 1 / LARGEST_PERIOD_FACTOR)
 
 
 def _span_frames(track: Track) -> int:

@@ -18,7 +18,7 @@ from opensmile.core.lib import ExternalSinkCallbackEx, OpenSMILE, smileapi
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
-from workers.acoustic.names import LLD_NAMES, MFCC_NAMES
+from workers.acoustic.names import LLD_NAMES, MFCC_NAMES, PITCH_NAMES
 from workers.memo import SAMPLING_RATE
 
 HOP_S = 0.01
@@ -51,12 +51,14 @@ class AcousticPass:
     """What one pass over a memo yields.
 
     functionals: (88,) in the order of FUNCTIONAL_NAMES, stock values, also the zeros that stock openSMILE gives where
-    there is no voiced frame; lld: (frames, 25) in the order of LLD_NAMES; mfcc: (frames, 13). All float32 and finite.
+    there is no voiced frame; lld: (frames, 25) in the order of LLD_NAMES; mfcc: (frames, 13); pitch: (frames, 3) in the
+    order of PITCH_NAMES, also where the descriptors' fixed gate on level has silenced it. All float32 and finite.
     """
 
     functionals: FloatArray
     lld: FloatArray
     mfcc: FloatArray
+    pitch: FloatArray
 
 
 def acoustic_pass(signal: FloatArray) -> AcousticPass:
@@ -79,12 +81,9 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
         smile.free()
     if not functionals or not frames:
         raise Poison("acoustic:too_short", f"openSMILE needs at least {SHORTEST_S:g} s of audio; the memo has less")
-    rows = np.frombuffer(b"".join(frames), np.float32).reshape(-1, len(LLD_NAMES) + len(MFCC_NAMES))
-    return AcousticPass(
-        functionals=np.frombuffer(functionals[0], np.float32),
-        lld=rows[:, : len(LLD_NAMES)],
-        mfcc=rows[:, len(LLD_NAMES) :],
-    )
+    rows = np.frombuffer(b"".join(frames), np.float32).reshape(-1, len(LLD_NAMES + MFCC_NAMES + PITCH_NAMES))
+    lld, mfcc, pitch = np.split(rows, [len(LLD_NAMES), len(LLD_NAMES + MFCC_NAMES)], axis=1)
+    return AcousticPass(np.frombuffer(functionals[0], np.float32), lld, mfcc, pitch)
 
 
 def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
