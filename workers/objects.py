@@ -101,7 +101,7 @@ class AudioStore:
         `audio:too_large`, `audio:checksum`; Transient when the storage fails. No message holds the URI.
         """
         where = place(uri)
-        if not any(prefix.holds(where) for prefix in self._prefixes):
+        if not self._allowed(where):
             raise Poison("audio:uri_refused", "the audio URI lies outside the configured prefixes (audio_prefixes)")
         try:
             data = self._attempts.copy()(self._once, where)
@@ -110,6 +110,16 @@ class AudioStore:
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256.lower():
             raise Poison("audio:checksum", "the audio does not have the SHA-256 that its event promises")
         return data
+
+    def allows(self, uri: str) -> bool:
+        """Whether `uri` lies under a configured prefix, so that `read` would try it."""
+        try:
+            return self._allowed(place(uri))
+        except Poison:
+            return False
+
+    def _allowed(self, where: Place) -> bool:
+        return any(prefix.holds(where) for prefix in self._prefixes)
 
     def _once(self, where: Place) -> bytes:
         try:

