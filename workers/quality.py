@@ -83,7 +83,7 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
 def high_passed(signal: FloatArray) -> FloatArray:
     """The signal above 80 Hz."""
     sections = filters.butter(2, HIGH_PASS_HZ, "highpass", fs=SAMPLING_RATE, output="sos").astype(np.float32)
-    return np.asarray(filters.sosfilt(sections, signal), np.float32)
+    return np.asarray(filters.sosfilt(sections, signal), np.float32) if len(signal) else signal
 
 
 def frame_powers(signal: FloatArray) -> NDArray[np.float64]:
