@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cache, partial
 from importlib import resources
 from io import BytesIO
+from math import prod
 from types import NoneType, UnionType
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -38,12 +39,15 @@ class DecodeError(ValueError):
 
 
 class Registry(Protocol):
-    """A schema registry: the id of a schema under a subject, and the schema behind an id."""
+    """A schema registry: the id of a schema (JSON text) under a subject, and the schema behind an id.
 
-    def id_of(self, subject: str, schema: Schema) -> int:
+    Both are asked for every record, so both must remember. Both may raise Transient and ConfigurationError.
+    """
+
+    def id_of(self, subject: str, schema: str) -> int:
         """Id of `schema` under `subject`, registered if it was not."""
 
-    def schema_of(self, schema_id: int) -> Schema:
+    def schema_of(self, schema_id: int) -> str:
         """The schema behind `schema_id`. Raises DecodeError when the registry has none."""
 
 
@@ -59,30 +63,21 @@ class Codec:
         if self.registry is None:
             frame = SINGLE_OBJECT_MAGIC + _fingerprint(kind)
         else:
-            frame = CONFLUENT_MAGIC + struct.pack(">I", self.registry.id_of(subject, _source(kind)))
+            frame = CONFLUENT_MAGIC + struct.pack(">I", self.registry.id_of(subject, _text(kind)))
         out = BytesIO()
         out.write(frame)
         fastavro.schemaless_writer(out, _schema(kind), _encoder(kind)(record))
         return out.getvalue()
 
     def decode(self, data: bytes | None, record: type[R]) -> R:
-        """The record of type `record` in `data`, whichever framing it has. Raises DecodeError."""
+        """The record of type `record` in `data`, whichever framing it has.
+
+        Raises DecodeError for bytes that are no such record; with a registry also Transient and ConfigurationError.
+        """
         kind: Kind = record
-        if not data:
-            raise DecodeError("empty value: expected an Avro record")
-        if data[:2] == SINGLE_OBJECT_MAGIC:
-            writer, start = _known(kind).get(data[2:10]), 10
-            if writer is None:
-                raise DecodeError(
-                    f"schema fingerprint {data[2:10].hex() or 'missing'} is no released version of {kind.__name__}"
-                )
-        elif data[:1] == CONFLUENT_MAGIC and len(data) >= 5:
-            if self.registry is None:
-                raise DecodeError("registry framing, but SCHEMA_REGISTRY_URL is not set")
-            writer, start = _parsed(json.dumps(self.registry.schema_of(struct.unpack(">I", data[1:5])[0]))), 5
-        else:
-            raise DecodeError(f"first byte 0x{data[0]:02x} is neither registry framing nor single-object encoding")
-        body = BytesIO(data[start:])
+        writer, start = self._writer(data or b"", kind)
+        body = BytesIO(data or b"")
+        body.seek(start)
         try:
             value = fastavro.schemaless_reader(body, writer, _schema(kind))
             decoded = _decoder(kind)(value)
@@ -93,6 +88,23 @@ class Codec:
         if body.read(1):
             raise DecodeError(f"bytes left over after a {kind.__name__}")
         return cast("R", decoded)
+
+    def _writer(self, data: bytes, kind: Kind) -> tuple[Schema, int]:
+        """The schema that `data` was written with, and where its body starts."""
+        if not data:
+            raise DecodeError("empty value: expected an Avro record")
+        if data[:2] == SINGLE_OBJECT_MAGIC:
+            writer = _known(kind).get(data[2:10])
+            if writer is None:
+                found = data[2:10].hex() or "missing"
+                raise DecodeError(f"schema fingerprint {found} is no released version of {kind.__name__}")
+            return writer, 10
+        if data[:1] != CONFLUENT_MAGIC or len(data) < 5:
+            raise DecodeError(f"first byte 0x{data[0]:02x} is neither registry framing nor single-object encoding")
+        if self.registry is None:
+            raise DecodeError("registry framing, but SCHEMA_REGISTRY_URL is not set")
+        (schema_id,) = struct.unpack(">I", data[1:5])
+        return _parsed(self.registry.schema_of(schema_id)), 5
 
 
 def schema_name(kind: Kind) -> str:
@@ -106,8 +118,16 @@ def _source(kind: Kind) -> Schema:
 
 
 @cache
+def _text(kind: Kind) -> str:
+    return json.dumps(_source(kind), separators=(",", ":"))
+
+
+@cache
 def _parsed(text: str) -> Schema:
-    return cast("Schema", parse_schema(json.loads(text)))
+    try:
+        return cast("Schema", parse_schema(json.loads(text)))
+    except (ValueError, TypeError, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
+        raise DecodeError(f"the registry's schema is no Avro schema: {type(error).__name__}") from error
 
 
 @cache
@@ -140,11 +160,11 @@ def _encode_array(value: np.ndarray) -> dict[str, object]:
 
 
 def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
-    try:
-        array = np.frombuffer(value["data"], dtype="<f2" if value["dtype"] == "float16" else "<f4")
-        return array.reshape(value["shape"]).astype(np.float32)
-    except ValueError as error:
-        raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}") from error
+    half = value["dtype"] == "float16"
+    # NumPy would take a negative length for "whatever is left".
+    if min(value["shape"], default=0) < 0 or len(value["data"]) != prod(value["shape"]) * (2 if half else 4):
+        raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}")
+    return np.frombuffer(value["data"], dtype="<f2" if half else "<f4").reshape(value["shape"]).astype(np.float32)
 
 
 def _decode_time(value: datetime) -> datetime:

@@ -56,6 +56,8 @@ class AlertKind(StrEnum):
     """The score moved away from the user's own past."""
     LEVEL = "level"
     """Most recent scores lie in the high band."""
+    UNKNOWN = "unknown"
+    """One that a newer writer knows and this reader does not."""
 
 
 class Severity(StrEnum):
@@ -117,6 +119,7 @@ class MemoFeatures:
     duration_s: length of the memo; window_s: nominal window length; windows: (n, d_window) float32; summary: (d,)
     float32, NaN where a feature is undefined; names: of `summary`, empty for embeddings, whose coordinates have none;
     undefined: `feature:reason` for every NaN in `summary`.
+    Raises ValueError for arrays of other dimensions, and for names that are not as many as the features.
     """
 
     memo_id: str
@@ -132,6 +135,13 @@ class MemoFeatures:
     names: tuple[str, ...]
     quality: Quality
     undefined: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError when arrays and names do not have the promised shapes."""
+        if self.windows.ndim != 2 or self.summary.ndim != 1:
+            raise ValueError(f"windows {self.windows.shape} and summary {self.summary.shape}: (n, d) and (d,) expected")
+        if self.names and len(self.names) != len(self.summary):
+            raise ValueError(f"{len(self.names)} names for {len(self.summary)} features")
 
     def __eq__(self, other: object) -> bool:
         """Field by field, arrays by shape and value, NaN equal to NaN."""

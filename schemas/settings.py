@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from platformdirs import user_state_path
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -41,8 +42,15 @@ class Settings(BaseSettings):
     replication: Count = 1
     instance: str = ""
     """Stable name of this process; with it a restart keeps its partitions (Kafka static membership)."""
+    session_timeout_s: Positive = 45.0
+    """A process silent for so long loses its partitions to the others."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port for `/metrics`; 0 serves none."""
+
+    home: Path = Field(default_factory=lambda: user_state_path("undertone"))
+    """Where `undertone up` keeps the embedded store, the journal and submitted audio."""
+    supervised: bool = False
+    """Set by `undertone up` for its children: they end when their standard input does."""
 
     # Audio
     audio_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
@@ -56,6 +64,10 @@ class Settings(BaseSettings):
     min_snr_db: float = 5.0
     max_clipped: Share = 0.02
     min_bandwidth_hz: float = 2500.0
+    audio_attempts: Count = 4
+    """Reads of an object that is not there before it counts as missing."""
+    audio_retry_s: Positive = 0.5
+    """First wait between them; it doubles, with jitter, to ten times that."""
 
     # Workers
     bundle: Path = SHIPPED_BUNDLE
@@ -74,6 +86,10 @@ class Settings(BaseSettings):
     dead_letter_max_share: Share = 0.25
     dead_letter_window: Count = 100
     dead_letter_max_run: Count = 20
+    encoder_batch_s: Positive = 16.0
+    """Seconds of audio, padding included, that the encoder computes at once; an accelerator likes several hundred."""
+    memory_growth: bool = True
+    """Take an accelerator's memory as it is needed; false takes all of it at start."""
 
     # Agents
     modalities: Annotated[tuple[Modality, ...], NoDecode] = (Modality.ACOUSTIC, Modality.EMBEDDING)
@@ -104,6 +120,11 @@ class Settings(BaseSettings):
             # The values themselves stay out: one of them may be a secret.
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
+
+    @staticmethod
+    def child_environment(**values: str) -> dict[str, str]:
+        """This process's environment for a child, with `values` in place of what they name."""
+        return {**os.environ, **values}
 
     @field_validator("audio_prefixes", "modalities", mode="before")
     @classmethod

@@ -85,7 +85,7 @@ class RedisStore:
         """Write all (expected version, new value) in one pipeline; the keys that another writer changed first."""
         if not writes:
             return []
-        async with _away(), self._redis.pipeline(transaction=False) as pipe:
+        async with redis_failures(), self._redis.pipeline(transaction=False) as pipe:
             for key, (expected, value) in writes.items():
                 probes = _probes(key) if not expected and key.startswith(self._watched) else []
                 names = (self._prefix + key, self._prefix + "roster")
@@ -102,12 +102,12 @@ class RedisStore:
         """Version and content of each key, as they are held."""
         if not keys:
             return []
-        async with _away():
+        async with redis_failures():
             return list(await self._redis.mget([self._prefix + key for key in keys]))
 
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
-        async with _away():
+        async with redis_failures():
             prefix = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix)
             found = [key async for key in self._redis.scan_iter(match=prefix + pattern, count=1000)]
         return sorted(key.decode()[len(self._prefix) :] for key in found)
@@ -115,7 +115,7 @@ class RedisStore:
     async def delete(self, keys: Sequence[str]) -> None:
         """As Store.delete."""
         if keys:
-            async with _away():
+            async with redis_failures():
                 await self._redis.delete(*(self._prefix + key for key in keys))
 
     async def __aenter__(self) -> Self:
@@ -128,7 +128,8 @@ class RedisStore:
 
 
 @asynccontextmanager
-async def _away() -> AsyncIterator[None]:
+async def redis_failures() -> AsyncIterator[None]:
+    """Turns every way in which Redis can be away into Transient."""
     try:
         yield
     except _AWAY as error:

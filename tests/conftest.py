@@ -5,6 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import broker, kafka, redis_server
+
+__all__ = ["anyio_backend", "broker", "kafka", "redis_server", "shared"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, which the Kafka clients are made for."""
+    return "asyncio"
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -13,3 +23,13 @@ def shared() -> Path:
     if not (folder / "audio" / "manifest.csv").is_file():
         pytest.skip("no real speech here: put the shared folder beside the project or name it in UNDERTONE_SHARED")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the real servers that they ask for, so that `-m kafka` and `-m redis` find them all."""
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        if "kafka" in asked:
+            item.add_marker("kafka")
+        if "redis_server" in asked:
+            item.add_marker("redis")

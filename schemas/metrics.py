@@ -1,0 +1,170 @@
+"""Every metric that Undertone exposes: name, kind, unit, labels and meaning.
+
+`workers/instruments.py` makes the counters from this list, `docs/metrics.md` is generated from it, and dashboards and
+alert rules are held against it. Names follow Prometheus' rules: base units, `_total` on counters, the unit last.
+No label ever holds the id of a user or a memo, a path or an address.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PREFIX = "undertone_"
+
+
+class MetricKind(StrEnum):
+    """What a metric is to Prometheus."""
+
+    COUNTER = "counter"
+    """Only grows; read its rate."""
+    GAUGE = "gauge"
+    """Goes up and down; read its value."""
+    HISTOGRAM = "histogram"
+    """Observations in buckets; read its quantiles."""
+    INFO = "info"
+    """Always 1; read its labels."""
+
+
+LABELS = {
+    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`.",
+    "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
+    "target": "What was away: `broker`, `redis`, `storage`, `registry`.",
+    "topic": "Kafka topic.",
+    "partition": "Kafka partition.",
+    "modality": "`acoustic`, `embedding`.",
+    "band": "`low`, `high`, `indeterminate`.",
+    "kind": "`drift`, `level`.",
+    "state": "`raised`, `escalated`, `resolved`.",
+    "outcome": "`ok` or `failed`; of drift updates `applied`, `duplicate`.",
+    "operation": "What was asked of Redis: `get`, `update`, `join`, `scan`.",
+    "scheme": "Scheme of the audio's URI: `file`, `s3`, `memory`.",
+    "bundle": "Id of the model bundle.",
+    "encoder": "Name and short hash of the encoder.",
+    "version": "Version of Undertone.",
+}
+"""Every label there is, and the values it takes: few, and known beforehand."""
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Seconds; for a call over the network."""
+WORK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds; for a batch of a stage."""
+WAY = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0)
+"""Seconds; for a memo on its way, up to a week behind."""
+TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""For a share or a probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. name: as Prometheus shows it; unit: empty for counts; buckets: of a histogram, upper bounds."""
+
+    name: str
+    kind: MetricKind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+
+
+def _counter(name: str, meaning: str, *labels: str, unit: str = "") -> Metric:
+    return Metric(f"{PREFIX}{name}_total", MetricKind.COUNTER, meaning, labels, unit)
+
+
+def _gauge(name: str, meaning: str, *labels: str, unit: str = "") -> Metric:
+    return Metric(PREFIX + name, MetricKind.GAUGE, meaning, labels, unit)
+
+
+def _seconds(name: str, meaning: str, *labels: str, buckets: tuple[float, ...]) -> Metric:
+    return Metric(f"{PREFIX}{name}_seconds", MetricKind.HISTOGRAM, meaning, labels, "seconds", buckets)
+
+
+def _share(name: str, meaning: str, *labels: str) -> Metric:
+    return Metric(f"{PREFIX}{name}_ratio", MetricKind.HISTOGRAM, meaning, labels, "ratio", TENTHS)
+
+
+def _info(name: str, meaning: str, *labels: str) -> Metric:
+    return Metric(f"{PREFIX}{name}_info", MetricKind.INFO, meaning, labels)
+
+
+# Records
+RECORDS_IN = _counter("records_in", "Records that a stage took from its topic, redelivered ones included.", "stage")
+RECORDS_OUT = _counter("records_out", "Records that a stage delivered to its topic.", "stage")
+RECORDS_FAILED = _counter(
+    "records_failed", "Records whose processing failed, whether it led to a dead letter or to a retry.", "stage"
+)
+RECORDS_REPEATED = _counter("records_repeated", "Records recognised as done before, which changed nothing.", "stage")
+DEAD_LETTERS = _counter("dead_letters", "Records that can never succeed.", "stage", "reason")
+DEAD_LETTER_SHARE = _gauge(
+    "dead_letter_ratio", "Share of dead letters in the window that the cap looks at.", "stage", unit="ratio"
+)
+RETRIES = _counter("retries", "Attempts after a failure that may pass.", "stage", "target")
+
+# Time
+STAGE_DURATION = _seconds("stage_duration", "Time that a stage took for a batch.", "stage", buckets=WORK)
+UPLOAD_LATENCY = _seconds(
+    "upload_latency", "From the memo's upload until the stage delivered its results.", "stage", buckets=WAY
+)
+RECORDING_LATENCY = _seconds(
+    "recording_latency", "From the memo's recording until the stage delivered its results.", "stage", buckets=WAY
+)
+LAST_PROGRESS = _gauge(
+    "last_progress_timestamp_seconds",
+    "Unix time at which the stage last finished a batch or found its topic empty.",
+    "stage",
+    unit="seconds",
+)
+
+# Kafka
+LAG_RECORDS = _gauge("lag_records", "Records in the partition that wait for the stage.", "stage", "topic", "partition")
+LAG_SECONDS = _gauge(
+    "lag_seconds",
+    "Age of the oldest record in the partition that waits for the stage; 0 when none waits.",
+    "stage",
+    "topic",
+    "partition",
+    unit="seconds",
+)
+COMMITS = _counter("commits", "Offset commits.", "stage", "outcome")
+REBALANCES = _counter("rebalances", "Times that partitions were assigned anew.", "stage")
+PARTITIONS_ASSIGNED = _gauge("partitions_assigned", "Partitions that the stage reads.", "stage")
+PARTITIONS_PAUSED = _gauge("partitions_paused", "Partitions paused because enough work is held.", "stage")
+
+# Audio
+AUDIO_SECONDS = _counter("audio_seconds", "Seconds of audio processed; its rate is the speed.", "stage", unit="seconds")
+REAL_TIME_FACTOR = _gauge(
+    "real_time_factor_ratio", "Processing time over length of audio, last batch.", "stage", unit="ratio"
+)
+BATCH_FILL = _share("batch_fill", "Audio in a batch over the audio that a batch may hold.", "stage")
+PADDING_SHARE = _share("padding", "Share of a batch that is padding.", "stage")
+INFLIGHT_AUDIO = _gauge("inflight_audio_seconds", "Decoded audio held in memory.", "stage", unit="seconds")
+INFLIGHT_RECORDS = _gauge("inflight_records", "Records taken and not yet committed.", "stage")
+STORAGE_LATENCY = _seconds("storage_latency", "Time to read a memo's audio.", "scheme", "outcome", buckets=WORK)
+
+# Fusion and scores
+JOINS_OPEN = _gauge("joins_open", "Memos that wait for a modality.")
+JOIN_OLDEST = _gauge("join_oldest_seconds", "Age of the oldest join that is open.", unit="seconds")
+JOIN_DURATION = _seconds("join_duration", "From a memo's first modality to its last.", buckets=WAY)
+JOINS_TIMED_OUT = _counter("joins_timed_out", "Joins closed without the modality that never came.", "modality")
+SCORES = _counter("scores", "Scores delivered.", "band", "bundle")
+INDETERMINATE = _counter("scores_indeterminate", "Reasons for which the system abstained.", "reason")
+PROBABILITY = _share("score_probability", "Calibrated probabilities.", "bundle")
+
+# Drift and alerts
+DRIFT_UPDATES = _counter("drift_updates", "Scores that met a user's state.", "outcome")
+MEMOS_LATE = _counter("memos_late", "Scores out of order that were put in their place.")
+MEMOS_LEFT_OUT = _counter("memos_left_out", "Scores too late to be put in their place.")
+ALERTS = _counter("alerts", "Steps of episodes.", "kind", "state")
+ALERTS_BUDGETED = _counter(
+    "alerts_budgeted", "False alerts that the operator's budget allows for the memos followed so far."
+)
+BASELINE_RESETS = _counter("baseline_resets", "Baselines started anew.", "reason")
+
+# Redis
+REDIS_LATENCY = _seconds("redis_latency", "Time of a call to Redis.", "operation", "outcome", buckets=FAST)
+REDIS_CONFLICTS = _counter("redis_conflicts", "Updates done again because another process was faster.")
+
+# What runs
+BUNDLE = _info("bundle", "The model in use.", "bundle", "encoder")
+BUILD = _info("build", "The version that runs.", "version")
+
+METRICS: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
+"""All of them, in the order above."""

@@ -1,0 +1,64 @@
+"""The Faust agents: one per hop, each a loop of take, process, acknowledge.
+
+Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to four rules:
+events come by `noack_take`, because `take` acknowledges also when the body raises; they are acknowledged in order
+and only after their results were delivered; `concurrency` is 1, because offsets acknowledged out of order are
+committed past gaps; and a batch that fails for good ends the process, because a Faust that goes on would commit past
+it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import faust
+
+from schemas import topics
+from schemas.settings import Settings
+from workers.dead_letters import Source
+from workers.retries import until_it_succeeds
+
+log = logging.getLogger(__name__)
+
+TAKE_WITHIN_S = 0.05
+"""How long a batch waits for more once it has begun."""
+
+
+class Hop(Protocol):
+    """What an agent runs."""
+
+    async def process(self, sources: Sequence[Source]) -> None:
+        """Do everything that these records ask for, delivered when it returns. Raises Transient to be called again."""
+
+
+def add_agent(
+    app: faust.App, name: str, topic: topics.Topic, hop: Hop, settings: Settings, crash: Callable[[Exception], None]
+) -> None:
+    """An agent that reads `topic` in batches and gives them to `hop`; `crash` ends the process."""
+
+    async def agent(stream: Any) -> None:
+        async for events in stream.noack_take(settings.agent_batch, within=TAKE_WITHIN_S):
+            try:
+                await until_it_succeeds(_attempt(hop, events), stage=name, target="redis")
+            except Exception as error:
+                log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
+                crash(error)
+                raise
+            for event in events:
+                event.ack()
+
+    source = app.topic(
+        topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
+    )
+    app.agent(source, name=f"undertone.{name}", concurrency=1)(agent)
+
+
+def _attempt(hop: Hop, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
+    sources = [_source(event) for event in events]
+    return lambda: hop.process(sources)
+
+
+def _source(event: Any) -> Source:
+    message = event.message
+    headers = dict(message.headers) if message.headers else {}
+    return Source(message.topic, message.partition, message.offset, message.key, message.value, headers)

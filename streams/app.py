@@ -1,0 +1,99 @@
+"""The Faust application of the light hops, and its life from start to stop."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import Transient
+from schemas.settings import Settings
+from streams.agents import add_agent
+from streams.backlog import AGENTS_GROUP
+from streams.deadlines import RedisDeadlines
+from streams.drift_hop import DriftHop
+from streams.fusion_hop import FusionHop
+from streams.redis_store import RedisStore
+from streams.rules import Rules
+from workers.delivery import Delivery
+from workers.kafka import client_options, make_producer
+from workers.scoring.bundle import Bundle
+from workers.scoring.scorer import Scorer
+
+log = logging.getLogger(__name__)
+
+CLOSE_EVERY_S = 2.0
+"""Between two looks for joins that stayed open too long."""
+COMMIT_EVERY_S = 0.5
+
+
+def make_app(settings: Settings) -> faust.App:
+    """A Faust application without agents: no tables, no changelogs, no leader, no web server, no reply topic."""
+    broker = client_options(settings)["bootstrap_servers"]
+    return faust.App(
+        AGENTS_GROUP,
+        broker=[f"kafka://{address}" for address in broker.split(",")],
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        web_enabled=False,
+        reply_create_topic=False,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=f"{AGENTS_GROUP}-{settings.instance}" if settings.instance else None,
+        broker_commit_interval=COMMIT_EVERY_S,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 3,
+        stream_wait_empty=False,
+    )
+
+
+async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None:
+    """Run both agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
+    scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
+    rules = Rules.from_settings(settings)
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def crash(error: Exception) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    async with AsyncExitStack() as exits:
+        store = await exits.enter_async_context(RedisStore(settings.redis_url or ""))
+        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or ""))
+        producer = make_producer(settings)
+        exits.push_async_callback(producer.stop)
+        await producer.start()
+        fusion = FusionHop(
+            settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), lambda: datetime.now(UTC)
+        )
+        drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"))
+        app = make_app(settings)
+        add_agent(app, "fusion", topics.FEATURES, fusion, settings, crash)
+        add_agent(app, "drift", topics.SCORED, drift, settings, crash)
+        closing = asyncio.create_task(_close_joins(fusion))
+        exits.callback(closing.cancel)
+        app.finalize()
+        exits.push_async_callback(app.stop)
+        await app.start()
+        log.info("the agents read; bundle %s", scorer.bundle.id)
+        asked = asyncio.create_task(stop.wait())
+        exits.callback(asked.cancel)
+        ends: set[asyncio.Future[Any]] = {asked, failed, closing}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for ended in (failed, closing):
+            if ended.done():
+                ended.result()
+
+
+async def _close_joins(fusion: FusionHop) -> None:
+    while True:
+        await asyncio.sleep(CLOSE_EVERY_S)
+        try:
+            await fusion.close_overdue()
+        except Transient as error:
+            log.warning("open joins could not be looked through and wait: %s", error)

@@ -1,0 +1,108 @@
+"""`undertone demo`: the scripted cohort, live."""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.events import AlertState
+from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from streams.demo import Story
+
+PICTURE = Path(".undertone/demo.png")
+QUIET_EVERY_S = 10.0
+"""Between two lines of progress where nobody watches a terminal."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.command()(demo)
+
+
+def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores and alerts.")] = PICTURE) -> None:
+    """Let synthetic users speak for seven weeks through the whole system, and show what it notices."""
+    from streams.demo import new_story
+
+    began = time.monotonic()
+    story = new_story()
+    with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home:
+        _play(Settings.load(home=Path(home)), story, began)
+    _draw(story, picture)
+    for alert in sorted(story.alerts.values(), key=lambda a: a.at):
+        print(f"  {alert.at:%Y-%m-%d}  {alert.state:<9}  {alert.user_id}  {_why(story, alert.memo_id)}")
+    print(f"picture: {picture}")
+    print(story.summary(time.monotonic() - began))
+
+
+def _play(settings: Settings, story: "Story", began: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from streams.demo import play
+
+    console = Console()
+    if not console.is_terminal:
+        asyncio.run(play(settings, story, _Lines(story, began).show))
+        return
+    with Live(_table(story, began), console=console, refresh_per_second=4) as live:
+        asyncio.run(play(settings, story, lambda: live.update(_table(story, began))))
+
+
+class _Lines:
+    """Progress for logs: a line now and then."""
+
+    def __init__(self, story: "Story", began: float) -> None:
+        self._story, self._began, self._last = story, began, began
+
+    def show(self) -> None:
+        if time.monotonic() - self._last >= QUIET_EVERY_S:
+            self._last = time.monotonic()
+            print(_progress(self._story, self._began), flush=True)
+
+
+def _progress(story: "Story", began: float) -> str:
+    return (
+        f"{time.monotonic() - began:4.0f} s: {story.submitted} of {story.memos} memos submitted, "
+        f"{len(story.scores)} scored, {len(story.alerts)} alerts, {len(story.dead)} dead letters"
+    )
+
+
+def _table(story: "Story", began: float) -> "Table":
+    from rich.table import Table
+
+    table = Table("user", "memos", "last score", "course of scores", "alerts", title=_progress(story, began))
+    for user in story.users:
+        scores = sorted((s for s in story.scores.values() if s.user_id == user.user_id), key=lambda s: s.recorded_at)
+        known = [s.probability for s in scores if s.probability is not None]
+        alerts = sorted((a for a in story.alerts.values() if a.user_id == user.user_id), key=lambda a: a.at)
+        table.add_row(
+            user.user_id,
+            f"{len(scores)}/{len(user.memos)}",
+            f"{known[-1]:.2f} {scores[-1].band}" if known else "",
+            "".join("▁▂▃▄▅▆▇█"[min(int(p * 8), 7)] for p in known[-len(user.memos) :]),
+            " ".join(f"[{_COLOURS[a.state]}]{a.state} {a.at:%d %b}[/]" for a in alerts),
+        )
+    return table
+
+
+_COLOURS = {AlertState.RAISED: "red", AlertState.ESCALATED: "bold red", AlertState.RESOLVED: "green"}
+
+
+def _why(story: "Story", memo: str) -> str:
+    """The evidence of the score behind an alert."""
+    score = next((s for s in story.scores.values() if s.memo_id == memo), None)
+    return "" if score is None else ", ".join(f"{e.name} {e.deviation_sd:+.1f} SD" for e in score.evidence[:3])
+
+
+def _draw(story: "Story", picture: Path) -> None:
+    from streams.demo_picture import draw
+
+    titles = {user.user_id: f"{user.user_id} ({user.course} in the script)" for user in story.users}
+    draw(picture, titles, list(story.scores.values()), list(story.alerts.values()))

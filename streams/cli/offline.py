@@ -1,0 +1,113 @@
+"""Commands that need no broker: score, features."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+from schemas.events import Modality
+from schemas.settings import Settings
+from streams.cli.files import audio_files
+
+Paths = Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.command()(score)
+    app.command()(features)
+
+
+def score(
+    paths: Paths, json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False
+) -> None:
+    """Score files, each as the first memo of somebody unknown. The shipped model is a demonstration."""
+    from rich.progress import track
+
+    from streams.cli.quiet import import_tensorflow
+
+    import_tensorflow()
+    from streams.offline import score_files
+
+    files = audio_files(paths)
+    failed = False
+    lines = score_files(Settings.load(), files)
+    for line in track(lines, "scoring", total=len(files), disable=not _watched(files), console=_console()):
+        failed |= "error" in line
+        print(json.dumps(line, ensure_ascii=False) if json_lines else _sentence(line), flush=True)
+    raise typer.Exit(1 if failed else 0)
+
+
+def features(
+    paths: Paths,
+    out: Annotated[Path | None, typer.Option(help="The .npz to write.")] = None,
+    modality: Annotated[Modality | None, typer.Option(help="Only this one.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Hugging Face folder or name[@revision] instead of the bundle's encoder.")
+    ] = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Also every frame of the embedding.")] = False,
+) -> None:
+    """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary."""
+    if out is None:
+        raise typer.BadParameter("name the file to write", param_hint="--out")
+    files = audio_files(paths)
+    shared = [stem for stem, count in Counter(f.stem for f in files).items() if count > 1]
+    if shared:
+        raise typer.BadParameter(f"several files are called {shared[0]}; their arrays would have the same name")
+    settings = Settings.load(**({"encoder": encoder} if encoder else {}))
+    wanted = settings.modalities if modality is None else (modality,)
+    raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
+
+
+def _write_features(
+    settings: Settings, files: list[Path], out: Path, wanted: tuple[Modality, ...], *, frames: bool
+) -> bool:
+    import numpy as np
+    from rich.progress import track
+
+    from schemas.errors import Poison
+    from streams.cli.quiet import import_tensorflow
+
+    import_tensorflow()
+    from streams.offline import Extraction, arrays_of, frames_of, names_of
+
+    failed = False
+    arrays = names_of(wanted)
+    with Extraction(settings, wanted) as extraction:
+        results = extraction.extract(files)
+        for each in track(results, "extracting", total=len(files), disable=not _watched(files), console=_console()):
+            if isinstance(each.result, Poison):
+                failed = True
+                print(f"{each.path}: {each.result}", file=sys.stderr)
+                continue
+            arrays |= arrays_of(each.path.stem, each.result)
+            if frames and Modality.EMBEDDING in wanted:
+                arrays[f"{each.path.stem}.embedding_frames"] = frames_of(extraction, each.path, settings)
+    np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for any keyword
+    return failed
+
+
+def _watched(files: list[Path]) -> bool:
+    return len(files) > 1 and sys.stderr.isatty()
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _sentence(line: Mapping[str, object]) -> str:
+    if "error" in line:
+        return f"{line['path']}: {line['error']}"
+    reasons = f" ({', '.join(map(str, line['reasons']))})" if line["reasons"] else ""  # type: ignore[call-overload]
+    probability = line["probability"]
+    told = "no probability" if probability is None else f"probability {probability:.2f}"
+    return f"{line['path']}: {line['band']}{reasons}, {told}, {line['duration_s']} s"

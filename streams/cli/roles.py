@@ -1,0 +1,94 @@
+"""The production roles: one process each."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from schemas.events import Modality
+from schemas.settings import Settings
+
+topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.command()(worker)
+    app.command()(agents)
+    app.add_typer(topics_app, name="topics")
+
+
+def worker(modality: Annotated[Modality, typer.Argument(help="Which features to extract.")]) -> None:
+    """Run one feature worker: memos.uploaded → memos.features."""
+    from streams.cli.quiet import import_tensorflow
+    from streams.roles import run_worker
+
+    if modality is not Modality.ACOUSTIC:
+        import_tensorflow()
+    settings = Settings.load()
+    _until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
+
+
+def agents() -> None:
+    """Run the agents: memos.features → risk.scored → risk.alerts."""
+    from streams.cli.quiet import import_tensorflow
+    from streams.roles import run_agents
+
+    import_tensorflow()
+    settings = Settings.load()
+    _until_asked_to_stop(settings, lambda stop: run_agents(settings, stop))
+
+
+@topics_app.command()
+def create() -> None:
+    """Create the topics that are missing, with their retention; those that exist stay as they are."""
+    from streams.topic_admin import create_topics
+
+    for line in asyncio.run(create_topics(Settings.load())):
+        print(line)
+
+
+@topics_app.command()
+def describe() -> None:
+    """The way of a memo: topics, partitions, retention, and how far each group is behind."""
+    from rich.console import Console
+
+    from streams.system import connected
+    from streams.topic_admin import describe_topics
+
+    Console().print(asyncio.run(describe_topics(connected(Settings.load()))))
+
+
+def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent."""
+    if settings.supervised:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        with ExitStack() as exits:
+            if settings.metrics_port:
+                from workers.instruments import serve
+
+                exits.enter_context(serve(settings.metrics_port))
+            await role(stop)
+
+    asyncio.run(run())
+    # A stage that outlived its deadline still holds a thread, and Python would wait for it.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    # The descriptor itself: a thread inside `sys.stdin` would hold its lock when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

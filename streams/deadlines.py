@@ -1,0 +1,99 @@
+"""When open joins are given up: keys with the moment at which they are due."""
+
+import asyncio
+import heapq
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+from redis.asyncio import Redis
+
+from streams.redis_store import redis_failures
+
+OPEN_JOINS = "undertone:joins:open"
+"""Key of the sorted set: members are join keys, scores are due times in Unix seconds."""
+
+
+class Deadlines(Protocol):
+    """Keys and when they are due. Everything is idempotent; the first time that a key is given stands."""
+
+    async def put(self, due: Mapping[str, datetime]) -> None:
+        """Remember keys; one that is known keeps its time."""
+
+    async def drop(self, keys: Collection[str]) -> None:
+        """Forget keys; unknown ones are no error."""
+
+    async def due(self, now: datetime, most: int) -> list[str]:
+        """At most `most` keys whose time has come, earliest first; they stay until dropped."""
+
+    async def count(self) -> int:
+        """How many keys wait."""
+
+
+class MemoryDeadlines:
+    """Deadlines of one process."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, datetime] = {}
+
+    async def put(self, due: Mapping[str, datetime]) -> None:
+        """See Deadlines."""
+        await asyncio.sleep(0)
+        for key, moment in due.items():
+            self._due.setdefault(key, moment)
+
+    async def drop(self, keys: Collection[str]) -> None:
+        """See Deadlines."""
+        await asyncio.sleep(0)
+        for key in keys:
+            self._due.pop(key, None)
+
+    async def due(self, now: datetime, most: int) -> list[str]:
+        """See Deadlines."""
+        await asyncio.sleep(0)
+        ripe = ((moment, key) for key, moment in self._due.items() if moment <= now)
+        return [key for _, key in heapq.nsmallest(most, ripe)]
+
+    async def count(self) -> int:
+        """See Deadlines."""
+        return len(self._due)
+
+
+class RedisDeadlines:
+    """Deadlines that all processes share. Raises Transient when Redis is away. `async with RedisDeadlines(url)`."""
+
+    def __init__(self, url: str, key: str = OPEN_JOINS, timeout_s: float = 5.0) -> None:
+        self._client: Any = Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        self._key = key
+
+    async def put(self, due: Mapping[str, datetime]) -> None:
+        """See Deadlines."""
+        if due:
+            async with redis_failures():
+                await self._client.zadd(self._key, {key: moment.timestamp() for key, moment in due.items()}, nx=True)
+
+    async def drop(self, keys: Collection[str]) -> None:
+        """See Deadlines."""
+        if keys:
+            async with redis_failures():
+                await self._client.zrem(self._key, *keys)
+
+    async def due(self, now: datetime, most: int) -> list[str]:
+        """See Deadlines."""
+        async with redis_failures():
+            found = await self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
+        return [key.decode() for key in found]
+
+    async def count(self) -> int:
+        """See Deadlines."""
+        async with redis_failures():
+            waiting: int = await self._client.zcard(self._key)
+        return waiting
+
+    async def __aenter__(self) -> Self:
+        """Connections are made when needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the connections back."""
+        await self._client.aclose()

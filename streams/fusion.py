@@ -1,0 +1,131 @@
+"""Joining the parts of a memo: which have come, whether they are all, and what was made of them.
+
+Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `join_key`.
+
+    open ──all parts──▶ open and complete ──its score was delivered──▶ settled
+      └──too long open──▶ closed ──its indeterminate score was delivered──▶ settled
+
+Everything may happen twice: a part that comes again replaces itself, and a settled join answers with nothing to do.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgpack
+
+from schemas.events import Band, MemoFeatures, Modality, RiskScored
+from schemas.ids import score_id
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """What is known of one memo.
+
+    parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete.
+    """
+
+    memo_id: str
+    user_id: str
+    recorded_at: datetime
+    uploaded_at: datetime
+    parts: Mapping[Modality, bytes] = field(default_factory=dict)
+    closed_at: datetime | None = None
+    settled: bool = False
+
+    def missing(self, needed: Collection[Modality]) -> tuple[Modality, ...]:
+        """Modalities that have not come, in the order of `needed`."""
+        return tuple(m for m in needed if m not in self.parts)
+
+    def to_bytes(self) -> bytes:
+        """The join as one value of the store. A settled join keeps no parts."""
+        parts = {} if self.settled else {str(m): part for m, part in self.parts.items()}
+        times = [t and _to_millis(t) for t in (self.recorded_at, self.uploaded_at, self.closed_at)]
+        packed: bytes = msgpack.packb([VERSION, self.memo_id, self.user_id, *times, parts, self.settled])
+        return packed
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Join":
+        """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no join."""
+        fields: list[Any] = msgpack.unpackb(data)
+        if fields[0] != VERSION:
+            raise ValueError(f"a join of version {fields[0]}, this program reads version {VERSION}")
+        _, memo_id, user_id, recorded, uploaded, closed, parts, settled = fields
+        return cls(
+            memo_id,
+            user_id,
+            _from_millis(recorded),
+            _from_millis(uploaded),
+            {Modality(m): p for m, p in parts.items()},
+            None if closed is None else _from_millis(closed),
+            settled,
+        )
+
+
+def _to_millis(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _from_millis(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)
+
+
+def join_key(user_id: str, memo_id: str) -> str:
+    """Key of a join. The braces keep all keys of a user in one slot of a Redis cluster."""
+    return f"join:{{{user_id}}}:{memo_id}"
+
+
+def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]) -> Join:
+    """The join with the parts added. parts: decoded and encoded, all of one memo.
+
+    A closed or settled join takes no more parts: its score has been decided.
+    """
+    if state is not None:
+        join = Join.from_bytes(state)
+    else:
+        first = next(iter(parts))[0]
+        join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at)
+    if join.closed_at or join.settled:
+        return join
+    return replace(join, parts={**join.parts, **{features.modality: encoded for features, encoded in parts}})
+
+
+def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
+    """The join, given up; None when it needs no closing: gone, complete, or settled.
+
+    Closing twice keeps the first time.
+    """
+    if state is None:
+        return None
+    join = Join.from_bytes(state)
+    if join.settled or not join.missing(needed):
+        return None
+    return join if join.closed_at else replace(join, closed_at=now)
+
+
+def settle(state: bytes | None) -> Join | None:
+    """The join, its score delivered; None when it is gone."""
+    return None if state is None else replace(Join.from_bytes(state), settled=True)
+
+
+def incomplete(join: Join, needed: Collection[Modality], bundle_id: str) -> RiskScored:
+    """The score of a closed join: indeterminate, naming what is missing. Raises ValueError when it is not closed."""
+    if join.closed_at is None:
+        raise ValueError("the join is still open")
+    return RiskScored(
+        score_id=score_id(join.memo_id, bundle_id),
+        memo_id=join.memo_id,
+        user_id=join.user_id,
+        recorded_at=join.recorded_at,
+        uploaded_at=join.uploaded_at,
+        scored_at=join.closed_at,
+        probability=None,
+        band=Band.INDETERMINATE,
+        reasons=tuple(f"missing:{modality}" for modality in join.missing(needed)),
+        evidence=(),
+        modalities=tuple(m for m in needed if m in join.parts),
+        bundle_id=bundle_id,
+    )

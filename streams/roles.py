@@ -1,0 +1,45 @@
+"""What each production role consists of."""
+
+import asyncio
+from functools import partial
+
+from schemas.events import MemoFeatures, Modality
+from schemas.settings import Settings
+from streams.system import make_codec
+from workers.consumer import Worker
+from workers.loading import load_memo
+from workers.memo import Memo
+from workers.objects import AudioStore
+from workers.stage import Stage
+
+
+def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
+    """The stage that extracts one modality; only its own libraries are loaded. Raises ConfigurationError."""
+    if modality is Modality.ACOUSTIC:
+        from workers.acoustic.stage import AcousticStage
+
+        return AcousticStage(settings)
+    from workers.wav2vec2.stage import EmbeddingStage
+
+    return EmbeddingStage.from_settings(settings)
+
+
+async def run_worker(settings: Settings, modality: Modality, stop: asyncio.Event) -> None:
+    """Run the worker of one modality until `stop` is set."""
+    stage = await asyncio.to_thread(make_stage, settings, modality)
+    load = partial(load_memo, store=AudioStore(settings), settings=settings)
+    first = modality is settings.modalities[0]
+    async with Worker(settings, stage, load, make_codec(settings), owns_input=first) as worker:
+        asking = asyncio.create_task(stop.wait())
+        asking.add_done_callback(lambda _: worker.stop())
+        try:
+            await worker.run()
+        finally:
+            asking.cancel()
+
+
+async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the fusion and drift agents until `stop` is set."""
+    from streams.app import run_app
+
+    await run_app(settings, make_codec(settings), stop)

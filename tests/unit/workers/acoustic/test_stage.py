@@ -1,0 +1,108 @@
+import os
+import signal as signals
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from multiprocessing import active_children
+
+import numpy as np
+import pytest
+
+from schemas.errors import Poison
+from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.settings import Settings
+from tests.unit.workers.acoustic.voices import buzz, silence
+from workers.acoustic.extraction import extract
+from workers.acoustic.names import FEATURE_NAMES, FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
+from workers.acoustic.stage import AcousticStage
+from workers.memo import Memo
+
+QUALITY = Quality(speech_s=1.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Deadly(np.ndarray):
+    """A signal that ends the process which receives it, as a crash inside openSMILE would."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (139,)
+
+
+def memo(name: str, signal: FloatArray) -> Memo:
+    return Memo(MemoUploaded(name, "user", NOON, NOON, "memory://memo"), signal, QUALITY)
+
+
+def only(outcome: object) -> MemoFeatures:
+    assert isinstance(outcome, list)
+    assert len(outcome) == 1
+    record = outcome[0]
+    assert isinstance(record, MemoFeatures)
+    return record
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[AcousticStage]:
+    stage = AcousticStage(Settings(acoustic_processes=2))
+    yield stage
+    stage.close()
+
+
+def test_a_memo_becomes_one_record_that_says_what_it_is(stage: AcousticStage) -> None:
+    signal = buzz(150, 1.0)
+    record = only(stage.process([memo("a", signal)])[0])
+    assert record.memo_id == "a"
+    assert record.modality is Modality.ACOUSTIC
+    assert record.names == FEATURE_NAMES == FUNCTIONAL_NAMES + MARKER_NAMES
+    assert record.summary.shape == (len(FEATURE_NAMES),)
+    assert record.windows.shape == (1, len(WINDOW_NAMES))
+    assert record.quality == QUALITY
+    assert record.duration_s == 1.0
+    assert len(record.extractor.weights_hash) == 64
+    here = extract(signal)
+    np.testing.assert_array_equal(record.summary, here.summary)
+    np.testing.assert_array_equal(record.windows, here.windows)
+
+
+def test_every_nan_has_its_reason_and_nothing_else_has(stage: AcousticStage) -> None:
+    voice, still = (only(o) for o in stage.process([memo("a", buzz(150, 1.0)), memo("b", silence(1.0))]))
+    for record in (voice, still):
+        undefined = [name for name, value in zip(record.names, record.summary, strict=True) if np.isnan(value)]
+        assert [entry.split(":")[0] for entry in record.undefined] == undefined
+        assert np.isfinite(record.windows).all()
+    assert voice.undefined == ("pause_mean:no_pause", "pause_longest:no_pause")
+    assert "jitter:no_voiced_frames" in still.undefined
+
+
+def test_a_poisoned_memo_leaves_its_neighbours_alone(stage: AcousticStage) -> None:
+    first, short, last = stage.process([memo("a", buzz(150, 0.5)), memo("b", silence(0.01)), memo("c", buzz(200, 0.5))])
+    assert isinstance(short, Poison)
+    assert short.reason == "acoustic:too_short"
+    assert only(first).memo_id == "a"
+    assert only(last).memo_id == "c"
+
+
+def test_a_batch_survives_the_death_of_its_processes() -> None:
+    others = set(active_children())
+    stage = AcousticStage(Settings(acoustic_processes=2))
+    try:
+        before = stage.process([memo("a", buzz(150, 0.5)), memo("b", buzz(200, 0.5))])
+        for child in set(active_children()) - others:
+            assert child.pid is not None
+            os.kill(child.pid, signals.SIGKILL)
+        after = stage.process([memo("a", buzz(150, 0.5)), memo("b", buzz(200, 0.5))])
+    finally:
+        stage.close()
+    assert [only(o) for o in after] == [only(o) for o in before]
+
+
+def test_a_memo_that_kills_its_process_is_poison_and_its_neighbours_go_on(stage: AcousticStage) -> None:
+    deadly = buzz(150, 0.5).view(Deadly)
+    outcomes = stage.process([memo("a", buzz(150, 0.5)), memo("b", deadly), memo("c", buzz(200, 0.5))])
+    assert isinstance(outcomes[1], Poison)
+    assert outcomes[1].reason == "acoustic:crash"
+    assert only(outcomes[0]).memo_id == "a"
+    assert only(outcomes[2]).memo_id == "c"
+    assert only(stage.process([memo("d", buzz(150, 0.5))])[0]).memo_id == "d"
+
+
+def test_an_empty_batch_starts_nothing(stage: AcousticStage) -> None:
+    assert list(stage.process([])) == []

@@ -1,0 +1,64 @@
+import socket
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas import metrics
+from schemas.errors import ConfigurationError
+from schemas.metrics import Metric, MetricKind
+from workers import instruments
+
+CLASSES = {
+    MetricKind.COUNTER: Counter,
+    MetricKind.GAUGE: Gauge,
+    MetricKind.HISTOGRAM: Histogram,
+    MetricKind.INFO: Gauge,
+}
+LISTED = {name: value for name, value in vars(metrics).items() if isinstance(value, Metric)}
+MADE = {name: value for name, value in vars(instruments).items() if isinstance(value, MetricWrapperBase)}
+
+
+def test_every_listed_metric_has_its_instrument_and_no_other_is_made() -> None:
+    assert list(MADE) == list(LISTED)
+    for name, metric in LISTED.items():
+        assert type(MADE[name]) is CLASSES[metric.kind]
+        (family,) = MADE[name].describe()
+        assert family.name == metric.name.removesuffix("_total")
+        assert family.documentation == metric.meaning
+
+
+def test_what_is_counted_is_served() -> None:
+    instruments.RECORDS_IN.labels(stage="acoustic").inc(3)
+    instruments.STAGE_DURATION.labels(stage="acoustic").observe(0.2)
+    instruments.BUNDLE.labels(bundle="demo-1", encoder="tiny").set(1)
+    with instruments.serve(0, "127.0.0.1") as port, urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    ours = {name for name in families if name.startswith(metrics.PREFIX)}
+    assert ours == {metric.name.removesuffix("_total") for metric in metrics.METRICS}
+    samples = {s.name: s for s in families["undertone_records_in"].samples}
+    assert samples["undertone_records_in_total"].labels == {"stage": "acoustic"}
+    assert samples["undertone_records_in_total"].value >= 3
+    assert "process_resident_memory_bytes" in families
+
+
+def test_the_port_is_given_back() -> None:
+    with instruments.serve(0, "127.0.0.1") as port:
+        pass
+    with instruments.serve(port, "127.0.0.1") as again:
+        assert again == port
+
+
+def test_a_taken_port_is_a_wrong_setting() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(ConfigurationError, match=r"UNDERTONE_METRICS_PORT: port .* cannot be served"),
+            instruments.serve(port, "127.0.0.1"),
+        ):
+            pytest.fail("served on a taken port")

@@ -1,0 +1,99 @@
+"""openSMILE in processes of its own, which may die without taking a memo with them.
+
+openSMILE is not thread-safe and is C++: a crash in it ends its process. Processes are spawned, never forked, because
+the parent may hold TensorFlow's or Kafka's threads.
+"""
+
+import os
+import signal as signals
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from typing import TypeAlias
+
+from schemas.errors import Poison
+from schemas.events import FloatArray
+from workers.acoustic.extraction import AcousticFeatures, extract
+
+LONE_TRIES = 2
+"""A memo that ends its process this often, with no other memo beside it, is at fault itself."""
+
+Result: TypeAlias = AcousticFeatures | Poison
+
+
+class ExtractionPool:
+    """Extracts signals in parallel, in order, and outlives the death of its processes."""
+
+    def __init__(self, processes: int, window_s: float) -> None:
+        self._processes = processes
+        self._window_s = window_s
+        self._executor: ProcessPoolExecutor | None = None
+
+    def extract(self, batch: Sequence[FloatArray]) -> list[Result]:
+        """One result per signal, in order: its features, or why it can never have any.
+
+        When a process dies, the signals that were under way are done again, then, if another dies, one at a time, so
+        that the one at fault is known: it becomes Poison `acoustic:crash`.
+        """
+        results = self._together(batch)
+        if None in results:
+            missing = [index for index, result in enumerate(results) if result is None]
+            for index, again in zip(missing, self._together([batch[index] for index in missing]), strict=True):
+                results[index] = again
+        return [
+            self._alone(signal) if result is None else result for signal, result in zip(batch, results, strict=True)
+        ]
+
+    def close(self) -> None:
+        """End the processes; idempotent."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _together(self, batch: Sequence[FloatArray]) -> list[Result | None]:
+        """Results of the batch, None for those that a dying process took along."""
+        try:
+            futures: list[Future[AcousticFeatures]] = [self._submit(signal) for signal in batch]
+        except BrokenProcessPool:
+            self.close()
+            return [None] * len(batch)
+        results = [_outcome(future) for future in futures]
+        if None in results:
+            self.close()
+        return results
+
+    def _alone(self, signal: FloatArray) -> Result:
+        for _ in range(LONE_TRIES):
+            (result,) = self._together([signal])
+            if result is not None:
+                return result
+        return Poison("acoustic:crash", f"openSMILE ended its process {LONE_TRIES} times on this memo alone")
+
+    def _submit(self, signal: FloatArray) -> "Future[AcousticFeatures]":
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
+        return self._executor.submit(extract, signal, self._window_s)
+
+
+def _outcome(future: "Future[AcousticFeatures]") -> Result | None:
+    try:
+        return future.result()
+    except Poison as poison:
+        return poison
+    except BrokenProcessPool:
+        return None
+
+
+def _prepare() -> None:
+    """In each child: leave interrupts to the parent, and end when it has ended, however it did."""
+    signals.signal(signals.SIGINT, signals.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,80 @@
+"""Where a memo has speech and where it pauses, from openSMILE's low-level descriptors. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events import FloatArray
+
+Mask = NDArray[np.bool_]
+
+LOUD_SHARE = 0.2
+"""A frame is loud when it lies this far from the floor (P5 of loudness) towards the peak (P95)."""
+
+SHORTEST_SPEECH_S = 0.05
+"""Loud stretches shorter than this, without voice, are clicks."""
+
+SHORTEST_PAUSE_S = 0.25
+"""Shorter silences belong to articulation (stop closures). Source: Goldman-Eisler 1968, Psycholinguistics."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Stretches of frames. starts, ends: (runs,) frame numbers, ends exclusive."""
+
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """(runs,) frames of each run."""
+        return self.ends - self.starts
+
+    def at_least(self, frames: int) -> "Runs":
+        """The runs of `frames` or more."""
+        long = self.lengths >= frames
+        return Runs(self.starts[long], self.ends[long])
+
+    def mask(self, frames: int) -> Mask:
+        """(frames,) True inside the runs."""
+        edges = np.zeros(frames + 1, np.int64)
+        np.add.at(edges, self.starts, 1)
+        np.add.at(edges, self.ends, -1)
+        return np.cumsum(edges[:-1]) > 0
+
+
+def runs(mask: Mask) -> Runs:
+    """The maximal stretches where `mask` is True, in order.
+
+    >>> runs(np.array([True, False, True, True])).lengths.tolist()
+    [1, 2]
+    """
+    edges = np.diff(np.concatenate(([False], mask, [False])).astype(np.int8))
+    return Runs(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
+
+
+def speech_frames(loudness: FloatArray, voiced: Mask, hop_s: float) -> Mask:
+    """Frames that hold speech: voiced ones, and loud ones but for clicks.
+
+    loudness: (frames,) eGeMAPS loudness; voiced: (frames,) at the same moments. The threshold follows the memo's own
+    floor and peak, so gain does not move it. Loudness alone cannot tell speech from noise: without any voiced frame
+    nothing is speech.
+    """
+    if not voiced.any():
+        return np.zeros(len(loudness), bool)
+    floor, peak = np.percentile(loudness, [5, 95])
+    active = (loudness > floor + LOUD_SHARE * (peak - floor)) | voiced
+    return runs(active).at_least(max(1, round(SHORTEST_SPEECH_S / hop_s))).mask(len(loudness)) | voiced
+
+
+def pauses(speech: Mask, hop_s: float) -> Runs:
+    """Silences of SHORTEST_PAUSE_S or more between two stretches of speech; those at the memo's ends are none.
+
+    >>> pauses(np.array([0, 0, 0, 1, 0, 0, 0, 1], bool), hop_s=0.1).lengths.tolist()
+    [3]
+    """
+    gaps = runs(~speech)
+    inside = (gaps.starts > 0) & (gaps.ends < len(speech))
+    between = Runs(gaps.starts[inside], gaps.ends[inside])
+    return between.at_least(round(SHORTEST_PAUSE_S / hop_s))

@@ -1,0 +1,52 @@
+"""Memos to acoustic features: the hop that runs openSMILE."""
+
+from collections.abc import Sequence
+
+from schemas.errors import Poison
+from schemas.events import MemoFeatures, Modality
+from schemas.settings import Settings
+from workers.acoustic.extraction import AcousticFeatures, extractor
+from workers.acoustic.names import FEATURE_NAMES
+from workers.acoustic.pool import ExtractionPool
+from workers.memo import Memo
+from workers.stage import Outcome
+
+
+class AcousticStage:
+    """A Stage from Memo to MemoFeatures of the acoustic modality."""
+
+    name = "acoustic"
+
+    def __init__(self, settings: Settings) -> None:
+        self._window_s = settings.window_s
+        self._pool = ExtractionPool(settings.acoustic_processes, settings.window_s)
+        self._extractor = extractor()
+
+    def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
+        """One MemoFeatures per memo, or Poison: `acoustic:too_short`, `acoustic:crash`."""
+        results = self._pool.extract([memo.signal for memo in batch])
+        return [
+            result if isinstance(result, Poison) else [self._record(memo, result)]
+            for memo, result in zip(batch, results, strict=True)
+        ]
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+
+    def _record(self, memo: Memo, features: AcousticFeatures) -> MemoFeatures:
+        return MemoFeatures(
+            memo_id=memo.event.memo_id,
+            user_id=memo.event.user_id,
+            recorded_at=memo.event.recorded_at,
+            uploaded_at=memo.event.uploaded_at,
+            modality=Modality.ACOUSTIC,
+            extractor=self._extractor,
+            duration_s=memo.duration_s,
+            window_s=self._window_s,
+            windows=features.windows,
+            summary=features.summary,
+            names=FEATURE_NAMES,
+            quality=memo.quality,
+            undefined=features.undefined,
+        )

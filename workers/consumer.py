@@ -1,0 +1,293 @@
+"""The loop of a heavy hop: fetch → load → settle → deliver → commit.
+
+Fetching and loading go on while the stage works; the event loop never waits for either. A record's offset is committed
+only after everything it led to was acknowledged by the broker, and never past one that was not. Loaded audio is bounded
+by its length in seconds; beyond the bound partitions are paused, and polling goes on, so that the group keeps the
+member.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from schemas import topics
+from schemas.codec import Codec, DecodeError
+from schemas.errors import Poison
+from schemas.events import MemoFeatures, MemoUploaded
+from schemas.settings import Settings
+from workers import instruments
+from workers.dead_letters import DeadLetterCap, Source
+from workers.delivery import Delivery, Outgoing
+from workers.kafka import make_consumer, make_producer
+from workers.memo import Memo
+from workers.offsets import OffsetTracker
+from workers.retries import until_it_succeeds
+from workers.stage import Outcome, Stage, settle
+
+log = logging.getLogger(__name__)
+
+Load = Callable[[MemoUploaded], Memo]
+LOADERS = 4
+"""Memos read and decoded at the same time."""
+FETCHED_RECORDS = 64
+"""Records that may wait for their audio; how long it is, is not known before it is read."""
+COMMIT_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A fetched record on its way through the loop; `content` is its memo once loaded, or why there is none."""
+
+    source: Source
+    tracker: OffsetTracker
+    content: Memo | Poison
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio that it holds in memory."""
+        return self.content.duration_s if isinstance(self.content, Memo) else 0.0
+
+
+class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """One process of one heavy hop. `async with Worker(...) as worker: await worker.run()`.
+
+    stage: what to do with memos; load: reads and decodes the audio of an event (raises Poison, Transient);
+    owns_input: whether this hop writes the dead letters of memos that no hop can read, so that each is written once.
+    """
+
+    def __init__(
+        self, settings: Settings, stage: Stage[Memo, MemoFeatures], load: Load, codec: Codec, *, owns_input: bool
+    ) -> None:
+        self._settings, self._stage, self._load, self._codec = settings, stage, load, codec
+        self._owns_input = owns_input
+        self._cap = DeadLetterCap(
+            settings.dead_letter_max_share, settings.dead_letter_window, settings.dead_letter_max_run
+        )
+        self._trackers: dict[TopicPartition, OffsetTracker] = {}
+        self._ready: asyncio.Queue[Item] = asyncio.Queue()
+        self._loading: set[asyncio.Task[None]] = set()
+        self._inflight_s = 0.0
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._committed_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        """Connect and join the group."""
+        self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with AsyncExitStack() as exits:
+            exits.callback(self._stage.close)
+            self._loader = _executor(exits, LOADERS, "load")
+            self._performer = _executor(exits, 1, self._stage.name)
+            producer = make_producer(self._settings)
+            exits.push_async_callback(producer.stop)
+            await producer.start()
+            self._delivery = Delivery(producer, self._codec, self._stage.name)
+            self._consumer = make_consumer(self._settings, group=f"undertone-{self._stage.name}")
+            exits.push_async_callback(self._consumer.stop)
+            self._consumer.subscribe([topics.UPLOADED.name], listener=self)
+            await self._consumer.start()
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave the group; what was not delivered comes again."""
+        await self._exits.aclose()
+
+    def stop(self) -> None:
+        """Ask the loop to end: nothing new is begun; what the stage works on is finished, delivered and committed."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until asked to stop. Raises Stop, and any defect, with nothing of the batch under way committed."""
+        fetching = asyncio.create_task(self._fetch_forever())
+        working = asyncio.create_task(self._work_until_stopped())
+        asked = asyncio.create_task(self._stopping.wait())
+        tasks = (fetching, working, asked)
+        try:
+            ends: set[asyncio.Future[Any]] = {*tasks, self._defect}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
+        finally:
+            for task in (*tasks, *self._loading):
+                task.cancel()
+            results = await asyncio.gather(*tasks, *self._loading, return_exceptions=True)
+        if self._defect.done():
+            self._defect.result()
+        for failure in results:
+            if isinstance(failure, Exception):
+                raise failure
+
+    # Fetching and loading
+
+    async def _fetch_forever(self) -> None:
+        paused = False
+        while True:
+            if paused == self._has_room():
+                paused = not paused
+                (self._consumer.pause if paused else self._consumer.resume)(*self._consumer.assignment())
+            fetched = await self._consumer.getmany(timeout_ms=100, max_records=FETCHED_RECORDS)
+            for partition, records in fetched.items():
+                tracker = self._trackers.setdefault(partition, OffsetTracker())
+                tracker.started(record.offset for record in records)
+                instruments.RECORDS_IN.labels(stage=self._stage.name).inc(len(records))
+                for record in records:
+                    self._begin_loading(record, tracker)
+
+    def _has_room(self) -> bool:
+        return len(self._loading) < FETCHED_RECORDS and self._inflight_s < self._settings.inflight_audio_s
+
+    def _begin_loading(self, record: Any, tracker: OffsetTracker) -> None:
+        headers = dict(record.headers or ())
+        source = Source(record.topic, record.partition, record.offset, record.key, record.value, headers)
+        task = asyncio.create_task(self._load_one(source, tracker))
+        self._loading.add(task)
+        task.add_done_callback(self._loaded)
+
+    def _loaded(self, task: asyncio.Task[None]) -> None:
+        self._loading.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not self._defect.done():
+            self._defect.set_exception(error)
+
+    async def _load_one(self, source: Source, tracker: OffsetTracker) -> None:
+        loop = asyncio.get_running_loop()
+        content: Memo | Poison
+        try:
+            event = self._codec.decode(source.value, MemoUploaded)
+            content = await until_it_succeeds(
+                lambda: loop.run_in_executor(self._loader, self._load, event), stage=self._stage.name, target="storage"
+            )
+        except DecodeError as error:
+            content = Poison("event:undecodable", str(error))
+        except Poison as poison:
+            content = poison
+        item = Item(source, tracker, content)
+        self._holds(item.audio_s)
+        self._ready.put_nowait(item)
+
+    def _holds(self, audio_s: float) -> None:
+        self._inflight_s += audio_s
+        instruments.INFLIGHT_AUDIO.labels(stage=self._stage.name).set(max(self._inflight_s, 0.0))
+
+    # Working and delivering
+
+    async def _work_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            self._idle.set()
+            batch = await self._next_batch()
+            self._idle.clear()
+            batch = [item for item in batch if not item.tracker.abandoned]
+            if batch:
+                await self._finish(batch)
+            if time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
+                await self._commit()
+        await self._commit()
+
+    async def _next_batch(self) -> list[Item]:
+        """What is ready now, up to the bound on audio seconds; waits a moment when nothing is."""
+        try:
+            async with asyncio.timeout(COMMIT_INTERVAL_S):
+                batch = [await self._ready.get()]
+        except TimeoutError:
+            return []
+        while not self._ready.empty() and sum(item.audio_s for item in batch) < self._settings.batch_audio_s:
+            batch.append(self._ready.get_nowait())
+        for item in batch:
+            self._holds(-item.audio_s)
+        return batch
+
+    async def _finish(self, batch: list[Item]) -> None:
+        outcomes = await self._settle(batch)
+        for outcome in outcomes:
+            self._cap.record(poisoned=isinstance(outcome, Poison))
+        outgoing = self._outgoing(batch, outcomes)
+        await until_it_succeeds(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
+        instruments.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
+        for item in batch:
+            item.tracker.finished(item.source.offset)
+
+    async def _settle(self, batch: list[Item]) -> list[Outcome[MemoFeatures]]:
+        memos = [item.content for item in batch if isinstance(item.content, Memo)]
+        loop = asyncio.get_running_loop()
+        began = time.perf_counter()
+        settled = await until_it_succeeds(
+            lambda: loop.run_in_executor(self._performer, settle, self._stage, memos),
+            stage=self._stage.name,
+            target="storage",
+        )
+        instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(time.perf_counter() - began)
+        instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(sum(item.audio_s for item in batch))
+        remaining = iter(settled)
+        return [next(remaining) if isinstance(item.content, Memo) else item.content for item in batch]
+
+    def _outgoing(self, batch: list[Item], outcomes: list[Outcome[MemoFeatures]]) -> list[Outgoing]:
+        failures, outgoing = [], []
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if not isinstance(outcome, Poison):
+                outgoing += [_features(features, item.source) for features in outcome]
+                continue
+            instruments.RECORDS_FAILED.labels(stage=self._stage.name).inc()
+            if self._owns_input or isinstance(item.content, Memo):
+                failures.append((item.source, outcome))
+        return outgoing + self._delivery.dead_letters(failures)
+
+    # Committing
+
+    async def _commit(self) -> None:
+        self._committed_at = time.monotonic()
+        positions = {p: t.committable() for p, t in self._trackers.items()}
+        due = {p: position for p, position in positions.items() if position is not None}
+        if not due:
+            return
+        try:
+            await self._consumer.commit(due)
+        except (CommitFailedError, IllegalStateError):
+            log.info("a commit came after the partitions had moved on; their new owner repeats the work")
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("a commit failed and is tried again: %s", type(error).__name__)
+        else:
+            for partition, position in due.items():
+                if partition in self._trackers:
+                    self._trackers[partition].committed(position)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Finish the batch under way, within the deadline, and commit; what waits on these partitions comes again."""
+        if not revoked:
+            return
+        instruments.REBALANCES.labels(stage=self._stage.name).inc()
+        for partition in revoked:
+            if partition in self._trackers:
+                self._trackers[partition].abandoned = True
+        try:
+            async with asyncio.timeout(self._settings.stop_deadline_s):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("partitions were taken away before their batch had finished; it comes again")
+        await self._commit()
+        for partition in revoked:
+            self._trackers.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Start afresh on these partitions, from what was committed."""
+        for partition in assigned:
+            self._trackers[partition] = OffsetTracker()
+
+
+def _features(features: MemoFeatures, source: Source) -> Outgoing:
+    return Outgoing(topics.FEATURES, features.user_id.encode(), features, source)
+
+
+def _executor(exits: AsyncExitStack, threads: int, name: str) -> Executor:
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    exits.callback(executor.shutdown, wait=False, cancel_futures=True)
+    return executor

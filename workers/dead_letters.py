@@ -1,0 +1,68 @@
+"""Dead letters: how a record that can never succeed is kept, and how many of them are too many."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.errors import DeadLetterCapReached, Poison
+from schemas.events import DeadLetter
+from schemas.ids import dead_letter_id
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A record as it came: where from, and its bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> DeadLetter:
+    """The dead letter of `source`. The same record at the same stage gives the same id."""
+    return DeadLetter(
+        dead_letter_id=dead_letter_id(stage, source.topic, source.partition, source.offset),
+        stage=stage,
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        key=source.key,
+        value=source.value,
+        headers=source.headers,
+        reason=poison.reason,
+        detail=poison.detail,
+        at=at,
+    )
+
+
+class DeadLetterCap:
+    """Stops a stage that fails too often: a bad deploy must not empty a topic into `memos.dead`.
+
+    max_share: of the last `window` records (judged once that many were seen); max_run: in a row.
+    """
+
+    def __init__(self, max_share: float, window: int, max_run: int) -> None:
+        self._max_share = max_share
+        self._max_run = max_run
+        self._recent: deque[bool] = deque(maxlen=window)
+        self._run = 0
+
+    def record(self, poisoned: bool) -> None:
+        """One more record was settled. Raises DeadLetterCapReached when this one would pass the cap."""
+        self._recent.append(poisoned)
+        self._run = self._run + 1 if poisoned else 0
+        if self._run > self._max_run:
+            raise DeadLetterCapReached(
+                f"{self._run} records in a row could not be processed (at most {self._max_run}); "
+                "nothing of this batch was committed: look at the newest dead letters, mend the cause, start again"
+            )
+        if len(self._recent) == self._recent.maxlen and sum(self._recent) > self._max_share * len(self._recent):
+            raise DeadLetterCapReached(
+                f"{sum(self._recent)} of the last {len(self._recent)} records could not be processed "
+                f"(at most {self._max_share:.0%}); nothing of this batch was committed: look at the newest dead "
+                "letters, mend the cause, start again"
+            )

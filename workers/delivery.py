@@ -1,0 +1,77 @@
+"""Sending what a hop has made, and knowing that it arrived."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import Poison, Transient
+from schemas.events import Record
+from schemas.headers import headers_of
+from workers import instruments
+from workers.dead_letters import Source, dead_letter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record ready to be sent, and the record that caused it."""
+
+    topic: topics.Topic
+    key: bytes | None
+    record: Record
+    cause: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Sends records for one stage. `producer` is started and stopped by the owner."""
+
+    producer: AIOKafkaProducer
+    codec: Codec
+    stage: str
+
+    async def send(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send all and wait until the broker has acknowledged every one. Raises Transient when it did not."""
+        acknowledgements = []
+        try:
+            for each in outgoing:
+                acknowledgements.append(await self._send(each))  # noqa: PERF401  # a failure must keep the others awaited
+        finally:
+            results = await asyncio.gather(*acknowledgements, return_exceptions=True)
+        for error in results:
+            if isinstance(error, KafkaError) and error.retriable:
+                raise Transient(f"the broker did not acknowledge: {type(error).__name__}") from error
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
+        value = self.codec.encode(each.record, f"{each.topic.name}-value")
+        headers = headers_of(each.record, self.stage, each.cause.headers)
+        try:
+            sent: asyncio.Future[Any] = await self.producer.send(
+                each.topic.name, value=value, key=each.key, headers=headers
+            )
+        except KafkaError as error:
+            if error.retriable:
+                raise Transient(f"the broker did not take a record: {type(error).__name__}") from error
+            raise
+        return sent
+
+    def dead_letters(self, failures: Sequence[tuple[Source, Poison]]) -> list[Outgoing]:
+        """The dead letters of records that can never succeed, ready to be sent."""
+        outgoing = []
+        for source, poison in failures:
+            log.warning("a record became a dead letter at %s: %s", self.stage, poison)
+            instruments.DEAD_LETTERS.labels(stage=self.stage, reason=poison.reason).inc()
+            letter = dead_letter(source, poison, self.stage, datetime.now(UTC))
+            outgoing.append(Outgoing(topics.DEAD, source.key, letter, source))
+        return outgoing

@@ -1,0 +1,58 @@
+"""Kafka clients, all made in one place so that every process connects and promises alike."""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""Bytes. Half an hour of large-model embeddings fits; the topics are created with the same bound."""
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """What every client needs to connect. Raises ConfigurationError without a broker."""
+    if settings.kafka_bootstrap is None:
+        raise ConfigurationError("no broker: set KAFKA_BOOTSTRAP, or run `undertone up` for an embedded one")
+    return {"bootstrap_servers": settings.kafka_bootstrap, "client_id": settings.instance or "undertone"}
+
+
+def make_producer(settings: Settings) -> AIOKafkaProducer:
+    """A producer that neither loses nor reorders: idempotent, acknowledged by all in-sync replicas."""
+    return AIOKafkaProducer(
+        **client_options(settings),
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=5,
+        max_request_size=MAX_RECORD_BYTES,
+    )
+
+
+def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsumer:
+    """A member of `group` that starts with the oldest record and commits only by hand.
+
+    With `settings.instance` it is a static member: a restart within the session timeout keeps its partitions.
+    """
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        group_id=group,
+        group_instance_id=f"{group}-{settings.instance}" if settings.instance else None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )
+
+
+def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AIOKafkaConsumer:
+    """A reader outside any group: all partitions, nothing committed. start: `earliest` or `latest`."""
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        group_id=None,
+        auto_offset_reset=start,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )

@@ -1,0 +1,35 @@
+"""From an event or a file to a memo that a stage can take: read, decode, assess."""
+
+from pathlib import Path
+
+from schemas.errors import Poison
+from schemas.events import FloatArray, MemoUploaded, Quality
+from schemas.settings import Settings
+from workers.audio import decode
+from workers.memo import Memo
+from workers.objects import AudioStore
+from workers.quality import Thresholds, assess
+
+
+def load_memo(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
+    """Read, decode and assess the audio of an event. Raises what AudioStore.read and decode raise."""
+    signal, quality = load_bytes(store.read(event.audio_uri, event.sha256), settings)
+    return Memo(event, signal, quality)
+
+
+def load_file(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
+    """Signal and quality of a local file that the caller vouches for. Raises Poison, also for a file not there."""
+    try:
+        size = path.stat().st_size
+        if size > settings.audio_max_bytes:
+            raise Poison("audio:too_large", f"the file has {size} bytes, {settings.audio_max_bytes} are allowed")
+        data = path.read_bytes()
+    except OSError as error:
+        raise Poison("audio:missing", f"the file cannot be read: {error.strerror}") from None
+    return load_bytes(data, settings)
+
+
+def load_bytes(data: bytes, settings: Settings) -> tuple[FloatArray, Quality]:
+    """Signal and quality of an encoded memo. Raises Poison as decode does."""
+    decoded = decode(data, max_s=settings.audio_max_s, min_s=settings.audio_min_s)
+    return decoded.signal, assess(decoded, Thresholds.of(settings))

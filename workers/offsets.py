@@ -1,0 +1,60 @@
+"""Which offset may be committed when records are finished out of order."""
+
+from collections import deque
+from collections.abc import Iterable
+
+
+class OffsetTracker:
+    """The records of one partition that are under way, in the order in which they were fetched.
+
+    Offsets may have gaps (compaction, transaction markers), so order counts and not arithmetic: a position may be
+    committed when every record fetched before it is finished.
+    """
+
+    __slots__ = ("_committed", "_open", "_pending", "_position", "abandoned")
+
+    def __init__(self) -> None:
+        self.abandoned = False
+        """The partition was taken away: what still waits is not begun."""
+        self._pending: deque[int] = deque()
+        self._open: set[int] = set()
+        self._position: int | None = None
+        self._committed: int | None = None
+
+    def __len__(self) -> int:
+        """Records that hold the position back, finished or not."""
+        return len(self._pending)
+
+    def started(self, offsets: Iterable[int]) -> None:
+        """Records were fetched. Raises ValueError when an offset does not lie past those already fetched."""
+        for offset in offsets:
+            last = self._pending[-1] if self._pending else (self._position or 0) - 1
+            if offset <= last:
+                raise ValueError(f"offset {offset} was fetched after {last}: the partition was rewound under way")
+            self._pending.append(offset)
+            self._open.add(offset)
+
+    def finished(self, offset: int) -> None:
+        """All that `offset` led to was delivered. Raises ValueError when it is not under way."""
+        if offset not in self._open:
+            raise ValueError(f"offset {offset} is not under way")
+        self._open.remove(offset)
+        while self._pending and self._pending[0] not in self._open:
+            self._position = self._pending.popleft() + 1
+
+    def committable(self) -> int | None:
+        """Position to commit (the next offset to read), or None when nothing new may be committed.
+
+        >>> partition = OffsetTracker()
+        >>> partition.started([7, 8, 12])
+        >>> partition.finished(8)
+        >>> partition.committable()
+        >>> partition.finished(7)
+        >>> partition.committable()
+        9
+        """
+        return self._position if self._position != self._committed else None
+
+    def committed(self, position: int) -> None:
+        """The broker has accepted `position`."""
+        self._committed = position

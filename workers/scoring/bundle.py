@@ -1,0 +1,225 @@
+"""The folder that a trained model ships in: loaded whole, or refused whole.
+
+    manifest.json            what it is, who must have made its features, calibration, bands, training, digests of files
+    head.safetensors         the head's weights
+    population.safetensors   population statistics per feature, axes of the embedding, statistics of windows
+    README.md                the card
+    encoder/                 a Wav2Vec2 checkpoint, where the bundle brings its own
+
+The id ends with a digest of the manifest, which holds the digest of every other file, so that two bundles with one id
+are the same bundle.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy as tensors
+
+from schemas.errors import ConfigurationError
+from schemas.events import Extractor, FloatArray, Modality
+from workers.scoring.calibration import Bands, Calibration
+from workers.scoring.features import FeatureSpace
+from workers.scoring.heads import SEQUENTIAL, Head, restore
+from workers.scoring.personal import Population
+
+FORMAT = 1
+MANIFEST, HEAD, POPULATION, CARD, ENCODER = (
+    "manifest.json",
+    "head.safetensors",
+    "population.safetensors",
+    "README.md",
+    "encoder",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """Everything that scoring needs.
+
+    name: what the id begins with, `demo` for the shipped one; space: which features; markers: those of them that may
+    be named as evidence; window_mean, window_sd: (d,) of a window, empty for heads that read none; encoder: a hub
+    name with `@revision`, or `encoder` for the checkpoint in the folder; training: how it came about, plain JSON;
+    path: where it lies, None when it was never saved.
+    """
+
+    name: str
+    space: FeatureSpace
+    markers: tuple[str, ...]
+    population: Population
+    head: Head
+    calibration: Calibration
+    bands: Bands
+    window_mean: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    window_sd: FloatArray = field(default_factory=lambda: np.ones(0, np.float32))
+    encoder: str | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+    id: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, in the order of vectors and baselines."""
+        return self.space.names
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Modalities that a memo must have to be scored without `missing:`."""
+        return tuple(self.space.extractors)
+
+    @property
+    def encoder_source(self) -> str | None:
+        """Folder or hub name (`name@revision`) of the encoder that makes its embeddings; None when it uses none."""
+        if self.encoder == ENCODER and self.path is not None:
+            return str(self.path / ENCODER)
+        return self.encoder
+
+    @classmethod
+    def load(cls, path: Path) -> "Bundle":
+        """The bundle in a folder. Raises ConfigurationError naming what is missing, altered or inconsistent."""
+        manifest = _read_manifest(path)
+        _check_files(path, manifest)
+        try:
+            return _assembled(path, manifest)
+        except (KeyError, ValueError, TypeError, IndexError, safetensors.SafetensorError) as error:
+            raise _refused(
+                f"{MANIFEST} and the weights do not fit together ({type(error).__name__}: {error})"
+            ) from error
+
+
+def save(bundle: Bundle, path: Path, card: str) -> Bundle:
+    """Write a bundle's files into the folder and load it again. An `encoder/` that lies there already belongs to it.
+
+    The same bundle gives the same bytes and the same id.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    (path / HEAD).write_bytes(tensors.save(_contiguous(bundle.head.weights())))
+    (path / POPULATION).write_bytes(tensors.save(_contiguous(_arrays(bundle))))
+    manifest = _manifest(bundle, path)
+    manifest["id"] = _identity(manifest)
+    (path / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    (path / CARD).write_text(card.replace("{id}", manifest["id"]))
+    return Bundle.load(path)
+
+
+def _manifest(bundle: Bundle, path: Path) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "name": bundle.name,
+        "extractors": {str(m): asdict(e) for m, e in bundle.space.extractors.items()},
+        "acoustic": [*bundle.space.acoustic],
+        "markers": [*bundle.markers],
+        "head": {"kind": bundle.head.kind, "config": bundle.head.config()},
+        "calibration": bundle.calibration.to_json(),
+        "bands": asdict(bundle.bands),
+        "encoder": bundle.encoder,
+        "training": dict(bundle.training),
+        "files": {name: _digest(path / name) for name in _files(path)},
+    }
+
+
+def _files(path: Path) -> list[str]:
+    inside = sorted(f"{ENCODER}/{file.name}" for file in (path / ENCODER).glob("*") if file.is_file())
+    return [HEAD, POPULATION, *inside]
+
+
+def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
+    people = bundle.population
+    return {
+        "mean": people.mean,
+        "within": people.within,
+        "memos": people.memos,
+        "freedom": np.array([people.freedom], np.float32),
+        "centre": bundle.space.centre,
+        "axes": bundle.space.axes,
+        "window_mean": bundle.window_mean,
+        "window_sd": bundle.window_sd,
+    }
+
+
+def _contiguous(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+    except OSError as error:
+        raise _refused(f"{MANIFEST} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise _refused(f"{MANIFEST} is not JSON") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise _refused(f"{MANIFEST} is not of format {FORMAT}, the one this program reads")
+    if manifest.get("id") != _identity(manifest):
+        raise _refused(f"{MANIFEST} was altered after it was written: its id does not match its content")
+    return manifest
+
+
+def _check_files(path: Path, manifest: Mapping[str, Any]) -> None:
+    for name, digest in {**manifest["files"], CARD: None}.items():
+        if not (path / name).is_file():
+            raise _refused(f"{name} is missing")
+        if digest is not None and _digest(path / name) != digest:
+            raise _refused(f"{name} is not the file that the manifest was written for")
+    if manifest["encoder"] == ENCODER and not any(name.startswith(f"{ENCODER}/") for name in manifest["files"]):
+        raise _refused(f"{ENCODER}/ is missing")
+
+
+def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
+    arrays = tensors.load_file(path / POPULATION)
+    extractors = {Modality(m): Extractor(**e) for m, e in manifest["extractors"].items()}
+    space = FeatureSpace(extractors, tuple(manifest["acoustic"]), arrays["centre"], arrays["axes"])
+    kind, config = manifest["head"]["kind"], manifest["head"]["config"]
+    bundle = Bundle(
+        name=manifest["name"],
+        space=space,
+        markers=tuple(manifest["markers"]),
+        population=Population(arrays["mean"], arrays["within"], arrays["memos"], float(arrays["freedom"][0])),
+        head=restore(kind, config, tensors.load_file(path / HEAD)),
+        calibration=Calibration.from_json(manifest["calibration"]),
+        bands=Bands(**manifest["bands"]),
+        window_mean=arrays["window_mean"],
+        window_sd=arrays["window_sd"],
+        encoder=manifest["encoder"],
+        training=manifest["training"],
+        path=path,
+        id=manifest["id"],
+    )
+    _check_fit(bundle)
+    return bundle
+
+
+def _check_fit(bundle: Bundle) -> None:
+    """Raises ValueError when the parts are not of one size, or not numbers."""
+    features, people = len(bundle.names), bundle.population
+    if bundle.head.config()["features"] != features or not set(bundle.markers) <= set(bundle.names):
+        raise ValueError("head or markers name other features than the bundle")
+    if any(a.shape != (features,) or not np.isfinite(a).all() for a in (people.mean, people.within, people.memos)):
+        raise ValueError("population statistics of another size, or not finite")
+    if min(people.within.min(), people.memos.min(), people.freedom) <= 0:
+        raise ValueError("population variances must be above 0")
+    if not all(np.isfinite(w).all() for w in bundle.head.weights().values()):
+        raise ValueError("the head has weights that are not finite")
+    if not 0 <= bundle.bands.low <= bundle.bands.threshold <= bundle.bands.high <= 1:
+        raise ValueError("the bands are not in order")
+    if bundle.head.kind in SEQUENTIAL and bundle.head.config()["window"] != len(bundle.window_mean):
+        raise ValueError("the head reads windows of another size")
+
+
+def _identity(manifest: Mapping[str, Any]) -> str:
+    content = {key: value for key, value in manifest.items() if key != "id"}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return f"{manifest.get('name')}-{digest[:12]}"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _refused(why: str) -> ConfigurationError:
+    return ConfigurationError(f"the bundle cannot be used: {why}; point UNDERTONE_BUNDLE at a whole one")

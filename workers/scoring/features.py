@@ -1,0 +1,78 @@
+"""Which features a bundle scores, and how they are taken from the parts of a memo. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from schemas.errors import Poison
+from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
+
+Parts = Mapping[Modality, MemoFeatures]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSpace:
+    """The coordinates of a memo's vector: chosen acoustic features, then the embedding on a few principal axes.
+
+    extractors: who must have made each modality, in the order of the vector; acoustic: names; centre: (d,), axes:
+    (d, p) of the embedding's summary, both with zero columns where the embedding is not used.
+    """
+
+    extractors: Mapping[Modality, Extractor]
+    acoustic: tuple[str, ...]
+    centre: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    axes: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the vector's coordinates."""
+        return (*self.acoustic, *(f"embedding_{axis:02d}" for axis in range(self.axes.shape[1])))
+
+    def vector(self, parts: Parts) -> FloatArray:
+        """(features,) float32, NaN where a feature is undefined or its modality is missing.
+
+        Raises Poison `features:mismatch` when a part was made by another extractor, version or weights than the
+        bundle's, or lacks what the bundle scores: numbers of two makers do not compare.
+        """
+        for modality, part in parts.items():
+            self._check(modality, part)
+        vector = np.full(len(self.acoustic) + self.axes.shape[1], np.nan, np.float32)
+        acoustic, embedding = parts.get(Modality.ACOUSTIC), parts.get(Modality.EMBEDDING)
+        if acoustic is not None and self.acoustic:
+            vector[: len(self.acoustic)] = acoustic.summary[list(_places(acoustic.names, self.acoustic))]
+        if embedding is not None and self.axes.size:
+            vector[len(self.acoustic) :] = (embedding.summary - self.centre) @ self.axes
+        return vector
+
+    def missing(self, parts: Parts) -> tuple[Modality, ...]:
+        """Modalities that the bundle needs and the memo lacks."""
+        return tuple(modality for modality in self.extractors if modality not in parts)
+
+    def _check(self, modality: Modality, part: MemoFeatures) -> None:
+        wanted = self.extractors.get(modality)
+        if wanted is None:
+            return
+        if part.extractor != wanted:
+            raise Poison(
+                "features:mismatch",
+                f"{modality} features of {_told(part.extractor)}, but the bundle was trained on {_told(wanted)}; "
+                "run workers and agents with the same bundle",
+            )
+        expected = len(part.names) if modality is Modality.ACOUSTIC else len(self.centre)
+        if part.summary.shape != (expected,):
+            raise Poison("features:mismatch", f"{modality} summary of shape {part.summary.shape}, not ({expected},)")
+
+
+@lru_cache(maxsize=16)
+def _places(names: Sequence[str], chosen: Sequence[str]) -> tuple[int, ...]:
+    place = {name: index for index, name in enumerate(names)}
+    absent = [name for name in chosen if name not in place]
+    if absent:
+        raise Poison("features:mismatch", f"the acoustic features lack {absent[0]} and {len(absent) - 1} more")
+    return tuple(place[name] for name in chosen)
+
+
+def _told(extractor: Extractor) -> str:
+    return f"{extractor.name} {extractor.version} ({extractor.weights_hash[:8]})"

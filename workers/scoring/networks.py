@@ -1,0 +1,113 @@
+"""The neural heads, in Keras 3."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from schemas.events import FloatArray
+from workers.scoring.heads import HeadInput
+
+WIDTH = 48
+"""Channels inside the sequence heads."""
+WEIGHT_DECAY = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """features: of the deviations; window: features of one window, 0 for heads that read none."""
+
+    features: int
+    window: int = 0
+
+
+@keras.saving.register_keras_serializable("undertone")
+class AttentionPooling(layers.Layer):
+    """Weighted mean over time with learnt weights; windows outside the mask weigh nothing, no window gives zeros."""
+
+    def build(self, shape: Any) -> None:
+        """One scoring vector."""
+        self.query = self.add_weight(shape=(shape[-1], 1), initializer="zeros", name="query")
+
+    def call(self, sequence: Any, mask: Any) -> Any:
+        """sequence: (memos, n, d); mask: (memos, n) of 0 and 1 → (memos, d)."""
+        score = ops.squeeze(ops.matmul(ops.tanh(sequence), self.query), -1)
+        weight = ops.exp(score - ops.max(score, axis=1, keepdims=True)) * mask
+        weight = weight / ops.maximum(ops.sum(weight, axis=1, keepdims=True), 1e-6)
+        return ops.sum(sequence * weight[..., None], axis=1)
+
+
+def build(kind: str, shape: Shape) -> keras.Model:
+    """An untrained head: inputs deviations, windows and mask as in HeadInput; output (memos, 1) logits."""
+    deviations = keras.Input((shape.features,), name="deviations")
+    if kind == "mlp":
+        return keras.Model(deviations, _mlp(deviations), name=kind)
+    windows = keras.Input((None, shape.window), name="windows")
+    mask = keras.Input((None,), name="mask")
+    encode = {"bilstm": _bilstm, "transformer": _transformer}[kind]
+    pooled = AttentionPooling()(encode(layers.Dense(WIDTH)(windows), mask), mask)
+    joined = layers.Concatenate()([deviations, layers.Dropout(0.3)(pooled)])
+    hidden = layers.Dropout(0.4)(layers.Dense(64, "relu", kernel_regularizer=_decay())(joined))
+    return keras.Model([deviations, windows, mask], layers.Dense(1)(hidden), name=kind)
+
+
+def _decay() -> Any:
+    return keras.regularizers.L2(WEIGHT_DECAY)
+
+
+def _mlp(x: Any) -> Any:
+    x = layers.Dense(512, "relu", kernel_regularizer=_decay())(x)
+    x = layers.Dropout(0.4)(layers.BatchNormalization()(x))
+    x = layers.Dropout(0.3)(layers.Dense(256, "relu", kernel_regularizer=_decay())(x))
+    return layers.Dense(1)(layers.Dense(64, "relu", kernel_regularizer=_decay())(x))
+
+
+def _bilstm(x: Any, mask: Any) -> Any:
+    return layers.Bidirectional(layers.LSTM(WIDTH // 2, return_sequences=True))(x, mask=ops.cast(mask, "bool"))
+
+
+def _transformer(x: Any, mask: Any) -> Any:
+    """One pre-norm block; windows carry no position: what matters is which there were, not where."""
+    allowed = ops.cast(mask, "bool")[:, None, :]
+    normed = layers.LayerNormalization()(x)
+    x = x + layers.MultiHeadAttention(4, WIDTH // 4, dropout=0.2)(normed, normed, attention_mask=allowed)
+    wide = layers.Dense(2 * WIDTH, "gelu")(layers.LayerNormalization()(x))
+    return x + layers.Dropout(0.2)(layers.Dense(WIDTH)(wide))
+
+
+class NeuralHead:
+    """A trained network as a head."""
+
+    def __init__(self, kind: str, shape: Shape, model: keras.Model) -> None:
+        self.kind = kind
+        self.shape = shape
+        self.model = model
+        self._compiled = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
+
+    def logits(self, inputs: HeadInput) -> FloatArray:
+        """Uncalibrated logits, (memos,) float32."""
+        read = [tf.constant(inputs.deviations)]
+        if self.shape.window:
+            read += [tf.constant(inputs.windows), tf.constant(inputs.mask.astype(np.float32))]
+        out: FloatArray = self._compiled(*read).numpy()[:, 0]
+        return out
+
+    def config(self) -> dict[str, Any]:
+        """What must be known, beside the weights, to make the head again."""
+        return {"features": self.shape.features, "window": self.shape.window}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Every variable in the model's order."""
+        return {f"{index:03d}": np.asarray(value) for index, value in enumerate(self.model.get_weights())}
+
+
+def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> NeuralHead:
+    """The head that these describe. Raises ValueError when the weights do not fit the network."""
+    shape = Shape(int(config["features"]), int(config["window"]))
+    model = build(kind, shape)
+    model.set_weights([weights[name] for name in sorted(weights)])
+    return NeuralHead(kind, shape, model)

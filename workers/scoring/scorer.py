@@ -1,0 +1,119 @@
+"""From features and a person's own normal to a probability, a band, reasons and evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.errors import Poison
+from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
+from workers.scoring.bundle import Bundle
+from workers.scoring.features import Parts
+from workers.scoring.heads import SEQUENTIAL, HeadInput, clipped
+from workers.scoring.personal import PersonalNormal, deviations, stacked
+
+STRONGEST = 5
+"""Markers named as evidence."""
+LEAST_KNOWN = 0.5
+"""With fewer of its features than this share defined, a memo has no probability."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What scoring made of a memo.
+
+    probability: calibrated, None when it could not be computed; reasons: why the band is indeterminate, empty
+    otherwise; evidence: strongest first; vector: (features,) for the user's baseline, None when the memo is not to be
+    learnt from.
+    """
+
+    probability: float | None
+    band: Band
+    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    vector: FloatArray | None = None
+
+
+class Scorer:
+    """Scores with one bundle: one call of the head a batch, and no memo's score depends on the others."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._markers = [bundle.names.index(name) for name in bundle.markers]
+
+    def score(self, memos: Sequence[tuple[Parts, PersonalNormal]]) -> list[Scored | Poison]:
+        """One result per memo, in order.
+
+        Each memo comes with its parts and the normal of its user as it was before the memo. Poison
+        `features:mismatch` for features that the bundle was not trained on.
+        """
+        vectors = [self._vector(parts) for parts, _ in memos]
+        good = [index for index, vector in enumerate(vectors) if not isinstance(vector, Poison)]
+        results: list[Scored | Poison | None] = [v if isinstance(v, Poison) else None for v in vectors]
+        if good:
+            batch = np.stack([np.asarray(vectors[index]) for index in good])
+            away = deviations(stacked([memos[index][1] for index in good]), self.bundle.population, batch)
+            parts = [memos[index][0] for index in good]
+            logits = self.bundle.head.logits(head_input(self.bundle, away, parts))
+            probabilities = self.bundle.calibration.probability(logits)
+            for row, index in enumerate(good):
+                results[index] = self._scored(parts[row], batch[row], away[row], float(probabilities[row]))
+        return [result for result in results if result is not None]
+
+    def _vector(self, parts: Parts) -> FloatArray | Poison:
+        try:
+            return self.bundle.space.vector(parts)
+        except Poison as poison:
+            return poison
+
+    def _scored(self, parts: Parts, vector: FloatArray, away: FloatArray, probability: float) -> Scored:
+        spoilt = dict.fromkeys(reason for part in parts.values() for reason in part.quality.reasons)
+        missing = tuple(f"missing:{modality}" for modality in self.bundle.space.missing(parts))
+        known = float(np.mean(np.isfinite(vector)))
+        silent = "quality:no_speech" in spoilt
+        computed = not silent and (known >= LEAST_KNOWN or (bool(missing) and known > 0))
+        reasons = (*spoilt, *missing, *(() if computed or silent or missing else ("features:undefined",)))
+        band = self.bundle.bands.of(probability)
+        if not reasons and band is Band.INDETERMINATE:
+            reasons = ("undecided",)
+        return Scored(
+            probability=probability if computed else None,
+            band=Band.INDETERMINATE if reasons else band,
+            reasons=reasons,
+            evidence=self._evidence(vector, away) if computed else (),
+            vector=None if spoilt or missing or not computed else vector,
+        )
+
+    def _evidence(self, vector: FloatArray, away: FloatArray) -> tuple[Evidence, ...]:
+        finite = [index for index in self._markers if np.isfinite(away[index])]
+        finite.sort(key=lambda index: -abs(float(away[index])))
+        names = self.bundle.names
+        return tuple(Evidence(names[i], float(vector[i]), float(away[i])) for i in finite[:STRONGEST])
+
+
+def head_input(bundle: Bundle, away: FloatArray, parts: Sequence[Parts]) -> HeadInput:
+    """What the bundle's head reads. away: (memos, features), deviations as `deviations` gives them."""
+    if bundle.head.kind not in SEQUENTIAL:
+        return HeadInput(clipped(away), np.zeros((len(away), 0, 0), np.float32), np.zeros((len(away), 0), bool))
+    rows = [memo_windows(part, bundle.modalities, len(bundle.window_mean)) for part in parts]
+    windows = np.zeros((len(rows), max(map(len, rows), default=0) or 1, len(bundle.window_mean)), np.float32)
+    mask = np.zeros(windows.shape[:2], bool)
+    for index, row in enumerate(rows):
+        windows[index, : len(row)] = clipped((row - bundle.window_mean) / bundle.window_sd)
+        mask[index, : len(row)] = True
+    return HeadInput(clipped(away), windows, mask)
+
+
+def memo_windows(parts: Parts, modalities: Sequence[Modality], width: int) -> FloatArray:
+    """(n, width): the windows of all modalities side by side, NaN where one has fewer windows or is missing."""
+    found: list[MemoFeatures | None] = [parts.get(modality) for modality in modalities]
+    count = max((len(part.windows) for part in found if part is not None), default=0)
+    rows = np.full((count, width), np.nan, np.float32)
+    known = sum(part.windows.shape[1] for part in found if part is not None)
+    at = 0
+    for part in found:
+        wide = width - known if part is None else part.windows.shape[1]
+        if part is not None:
+            rows[: len(part.windows), at : at + wide] = part.windows
+        at += wide
+    return rows

@@ -1,0 +1,75 @@
+"""Which windows are computed together: a few static shapes, bounded by audio seconds, little padding.
+
+Lengths are in samples. A batch has only rows that carry a window, so all its waste is the padding of each row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RATIO = 1.3
+"""Of one bucket's length to the next shorter one's: a row grows by at most 30 %, by half of that on average."""
+
+ROWS_STEP = 4
+"""Batches have 1, 4, 16 … rows: few shapes to compile, none with empty rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows computed together. samples: length of every row; members: position of each row's window in the plan."""
+
+    samples: int
+    members: tuple[int, ...]
+
+
+def buckets(longest: int, shortest: int) -> tuple[int, ...]:
+    """Row lengths, ascending, the last of them `longest`: each RATIO times the one before, none under `shortest`.
+
+    >>> buckets(2197, 1200)
+    (1300, 1690, 2197)
+    """
+    lengths = [longest]
+    while lengths[-1] / RATIO >= shortest:
+        lengths.append(round(lengths[-1] / RATIO))
+    return tuple(reversed(lengths))
+
+
+def shapes(row_lengths: Sequence[int], bound: int) -> list[tuple[int, int]]:
+    """Every (rows, samples) that `plan` may ask for, so that each can be compiled before it is needed."""
+    return [(rows, samples) for samples in row_lengths for rows in _row_counts(samples, bound)]
+
+
+def plan(lengths: Sequence[int], row_lengths: Sequence[int], bound: int) -> list[Batch]:
+    """Batches that hold every window once, longest rows first, so that what lacks memory shows at once.
+
+    lengths: of the windows, none longer than the last of `row_lengths` (ValueError); row_lengths: ascending; bound:
+    samples in a batch, padding included; one row is always allowed.
+
+    >>> plan([5, 9, 4, 10, 5, 3], row_lengths=(5, 10), bound=20)
+    [Batch(samples=10, members=(3,)), Batch(samples=10, members=(1,)), Batch(samples=5, members=(0, 4, 2, 5))]
+    """
+    if lengths and max(lengths) > row_lengths[-1]:
+        raise ValueError("a window is longer than the longest row")
+    batches = []
+    waiting = sorted(range(len(lengths)), key=lambda member: -lengths[member])
+    for samples, shorter in zip(reversed(row_lengths), [*reversed(row_lengths[:-1]), 0], strict=True):
+        fitting = [member for member in waiting if lengths[member] > shorter]
+        waiting = waiting[len(fitting) :]
+        for rows in reversed(_row_counts(samples, bound)):
+            while len(fitting) >= rows:
+                batches.append(Batch(samples, tuple(fitting[:rows])))
+                fitting = fitting[rows:]
+    return batches
+
+
+def padding_share(batches: Sequence[Batch], lengths: Sequence[int]) -> float:
+    """Share of all computed samples that is padding, 0 to 1; 0 for no batches."""
+    computed = sum(batch.samples * len(batch.members) for batch in batches)
+    carried = sum(lengths[member] for batch in batches for member in batch.members)
+    return 1 - carried / computed if computed else 0.0
+
+
+def _row_counts(samples: int, bound: int) -> list[int]:
+    counts = [1]
+    while counts[-1] * ROWS_STEP * samples <= bound:
+        counts.append(counts[-1] * ROWS_STEP)
+    return counts

@@ -1,0 +1,227 @@
+"""A Hugging Face Wav2Vec2 checkpoint, from a folder or the hub, checked tensor by tensor."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from schemas.errors import ConfigurationError
+from schemas.events import FloatArray
+from workers.memo import SAMPLING_RATE
+from workers.wav2vec2.config import EncoderConfig
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+
+_PREFIX = "wav2vec2."
+_POSITIONAL = "encoder.pos_conv_embed.conv"
+_WEIGHT_NORMS = (
+    (f"{_POSITIONAL}.weight_g", f"{_POSITIONAL}.weight_v"),
+    (f"{_POSITIONAL}.parametrizations.weight.original0", f"{_POSITIONAL}.parametrizations.weight.original1"),
+)
+"""Gain and direction of the positional convolution's weight norm: PyTorch's older spelling and its newer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was found whole.
+
+    weights: float32 by Hugging Face name without prefix, every tensor that `config.shapes()` names, and those of
+    `config.head_shapes()` where the checkpoint has a CTC head; normalise: whether signals are brought to zero mean and
+    unit variance first; weights_hash: SHA-256 (hex) of the weight files.
+    """
+
+    config: EncoderConfig
+    weights: Mapping[str, FloatArray]
+    normalise: bool
+    weights_hash: str
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a CTC head came with it."""
+        return "lm_head.weight" in self.weights
+
+    @property
+    def version(self) -> str:
+        """What, besides the weights, decides the numbers: a digest of the configuration."""
+        return f"{self.config.digest}-{'normalised' if self.normalise else 'raw'}"
+
+
+def load(source: str) -> Checkpoint:
+    """The checkpoint in a folder, or under a hub name with an optional `@revision`.
+
+    HF_HUB_OFFLINE and the hub's cache are respected. Raises ConfigurationError that names what is missing or wrong.
+    """
+    folder = fetch(source)
+    values = _read_json(folder / CONFIG)
+    config = EncoderConfig.parse(values)
+    files = _weight_files(folder)
+    return Checkpoint(
+        config=config,
+        weights=_checked(_read_weights(files), config),
+        normalise=_normalises(folder),
+        weights_hash=_digest(files),
+    )
+
+
+def save(folder: Path, config: EncoderConfig, weights: Mapping[str, FloatArray]) -> None:
+    """Write a checkpoint that `load` and Hugging Face's own classes read: float16, signals normalised.
+
+    weights: by name, as in `Checkpoint`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    spread = dict(weights)
+    direction = spread.pop(f"{_POSITIONAL}.weight")
+    gain_name, direction_name = _WEIGHT_NORMS[1]
+    spread |= {gain_name: np.linalg.norm(direction, axis=(0, 1), keepdims=True), direction_name: direction}
+    tensors = {name: np.ascontiguousarray(value, np.float16) for name, value in spread.items()}
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    architecture = {"model_type": "wav2vec2", "architectures": ["Wav2Vec2Model"], "dtype": "float16"}
+    _write_json(folder / CONFIG, architecture | asdict(config))
+    _write_json(
+        folder / PREPROCESSOR,
+        {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_size": 1,
+            "sampling_rate": SAMPLING_RATE,
+            "padding_side": "right",
+            "padding_value": 0.0,
+            "do_normalize": True,
+            "return_attention_mask": config.feat_extract_norm == "layer",
+        },
+    )
+
+
+def _write_json(path: Path, values: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def fetch(source: str) -> Path:
+    """The folder that `source` names, downloaded to the hub's cache if it is a hub name.
+
+    Raises ConfigurationError when it is neither a folder nor a checkpoint that the hub or its cache holds.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    name, _, revision = source.partition("@")
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise ConfigurationError("the encoder is neither a folder nor a hub name such as facebook/wav2vec2-base-960h")
+    patterns = [CONFIG, PREPROCESSOR, INDEX, "model*.safetensors"]
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise ConfigurationError(f"{name!r} is neither a folder nor a hub name") from error
+    except (HfHubHTTPError, OSError) as error:
+        where = f"{name} at revision {revision}" if revision else name
+        raise ConfigurationError(
+            f"the encoder {where} is neither in the hub's cache nor to be downloaded ({type(error).__name__}); "
+            "check its name, its revision and HF_HUB_OFFLINE, or name a local folder"
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"the checkpoint has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path.name} of the checkpoint cannot be read: {type(error).__name__}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path.name} of the checkpoint is no JSON object")
+    return values
+
+
+def _normalises(folder: Path) -> bool:
+    # Wav2Vec2FeatureExtractor normalises unless it is told not to.
+    if not (folder / PREPROCESSOR).is_file():
+        return True
+    values = _read_json(folder / PREPROCESSOR)
+    if values.get("sampling_rate", SAMPLING_RATE) != SAMPLING_RATE:
+        raise ConfigurationError(f"the checkpoint wants signals at another rate than {SAMPLING_RATE} Hz")
+    return bool(values.get("do_normalize", True))
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        raise ConfigurationError(
+            f"the checkpoint has neither {WEIGHTS} nor {INDEX}; convert its weights to safetensors"
+        )
+    shards = _read_json(folder / INDEX).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(s, str) and Path(s).name == s for s in shards.values()):
+        raise ConfigurationError(f"{INDEX} of the checkpoint has no weight_map of file names")
+    files = [folder / name for name in sorted(set(shards.values()))]
+    for file in files:
+        if not file.is_file():
+            raise ConfigurationError(f"the checkpoint lacks {file.name}, which {INDEX} names")
+    return files
+
+
+def _read_weights(files: list[Path]) -> dict[str, FloatArray]:
+    """Every tensor of the encoder and its head, float32, without prefix; the rest of a checkpoint stays unread."""
+    weights = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="np") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 - not a mapping
+                    bare = name.removeprefix(_PREFIX)
+                    if bare.startswith(("feature_extractor.", "feature_projection.", "encoder.", "lm_head.")):
+                        weights[bare] = np.asarray(tensors.get_tensor(name), np.float32)
+        except (SafetensorError, OSError, TypeError) as error:
+            raise ConfigurationError(f"{file.name} of the checkpoint is no readable safetensors file") from error
+    return weights
+
+
+def _checked(weights: dict[str, FloatArray], config: EncoderConfig) -> dict[str, FloatArray]:
+    shapes = config.shapes()
+    _fold(weights, shapes[f"{_POSITIONAL}.weight"])
+    if "lm_head.weight" in weights:
+        shapes |= config.head_shapes()
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise ConfigurationError(f"the checkpoint lacks the tensor {name}")
+        if weights[name].shape != shape:
+            raise ConfigurationError(
+                f"the checkpoint's tensor {name} has shape {weights[name].shape}; its configuration says {shape}"
+            )
+        if not np.isfinite(weights[name]).all():
+            raise ConfigurationError(f"the checkpoint's tensor {name} holds values that are not finite")
+    return {name: weights[name] for name in shapes}
+
+
+def _fold(weights: dict[str, FloatArray], shape: tuple[int, ...]) -> None:
+    """Replace gain and direction by the weight they stand for: gain × direction / ‖direction‖ over all but taps."""
+    for gain_name, direction_name in _WEIGHT_NORMS:
+        if gain_name not in weights and direction_name not in weights:
+            continue
+        for name, wanted in ((gain_name, (1, 1, shape[2])), (direction_name, shape)):
+            if name not in weights:
+                raise ConfigurationError(f"the checkpoint lacks the tensor {name}")
+            if weights[name].shape != wanted:
+                raise ConfigurationError(
+                    f"the checkpoint's tensor {name} has shape {weights[name].shape}; its configuration says {wanted}"
+                )
+        gain, direction = weights.pop(gain_name), weights.pop(direction_name)
+        norm = np.sqrt(np.square(direction, dtype=np.float64).sum(axis=(0, 1), keepdims=True))
+        weights[f"{_POSITIONAL}.weight"] = (gain * (direction / norm)).astype(np.float32)
+
+
+def _digest(files: list[Path]) -> str:
+    digests = []
+    for file in files:
+        with file.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256"))
+    # One file answers to the digest that the hub shows for it; shards to the digest of theirs.
+    return (
+        digests[0].hexdigest() if len(files) == 1 else hashlib.sha256(b"".join(d.digest() for d in digests)).hexdigest()
+    )

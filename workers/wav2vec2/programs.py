@@ -1,0 +1,90 @@
+"""Functions of tensors as compiled programs, on whichever backend Keras runs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ConfigurationError
+
+Tensor: TypeAlias = Any
+"""A tensor of whichever backend Keras runs on."""
+Forward: TypeAlias = Callable[..., tuple[Tensor, ...]]
+"""Tensors to tensors, with `keras.ops` only."""
+Program: TypeAlias = Callable[..., list[NDArray[np.float32]]]
+"""Arrays to arrays."""
+
+
+def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
+    """`forward` as a program, compiled by XLA once for every set of shapes; uncompiled on the PyTorch backend.
+
+    variables: all that `forward` reads; they must not change afterwards.
+    """
+    match keras.backend.backend():
+        case "tensorflow":
+            return _tensorflow(forward)
+        case "jax":
+            return _jax(forward, variables)
+        case "torch":
+            return _torch(forward)
+        case other:
+            raise ConfigurationError(f"Keras runs on {other!r}; the encoder needs tensorflow, jax or torch")
+
+
+def configure(intra_op_threads: int, *, memory_growth: bool) -> None:
+    """Set what can be set only before a backend's first computation; later calls change nothing.
+
+    intra_op_threads: for one operation, 0 lets the backend choose; memory_growth: take an accelerator's memory as it
+    is needed, not all at once.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+            for device in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(device, memory_growth)
+        except RuntimeError:
+            return  # TensorFlow has begun already, in a process that chose for itself.
+    elif keras.backend.backend() == "torch" and intra_op_threads:
+        import torch
+
+        torch.set_num_threads(intra_op_threads)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether the error says that the accelerator or the machine has no memory left for a batch."""
+    named = type(error).__name__ in {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
+    return named or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _tensorflow(forward: Forward) -> Program:
+    import tensorflow as tf
+
+    program = tf.function(forward, jit_compile=True, autograph=False)
+    return lambda *arrays: [output.numpy() for output in program(*map(tf.constant, arrays))]
+
+
+def _jax(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
+    import jax
+
+    @jax.jit
+    def program(values: Sequence[Tensor], *arrays: Tensor) -> tuple[Tensor, ...]:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return forward(*arrays)
+
+    # The weights travel as arguments: as constants they would be copied into every program.
+    values = [variable.value for variable in variables]
+    return lambda *arrays: [np.asarray(output) for output in program(values, *arrays)]
+
+
+def _torch(forward: Forward) -> Program:
+    import torch
+
+    def program(*arrays: NDArray[Any]) -> list[NDArray[np.float32]]:
+        with torch.inference_mode():
+            return [keras.ops.convert_to_numpy(output) for output in forward(*map(keras.ops.convert_to_tensor, arrays))]
+
+    return program

@@ -1,0 +1,86 @@
+"""The embedding stage: memos to one `MemoFeatures` each, by the Wav2Vec 2.0 encoder."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from schemas.errors import Poison
+from schemas.events import Extractor, MemoFeatures, Modality
+from schemas.settings import Settings
+from workers.memo import SAMPLING_RATE, Memo
+from workers.stage import Outcome
+from workers.wav2vec2 import checkpoint, programs
+from workers.wav2vec2.embedder import Embedder, Embedding
+
+ENCODER_FOLDER = "encoder"
+"""Of a bundle: the checkpoint that its head was trained on."""
+
+
+class EmbeddingStage:
+    """Embeds the memos of a batch together; each comes out as if it had been alone."""
+
+    name = "embedding"
+
+    def __init__(self, embedder: Embedder, window_s: float) -> None:
+        self.embedder = embedder
+        self.extractor = extractor_of(embedder.checkpoint)
+        self._window_s = window_s
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """With the bundle's encoder, or the one that `settings.encoder` names.
+
+        Raises ConfigurationError when that checkpoint cannot be used.
+        """
+        return cls(embedder_from(settings), settings.window_s)
+
+    def warm(self) -> None:
+        """Compile what the first batches would otherwise wait for."""
+        self.embedder.warm()
+
+    def process(self, batch: Sequence[Memo]) -> list[Outcome[MemoFeatures]]:
+        """One `MemoFeatures` per memo, or Poison for one that is too short or gives values that are not finite."""
+        sound = [index for index, memo in enumerate(batch) if len(memo.signal) >= self.embedder.shortest]
+        embeddings = dict(zip(sound, self.embedder.embed([batch[index].signal for index in sound]), strict=True))
+        return [self._outcome(memo, embeddings.get(index)) for index, memo in enumerate(batch)]
+
+    def close(self) -> None:
+        """Nothing to give back: the programs go with the process."""
+
+    def _outcome(self, memo: Memo, embedding: Embedding | None) -> Outcome[MemoFeatures]:
+        if embedding is None:
+            shortest_ms = 1000 * self.embedder.shortest / SAMPLING_RATE
+            return Poison("embedding:too_short", f"the audio is shorter than one frame, {shortest_ms:.0f} ms")
+        if not embedding.finite:
+            return Poison("embedding:not_finite", "the encoder gave values that are not finite for this audio")
+        return [
+            MemoFeatures(
+                memo_id=memo.event.memo_id,
+                user_id=memo.event.user_id,
+                recorded_at=memo.event.recorded_at,
+                uploaded_at=memo.event.uploaded_at,
+                modality=Modality.EMBEDDING,
+                extractor=self.extractor,
+                duration_s=memo.duration_s,
+                window_s=self._window_s,
+                windows=embedding.windows,
+                summary=embedding.summary,
+                names=(),
+                quality=memo.quality,
+            )
+        ]
+
+
+def embedder_from(settings: Settings) -> Embedder:
+    """The embedder that the settings describe. Raises ConfigurationError when its checkpoint cannot be used."""
+    programs.configure(settings.intra_op_threads, memory_growth=settings.memory_growth)
+    return Embedder(
+        checkpoint.load(settings.encoder or str(settings.bundle / ENCODER_FOLDER)),
+        window_s=settings.window_s,
+        batch_s=settings.encoder_batch_s,
+        precision=settings.precision,
+    )
+
+
+def extractor_of(source: checkpoint.Checkpoint) -> Extractor:
+    """Who an embedding comes from, by what decides its numbers."""
+    return Extractor(name="wav2vec2", version=source.version, weights_hash=source.weights_hash)
