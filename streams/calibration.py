@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from math import exp, log
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from schemas.errors import ConfigurationError
 
@@ -19,14 +19,16 @@ YEAR_DAYS = 365.25
 Nested: TypeAlias = Sequence["Nested | float"]
 
 
-class Estimate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Estimate:
     """A number found by simulation, and its standard error."""
 
     value: float
     error: float
 
 
-class Delay(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Delay:
     """How long a change goes unnoticed. shift: of the score, in SDs; memos until the alert, counting the first."""
 
     shift: float
@@ -37,16 +39,36 @@ class Delay(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a threshold does where memos correlate so. in_control_run: memos between false alerts (ARL₀)."""
+
+    autocorrelation: float
+    false_alerts_per_user_year: Estimate
+    in_control_run: Estimate
+    delays: tuple[Delay, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A threshold and what it does: where the autocorrelation was given, there; else at each one of the table."""
+
+    alerts_per_user_year: float
+    memos_per_day: float
+    threshold: float
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The grid. rates: log of false alerts a user-year, (memos a day, autocorrelation, threshold); errors: theirs.
 
     delays: (memos a day, autocorrelation, threshold, shift, 4): mean, its error, median, share within 30 memos.
     """
 
-    memos_per_day: tuple[float, ...]
-    autocorrelation: tuple[float, ...]
-    threshold: tuple[float, ...]
-    shift: tuple[float, ...]
+    memos_per_day: Sequence[float]
+    autocorrelation: Sequence[float]
+    threshold: Sequence[float]
+    shift: Sequence[float]
     rates: Nested
     errors: Nested
     delays: Nested
@@ -57,8 +79,24 @@ class Table:
 @cache
 def shipped() -> Table:
     """The table that every agent reads."""
-    text = (resources.files("streams") / "drift_table.json").read_text()
-    return Table(**{name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(text).items()})
+    fields: Any = json.loads((resources.files("streams") / "drift_table.json").read_text())
+    return Table(**fields)
+
+
+def promise(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> Promise:
+    """The threshold for so many false alerts, and what it does. Raises ConfigurationError outside the table."""
+    threshold = threshold_for(alerts_per_user_year, memos_per_day, autocorrelation)
+    phis = shipped().autocorrelation if autocorrelation is None else (autocorrelation,)
+    conditions = tuple(
+        Condition(
+            phi,
+            false_alerts(threshold, memos_per_day, phi),
+            in_control_run(threshold, memos_per_day, phi),
+            delays(threshold, memos_per_day, phi),
+        )
+        for phi in phis
+    )
+    return Promise(alerts_per_user_year, memos_per_day, threshold, conditions)
 
 
 def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:
@@ -93,7 +131,7 @@ def in_control_run(threshold: float, memos_per_day: float, autocorrelation: floa
     return Estimate(memos, memos * rate.error / rate.value)
 
 
-def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> list[Delay]:
+def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> tuple[Delay, ...]:
     """How soon a lasting change is found after 60 calm days, for each shift of the table."""
     found = []
     for i, shift in enumerate(shipped().shift):
@@ -101,7 +139,7 @@ def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> li
             _at(shipped().delays, memos_per_day, autocorrelation, threshold, i, j) for j in range(4)
         )
         found.append(Delay(shift, Estimate(mean, error), median, within))
-    return found
+    return tuple(found)
 
 
 def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float | None) -> float:
