@@ -1,0 +1,20 @@
+from datetime import timedelta
+
+from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskAlert, RiskScored
+from schemas.topics import TOPICS, UPLOADED
+
+
+def test_the_way_of_a_memo_in_order() -> None:
+    assert [(topic.name, topic.record, topic.retention.days) for topic in TOPICS] == [
+        ("memos.uploaded", MemoUploaded, 7),
+        ("memos.features", MemoFeatures, 1),
+        ("risk.scored", RiskScored, 30),
+        ("risk.alerts", RiskAlert, 90),
+        ("memos.dead", DeadLetter, 30),
+    ]
+
+
+def test_every_topic_is_keyed_by_user_but_the_dead_letters() -> None:
+    assert {topic.key for topic in TOPICS if topic.record is not DeadLetter} == {"user_id"}
+    assert all(topic.retention >= timedelta(days=1) for topic in TOPICS)
+    assert UPLOADED.meaning
