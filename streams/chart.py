@@ -81,6 +81,8 @@ class ChartRules(NamedTuple):
     """h: the upward chart alerts past it, for an old baseline."""
     young: float
     """Added to the threshold for a baseline of ten days; half as much for twenty."""
+    correlated: float
+    """Added to the threshold per unit of autocorrelation in force, which is itself only an estimate."""
     phi: float
     """Autocorrelation of days to assume before a user's own is known."""
     phi_weight: float
@@ -112,7 +114,9 @@ def step(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules) -
 
 def limit(chart: Chart, rules: ChartRules) -> float:
     """The threshold that holds for this chart; infinite before the baseline can be judged."""
-    return rules.threshold + rules.young * 10.0 / chart.n if chart.n >= FIRST_JUDGED else inf
+    if chart.n < FIRST_JUDGED:
+        return inf
+    return rules.threshold + rules.young * 10.0 / chart.n + rules.correlated * chart.phi
 
 
 def raise_episode(chart: Chart) -> Chart:
@@ -189,7 +193,7 @@ def _calm(
     n, m, squares = _learn(n, m, squares, surprise, weight)
     if down < 0.0:
         down = 0.0
-    elif n > RELEARN_DAYS and down > rules.threshold + rules.young * 10.0 / n:
+    elif n > RELEARN_DAYS and down > rules.threshold + rules.young * 10.0 / n + rules.correlated * phi:
         squares *= (RELEARN_DAYS - 1) / (n - 1)
         n, down = RELEARN_DAYS, 0.0
     ewma += EWMA_WEIGHT * (mean - ewma)

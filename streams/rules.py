@@ -38,6 +38,7 @@ def chart_rules(alerts_per_user_year: float, memos_per_day: float) -> ChartRules
     return ChartRules(
         threshold=found.threshold,
         young=found.young,
+        correlated=found.correlated,
         phi=found.phi,
         phi_weight=PHI_WEIGHT,
         memos_cap=4.0,

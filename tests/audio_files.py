@@ -24,11 +24,18 @@ def sndfile(
 
 
 def ffmpeg(
-    signal: FloatArray, *, container: str, codec: str, rate: int = SAMPLING_RATE, channels: int = 1, bit_rate: int = 0
+    signal: FloatArray,
+    *,
+    container: str,
+    codec: str,
+    rate: int = SAMPLING_RATE,
+    channels: int = 1,
+    bit_rate: int = 0,
+    movflags: str = "",
 ) -> bytes:
     """`signal` (16 kHz mono) as FFmpeg writes it: m4a ("ipod", "aac"), webm ("webm", "libopus"), and so on."""
     out = BytesIO()
-    file: Any = av.open(out, "w", format=container)
+    file: Any = av.open(out, "w", format=container, options={"movflags": movflags} if movflags else {})
     stream = file.add_stream(codec, rate=rate, layout="mono" if channels == 1 else "stereo")
     if bit_rate:
         stream.bit_rate = bit_rate
@@ -55,6 +62,10 @@ def encodings(signal: FloatArray) -> dict[str, bytes]:
         "opus": sndfile(signal, kind="OGG", subtype="OPUS", rate=48000),
         "mp3": ffmpeg(signal, container="mp3", codec="libmp3lame", rate=44100, bit_rate=96000),
         "m4a": ffmpeg(signal, container="ipod", codec="aac", rate=44100, bit_rate=96000),
+        # What a browser's recorder sends: pieces as they come, sizes never filled in.
+        "mp4_fragmented": ffmpeg(
+            signal, container="mp4", codec="aac", rate=48000, bit_rate=96000, movflags="empty_moov+frag_keyframe"
+        ),
         "aac": ffmpeg(signal, container="adts", codec="aac", rate=44100, bit_rate=96000),
         "webm": ffmpeg(signal, container="webm", codec="libopus", rate=48000, bit_rate=48000),
         "amr": ffmpeg(signal, container="amr", codec="libopencore_amrnb", rate=8000, bit_rate=12200),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from schemas.errors import Poison
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
-from workers.riff import declared_wave
+from workers.promises import ends_early, tells_mpeg_frames, wave_seconds
 
 BLOCK_SAMPLES = 1 << 18
 """Samples, all channels together, decoded at a time."""
@@ -56,10 +56,11 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An opened file: its rate, the seconds its header promises (None: it promises nothing), and its blocks."""
+    """An opened file: its rate, the seconds its header promises (None: nothing), whether bytes lack, its blocks."""
 
     sampling_rate: int
     promised_s: float | None
+    ends_early: bool
     blocks: Iterator[Block]
 
 
@@ -73,20 +74,28 @@ def decode(data: bytes, *, max_s: float, min_s: float) -> Decoded:
     """
     if not data:
         raise Poison("audio:empty", "the audio object has no bytes; the upload did not finish")
-    signal = np.zeros(0, np.float32)
     try:
         source = _open(data)
-        if source.promised_s is not None and source.promised_s > max_s:
-            raise Poison("audio:too_long", f"the header promises {source.promised_s:.0f} s, {max_s:g} s are allowed")
+        _check_promise(source, max_s)
         signal, clipped = _resampled(source, max_s)
-    except (soundfile.SoundFileError, av.FFmpegError, RuntimeError, ValueError, OverflowError, EOFError) as error:
+    except Poison:
+        raise
+    except Exception as error:  # native decoders raise many kinds on bytes that are not what they claim
         raise Poison("audio:undecodable", f"the audio is damaged: {type(error).__name__}") from None
     duration_s = len(signal) / SAMPLING_RATE
-    if source.promised_s is not None and source.promised_s - duration_s > MISSING_S + MISSING_SHARE * source.promised_s:
-        raise Poison("audio:truncated", f"the header promises {source.promised_s:.2f} s, {duration_s:.2f} s are there")
+    promised_s = source.promised_s or 0.0
+    if promised_s - duration_s > MISSING_S + MISSING_SHARE * promised_s:
+        raise Poison("audio:truncated", f"the header promises {promised_s:.2f} s, {duration_s:.2f} s are there")
     if duration_s < min_s:
         raise Poison("audio:too_short", f"{duration_s:.3f} s of audio, at least {min_s:g} s are needed")
     return Decoded(np.clip(signal, -1.0, 1.0), clipped, source.sampling_rate)
+
+
+def _check_promise(source: _Source, max_s: float) -> None:
+    if source.promised_s is not None and source.promised_s > max_s:
+        raise Poison("audio:too_long", f"the header promises {source.promised_s:.0f} s, {max_s:g} s are allowed")
+    if source.ends_early:
+        raise Poison("audio:truncated", "the file ends before its container says it does")
 
 
 def _open(data: bytes) -> _Source:
@@ -95,7 +104,7 @@ def _open(data: bytes) -> _Source:
         raise Poison("audio:undecodable", "these bytes are no audio of a known kind")
     if kind in SNDFILE_KINDS:
         try:
-            return _open_sndfile(data)
+            return _open_sndfile(data, kind)
         except soundfile.SoundFileError:
             pass  # a codec that libsndfile lacks, such as Speex in Ogg or AAC in CAF
     return _open_ffmpeg(data, kind)
@@ -116,7 +125,9 @@ def _kind(data: bytes) -> str | None:
 
 
 _MAGIC = (
-    (8, b"WAVE", "wav"),
+    (0, b"RIFF", "wav"),
+    (0, b"RIFX", "wav"),
+    (0, b"RF64", "wav"),
     (0, b"riff\x2e\x91\xcf\x11", "w64"),
     (0, b"FORM", "aiff"),
     (0, b".snd", "au"),
@@ -133,12 +144,23 @@ _MAGIC = (
 )
 
 
-def _open_sndfile(data: bytes) -> _Source:
-    file = soundfile.SoundFile(BytesIO(data))
+class _Bytes(BytesIO):
+    """Bytes that libsndfile may seek in: a damaged header sends it before the start, where Python would raise."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As BytesIO.seek, but stops at the start."""
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return super().seek(0)
+
+
+def _open_sndfile(data: bytes, kind: str) -> _Source:
+    file = soundfile.SoundFile(_Bytes(data))
     rate = _checked(file.samplerate, file.channels)
-    promised = declared_wave(data) if file.format in {"WAV", "WAVEX", "RF64"} else file.frames / rate
-    # Ogg promises nothing: its length is where its last page says it ends, and a cut file ends there.
-    return _Source(rate, None if file.format == "OGG" else promised, _sndfile_blocks(file))
+    promised = wave_seconds(data) if kind == "wav" else file.frames / rate
+    # The length of an Ogg file is libsndfile's own reading of its last page: no promise to hold it to.
+    return _Source(rate, None if kind == "ogg" else promised, ends_early(data, kind), _sndfile_blocks(file))
 
 
 def _sndfile_blocks(file: Any) -> Iterator[Block]:
@@ -160,8 +182,9 @@ def _open_ffmpeg(data: bytes, kind: str) -> _Source:
         raise Poison("audio:undecodable", "the audio stream holds no audio")
     # HE-AAC and Opus tell their true rate with the first frame, not in the header.
     rate = _checked(first.sample_rate, first.layout.nb_channels)
-    promised = float(stream.duration * stream.time_base) if stream.duration and kind in {"mov", "asf"} else None
-    return _Source(rate, promised, _ffmpeg_blocks(first, frames, rate))
+    tells = kind in {"mov", "asf"} or (kind == "mp3" and tells_mpeg_frames(data))
+    promised = float(stream.duration * stream.time_base) if tells and stream.duration else None
+    return _Source(rate, promised, ends_early(data, kind), _ffmpeg_blocks(first, frames, rate))
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:

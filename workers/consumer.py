@@ -262,6 +262,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish the batch under way, within the deadline, and commit; what waits on these partitions comes again."""
+        if not revoked:
+            return
         instruments.REBALANCES.labels(stage=self._stage.name).inc()
         for partition in revoked:
             if partition in self._trackers:

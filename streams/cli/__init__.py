@@ -25,6 +25,8 @@ def main() -> None:
     # TensorFlow greets at length on standard error; only its errors are of interest here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("aiokafka", "faust", "mode"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()
     except Stop as stop:

@@ -31,6 +31,9 @@ def score(
     """Score files, each as the first memo of somebody unknown. The shipped model is a demonstration."""
     from rich.progress import track
 
+    from streams.cli.quiet import import_tensorflow
+
+    import_tensorflow()
     from streams.offline import score_files
 
     files = audio_files(paths)
@@ -70,6 +73,9 @@ def _write_features(
     from rich.progress import track
 
     from schemas.errors import Poison
+    from streams.cli.quiet import import_tensorflow
+
+    import_tensorflow()
     from streams.offline import Extraction, arrays_of, frames_of, names_of
 
     failed = False

@@ -26,16 +26,21 @@ def add_to(app: typer.Typer) -> None:
 
 def worker(modality: Annotated[Modality, typer.Argument(help="Which features to extract.")]) -> None:
     """Run one feature worker: memos.uploaded → memos.features."""
+    from streams.cli.quiet import import_tensorflow
     from streams.roles import run_worker
 
+    if modality is not Modality.ACOUSTIC:
+        import_tensorflow()
     settings = Settings.load()
     _until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
 
 
 def agents() -> None:
     """Run the agents: memos.features → risk.scored → risk.alerts."""
+    from streams.cli.quiet import import_tensorflow
     from streams.roles import run_agents
 
+    import_tensorflow()
     settings = Settings.load()
     _until_asked_to_stop(settings, lambda stop: run_agents(settings, stop))
 
@@ -76,19 +81,14 @@ def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awa
                 exits.enter_context(serve(settings.metrics_port))
             await role(stop)
 
-    code = 0
-    try:
-        asyncio.run(run())
-    except BaseException:
-        code = 1
-        raise
-    finally:
-        if code == 0:
-            # A stage that outlived its deadline still holds a thread, and Python would wait for it.
-            sys.stderr.flush()
-            os._exit(0)
+    asyncio.run(run())
+    # A stage that outlived its deadline still holds a thread, and Python would wait for it.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # The descriptor itself: a thread inside `sys.stdin` would hold its lock when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)

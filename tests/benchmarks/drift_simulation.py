@@ -1,0 +1,165 @@
+"""The charts and episodes of many users at once, in numpy: what makes the shipped thresholds.
+
+The same arithmetic as `streams.chart`, `streams.drift` and the drift half of `streams.alerting`, for memos that come in
+order; `tests/unit/streams/test_drift_simulation.py` holds the two together on the same data.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams import alerting, chart
+from streams.chart import Chart, ChartRules
+
+Array: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+Charts: TypeAlias = dict[str, Array]
+"""Fields of `Chart`, each (users,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened, memo by memo: raised, escalated and resolved are (days, memos a day, users)."""
+
+    raised: Flags
+    escalated: Flags
+    resolved: Flags
+    last: Charts
+
+
+def simulate(logits: Array, rules: ChartRules, cooldown_s: float, days: Array | None = None) -> History:
+    """Follow every user through all memos. logits: (days, memos a day, users); days: their numbers, 0, 1, … if None."""
+    n_days, n_memos, users = logits.shape
+    now: Charts = {name: np.zeros(users) for name in Chart._fields}
+    opened, quiet_until = np.full(users, -1.0), np.zeros(users)
+    escalated_now = np.zeros(users, bool)
+    raised, escalated, resolved = (np.zeros(logits.shape, bool) for _ in range(3))
+    numbers = np.arange(n_days) * rules.spacing if days is None else days
+    for d in range(n_days):
+        before, total, count = now, np.zeros(users), np.zeros(users)
+        for j in range(n_memos):
+            # Millionths, as the agent rounds them, so that the two can be held together exactly.
+            total, count = total + np.round(logits[d, j] * 1e6), count + 1
+            now = step(before, numbers[d], total / (1e6 * count), count, rules)
+            at = round((numbers[d] + j / n_memos) * 86400.0, 3)
+            threshold = _limit(now, rules)
+            begins = (opened < 0) & (now["up"] > threshold) & (at >= quiet_until)
+            grows = (opened >= 0) & ~escalated_now & (now["up"] > alerting.ESCALATES_AT * threshold)
+            back = (opened >= 0) & ~grows & (now["down"] > alerting.RECOVERED_AT)
+            settles = (opened >= 0) & ~grows & ~back & (at >= opened + alerting.LONGEST_S)
+            ends = back | settles
+            raised[d, j], escalated[d, j], resolved[d, j] = begins, grows, ends
+            escalated_now = (escalated_now | grows) & ~ends
+            opened = np.where(begins, at, np.where(ends, -1.0, opened))
+            quiet_until = np.where(ends, at + cooldown_s, quiet_until)
+            if begins.any() or ends.any():
+                now = _mended(now, begins, back, settles)
+                closed = begins | ends
+                before = {name: np.where(closed, now[name], before[name]) for name in now}
+                total, count = np.where(closed, 0.0, total), np.where(closed, 0.0, count)
+    return History(raised, escalated, resolved, now)
+
+
+def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) -> Charts:
+    """As `streams.chart.step`, for every user."""
+    if float(c["n"].max()) < 3:
+        return _start(c, day, mean, memos, rules)
+    n, m, squares, z0 = c["n"], c["mean"], c["squares"], c["z"]
+    gap = (day - c["day"]) / rules.spacing
+    faded = np.where(gap > chart.GRACE_DAYS, 0.5 ** ((gap - chart.GRACE_DAYS) / chart.HALF_LIFE_DAYS), 1.0)
+    weight = np.minimum(memos, rules.memos_cap)
+    sd = np.maximum(chart.SD_FLOOR, np.sqrt(squares / (n - 1)))
+    r = (mean - m) / sd * np.sqrt(weight)
+    rho = np.where(gap <= 1, c["phi"], c["phi"] ** np.maximum(gap, 1.0))
+    u = normal_score((r - rho * z0) / np.sqrt((1 - rho * rho) * (1 + 1 / n)), n - 1)
+    z = np.clip(r, -chart.Z_LIMIT, chart.Z_LIMIT)
+    up = np.maximum(0.0, c["up"] * faded + u - chart.REFERENCE)
+    ewma = c["ewma"] + chart.EWMA_WEIGHT * (mean - c["ewma"])
+    episode = c["recovery"] > 0
+    down = c["down"] * faded - u + np.where(episode, c["recovery"], -chart.REFERENCE)
+    zero = (up == 0.0) & ~episode
+    starts = ~zero & ~episode & (c["run"] == 0.0)
+    run = np.where(zero, 0.0, c["run"] + 1)
+    run_sum = np.where(zero, 0.0, c["run_sum"] + mean)
+    pairs = c["pairs"] + (~episode & (gap < 2))
+    products = c["products"] + np.where(~episode & (gap < 2), z * z0, 0.0)
+    estimate = (products + rules.phi_weight * rules.phi) / (pairs + rules.phi_weight)
+    phi = np.where(zero, np.clip(estimate, 0.0, chart.PHI_LIMIT), c["phi"])
+    n1, m1, squares1 = _learn(n, m, squares, z * sd / np.sqrt(weight), weight)
+    improved = (
+        ~episode
+        & (n1 > chart.RELEARN_DAYS)
+        & (down > rules.threshold + rules.young * 10.0 / n1 + rules.correlated * phi)
+    )
+    squares1 = np.where(improved, squares1 * (chart.RELEARN_DAYS - 1) / (n1 - 1), squares1)
+    n1 = np.where(improved, chart.RELEARN_DAYS, n1)
+    keep = np.where
+    return {
+        "n": keep(episode, n, n1),
+        "mean": keep(episode, m, m1),
+        "squares": keep(episode, squares, squares1),
+        "pairs": pairs,
+        "products": products,
+        "phi": phi,
+        "z": z,
+        "day": np.full_like(n, day),
+        "up": up,
+        "down": np.where(improved, 0.0, np.maximum(0.0, down)),
+        "run": run,
+        "run_sum": run_sum,
+        "since": keep(starts, day, c["since"]),
+        "calm_n": keep(starts, n, c["calm_n"]),
+        "calm_mean": keep(starts, m, c["calm_mean"]),
+        "calm_squares": keep(starts, squares, c["calm_squares"]),
+        "ewma": ewma,
+        "recovery": c["recovery"],
+    }
+
+
+def normal_score(t: Array, nu: Array) -> Array:
+    """As `streams.chart.normal_score`."""
+    u = (8 * nu + 1) / (8 * nu + 3) * np.sqrt(nu * np.log1p(t * t / nu))
+    return np.copysign(np.minimum(u, chart.U_LIMIT), t)
+
+
+def _limit(c: Charts, rules: ChartRules) -> Array:
+    n = np.maximum(c["n"], 1.0)
+    height = rules.threshold + rules.young * 10.0 / n + rules.correlated * c["phi"]
+    return np.where(c["n"] >= chart.FIRST_JUDGED, height, np.inf)
+
+
+def _start(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) -> Charts:
+    n, m, squares = _learn(c["n"], c["mean"], c["squares"], mean - c["mean"], np.minimum(memos, rules.memos_cap))
+    ewma = np.where(c["n"] > 0, c["ewma"] + chart.EWMA_WEIGHT * (mean - c["ewma"]), mean)
+    users = np.ones_like(n)
+    return c | {"n": n, "mean": m, "squares": squares, "phi": users * rules.phi, "day": users * day, "ewma": ewma}
+
+
+def _learn(n: Array, m: Array, squares: Array, surprise: Array, weight: Array) -> tuple[Array, Array, Array]:
+    n = n + 1.0
+    m = m + surprise / n
+    squares = squares + weight * surprise * surprise * (1.0 - 1.0 / n)
+    over = n > chart.MEMORY
+    return np.where(over, chart.MEMORY, n), m, np.where(over, squares * chart.MEMORY / n, squares)
+
+
+def _mended(c: Charts, begins: Flags, back: Flags, settles: Flags) -> Charts:
+    """The charts as episodes that begin or end leave them."""
+    c = dict(c)
+    run = np.maximum(1.0, c["run"])
+    half = np.clip((c["up"] + chart.REFERENCE * c["run"]) / run / 2, chart.RECOVERY_MIN, chart.RECOVERY_MAX)
+    restored = begins & (c["calm_n"] >= chart.FIRST_JUDGED)
+    for name in ("n", "mean", "squares"):
+        c[name] = np.where(restored, c[f"calm_{name}"], c[name])
+    fresh = np.minimum(c["run"], chart.RELEARN_DAYS)
+    spread = c["squares"] / np.maximum(1.0, c["n"] - 1)
+    c["n"] = np.where(settles, fresh, c["n"])
+    c["mean"] = np.where(settles, c["run_sum"] / run, c["mean"])
+    c["squares"] = np.where(settles, spread * (fresh - 1), c["squares"])
+    c["recovery"] = np.where(begins, half, c["recovery"])
+    c["down"] = np.where(begins, 0.0, c["down"])
+    for name in ("up", "down", "run", "run_sum", "recovery"):
+        c[name] = np.where(back | settles, 0.0, c[name])
+    return c
