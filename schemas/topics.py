@@ -10,7 +10,6 @@ from typing import Any
 
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskAlert, RiskScored
 
-
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Bytes of a record, headers and all. Half an hour of large-model embeddings fits."""
 
