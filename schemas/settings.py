@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     agent_batch: Count = 500
     alerts_per_user_year: Positive = 1.0
     memos_per_day: Positive = 1.0
+    autocorrelation: Annotated[float, Field(ge=0, le=0.5)] | None = None
+    """Of one memo's score with the next; leave it out unless it was measured: the promise holds without it."""
     reorder_window_s: Positive = 2 * 86400.0
     alert_cooldown_s: NotNegative = 7 * 86400.0
     """Between the end of an episode and the next of its kind."""

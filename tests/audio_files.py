@@ -1,6 +1,7 @@
 """Encoded and broken audio for tests, made on the spot."""
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from typing import Any
@@ -12,6 +13,7 @@ import soxr
 
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
+from workers.training.voice import Voice, speak
 
 
 def sndfile(
@@ -19,7 +21,10 @@ def sndfile(
 ) -> bytes:
     """`signal` (16 kHz mono) as libsndfile writes it, resampled to `rate` and copied to `channels`."""
     out = BytesIO()
-    soundfile.write(out, _copies(signal, rate, channels), rate, format=kind, subtype=subtype)
+    samples = _copies(signal, rate, channels)
+    with soundfile.SoundFile(out, "w", rate, channels, format=kind, subtype=subtype) as file:
+        for start in range(0, len(samples), rate):  # its Vorbis encoder crashes on minutes at once
+            file.write(samples[start : start + rate])
     return out.getvalue()
 
 
@@ -109,3 +114,8 @@ def _rotten(data: bytes) -> bytes:
 def _copies(signal: FloatArray, rate: int, channels: int) -> FloatArray:
     resampled = soxr.resample(signal, SAMPLING_RATE, rate) if rate != SAMPLING_RATE else signal
     return np.repeat(resampled[:, None], channels, axis=1)
+
+
+def spoken(seconds: float = 6.0, seed: int = 0, **traits: float) -> FloatArray:
+    """A simulated memo; traits: those of Voice that are not as usual."""
+    return speak(replace(Voice(), **traits), seconds, np.random.default_rng(seed))[0]
