@@ -29,7 +29,10 @@ OUTBOX = 16
 
 @dataclass(frozen=True, slots=True)
 class BaselineState:
-    """What is kept of one user. seen: digests of memo ids, oldest first; outbox: encoded scores by memo id, oldest first."""
+    """What is kept of one user.
+
+    seen: digests of memo ids, oldest first; outbox: encoded scores by memo id, oldest first.
+    """
 
     bundle_id: str
     normal: PersonalNormal

@@ -16,6 +16,7 @@ from schemas.codec import Codec, DecodeError
 from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from streams.alerting import Alerting, Step, decide, named
+from streams.chart import limit
 from streams.drift import DriftState, Observation, Outcome, observe, update
 from streams.rules import Rules
 
@@ -108,6 +109,19 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
             alerting = named(alerting, step, key, observation.recorded_at.timestamp())
         alerts.append(_alert(user_id, key, step, observation))
     return User(state, alerting, user.outbox), verdict.outcome, alerts
+
+
+def in_words(state: bytes | None, rules: Rules) -> str:
+    """One line about a stored state, for an operator."""
+    if state is None:
+        return "nothing stored"
+    user = unpack(state, rules)
+    chart = user.drift.chart
+    episode = "an open episode" if user.alerting.drift.key else "no open episode"
+    return (
+        f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
+        f"statistic {chart.up:.2f} of {limit(chart, rules.chart):.2f}, {episode}"
+    )
 
 
 def pack(user: User) -> bytes:

@@ -7,7 +7,13 @@ import pytest
 
 from tests.servers import broker, kafka, redis_server
 
-__all__ = ["broker", "kafka", "redis_server", "shared"]
+__all__ = ["anyio_backend", "broker", "kafka", "redis_server", "shared"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, which the Kafka clients are made for."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The folder that a trained model ships in: loaded whole, or refused whole.
 
-    manifest.json            what it is, who must have made its features, calibration, bands, training, hash of each file
+    manifest.json            what it is, who must have made its features, calibration, bands, training, digests of files
     head.safetensors         the head's weights
     population.safetensors   population statistics per feature, axes of the embedding, statistics of windows
     README.md                the card
@@ -134,7 +134,7 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
         "mean": people.mean,
         "within": people.within,
         "memos": people.memos,
-        "freedom": np.float32([people.freedom]),
+        "freedom": np.array([people.freedom], np.float32),
         "centre": bundle.space.centre,
         "axes": bundle.space.axes,
         "window_mean": bundle.window_mean,

@@ -62,7 +62,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """Where the system abstains: probabilities from `low` up to `high`; `threshold` lies between and decides UAR and F1."""
+    """The system abstains from `low` up to `high`; `threshold` lies between, and decides where it must (UAR, F1)."""
 
     low: float
     threshold: float

@@ -1,4 +1,4 @@
-"""What turns deviations into a logit: the heads, by kind. Only the neural ones load TensorFlow, and only when one is used."""
+"""What turns deviations into a logit: the heads, by kind. Only the neural ones load TensorFlow, when one is used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,9 @@ def clipped(deviations: FloatArray) -> FloatArray:
 class Head(Protocol):
     """A scoring head. A memo's logit does not depend on its neighbours in the batch."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
 
     def logits(self, inputs: HeadInput) -> FloatArray:
         """Uncalibrated logits, (memos,) float32."""
@@ -69,7 +71,7 @@ class LogisticHead:
 
     def weights(self) -> dict[str, np.ndarray]:
         """Named arrays."""
-        return {"coefficients": self.coefficients, "intercept": np.float32([self.intercept])}
+        return {"coefficients": self.coefficients, "intercept": np.array([self.intercept], np.float32)}
 
 
 def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> Head:

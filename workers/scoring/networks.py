@@ -27,7 +27,7 @@ class Shape:
 
 @keras.saving.register_keras_serializable("undertone")
 class AttentionPooling(layers.Layer):
-    """Weighted mean over time with learnt weights; windows outside the mask weigh nothing, and no window gives zeros."""
+    """Weighted mean over time with learnt weights; windows outside the mask weigh nothing, no window gives zeros."""
 
     def build(self, shape: Any) -> None:
         """One scoring vector."""

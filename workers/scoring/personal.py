@@ -35,7 +35,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonalNormal:
-    """One person's memos so far, per feature: how many told it (at most MEMORY), their mean and mean squared deviation."""
+    """One person's memos so far, per feature: how many (at most MEMORY), their mean and mean squared deviation."""
 
     count: FloatArray
     mean: FloatArray
@@ -71,7 +71,7 @@ def updated(normal: PersonalNormal, vector: FloatArray, memory: int = MEMORY) ->
 
 
 def normal_of(vectors: FloatArray) -> PersonalNormal:
-    """The normal after these memos, in any order. vectors: (memos, features), NaN where undefined; at most MEMORY memos."""
+    """The normal after at most MEMORY memos, in any order. vectors: (memos, features), NaN where undefined."""
     known = np.isfinite(vectors)
     count = known.sum(axis=0)
     filled = np.where(known, vectors, 0).astype(np.float64)
@@ -90,7 +90,8 @@ def deviations(normal: PersonalNormal, population: Population, vector: FloatArra
     squares = normal.count * normal.variance + population.freedom * population.within
     variance = squares / (np.maximum(normal.count - 1, 0) + population.freedom) * (1 + 1 / weight)
     finite = np.where(np.isfinite(vector), vector, np.nan)
-    return ((finite - mean) / np.sqrt(variance)).astype(np.float32)
+    away: FloatArray = ((finite - mean) / np.sqrt(variance)).astype(np.float32)
+    return away
 
 
 def stacked(normals: Sequence[PersonalNormal]) -> PersonalNormal:

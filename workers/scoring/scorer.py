@@ -35,7 +35,7 @@ class Scored:
 
 
 class Scorer:
-    """Scores batches with one bundle; one call of the head a batch, and a memo's score does not depend on the others."""
+    """Scores with one bundle: one call of the head a batch, and no memo's score depends on the others."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle

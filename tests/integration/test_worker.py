@@ -1,0 +1,203 @@
+"""The loop of a heavy hop over a real Kafka connection, with a stage that costs nothing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import DeadLetterCapReached, Poison, Transient
+from schemas.events import DeadLetter, Extractor, MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.settings import Settings
+from streams.backlog import Observer, worker_group
+from streams.reading import follow
+from tests.servers import Broker
+from workers.consumer import Worker
+from workers.kafka import make_producer
+from workers.memo import SAMPLING_RATE, Memo
+from workers.stage import Outcome
+
+CODEC = Codec()
+MOMENT = datetime(2026, 5, 1, 8, tzinfo=UTC)
+QUALITY = Quality(1.0, 30.0, 0.0, 8000.0)
+Fault = Callable[[Sequence[Memo]], None]
+
+
+class CheapStage:
+    """Features of one number. `fault` may raise before a batch is processed; bad memos are poison."""
+
+    name = "acoustic"
+
+    def __init__(self, fault: Fault = lambda _: None) -> None:
+        self.fault = fault
+        self.processed: Counter[str] = Counter()
+
+    def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
+        self.fault(batch)
+        self.processed.update(memo.event.memo_id for memo in batch)
+        return [self._outcome(memo) for memo in batch]
+
+    def close(self) -> None: ...
+
+    def _outcome(self, memo: Memo) -> Outcome[MemoFeatures]:
+        event = memo.event
+        if event.memo_id.startswith("bad"):
+            return Poison("acoustic:bad", "this memo is bad on purpose")
+        extractor = Extractor("cheap", "1", "0")
+        one = np.ones((1, 1), np.float32)
+        return [
+            MemoFeatures(
+                event.memo_id, event.user_id, event.recorded_at, event.uploaded_at, Modality.ACOUSTIC, extractor,
+                memo.duration_s, 15.0, one, one[0], ("one",), memo.quality,
+            )
+        ]  # fmt: skip
+
+
+def load(event: MemoUploaded) -> Memo:
+    if event.memo_id.startswith("unreadable"):
+        raise Poison("audio:undecodable", "no audio")
+    return Memo(event, np.zeros(SAMPLING_RATE, np.float32), QUALITY)
+
+
+def event(memo_id: str, user: str = "u") -> MemoUploaded:
+    return MemoUploaded(memo_id, user, MOMENT, MOMENT, "memory://a")
+
+
+@pytest.fixture
+def settings(broker: Broker) -> Settings:
+    broker.create(*(topic.name for topic in topics.TOPICS))
+    return Settings.load(kafka_bootstrap=broker.bootstrap, session_timeout_s=6.0, stop_deadline_s=5.0)
+
+
+async def upload(settings: Settings, *values: bytes | MemoUploaded) -> None:
+    producer: AIOKafkaProducer = make_producer(settings)
+    await producer.start()
+    try:
+        for number, value in enumerate(values):
+            data = value if isinstance(value, bytes) else CODEC.encode(value)
+            await producer.send_and_wait(topics.UPLOADED.name, data, f"user-{number % 5}".encode())
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def working(settings: Settings, stage: CheapStage, *, owns_input: bool = True) -> AsyncIterator[Awaitable[None]]:
+    async with Worker(settings, stage, load, CODEC, owns_input=owns_input) as worker:
+        run = asyncio.create_task(worker.run())
+        try:
+            yield run
+        finally:
+            worker.stop()
+            await asyncio.gather(run, return_exceptions=True)
+
+
+async def everything(settings: Settings, topic: topics.Topic) -> list[Any]:
+    return [r async for r in follow(settings, CODEC, topic, topic.record, from_start=True, once=True)]
+
+
+async def caught_up(settings: Settings) -> None:
+    """Wait until the group has committed every upload."""
+    async with Observer(settings) as observer:
+        while await observer.backlog(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name):
+            await asyncio.sleep(0.05)
+
+
+async def test_every_memo_leads_to_its_features_and_is_committed(settings: Settings) -> None:
+    await upload(settings, *(event(f"memo-{n}") for n in range(40)))
+    async with working(settings, CheapStage()):
+        await caught_up(settings)
+    features = await everything(settings, topics.FEATURES)
+    assert Counter(f.memo_id for f in features) == Counter(f"memo-{n}" for n in range(40))
+
+
+async def test_what_cannot_be_read_or_processed_becomes_a_dead_letter_alone(settings: Settings) -> None:
+    garbage = b"this is no Avro"
+    await upload(settings, event("memo-1"), garbage, event("bad"), event("unreadable"), event("memo-2"))
+    async with working(settings, CheapStage()):
+        await caught_up(settings)
+    letters: list[DeadLetter] = await everything(settings, topics.DEAD)
+    assert sorted(letter.reason for letter in letters) == ["acoustic:bad", "audio:undecodable", "event:undecodable"]
+    assert {letter.value for letter in letters} == {
+        garbage,
+        CODEC.encode(event("bad")),
+        CODEC.encode(event("unreadable")),
+    }
+    assert sorted(f.memo_id for f in await everything(settings, topics.FEATURES)) == ["memo-1", "memo-2"]
+
+
+async def test_a_memo_that_no_hop_can_read_is_a_dead_letter_of_one_hop_only(settings: Settings) -> None:
+    await upload(settings, event("unreadable"), event("bad"))
+    async with working(settings, CheapStage(), owns_input=False):
+        await caught_up(settings)
+    assert [letter.reason for letter in await everything(settings, topics.DEAD)] == ["acoustic:bad"]
+
+
+async def test_a_transient_failure_makes_the_partition_wait_and_loses_nothing(settings: Settings) -> None:
+    failures = iter([True, True, False])
+
+    def fault(_: Sequence[Memo]) -> None:
+        if next(failures, False):
+            raise Transient("storage is away")
+
+    await upload(settings, *(event(f"memo-{n}") for n in range(5)))
+    stage = CheapStage(fault)
+    async with working(settings, stage):
+        await caught_up(settings)
+    assert {f.memo_id for f in await everything(settings, topics.FEATURES)} == {f"memo-{n}" for n in range(5)}
+    assert set(stage.processed.values()) == {1}
+
+
+async def test_a_defect_ends_the_worker_and_its_batch_comes_again(settings: Settings) -> None:
+    def fault(_: Sequence[Memo]) -> None:
+        raise RuntimeError("a defect")
+
+    await upload(settings, *(event(f"memo-{n}") for n in range(5)))
+    async with working(settings, CheapStage(fault)) as run:
+        with pytest.raises(RuntimeError, match="a defect"):
+            await run
+    assert await everything(settings, topics.FEATURES) == []
+    async with working(settings, CheapStage()):
+        await caught_up(settings)
+    assert {f.memo_id for f in await everything(settings, topics.FEATURES)} == {f"memo-{n}" for n in range(5)}
+
+
+async def test_too_many_dead_letters_stop_the_worker_before_it_commits(settings: Settings) -> None:
+    strict = settings.model_copy(update={"dead_letter_max_run": 2})
+    await upload(settings, *(event(f"bad-{n}") for n in range(12)))
+    async with working(strict, CheapStage()) as run:
+        with pytest.raises(DeadLetterCapReached):
+            await run
+    async with Observer(settings) as observer:
+        committed = await observer.positions(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name)
+    letters = len(await everything(settings, topics.DEAD))
+    assert sum(committed.values()) <= letters < 12
+
+
+async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Settings) -> None:
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fault(_: Sequence[Memo]) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        import time
+
+        time.sleep(0.5)
+
+    await upload(settings, event("memo"))
+    async with Worker(settings, CheapStage(fault), load, CODEC, owns_input=True) as worker:
+        run = asyncio.create_task(worker.run())
+        await begun.wait()
+        worker.stop()
+        await run
+    assert [f.memo_id for f in await everything(settings, topics.FEATURES)] == ["memo"]
+    async with Observer(settings) as observer:
+        positions = await observer.positions(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name)
+    assert sum(positions.values()) == 1
+    assert all(isinstance(at, TopicPartition) for at in positions)

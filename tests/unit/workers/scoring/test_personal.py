@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from tests.unit.workers.scoring.toys import f32
+from workers.scoring.personal import (
+    PersonalNormal,
+    Population,
+    deviations,
+    normal_of,
+    stacked,
+    updated,
+)
+
+PEOPLE = Population(mean=f32([10.0, 0.0]), within=f32([4.0, 1.0]), memos=f32([0.5, 2.0]), freedom=6.0)
+
+
+def after(vectors: np.ndarray, memory: int = 90) -> PersonalNormal:
+    normal = PersonalNormal.empty(vectors.shape[1])
+    for vector in vectors:
+        normal = updated(normal, vector, memory)
+    return normal
+
+
+@given(arrays.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(3)), elements=st.floats(-100, 100, width=32)))
+def test_running_statistics_are_those_of_all_memos(vectors: np.ndarray) -> None:
+    normal = after(vectors)
+    np.testing.assert_allclose(normal.mean, vectors.mean(axis=0, dtype=float), atol=1e-3)
+    np.testing.assert_allclose(normal.variance, vectors.var(axis=0, dtype=float), atol=0.05, rtol=1e-3)
+    together = normal_of(vectors)
+    np.testing.assert_allclose(together.variance, vectors.var(axis=0, dtype=float), atol=1e-3, rtol=1e-4)
+    assert normal.memos == together.memos == len(vectors)
+
+
+def test_without_memos_a_deviation_is_the_distance_from_the_population_in_its_total_sd() -> None:
+    total = np.sqrt(PEOPLE.within * (1 + 1 / PEOPLE.memos))
+    vector = f32([13.0, -2.0])
+    np.testing.assert_allclose(
+        deviations(PersonalNormal.empty(2), PEOPLE, vector), (vector - PEOPLE.mean) / total, rtol=1e-6
+    )
+
+
+def test_with_many_memos_a_deviation_is_the_distance_from_ones_own_mean_in_ones_own_sd() -> None:
+    rng = np.random.default_rng(0)
+    normal = normal_of(rng.normal([20.0, 5.0], [1.0, 3.0], (5000, 2)).astype(np.float32))
+    np.testing.assert_allclose(deviations(normal, PEOPLE, f32([22.0, 8.0])), [2.0, 1.0], atol=0.05)
+
+
+def test_a_young_baseline_lies_between_population_and_person() -> None:
+    vector = f32([20.0, 0.0])
+    stranger, known = PersonalNormal.empty(2), normal_of(np.full((30, 2), [20.0, 0.0], np.float32))
+    young = normal_of(np.full((1, 2), [20.0, 0.0], np.float32))
+    far, near, between = (deviations(n, PEOPLE, vector)[0] for n in (stranger, known, young))
+    assert near < between < far
+    assert between == pytest.approx((20 - (20 + 0.5 * 10) / 1.5) / np.sqrt(4 * (1 + 1 / 1.5)), rel=1e-5)
+
+
+def test_what_is_undefined_teaches_nothing_and_deviates_by_nothing() -> None:
+    normal = after(f32([[1.0, 5.0], [np.nan, 7.0], [3.0, np.inf]]))
+    assert normal.count.tolist() == [2, 2]
+    assert normal.mean.tolist() == [2, 6]
+    away = deviations(normal, PEOPLE, f32([np.nan, np.inf]))
+    assert np.isnan(away).all()
+
+
+def test_a_long_baseline_follows_slowly() -> None:
+    normal = after(np.zeros((200, 1), np.float32), memory=10)
+    assert normal.memos == 10
+    moved = updated(normal, f32([1.0]), memory=10)
+    assert moved.mean[0] == pytest.approx(0.1)
+
+
+def test_a_batch_gives_what_each_gives_alone() -> None:
+    rng = np.random.default_rng(1)
+    normals = [normal_of(rng.normal(size=(n, 2)).astype(np.float32)) for n in (1, 2, 9)]
+    vectors = rng.normal(size=(3, 2)).astype(np.float32)
+    batch = deviations(stacked(normals), PEOPLE, vectors)
+    for row, normal, vector in zip(batch, normals, vectors, strict=True):
+        np.testing.assert_array_equal(row, deviations(normal, PEOPLE, vector))

@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from schemas.errors import Poison
+from schemas.events import Band, Extractor, Modality
+from tests.unit.workers.scoring.toys import GOOD, bundle, f32, memo, part
+from workers.scoring.features import Parts
+from workers.scoring.personal import PersonalNormal, normal_of
+from workers.scoring.scorer import Scored, Scorer
+
+STRANGER = PersonalNormal.empty(6)
+
+
+def score(parts: Parts, normal: PersonalNormal = STRANGER) -> Scored:
+    (result,) = Scorer(bundle()).score([(parts, normal)])
+    assert isinstance(result, Scored)
+    return result
+
+
+def test_pauses_raise_the_score_and_bands_follow() -> None:
+    high, middle, low = score(memo(pause_share=3)), score(memo()), score(memo(pause_share=-3))
+    assert high.probability is not None
+    assert low.probability is not None
+    assert high.probability > 0.6 > 0.4 > low.probability
+    assert [s.band for s in (high, middle, low)] == [Band.HIGH, Band.INDETERMINATE, Band.LOW]
+    assert [s.reasons for s in (high, middle, low)] == [(), ("undecided",), ()]
+
+
+def test_the_same_memo_says_less_of_someone_who_always_speaks_so() -> None:
+    always = normal_of(np.tile(f32([0, 3, 0, 0, 0, 0]), (20, 1)))
+    stranger, known = score(memo(pause_share=3)), score(memo(pause_share=3), always)
+    assert stranger.probability is not None
+    assert known.probability is not None
+    assert known.probability + 0.2 < stranger.probability
+
+
+def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> None:
+    rng = np.random.default_rng(0)
+    own = normal_of(rng.normal([0, 1, 0, 0, 0, 0], 0.5, (60, 6)).astype(np.float32))
+    evidence = score(memo(pitch_sd=1.0, pause_share=3.0, mfcc1=50), own).evidence
+    assert [e.name for e in evidence][:2] == ["pause_share", "pitch_sd"]
+    assert "mfcc1" not in {e.name for e in evidence}
+    assert evidence[0].value == 3.0
+    assert evidence[0].deviation_sd == pytest.approx(4.0, rel=0.2)
+
+
+def test_undefined_markers_are_no_evidence() -> None:
+    named = {e.name for e in score(memo(pitch_sd=float("nan"), pause_share=1)).evidence}
+    assert named == {"pause_share", "pause_rate"}
+
+
+def test_poor_quality_is_indeterminate_and_not_learnt_from() -> None:
+    noisy = replace(GOOD, snr_db=1.0, reasons=("quality:noisy",))
+    scored = score(memo(pause_share=3, quality=noisy))
+    assert (scored.band, scored.reasons, scored.vector) == (Band.INDETERMINATE, ("quality:noisy",), None)
+    assert scored.probability is not None
+
+
+def test_without_speech_there_is_no_probability() -> None:
+    scored = score(memo(quality=replace(GOOD, speech_s=0.0, reasons=("quality:no_speech",))))
+    assert (scored.probability, scored.band, scored.evidence) == (None, Band.INDETERMINATE, ())
+
+
+def test_a_missing_modality_is_named_and_the_rest_still_scored() -> None:
+    parts = memo(pause_share=3)
+    del parts[Modality.EMBEDDING]
+    scored = score(parts)
+    assert (scored.band, scored.reasons, scored.vector) == (Band.INDETERMINATE, ("missing:embedding",), None)
+    assert scored.probability is not None
+    assert scored.probability > 0.6
+
+
+def test_when_nearly_all_is_undefined_there_is_no_probability() -> None:
+    parts = {
+        Modality.ACOUSTIC: part(Modality.ACOUSTIC, [np.nan] * 4),
+        Modality.EMBEDDING: part(Modality.EMBEDDING, [0, 0, 0]),
+    }
+    assert (score(parts).probability, score(parts).reasons) == (None, ("features:undefined",))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        part(Modality.ACOUSTIC, [0] * 4, extractor=Extractor("toy-acoustic", "2", "a" * 64)),
+        part(Modality.ACOUSTIC, [0] * 4, extractor=Extractor("toy-acoustic", "1", "c" * 64)),
+        part(Modality.ACOUSTIC, [0] * 5),
+        replace(part(Modality.ACOUSTIC, [0] * 4), names=("pitch_sd", "other", "pause_rate", "mfcc1")),
+    ],
+)
+def test_features_of_another_maker_are_poison_and_neighbours_go_on(other: object) -> None:
+    foreign = {**memo(), Modality.ACOUSTIC: other}
+    first, second, third = Scorer(bundle()).score([(memo(), STRANGER), (foreign, STRANGER), (memo(), STRANGER)])  # type: ignore[list-item]
+    assert isinstance(second, Poison)
+    assert second.reason == "features:mismatch"
+    assert isinstance(first, Scored)
+    assert isinstance(third, Scored)
+    assert first.probability == third.probability
+
+
+def test_a_score_does_not_depend_on_the_batch() -> None:
+    rng = np.random.default_rng(2)
+    memos = [(memo(*rng.normal(size=4)), STRANGER) for _ in range(20)]
+    scorer = Scorer(bundle())
+    together = [s.probability for s in scorer.score(memos) if isinstance(s, Scored)]
+    alone = [s.probability for m in memos for s in scorer.score([m]) if isinstance(s, Scored)]
+    assert together == pytest.approx(alone, abs=1e-6)
+    assert scorer.score([]) == []

@@ -1,0 +1,48 @@
+"""The card of a bundle, in the headings of model cards (Mitchell et al. 2019, arXiv:1810.03993)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.scoring.bundle import Bundle
+
+TEMPLATE = """# {{id}}
+
+## Model details
+Head `{kind}` over {features} features ({modalities}), scored as deviations from the user's own baseline, which is
+shrunk to the population while it is young. Calibrated by {calibration}; abstains between {low:.2f} and {high:.2f}.
+
+## Intended use
+A number to watch for change within one person, read by people who can judge it. Never a diagnosis, and never the only
+ground for a decision about a person.
+
+## Training data
+{data}
+
+## Evaluation data and metrics
+{evaluation}
+
+## Factors
+Language, age, sex, microphone, room and illness of the throat all move the features. The personal baseline takes out
+what stays the same in one person; it cannot take out what changes together with the voice.
+
+## Limits
+Scores of people unlike the training speakers may be wrong in ways that no figure above shows. Features from another
+encoder or another openSMILE configuration are refused. openSMILE is free for research; commercial use needs a licence
+of audEERING.
+"""
+
+
+def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
+    """Markdown; `{id}` stands where the id will. evaluation: figure by name, as `undertone evaluate` gives them."""
+    told = {key: value for key, value in bundle.training.items() if key != "data"}
+    figures = "".join(f"* {name}: {value}\n" for name, value in (evaluation or {}).items())
+    return TEMPLATE.format(
+        kind=bundle.head.kind,
+        features=len(bundle.names),
+        modalities=" and ".join(bundle.modalities),
+        calibration=bundle.calibration.kind,
+        low=bundle.bands.low,
+        high=bundle.bands.high,
+        data="\n".join([str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in told.items())]),
+        evaluation=figures.rstrip() or "Not evaluated on people.",
+    )

@@ -1,0 +1,105 @@
+"""What models are trained and judged on: labelled stretches of audio, whose speaker is known."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from schemas.errors import ConfigurationError
+
+REQUIRED = ("path", "speaker", "label")
+SUBGROUPS = ("sex", "age", "corpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One memo-length stretch of a recording.
+
+    label: 0 to 1, probability of the positive class; spans: (start, end) in seconds, joined in this order, empty for
+    the whole file; split: `train`, `dev`, `test` or empty; groups: subgroup by name, as far as known.
+    """
+
+    path: Path
+    speaker: str
+    label: float
+    recorded_at: datetime | None = None
+    split: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    spans: tuple[tuple[float, float], ...] = ()
+
+
+def read_manifest(path: Path) -> list[Sample]:
+    """The samples of a CSV with columns `path,speaker,label` and, if wanted, `recorded_at,split,sex,age,corpus`.
+
+    Paths are relative to the manifest; times are ISO 8601, UTC where they name no zone. Raises ConfigurationError that
+    names the line at fault.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            absent = [column for column in REQUIRED if column not in (reader.fieldnames or ())]
+            if absent:
+                raise ConfigurationError(f"the manifest has no column {absent[0]!r}; it needs {', '.join(REQUIRED)}")
+            samples = [_sample(row, path.parent, line) for line, row in enumerate(reader, 2)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"the manifest cannot be read: {error}") from error
+    if not samples:
+        raise ConfigurationError("the manifest names no recording")
+    return samples
+
+
+def _sample(row: Mapping[str, str | None], folder: Path, line: int) -> Sample:
+    values = {key: (value or "").strip() for key, value in row.items() if key}
+    if not values["path"] or not values["speaker"]:
+        raise ConfigurationError(f"line {line} of the manifest lacks a path or a speaker")
+    if not (folder / values["path"]).is_file():
+        raise ConfigurationError(f"line {line} of the manifest names a file that is not there")
+    return Sample(
+        path=folder / values["path"],
+        speaker=values["speaker"],
+        label=_label(values["label"], line),
+        recorded_at=_time(values.get("recorded_at", ""), line),
+        split=values.get("split", ""),
+        groups={key: values[key] for key in SUBGROUPS if values.get(key)},
+    )
+
+
+def _label(text: str, line: int) -> float:
+    try:
+        label = float(text)
+    except ValueError:
+        label = -1.0
+    if not 0 <= label <= 1:
+        raise ConfigurationError(f"line {line} of the manifest has a label that is not between 0 and 1")
+    return label
+
+
+def _time(text: str, line: int) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"line {line} of the manifest has a recorded_at that is not ISO 8601") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def chronological(samples: Sequence[Sample], share: float) -> tuple[list[int], list[int]]:
+    """Indices of the earlier memos of every speaker, and of their last `share`: training before testing in time.
+
+    Raises ConfigurationError when a sample has no time.
+    """
+    times = [sample.recorded_at for sample in samples]
+    if None in times:
+        raise ConfigurationError("a chronological split needs recorded_at on every line of the manifest")
+    seconds = [time.timestamp() for time in times if time is not None]
+    earlier: list[int] = []
+    later: list[int] = []
+    for speaker in dict.fromkeys(sample.speaker for sample in samples):
+        own = [index for index, sample in enumerate(samples) if sample.speaker == speaker]
+        own.sort(key=lambda index: (seconds[index], index))
+        cut = len(own) - round(share * len(own))
+        earlier += own[:cut]
+        later += own[cut:]
+    return sorted(earlier), sorted(later)

@@ -1,0 +1,213 @@
+"""From labelled features to a bundle: space, population, head, calibration and bands, none of which sees its own test.
+
+Everything random comes from the recipe's seed: the same examples and recipe give the same bundle.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ConfigurationError
+from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
+from workers.acoustic.names import FEATURE_NAMES, MARKER_NAMES
+from workers.scoring.bundle import Bundle
+from workers.scoring.calibration import Calibration, choose_bands, fit_temperature
+from workers.scoring.features import FeatureSpace
+from workers.scoring.heads import SEQUENTIAL, HeadInput
+from workers.scoring.scorer import head_input, memo_windows
+from workers.training.examples import EVERY, Examples, away
+from workers.training.population import population_of
+from workers.training.trainers import TrainingSet, train_head
+
+COLD_STARTS = (0, 1, 3, 8, EVERY)
+"""Memos of their own that speakers have had in training, one round each."""
+DROPPED = 0.15
+"""Share of training memos that lose one modality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train.
+
+    kind: of the head; acoustic: names of the features to use; axes: principal axes of the embedding; penalty: the
+    inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; undecided: share of memos
+    in the undecided band; controls: whether the population is that of memos with a label under 0.5.
+    """
+
+    kind: str = "logistic"
+    seed: int = 0
+    acoustic: tuple[str, ...] = FEATURE_NAMES
+    axes: int = 16
+    penalty: float = 100.0
+    folds: int = 5
+    undecided: float = 0.2
+    controls: bool = False
+    cold_starts: tuple[int, ...] = COLD_STARTS
+
+
+def fit(
+    examples: Examples,
+    extractors: Mapping[Modality, Extractor],
+    recipe: Recipe,
+    *,
+    name: str,
+    encoder: str | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """A bundle trained on all examples, calibrated on logits of models that had not seen the speaker.
+
+    Raises ConfigurationError when there are too few speakers or only one class.
+    """
+    _check(examples)
+    raw, labels = held_out_logits(examples, extractors, recipe)
+    calibration = fit_temperature(raw, labels)
+    bands = choose_bands(calibration.probability(raw.astype(np.float32)).astype(np.float64), labels, recipe.undecided)
+    bundle = _uncalibrated(examples, extractors, recipe)
+    return replace(
+        bundle, name=name, calibration=calibration, bands=bands, encoder=encoder, training=dict(training or {})
+    )
+
+
+def held_out_logits(
+    examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Uncalibrated logits of every memo by a model that had not seen its speaker, and the labels.
+
+    Each memo appears as often as there are cold starts.
+    """
+    logits: list[FloatArray] = []
+    labels: list[NDArray[np.float64]] = []
+    for held in speaker_folds(examples, recipe.folds, recipe.seed):
+        bundle = _uncalibrated(examples.chosen(~held), extractors, recipe)
+        test = examples.chosen(held)
+        rng = np.random.default_rng([recipe.seed, 2])
+        for memos in recipe.cold_starts:
+            logits.append(raw_logits(bundle, test, memos, rng))
+            labels.append(test.labels)
+    return np.concatenate(logits).astype(np.float64), np.concatenate(labels)
+
+
+def raw_logits(bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator) -> FloatArray:
+    """Uncalibrated logits of memos that come after `memos` others of their speaker, (memos,)."""
+    deviations = away(examples.vectors(bundle.space), examples, bundle.population, memos, rng)
+    return bundle.head.logits(head_input(bundle, deviations, examples.parts))
+
+
+def speaker_folds(examples: Examples, folds: int, seed: int) -> list[NDArray[np.bool_]]:
+    """Which memos each fold holds out: whole speakers, both classes spread evenly over the folds."""
+    speakers = np.unique(examples.speakers)
+    shares = np.array([examples.labels[examples.speakers == speaker].mean() for speaker in speakers])
+    shuffled = np.random.default_rng([seed, 1]).permutation(len(speakers))
+    ranked = shuffled[np.argsort(shares[shuffled], kind="stable")]
+    count = min(folds, len(speakers))
+    return [np.isin(examples.speakers, speakers[ranked[start::count]]) for start in range(count)]
+
+
+def _check(examples: Examples) -> None:
+    positive = examples.labels > 0.5
+    if positive.all() or not positive.any():
+        raise ConfigurationError("training needs memos of both labels")
+    if len(np.unique(examples.speakers)) < 4:
+        raise ConfigurationError("training needs at least 4 speakers: fewer cannot be split without leaking")
+
+
+def _uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> Bundle:
+    space = space_of(examples, extractors, recipe)
+    vectors = examples.vectors(space)
+    healthy = examples.labels < 0.5 if recipe.controls else np.ones(len(examples), bool)
+    people = population_of(vectors[healthy], examples.speakers[healthy])
+    windows = _window_statistics(examples, space) if recipe.kind in SEQUENTIAL else (np.zeros(0, np.float32),) * 2
+    blank = Bundle(
+        name="",
+        space=space,
+        markers=tuple(marker for marker in MARKER_NAMES if marker in space.acoustic),
+        population=people,
+        head=_Unfitted(recipe.kind),
+        calibration=Calibration("temperature"),
+        bands=choose_bands(np.array([0.5]), np.array([0.5])),
+        window_mean=windows[0],
+        window_sd=windows[1],
+    )
+    return replace(
+        blank,
+        head=train_head(recipe.kind, _training_set(blank, vectors, examples, recipe), recipe.seed, recipe.penalty),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfitted:
+    """Stands where the head will be, so that its inputs can be made."""
+
+    kind: str
+
+    def logits(self, inputs: HeadInput) -> FloatArray:
+        """No head yet."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Nothing."""
+        return {}
+
+
+def _training_set(bundle: Bundle, vectors: FloatArray, examples: Examples, recipe: Recipe) -> TrainingSet:
+    rng = np.random.default_rng([recipe.seed, 3])
+    rounds = []
+    for memos in recipe.cold_starts:
+        deviations = away(vectors, examples, bundle.population, memos, rng)
+        rounds.append(head_input(bundle, _with_dropout(deviations, bundle.space, rng), examples.parts))
+    times = len(rounds)
+    return TrainingSet(
+        HeadInput(
+            np.concatenate([r.deviations for r in rounds]),
+            np.concatenate([r.windows for r in rounds]),
+            np.concatenate([r.mask for r in rounds]),
+        ),
+        labels=np.tile(examples.labels, times),
+        speakers=np.tile(examples.speakers, times),
+        rounds=times,
+    )
+
+
+def _with_dropout(deviations: FloatArray, space: FeatureSpace, rng: np.random.Generator) -> FloatArray:
+    """Some memos lose one modality, so that the head makes do with the other."""
+    split = len(space.acoustic)
+    if not 0 < split < deviations.shape[1]:
+        return deviations
+    draw = rng.random(len(deviations))
+    dropped = deviations.copy()
+    dropped[draw < DROPPED / 2, :split] = np.nan
+    dropped[draw > 1 - DROPPED / 2, split:] = np.nan
+    return dropped
+
+
+def space_of(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> FeatureSpace:
+    """The recipe's acoustic features, and the embedding's principal axes among these examples, of unit variance."""
+    if Modality.EMBEDDING not in extractors:
+        return FeatureSpace(extractors, recipe.acoustic)
+    acoustic = recipe.acoustic if Modality.ACOUSTIC in extractors else ()
+    summaries = np.stack([part[Modality.EMBEDDING].summary for part in examples.parts]).astype(np.float64)
+    centre = summaries.mean(axis=0)
+    _, sizes, directions = np.linalg.svd(summaries - centre, full_matrices=False)
+    spread = sizes / np.sqrt(len(summaries))
+    count = min(recipe.axes, int((spread > 1e-4 * spread[0]).sum()))
+    # The sign of an axis is arbitrary; fixed, so that the same examples give the same bytes.
+    signs = np.sign(directions[np.arange(count), np.abs(directions[:count]).argmax(axis=1)])
+    axes = (directions[:count] * (signs / spread[:count])[:, None]).T
+    return FeatureSpace(extractors, acoustic, centre.astype(np.float32), np.ascontiguousarray(axes, np.float32))
+
+
+def _window_statistics(examples: Examples, space: FeatureSpace) -> tuple[FloatArray, FloatArray]:
+    """Mean and SD of every window feature."""
+    modalities = tuple(space.extractors)
+    first: list[MemoFeatures] = [examples.parts[0][modality] for modality in modalities]
+    width = sum(part.windows.shape[1] for part in first)
+    rows = np.concatenate([memo_windows(parts, modalities, width) for parts in examples.parts])
+    sd = np.nanstd(rows, axis=0)
+    return np.nanmean(rows, axis=0).astype(np.float32), np.maximum(sd, 1e-6 + 1e-3 * sd.max()).astype(np.float32)

@@ -1,0 +1,76 @@
+"""Population statistics and the strength of shrinkage, estimated from many people's memos. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from schemas.events import FloatArray
+from workers.scoring.personal import Population
+
+MEMOS_RANGE = (0.1, 20.0)
+"""Memos that a population's mean may outweigh: estimates outside come from too few people."""
+FREEDOM_RANGE = (2.0, 50.0)
+Floats = NDArray[np.float64]
+
+
+def population_of(vectors: FloatArray, speakers: NDArray[np.str_]) -> Population:
+    """The population behind these memos. vectors: (memos, features), NaN where undefined; speakers: (memos,).
+
+    Variances by the method of moments of the one-way random-effects model (Searle, Casella & McCulloch, Variance
+    Components, chapter 3); the freedom of personal variances as limma moderates them (Smyth 2004,
+    doi:10.2202/1544-6115.1027), median over features.
+    """
+    columns = [
+        _feature(column[np.isfinite(column)], speakers[np.isfinite(column)]) for column in vectors.T.astype(float)
+    ]
+    freedoms = [column.freedom for column in columns if np.isfinite(column.freedom)]
+    return Population(
+        mean=np.array([column.mean for column in columns], np.float32),
+        within=np.array([column.within for column in columns], np.float32),
+        memos=np.array([column.memos for column in columns], np.float32),
+        freedom=float(np.clip(np.median(freedoms) if freedoms else 10.0, *FREEDOM_RANGE)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    mean: float
+    within: float
+    memos: float
+    freedom: float
+
+
+def _feature(values: Floats, speakers: NDArray[np.str_]) -> _Feature:
+    if not len(values):
+        return _Feature(0.0, 1.0, 1.0, np.nan)
+    _, place = np.unique(speakers, return_inverse=True)
+    counts = np.bincount(place).astype(np.float64)
+    means = np.bincount(place, values) / counts
+    squares = np.bincount(place, (values - means[place]) ** 2).astype(np.float64)
+    grand = float(np.mean(means))
+    floor = 1e-6 * (float(np.var(values)) + 1e-6)
+    if len(counts) == 1 or counts.max() == 1:
+        return _Feature(grand, max(float(np.var(values)), floor), 1.0, np.nan)
+    within = max(float(squares.sum() / (len(values) - len(counts))), floor)
+    spread = float((counts * (means - values.mean()) ** 2).sum() / (len(counts) - 1))
+    size = (len(values) - float((counts**2).sum()) / len(values)) / (len(counts) - 1)
+    between = max((spread - within) / size, 1e-12)
+    return _Feature(grand, within, float(np.clip(within / between, *MEMOS_RANGE)), _freedom(squares, counts))
+
+
+def _freedom(squares: Floats, counts: Floats) -> float:
+    """Degrees of freedom of the prior on personal variances, by how their logarithms spread beyond chance."""
+    known = (counts > 2) & (squares > 0)
+    if known.sum() < 3:
+        return np.nan
+    free = counts[known] - 1
+    logs = np.log(squares[known] / free) - special.digamma(free / 2) + np.log(free / 2)
+    excess = float(np.var(logs, ddof=1) - special.polygamma(1, free / 2).mean())
+    low, high = FREEDOM_RANGE
+    if excess <= special.polygamma(1, high / 2):
+        return high
+    if excess >= special.polygamma(1, low / 2):
+        return low
+    return float(optimize.brentq(lambda d: special.polygamma(1, d / 2) - excess, low, high))
