@@ -79,8 +79,8 @@ def _speed(paths: list[Path]) -> Iterator[str]:
     spent = time.process_time() - started
     yield "## Every clip"
     yield (
-        f"{len(paths)} clips, {audio_s:.0f} s of audio: decoded and judged in {spent:.1f} s of CPU, {audio_s / spent:.0f} × "
-        f"real time. Refused: {dict(refused) or 'none'}."
+        f"{len(paths)} clips, {audio_s:.0f} s of audio: decoded and judged in {spent:.1f} s of CPU, "
+        f"{audio_s / spent:.0f} × real time. Refused: {dict(refused) or 'none'}."
     )
 
 
@@ -98,8 +98,8 @@ def _encodings(clips: list[FloatArray]) -> Iterator[str]:
             seen[name]["snr"].append(quality.snr_db - plain.snr_db)
             seen[name]["verdict"].append(quality.reasons == plain.reasons)
     rows = [
-        f"{name} | {_spread(s['like'], 4)} | {_spread(s['length'], 0)} | {_spread(s['speech'])} | {_spread(s['snr'], 1)}"
-        f" | {sum(s['verdict']):.0f} of {len(s['verdict'])}"
+        f"{name} | {_spread(s['like'], 4)} | {_spread(s['length'], 0)} | {_spread(s['speech'])}"
+        f" | {_spread(s['snr'], 1)} | {sum(s['verdict']):.0f} of {len(s['verdict'])}"
         for name, s in seen.items()
     ]
     header = (
@@ -107,8 +107,8 @@ def _encodings(clips: list[FloatArray]) -> Iterator[str]:
     )
     yield from _table(f"{len(clips)} clips, re-encoded (P5 / median / P95)", header, rows)
     yield (
-        "8 kHz and AMR lose what lies above 4 kHz. Raw AAC (ADTS), AMR and an MP4 written in fragments do not tell their "
-        "encoder's delay, so they stand 10 to 23 ms late; nothing measured here depends on that."
+        "8 kHz and AMR lose what lies above 4 kHz. Raw AAC (ADTS), AMR and an MP4 written in fragments do not tell "
+        "their encoder's delay, so they stand 5 to 25 ms late; nothing measured here depends on that."
     )
 
 
@@ -164,7 +164,7 @@ def _damage(rng: np.random.Generator) -> Iterator[str]:
     yield from _table(
         f"{DAMAGED} damaged files: bits flipped, cut, bytes lost, headers changed, spliced", "file | outcome", rows
     )
-    yield f"No other exception, no crash, nothing on standard error; the slowest took {slowest:.2f} s."
+    yield f"No other exception and no crash; the slowest took {slowest:.2f} s."
 
 
 def _damaged(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
