@@ -114,22 +114,26 @@ def parse(text: str | bytes) -> Line:
         recorded_at, probability = _moment(value["recorded_at"]), value["probability"]
         user_id, memo_id = value["user_id"], value["memo_id"]
         band = Band(value.get("band", Band.LOW))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Poison("score:unreadable", f"not a score: {type(error).__name__} {error}; {_EXPECTED}") from None
+    except KeyError as error:
+        raise Poison("score:incomplete", f"no {error.args[0]}; {_EXPECTED}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Poison("score:unreadable", f"{type(error).__name__}, so no score; {_EXPECTED}") from None
     if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
         raise Poison("score:probability", f"probability must lie between 0 and 1 or be null; {_EXPECTED}")
     if not (isinstance(user_id, str) and isinstance(memo_id, str)):
         raise Poison("score:id", f"user_id and memo_id must be text; {_EXPECTED}")
     known = probability is not None and band is not Band.INDETERMINATE
+    recorded_s = recorded_at.timestamp()
     observation = Observation(
         memo_id,
         recorded_at,
-        recorded_at,
+        recorded_s,
+        recorded_s,
         logit(probability) if known else None,
         band,
         str(value.get("bundle_id", BUNDLE)),
     )
-    return Line(recorded_at.timestamp(), memo_id, user_id, observation)
+    return Line(recorded_s, memo_id, user_id, observation)
 
 
 _EXPECTED = 'expected {"user_id": …, "memo_id": …, "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
