@@ -37,8 +37,12 @@ def ffmpeg(
     channels: int = 1,
     bit_rate: int = 0,
     movflags: str = "",
+    left_out_s: tuple[float, float] = (0.0, 0.0),
 ) -> bytes:
-    """`signal` (16 kHz mono) as FFmpeg writes it: m4a ("ipod", "aac"), webm ("webm", "libopus"), and so on."""
+    """`signal` (16 kHz mono) as FFmpeg writes it: m4a ("ipod", "aac"), webm ("webm", "libopus"), and so on.
+
+    left_out_s: packets that start between these times are not written, as by a recorder that sends no silence.
+    """
     out = BytesIO()
     file: Any = av.open(out, "w", format=container, options={"movflags": movflags} if movflags else {})
     stream = file.add_stream(codec, rate=rate, layout="mono" if channels == 1 else "stereo")
@@ -48,7 +52,8 @@ def ffmpeg(
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=stream.layout.name)
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     for packet in [*stream.encode(frame), *stream.encode(None)]:
-        file.mux(packet)
+        if packet.pts is None or not left_out_s[0] <= packet.pts * packet.time_base < left_out_s[1]:
+            file.mux(packet)
     file.close()
     return out.getvalue()
 

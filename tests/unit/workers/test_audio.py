@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Poison
 from schemas.events import FloatArray
-from tests.audio_files import broken, encodings, sndfile, spoken, wave_header
+from tests.audio_files import broken, encodings, ffmpeg, sndfile, spoken, wave_header
 from workers.audio import Decoded, decode
 from workers.memo import SAMPLING_RATE
 
@@ -117,6 +117,17 @@ def test_broken_files_are_poison_with_their_reason(name: str, expected: str) -> 
 def test_a_cut_file_is_refused_whatever_its_kind(name: str, share: float) -> None:
     data = ENCODINGS[name]
     assert reason(data[: int(len(data) * share)]) in {"truncated", "undecodable"}
+
+
+@pytest.mark.parametrize(("container", "codec", "rate"), [("webm", "libopus", 48000), ("ipod", "aac", 44100)])
+def test_silence_that_was_not_sent_is_silence_again(container: str, codec: str, rate: int) -> None:
+    sparse = ffmpeg(SIGNAL, container=container, codec=codec, rate=rate, left_out_s=(1.0, 2.0))
+    signal = read(sparse).signal
+    assert len(signal) == pytest.approx(len(SIGNAL), abs=CHUNK_S * SAMPLING_RATE)
+    assert np.abs(signal[round(1.2 * SAMPLING_RATE) : round(1.8 * SAMPLING_RATE)]).max() < 1e-3
+    # WebM keeps whole milliseconds, so what follows a gap may stand half a one beside its place.
+    after = round(2.2 * SAMPLING_RATE)
+    assert max(likeness(signal[after + shift :], SIGNAL[after:]) for shift in range(-10, 11)) > 0.95
 
 
 def test_a_promise_that_is_only_a_little_off_is_forgiven() -> None:

@@ -60,7 +60,7 @@ def test_pitch_is_found_within_a_semitone_and_its_range_too(f0_hz: float) -> Non
     }.items(),
 )
 def test_a_trait_alone_moves_what_praat_measures(trait: str, values: tuple[float, ...]) -> None:
-    found = [heard(trait, memo(creak_share=0.0, **{trait: value})) for value in values]
+    found = [heard(trait, memo(3, **{"creak_share": 0.0, trait: value})) for value in values]
     assert found == sorted(found)
 
 
