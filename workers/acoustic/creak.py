@@ -5,6 +5,8 @@ each other at 20 to 72 Hz, and sound alike. After Ishi et al. 2008 (power peaks,
 similarity between pulses), doi:10.1109/TASL.2007.910791.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ BAND_HZ = (100.0, 2000.0)
 _BAND = filters.butter(2, BAND_HZ, "bandpass", fs=SAMPLING_RATE, output="sos").astype(np.float32)
 
 
-def creak_frames(signal: FloatArray, moments_s: NDArray[np.float64]) -> Mask:
+def creak_frames(signal: FloatArray, moments_s: NDArray[np.floating[Any]]) -> Mask:
     """Whether each moment lies between two pulses of vocal fry. signal: (samples,); moments_s: (frames,)."""
     creaky = np.zeros(len(moments_s), bool)
     if len(signal) < 8 * STEP:
@@ -51,7 +53,8 @@ def creak_frames(signal: FloatArray, moments_s: NDArray[np.float64]) -> Mask:
 def _power_db(heard: FloatArray) -> FloatArray:
     """Power of each 4 ms, every 2 ms: (steps,); step i is centred at i × STEP."""
     halves = np.square(heard[: len(heard) // STEP * STEP]).reshape(-1, STEP).sum(axis=1)
-    return 10 * np.log10(np.maximum(halves + np.concatenate([[0.0], halves[:-1]]), 1e-12))
+    power: FloatArray = 10 * np.log10(np.maximum(halves + np.concatenate([[0.0], halves[:-1]]), 1e-12))
+    return power
 
 
 def _pulses(power: FloatArray) -> NDArray[np.intp]:
@@ -81,4 +84,4 @@ def _alike(heard: FloatArray, first: NDArray[np.intp], second: NDArray[np.intp])
     moved = sliding_window_view(wide, PULSE, axis=1)
     products = np.einsum("np,nsp->ns", template, moved)
     norms = np.linalg.norm(template, axis=1)[:, None] * np.sqrt(np.einsum("nsp,nsp->ns", moved, moved))
-    return (products / np.maximum(norms, 1e-9)).max(axis=1) > ALIKE
+    return np.asarray((products / np.maximum(norms, 1e-9)).max(axis=1) > ALIKE)

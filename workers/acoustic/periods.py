@@ -93,7 +93,7 @@ def _correlation(pieces: FloatArray, reach: int, half: int) -> FloatArray:
     total = np.cumsum(np.square(pieces, dtype=np.float64), axis=1)
     energy = np.zeros_like(pieces)
     energy[:, half + 1 : -half] = total[:, 2 * half + 1 :] - total[:, : -2 * half - 1]
-    return correlation / np.sqrt(np.maximum(energy * energy[:, reach, None], 1e-12))
+    return np.asarray(correlation / np.sqrt(np.maximum(energy * energy[:, reach, None], 1e-12)))
 
 
 def _best(match: FloatArray, expected: Indices) -> tuple[FloatArray, FloatArray, Indices]:
