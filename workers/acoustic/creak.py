@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal as filters
 
 from schemas.events import FloatArray
-from workers.acoustic.speech import Mask
+from workers.acoustic.speech import Mask, Runs
 from workers.memo import SAMPLING_RATE
 
 STEP = SAMPLING_RATE // 500
@@ -34,20 +34,18 @@ _BAND = filters.butter(2, BAND_HZ, "bandpass", fs=SAMPLING_RATE, output="sos").a
 
 
 def creak_frames(signal: FloatArray, moments_s: NDArray[np.floating[Any]]) -> Mask:
-    """Whether each moment lies between two pulses of vocal fry. signal: (samples,); moments_s: (frames,)."""
-    creaky = np.zeros(len(moments_s), bool)
+    """Whether each moment lies between two pulses of vocal fry. signal: (samples,); moments_s: (frames,), rising."""
     if len(signal) < 8 * STEP:
-        return creaky
+        return np.zeros(len(moments_s), bool)
     heard = filters.sosfilt(_BAND, signal).astype(np.float32)
     power = _power_db(heard)
     pulses = _pulses(power)
     if len(pulses) < 2:
-        return creaky
+        return np.zeros(len(moments_s), bool)
     slow = _alone(power, pulses)
     slow[slow] = _alike(heard, pulses[:-1][slow], pulses[1:][slow])
-    for start, end in zip(pulses[:-1][slow], pulses[1:][slow], strict=True):
-        creaky |= (moments_s >= start * STEP / SAMPLING_RATE) & (moments_s < end * STEP / SAMPLING_RATE)
-    return creaky
+    first, last = np.searchsorted(moments_s, np.stack([pulses[:-1], pulses[1:]])[:, slow] * STEP / SAMPLING_RATE)
+    return Runs(first, last).mask(len(moments_s))
 
 
 def _power_db(heard: FloatArray) -> FloatArray:
@@ -67,9 +65,10 @@ def _alone(power: FloatArray, pulses: NDArray[np.intp]) -> Mask:
     """Between which neighbouring peaks power falls for the time of vocal fry."""
     gaps = np.diff(pulses)
     slow = (gaps >= FASTEST_STEPS) & (gaps <= SLOWEST_STEPS)
-    for number in np.flatnonzero(slow):
-        start, end = pulses[number], pulses[number + 1]
-        slow[number] = power[start + 2 : end - 1].min() < min(power[start], power[end]) - STANDS_ALONE_DB
+    if slow.any():
+        start, end = pulses[:-1][slow], pulses[1:][slow]
+        lowest = np.minimum.reduceat(power, np.stack([start + 2, end - 1], axis=1).ravel())[::2]
+        slow[slow] = lowest < np.minimum(power[start], power[end]) - STANDS_ALONE_DB
     return slow
 
 
