@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal as filters
 
 from schemas.events import FloatArray
-from workers.acoustic.speech import Mask, Runs
+from workers.acoustic.speech import Mask, Runs, runs
 from workers.memo import SAMPLING_RATE
 
 STEP = SAMPLING_RATE // 500
@@ -24,7 +24,9 @@ STANDS_ALONE_DB = 8.0
 """A pulse has died away this far, before the next one comes."""
 FAINTEST_DB = 30.0
 """Pulses this far below the memo's loud frames are noise."""
-ALIKE = 0.4
+FEWEST = 2
+"""Slow periods in a row: one alone is a plosive before a vowel."""
+ALIKE = 0.5
 """Least correlation of two neighbouring pulses' waveforms."""
 PULSE = SAMPLING_RATE // 125
 """Samples of a pulse's waveform that are compared: 8 ms."""
@@ -44,6 +46,7 @@ def creak_frames(signal: FloatArray, moments_s: NDArray[np.floating[Any]]) -> Ma
         return np.zeros(len(moments_s), bool)
     slow = _alone(power, pulses)
     slow[slow] = _alike(heard, pulses[:-1][slow], pulses[1:][slow])
+    slow = runs(slow).at_least(FEWEST).mask(len(slow))
     first, last = np.searchsorted(moments_s, np.stack([pulses[:-1], pulses[1:]])[:, slow] * STEP / SAMPLING_RATE)
     return Runs(first, last).mask(len(moments_s))
 

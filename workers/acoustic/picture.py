@@ -136,6 +136,7 @@ def _quiet(axes: Axes) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=9)
+    axes.set_axisbelow(True)
 
 
 def _table(axes: Axes, values: MarkerValues) -> None:
