@@ -89,7 +89,7 @@ def decide(
     steps: list[Step] = []
     if verdict.outcome is not Outcome.CHARTED:
         return alerting, state, steps
-    now_s = observation.recorded_at.timestamp()
+    now_s = observation.recorded_s
     if alerting.drift.key:
         alerting, state = _follow_drift(alerting, state, now_s, rules, steps)
     elif verdict.chart.up > verdict.threshold and now_s >= alerting.drift.quiet_until_s:

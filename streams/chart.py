@@ -22,7 +22,7 @@ REFERENCE = 0.4
 FIRST_JUDGED = 7
 """Days of baseline before the first alert."""
 U_LIMIT = 3.0
-Z_LIMIT = 2.5
+Z_LIMIT = 3.0
 PHI_LIMIT = 0.7
 SD_FLOOR = 0.02
 """Logits; a user whose scores never vary is not infinitely surprising."""
@@ -61,7 +61,7 @@ class Chart(NamedTuple):
     since: float = 0.0
     """First day of the run."""
     calm_n: float = 0.0
-    """The baseline as it was before the run."""
+    """The baseline before the run; in an episode, which is judged by that one, the baseline at the alert."""
     calm_mean: float = 0.0
     calm_squares: float = 0.0
     ewma: float = 0.0
@@ -80,9 +80,9 @@ class ChartRules(NamedTuple):
     threshold: float
     """h: the upward chart alerts past it, for an old baseline."""
     young: float
-    """Added to the threshold for a baseline of ten days; half as much for twenty."""
+    """Share that the threshold is higher by for a baseline of ten days; half as much for twenty."""
     correlated: float
-    """Added to the threshold per unit of autocorrelation in force, which is itself only an estimate."""
+    """Share that it is higher by per unit of autocorrelation in force, which is itself only an estimate."""
     phi: float
     """Autocorrelation of days to assume before a user's own is known."""
     phi_weight: float
@@ -116,23 +116,37 @@ def limit(chart: Chart, rules: ChartRules) -> float:
     """The threshold that holds for this chart; infinite before the baseline can be judged."""
     if chart.n < FIRST_JUDGED:
         return inf
-    return rules.threshold + rules.young * 10.0 / chart.n + rules.correlated * chart.phi
+    return rules.threshold * (1.0 + rules.young * 10.0 / chart.n + rules.correlated * chart.phi)
 
 
 def raise_episode(chart: Chart) -> Chart:
-    """The chart once its change was alerted: the baseline is the one before the change and stays as it is."""
+    """The chart once its change was alerted: it is judged by the baseline before the change, which stands still."""
     shift = (chart.up + REFERENCE * chart.run) / max(1.0, chart.run)
-    half = min(max(shift / 2, RECOVERY_MIN), RECOVERY_MAX)
-    if chart.calm_n < FIRST_JUDGED:
-        return chart._replace(recovery=half, down=0.0)
-    return chart._replace(
-        n=chart.calm_n, mean=chart.calm_mean, squares=chart.calm_squares, recovery=half, down=0.0
-    )  # fmt: skip
+    half = max(RECOVERY_MIN, min(RECOVERY_MAX, shift / 2))
+    return _swapped(chart)._replace(recovery=half, down=0.0)
 
 
 def end_episode(chart: Chart) -> Chart:
-    """The chart once the user came back: it starts from zero with the baseline it had, and learns again."""
-    return chart._replace(up=0.0, down=0.0, run=0.0, run_sum=0.0, recovery=0.0)
+    """The chart once the user came back: from zero, learning again from the baseline as it was at the alert.
+
+    That baseline holds the first days of the change. To leave them out would be wrong for false alarms, whose days
+    were the user's highest by chance: the next false alarm would follow soon.
+    """
+    return _swapped(chart)._replace(up=0.0, down=0.0, run=0.0, run_sum=0.0, recovery=0.0)
+
+
+def _swapped(chart: Chart) -> Chart:
+    """The chart with the baseline before the run and the one at the alert in each other's place."""
+    if chart.calm_n < FIRST_JUDGED:
+        return chart
+    return chart._replace(
+        n=chart.calm_n,
+        mean=chart.calm_mean,
+        squares=chart.calm_squares,
+        calm_n=chart.n,
+        calm_mean=chart.mean,
+        calm_squares=chart.squares,
+    )
 
 
 def settle_at_new_level(chart: Chart) -> Chart:
@@ -193,7 +207,7 @@ def _calm(
     n, m, squares = _learn(n, m, squares, surprise, weight)
     if down < 0.0:
         down = 0.0
-    elif n > RELEARN_DAYS and down > rules.threshold + rules.young * 10.0 / n + rules.correlated * phi:
+    elif n > RELEARN_DAYS and down > rules.threshold * (1.0 + rules.young * 10.0 / n + rules.correlated * phi):
         squares *= (RELEARN_DAYS - 1) / (n - 1)
         n, down = RELEARN_DAYS, 0.0
     ewma += EWMA_WEIGHT * (mean - ewma)

@@ -6,9 +6,9 @@ them later is left out, and so is a memo seen before: nothing that is delivered 
 """
 
 import struct
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from math import log
 from typing import NamedTuple
@@ -52,20 +52,23 @@ class Observation(NamedTuple):
 
     memo_id: str
     recorded_at: datetime
-    uploaded_at: datetime
+    recorded_s: float
+    """The same, in seconds since 1970."""
+    uploaded_s: float
     logit: float | None
     band: Band
     bundle_id: str
 
 
 class Day(NamedTuple):
-    """An open day. total: its logits' sum in millionths, so that their order cannot matter; before: chart before."""
+    """An open day. total: its logits' sum in millionths, so that their order cannot matter."""
 
     day: int
     total: int
     memos: int
     ids: tuple[int, ...]
-    before: Chart
+    before: Chart | None
+    """The chart before this day; None where it was not stored: the first and the last day always know theirs."""
 
 
 class DriftState(NamedTuple):
@@ -82,29 +85,31 @@ class DriftState(NamedTuple):
     retired_until_s: float = 0.0
 
     def to_bytes(self) -> bytes:
-        """This state, at most about 1 KB; equal states give equal bytes."""
-        base = self.days[0].before if self.days else self.chart
-        head = _HEAD.pack(*base, *self[2:], len(self.days))
-        parts = [_DAY.pack(*day[:3], len(day.ids)) + struct.pack(f"<{len(day.ids)}Q", *day.ids) for day in self.days]
+        """This state, about 0.7 KB for a memo a day; equal states give equal bytes."""
+        days = self.days
+        base, last = (days[0].before or self.chart, days[-1].before or self.chart) if days else (self.chart, self.chart)
+        head = _HEAD.pack(*base, *last, *self.chart, *self[2:], len(days))
+        parts = [_DAY.pack(*day[:3], len(day.ids)) + struct.pack(f"<{len(day.ids)}Q", *day.ids) for day in days]
         return b"".join((head, *parts))
 
     @classmethod
-    def from_bytes(cls, data: bytes, rules: ChartRules) -> "DriftState":
+    def from_bytes(cls, data: bytes) -> "DriftState":
         """The state in `data`. Raises struct.error or ValueError when there is none."""
-        *head, count = _HEAD.unpack_from(data)
-        at, days = _HEAD.size, []
-        for _ in range(count):
+        head = _HEAD.unpack_from(data)
+        base, last, chart = (Chart._make(head[i : i + _FLOATS]) for i in (0, _FLOATS, 2 * _FLOATS))
+        at, days, count = _HEAD.size, [], head[-1]
+        for i in range(count):
             day, total, memos, ids = _DAY.unpack_from(data, at)
-            at += _DAY.size
-            days.append(Day(day, total, memos, struct.unpack_from(f"<{ids}Q", data, at), Chart()))
-            at += 8 * ids
+            at += _DAY.size + 8 * ids
+            before = last if i == count - 1 else base if i == 0 else None
+            days.append(Day(day, total, memos, struct.unpack_from(f"<{ids}Q", data, at - 8 * ids), before))
         if at != len(data):
             raise ValueError("bytes left over after a drift state")
-        size = len(Chart._fields)
-        return _recharted(cls(Chart(), (), *head[size:]), Chart(*head[:size]), days, rules)
+        return cls(chart, tuple(days), *head[3 * _FLOATS : -1])
 
 
-_HEAD = struct.Struct(f"<{len(Chart._fields)}ddd QQd H")
+_FLOATS = len(Chart._fields)
+_HEAD = struct.Struct(f"<{3 * _FLOATS}ddd QQd H")
 _DAY = struct.Struct("<iqHH")
 
 
@@ -122,7 +127,8 @@ def observe(scored: RiskScored) -> Observation:
     return Observation(
         scored.memo_id,
         scored.recorded_at,
-        scored.uploaded_at,
+        scored.recorded_at.timestamp(),
+        scored.uploaded_at.timestamp(),
         None if probability is None else logit(probability),
         scored.band,
         scored.bundle_id,
@@ -147,10 +153,10 @@ def update(
     The given state comes back unchanged, the very object, for anything that is seen already or left out.
     """
     state = state or DriftState()
-    recorded_s = observation.recorded_at.timestamp()
+    recorded_s = observation.recorded_s
     if recorded_s < state.horizon_s:
         return state, _verdict(Outcome.LATE, state, rules)
-    if recorded_s > observation.uploaded_at.timestamp() + FUTURE_S:
+    if recorded_s > observation.uploaded_s + FUTURE_S:
         return state, _verdict(Outcome.FUTURE, state, rules)
     number, memo = int(recorded_s // DAY_S), _short(observation.memo_id)
     found = next((day for day in reversed(state.days) if day.day == number), None)
@@ -159,7 +165,7 @@ def update(
     if found and len(found.ids) >= MEMOS_A_DAY:
         return state, _verdict(Outcome.CROWDED, state, rules)
     outcome = Outcome.CHARTED if observation.logit is not None else Outcome.INDETERMINATE
-    bundle = _short(observation.bundle_id)
+    bundle = _bundle(observation.bundle_id)
     if bundle != state.bundle and observation.logit is not None:
         if bundle == state.retired and recorded_s < state.retired_until_s:
             return state, _verdict(Outcome.RETIRED, state, rules)
@@ -168,7 +174,7 @@ def update(
             state = closed(state, Chart())._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S)
         state = state._replace(bundle=bundle)
     state = _placed(state, number, memo, observation.logit, rules)
-    state = _behind_window(state, recorded_s, reorder_s)
+    state = _behind_window(state, max(state.latest_s, recorded_s), reorder_s, rules)
     return state, _verdict(outcome, state, rules)
 
 
@@ -188,48 +194,59 @@ def _placed(state: DriftState, number: int, memo: int, logit: float | None, rule
     days = state.days
     if not days or number > days[-1].day:
         day = Day(number, micro, count, (memo,), state.chart)
-        return state._replace(chart=_after(day, rules), days=(*days, day))
-    if number == days[-1].day:
+    elif number == days[-1].day:
         _, total, memos, ids, before = days[-1]
-        day = Day(number, total + micro, memos + count, (*ids, memo), before)
-        return state._replace(chart=_after(day, rules), days=(*days[:-1], day))
-    return _inserted(state, Day(number, micro, count, (memo,), Chart()), rules)
+        days, day = days[:-1], Day(number, total + micro, memos + count, (*ids, memo), before)
+    else:
+        return _inserted(state, Day(number, micro, count, (memo,), Chart()), rules)
+    return DriftState(_after(day, rules), (*days, day), *state[2:])
 
 
 def _inserted(state: DriftState, new: Day, rules: ChartRules) -> DriftState:
     """The state with a memo of a day that is not the last, and every open day charted again."""
-    base = state.days[0].before
     by_number = {day.day: day for day in state.days}
     old = by_number.get(new.day)
     if old:
-        new = Day(new.day, old.total + new.total, old.memos + new.memos, old.ids + new.ids, base)
+        new = Day(new.day, old.total + new.total, old.memos + new.memos, old.ids + new.ids, None)
     by_number[new.day] = new
-    return _recharted(state, base, [by_number[number] for number in sorted(by_number)], rules)
-
-
-def _recharted(state: DriftState, base: Chart, days: Iterable[Day], rules: ChartRules) -> DriftState:
+    base = state.days[0].before or state.chart
     charted = []
-    for day in days:
-        charted.append(day._replace(before=base))
+    for number in sorted(by_number):
+        charted.append(by_number[number]._replace(before=base))
         base = _after(charted[-1], rules)
     return state._replace(chart=base, days=tuple(charted))
 
 
 def _after(day: Day, rules: ChartRules) -> Chart:
+    """The chart after a day that knows the one before it."""
+    before = day.before or Chart()
     if not day.memos:
-        return day.before
-    return step(day.before, float(day.day), day.total / (_MICRO * day.memos), day.memos, rules)
+        return before
+    return step(before, float(day.day), day.total / (_MICRO * day.memos), day.memos, rules)
 
 
-def _behind_window(state: DriftState, recorded_s: float, reorder_s: float) -> DriftState:
+def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
+    """Open days once the first of them is closed."""
+    if days[1].before is None:
+        return (days[1]._replace(before=_after(days[0], rules)), *days[2:])
+    return days[1:]
+
+
+def _behind_window(state: DriftState, latest_s: float, reorder_s: float, rules: ChartRules) -> DriftState:
     """The state with the days closed that the reorder window has left behind."""
-    latest_s = max(state.latest_s, recorded_s)
+    chart, days, _, horizon_s, bundle, retired, retired_until_s = state
     first = (latest_s - reorder_s) // DAY_S
-    days, horizon_s = state.days, state.horizon_s
-    while len(days) > 1 and (days[0].day < first or sum(len(day.ids) for day in days) > MEMOS_OPEN):
-        first = max(first, days[0].day + 1)
-        days = days[1:]
-    return state._replace(days=days, latest_s=latest_s, horizon_s=max(horizon_s, first * DAY_S))
+    while days[0].day < first and len(days) > 1:
+        days = _without_first(days, rules)
+    while len(days) > MEMOS_OPEN // MEMOS_A_DAY and sum(len(day.ids) for day in days) > MEMOS_OPEN:
+        first = days[0].day + 1.0
+        days = _without_first(days, rules)
+    return DriftState(chart, days, latest_s, max(horizon_s, first * DAY_S), bundle, retired, retired_until_s)
+
+
+@lru_cache(64)
+def _bundle(name: str) -> int:
+    return _short(name)
 
 
 def _short(name: str) -> int:

@@ -16,6 +16,7 @@ from schemas.codec import Codec, DecodeError
 from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from streams.alerting import Alerting, Step, decide, named
+from streams.chart import limit
 from streams.drift import DriftState, Observation, Outcome, observe, update
 from streams.rules import Rules
 
@@ -61,7 +62,7 @@ def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: R
     start, readable = User(), True
     if state is not None:
         try:
-            start = unpack(state, rules)
+            start = unpack(state)
         except (struct.error, ValueError):
             state, readable = None, False
     user, outcomes, new = start, [], []
@@ -105,9 +106,22 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
     for step in steps:
         key = step.key or derived_id("episode", user_id, step.kind, observation.memo_id)
         if not step.key:
-            alerting = named(alerting, step, key, observation.recorded_at.timestamp())
+            alerting = named(alerting, step, key, observation.recorded_s)
         alerts.append(_alert(user_id, key, step, observation))
     return User(state, alerting, user.outbox), verdict.outcome, alerts
+
+
+def in_words(state: bytes | None, rules: Rules) -> str:
+    """One line about a stored state, for an operator."""
+    if state is None:
+        return "nothing stored"
+    user = unpack(state)
+    chart = user.drift.chart
+    episode = "an open episode" if user.alerting.drift.key else "no open episode"
+    return (
+        f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
+        f"statistic {chart.up:.2f} of {limit(chart, rules.chart):.2f}, {episode}"
+    )
 
 
 def pack(user: User) -> bytes:
@@ -115,14 +129,14 @@ def pack(user: User) -> bytes:
     return _joined(user.drift.to_bytes(), user.alerting.to_bytes(), user.outbox)
 
 
-def unpack(state: bytes, rules: Rules) -> User:
+def unpack(state: bytes) -> User:
     """The user in stored bytes. Raises struct.error or ValueError when they are damaged or of another version."""
     version, drift, alerting, _ = _HEAD.unpack_from(state)
     if version != VERSION:
         raise ValueError("drift state of an unknown version")
     at = _HEAD.size
     return User(
-        DriftState.from_bytes(state[at : at + drift], rules.chart),
+        DriftState.from_bytes(state[at : at + drift]),
         Alerting.from_bytes(state[at + drift : at + drift + alerting]),
         tuple(_outbox(state[at + drift + alerting :])),
     )

@@ -3,7 +3,7 @@
 A value is held as eight bytes of BLAKE2b over the content, then the content. The digest is the version that
 compare-and-set compares: equal bytes are equal states, so a replay leaves the same bytes, and a value that was wiped
 and written again by somebody else can never pass for the one that was read. The script compares and sets; it computes
-nothing.
+no state.
 
 Beside the values lies one bitmap, the roster: a Bloom filter of every watched key ever written. A key that is missing
 while the roster knows it was evicted, has expired or was deleted, and is counted in `lost`.
@@ -37,16 +37,28 @@ _AWAY = (
     OSError,
 )
 
-# KEYS: value, roster. ARGV: expected version ('' for none), new value, milliseconds to live, roster offsets (only when
-# no value is expected). Returns -1 when another writer won, else the count of roster bits that were set already.
+# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version that is expected ('' for
+# none), the new value, and the roster offsets of a watched key that is not expected to exist ('' for any other),
+# separated by spaces. Returns -1 where another writer won, else how many of the offsets were known already.
 _COMPARE_AND_SET = """
-if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then return -1 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if #ARGV == 3 then return 0 end
-local known = 0
-for i = 4, #ARGV do known = known + redis.call('SETBIT', KEYS[2], ARGV[i], 1) end
-return known
+local answers, arg = {}, 1
+for i = 2, #KEYS do
+  local expected, value, offsets = ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
+  arg = arg + 3
+  local answer = -1
+  if redis.call('GETRANGE', KEYS[i], 0, 7) == expected then
+    redis.call('SET', KEYS[i], value, 'PX', ARGV[1])
+    answer = 0
+    for offset in string.gmatch(offsets, '%d+') do
+      answer = answer + redis.call('SETBIT', KEYS[1], offset, 1)
+    end
+  end
+  answers[i - 1] = answer
+end
+return answers
 """
+_TOGETHER = 50
+"""Values compared and set in one call of the script, so that no call holds up the server for long."""
 
 
 class RedisStore:
@@ -85,14 +97,21 @@ class RedisStore:
         """Write all (expected version, new value) in one pipeline; the keys that another writer changed first."""
         if not writes:
             return []
+        roster, keys = self._prefix + "roster", list(writes)
         async with redis_failures(), self._redis.pipeline(transaction=False) as pipe:
-            for key, (expected, value) in writes.items():
-                probes = _probes(key) if not expected and key.startswith(self._watched) else []
-                names = (self._prefix + key, self._prefix + "roster")
-                pipe.eval(_COMPARE_AND_SET, 2, *names, expected, _version(value) + value, ttl_ms, *probes)
-            answers = await pipe.execute()
+            for start in range(0, len(keys), _TOGETHER):
+                chunk = keys[start : start + _TOGETHER]
+                values = [part for key in chunk for part in self._arguments(key, *writes[key])]
+                names = [self._prefix + key for key in chunk]
+                pipe.eval(_COMPARE_AND_SET, 1 + len(chunk), roster, *names, ttl_ms, *values)
+            answers = [answer for part in await pipe.execute() for answer in part]
         self.lost += sum(answer == _PROBES for answer in answers)
-        return [key for key, answer in zip(writes, answers, strict=True) if answer < 0]
+        return [key for key, answer in zip(keys, answers, strict=True) if answer < 0]
+
+    def _arguments(self, key: str, expected: bytes, value: bytes) -> tuple[bytes, bytes, str]:
+        """What the script is told of one key."""
+        known = not expected and key.startswith(self._watched)
+        return expected, _version(value) + value, " ".join(map(str, _probes(key))) if known else ""
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
         """As Store.read."""

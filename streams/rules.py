@@ -6,8 +6,11 @@ from schemas.settings import Settings
 from streams.calibration import threshold_for
 from streams.chart import ChartRules
 
-PHI_WEIGHT = 15.0
-"""Pairs of days that the assumed autocorrelation is worth, for a user of whom nothing is known."""
+YOUNG = 0.22
+CORRELATED = 0.12
+PHI = 0.25
+PHI_WEIGHT = 8.0
+MEMOS_CAP = 4.0
 
 
 class Rules(NamedTuple):
@@ -24,7 +27,7 @@ class Rules(NamedTuple):
     def from_settings(cls, settings: Settings) -> "Rules":
         """The rules that keep what the settings promise. Raises ConfigurationError outside the shipped table."""
         return cls(
-            chart_rules(settings.alerts_per_user_year, settings.memos_per_day),
+            promised(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation),
             settings.reorder_window_s,
             settings.alert_cooldown_s,
             settings.level_high,
@@ -32,15 +35,14 @@ class Rules(NamedTuple):
         )
 
 
-def chart_rules(alerts_per_user_year: float, memos_per_day: float) -> ChartRules:
-    """The chart's rules for a promise. Raises ConfigurationError outside the shipped table."""
-    found = threshold_for(alerts_per_user_year, memos_per_day)
-    return ChartRules(
-        threshold=found.threshold,
-        young=found.young,
-        correlated=found.correlated,
-        phi=found.phi,
-        phi_weight=PHI_WEIGHT,
-        memos_cap=4.0,
-        spacing=max(1.0, 1.0 / memos_per_day),
-    )
+def promised(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> ChartRules:
+    """The chart's rules for a promise. autocorrelation: of memo after memo; None when nobody knows, which is usual.
+
+    Raises ConfigurationError outside the shipped table.
+    """
+    return chart_rules(threshold_for(alerts_per_user_year, memos_per_day, autocorrelation), memos_per_day)
+
+
+def chart_rules(threshold: float, memos_per_day: float) -> ChartRules:
+    """The chart's rules for a threshold; the shipped table is made with these."""
+    return ChartRules(threshold, YOUNG, CORRELATED, PHI, PHI_WEIGHT, MEMOS_CAP, max(1.0, 1.0 / memos_per_day))

@@ -88,11 +88,8 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
     estimate = (products + rules.phi_weight * rules.phi) / (pairs + rules.phi_weight)
     phi = np.where(zero, np.clip(estimate, 0.0, chart.PHI_LIMIT), c["phi"])
     n1, m1, squares1 = _learn(n, m, squares, z * sd / np.sqrt(weight), weight)
-    improved = (
-        ~episode
-        & (n1 > chart.RELEARN_DAYS)
-        & (down > rules.threshold + rules.young * 10.0 / n1 + rules.correlated * phi)
-    )
+    height = rules.threshold * (1.0 + rules.young * 10.0 / n1 + rules.correlated * phi)
+    improved = ~episode & (n1 > chart.RELEARN_DAYS) & (down > height)
     squares1 = np.where(improved, squares1 * (chart.RELEARN_DAYS - 1) / (n1 - 1), squares1)
     n1 = np.where(improved, chart.RELEARN_DAYS, n1)
     keep = np.where
@@ -126,7 +123,7 @@ def normal_score(t: Array, nu: Array) -> Array:
 
 def _limit(c: Charts, rules: ChartRules) -> Array:
     n = np.maximum(c["n"], 1.0)
-    height = rules.threshold + rules.young * 10.0 / n + rules.correlated * c["phi"]
+    height = rules.threshold * (1.0 + rules.young * 10.0 / n + rules.correlated * c["phi"])
     return np.where(c["n"] >= chart.FIRST_JUDGED, height, np.inf)
 
 
@@ -150,11 +147,9 @@ def _mended(c: Charts, begins: Flags, back: Flags, settles: Flags) -> Charts:
     c = dict(c)
     run = np.maximum(1.0, c["run"])
     half = np.clip((c["up"] + chart.REFERENCE * c["run"]) / run / 2, chart.RECOVERY_MIN, chart.RECOVERY_MAX)
-    restored = begins & (c["calm_n"] >= chart.FIRST_JUDGED)
-    for name in ("n", "mean", "squares"):
-        c[name] = np.where(restored, c[f"calm_{name}"], c[name])
-    fresh = np.minimum(c["run"], chart.RELEARN_DAYS)
     spread = c["squares"] / np.maximum(1.0, c["n"] - 1)
+    c = _swapped(c, begins | back | settles)
+    fresh = np.minimum(c["run"], chart.RELEARN_DAYS)
     c["n"] = np.where(settles, fresh, c["n"])
     c["mean"] = np.where(settles, c["run_sum"] / run, c["mean"])
     c["squares"] = np.where(settles, spread * (fresh - 1), c["squares"])
@@ -162,4 +157,11 @@ def _mended(c: Charts, begins: Flags, back: Flags, settles: Flags) -> Charts:
     c["down"] = np.where(begins, 0.0, c["down"])
     for name in ("up", "down", "run", "run_sum", "recovery"):
         c[name] = np.where(back | settles, 0.0, c[name])
+    return c
+
+
+def _swapped(c: Charts, which: Flags) -> Charts:
+    which = which & (c["calm_n"] >= chart.FIRST_JUDGED)
+    for one, other in (("n", "calm_n"), ("mean", "calm_mean"), ("squares", "calm_squares")):
+        c[one], c[other] = np.where(which, c[other], c[one]), np.where(which, c[one], c[other])
     return c

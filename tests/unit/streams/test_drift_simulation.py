@@ -23,7 +23,9 @@ def _pure(logits: NDArray[np.float64], rules: Rules) -> tuple[User, list[RiskAle
     for d, day in enumerate(logits):
         for j, logit in enumerate(day):
             moment = EPOCH + timedelta(days=d * rules.chart.spacing + j / len(day))
-            memo = Observation(f"{d}.{j}", moment, moment, float(logit), Band.LOW, "demo")
+            memo = Observation(
+                f"{d}.{j}", moment, moment.timestamp(), moment.timestamp(), float(logit), Band.LOW, "demo"
+            )
             user, _, new = advance(user, "u", memo, rules)
             alerts += new
     return user, alerts

@@ -1,0 +1,47 @@
+"""The autocorrelation of all users together, for those of whom too little is known.
+
+Every new day of every user adds one pair of neighbouring days to two sums; the agent keeps them in one value of the
+store. The estimate is taken up when an agent starts, rounded to 0.05: within a run every user is judged by the same
+number, so that a replay in another order, or cut into other batches, gives the same alerts.
+"""
+
+import struct
+from typing import NamedTuple
+
+POOL_KEY = "drift-pool"
+"""Key of the pool in the store; not watched, for it is no user's."""
+SHRINK_PAIRS = 2000.0
+"""Pairs that the default is worth against what was seen."""
+LARGEST = 0.5
+_FORMAT = struct.Struct("<Bqq")
+_VERSION = 1
+_MICRO = 1e6
+
+
+class Pool(NamedTuple):
+    """Sums over pairs of neighbouring days, in millionths: integers, so that the order of adding cannot matter."""
+
+    pairs: int = 0
+    products: int = 0
+
+    def plus(self, pairs: float, products: float) -> "Pool":
+        """The pool with what some scores have added."""
+        return Pool(self.pairs + round(pairs * _MICRO), self.products + round(products * _MICRO))
+
+    def autocorrelation(self, default: float) -> float:
+        """The estimate, shrunk to `default` while few pairs are known, within 0 and LARGEST, in steps of 0.05."""
+        pairs, products = self.pairs / _MICRO, self.products / _MICRO
+        shrunk = (products + SHRINK_PAIRS * default) / (pairs + SHRINK_PAIRS)
+        return max(0.0, min(LARGEST, round(shrunk * 20) / 20))
+
+    def to_bytes(self) -> bytes:
+        """The pool as stored."""
+        return _FORMAT.pack(_VERSION, self.pairs, self.products)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | None) -> "Pool":
+        """The pool in stored bytes; an empty one when there is none or it cannot be read."""
+        if data is None or len(data) != _FORMAT.size or data[0] != _VERSION:
+            return cls()
+        _, pairs, products = _FORMAT.unpack(data)
+        return cls(pairs, products)
