@@ -5,13 +5,15 @@ each other at 20 to 72 Hz, and sound alike. After Ishi et al. 2008 (power peaks,
 similarity between pulses), doi:10.1109/TASL.2007.910791.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import signal as filters
 
 from schemas.events import FloatArray
-from workers.acoustic.speech import Mask
+from workers.acoustic.speech import Mask, Runs, runs
 from workers.memo import SAMPLING_RATE
 
 STEP = SAMPLING_RATE // 500
@@ -22,7 +24,9 @@ STANDS_ALONE_DB = 8.0
 """A pulse has died away this far, before the next one comes."""
 FAINTEST_DB = 30.0
 """Pulses this far below the memo's loud frames are noise."""
-ALIKE = 0.4
+FEWEST = 2
+"""Slow periods in a row: one alone is a plosive before a vowel."""
+ALIKE = 0.5
 """Least correlation of two neighbouring pulses' waveforms."""
 PULSE = SAMPLING_RATE // 125
 """Samples of a pulse's waveform that are compared: 8 ms."""
@@ -31,27 +35,27 @@ BAND_HZ = (100.0, 2000.0)
 _BAND = filters.butter(2, BAND_HZ, "bandpass", fs=SAMPLING_RATE, output="sos").astype(np.float32)
 
 
-def creak_frames(signal: FloatArray, moments_s: NDArray[np.float64]) -> Mask:
-    """Whether each moment lies between two pulses of vocal fry. signal: (samples,); moments_s: (frames,)."""
-    creaky = np.zeros(len(moments_s), bool)
+def creak_frames(signal: FloatArray, moments_s: NDArray[np.floating[Any]]) -> Mask:
+    """Whether each moment lies between two pulses of vocal fry. signal: (samples,); moments_s: (frames,), rising."""
     if len(signal) < 8 * STEP:
-        return creaky
+        return np.zeros(len(moments_s), bool)
     heard = filters.sosfilt(_BAND, signal).astype(np.float32)
     power = _power_db(heard)
     pulses = _pulses(power)
     if len(pulses) < 2:
-        return creaky
+        return np.zeros(len(moments_s), bool)
     slow = _alone(power, pulses)
     slow[slow] = _alike(heard, pulses[:-1][slow], pulses[1:][slow])
-    for start, end in zip(pulses[:-1][slow], pulses[1:][slow], strict=True):
-        creaky |= (moments_s >= start * STEP / SAMPLING_RATE) & (moments_s < end * STEP / SAMPLING_RATE)
-    return creaky
+    slow = runs(slow).at_least(FEWEST).mask(len(slow))
+    first, last = np.searchsorted(moments_s, np.stack([pulses[:-1], pulses[1:]])[:, slow] * STEP / SAMPLING_RATE)
+    return Runs(first, last).mask(len(moments_s))
 
 
 def _power_db(heard: FloatArray) -> FloatArray:
     """Power of each 4 ms, every 2 ms: (steps,); step i is centred at i × STEP."""
     halves = np.square(heard[: len(heard) // STEP * STEP]).reshape(-1, STEP).sum(axis=1)
-    return 10 * np.log10(np.maximum(halves + np.concatenate([[0.0], halves[:-1]]), 1e-12))
+    power: FloatArray = 10 * np.log10(np.maximum(halves + np.concatenate([[0.0], halves[:-1]]), 1e-12))
+    return power
 
 
 def _pulses(power: FloatArray) -> NDArray[np.intp]:
@@ -64,9 +68,10 @@ def _alone(power: FloatArray, pulses: NDArray[np.intp]) -> Mask:
     """Between which neighbouring peaks power falls for the time of vocal fry."""
     gaps = np.diff(pulses)
     slow = (gaps >= FASTEST_STEPS) & (gaps <= SLOWEST_STEPS)
-    for number in np.flatnonzero(slow):
-        start, end = pulses[number], pulses[number + 1]
-        slow[number] = power[start + 2 : end - 1].min() < min(power[start], power[end]) - STANDS_ALONE_DB
+    if slow.any():
+        start, end = pulses[:-1][slow], pulses[1:][slow]
+        lowest = np.minimum.reduceat(power, np.stack([start + 2, end - 1], axis=1).ravel())[::2]
+        slow[slow] = lowest < np.minimum(power[start], power[end]) - STANDS_ALONE_DB
     return slow
 
 
@@ -81,4 +86,4 @@ def _alike(heard: FloatArray, first: NDArray[np.intp], second: NDArray[np.intp])
     moved = sliding_window_view(wide, PULSE, axis=1)
     products = np.einsum("np,nsp->ns", template, moved)
     norms = np.linalg.norm(template, axis=1)[:, None] * np.sqrt(np.einsum("nsp,nsp->ns", moved, moved))
-    return (products / np.maximum(norms, 1e-9)).max(axis=1) > ALIKE
+    return np.asarray((products / np.maximum(norms, 1e-9)).max(axis=1) > ALIKE)

@@ -27,6 +27,9 @@ NO_PAUSE = "no_pause"
 NO_PERIODS = "no_periods"
 """Voiced frames are there, but too few periods in a row to compare."""
 
+LEAST_MATCH = 0.5
+"""Voice whose waveform matches its neighbouring periods less than this has no pitch to speak of."""
+
 SURE_MATCH = 0.7
 """Pulses whose waveforms correlate less with their neighbours' are no pulses, or not neighbours."""
 
@@ -76,37 +79,37 @@ def markers(track: Track) -> MarkerValues:
 def pitch_median(track: Track) -> Measured:
     """Median pitch of modal voice, in Hz."""
     pitch = _modal_pitch(track)
-    return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else NO_VOICE
+    return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else _why_no_periods(track)
 
 
 def pitch_range(track: Track) -> Measured:
     """Distance from the 5th to the 95th percentile of pitch in modal voice, in semitones."""
     pitch = _modal_pitch(track)
-    return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else NO_VOICE
+    return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else _why_no_periods(track)
 
 
 def pitch_sd(track: Track) -> Measured:
     """Standard deviation of pitch in modal voice, in semitones."""
     pitch = _modal_pitch(track)
-    return float(pitch.std()) if pitch.size else NO_VOICE
+    return float(pitch.std()) if pitch.size else _why_no_periods(track)
 
 
 def jitter(track: Track) -> Measured:
     """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice."""
-    sure = _sure(track.pulses)
+    sure = _sure(track.pulses, SURE_MATCH)
     if not sure.any():
-        return NO_PERIODS if track.modal.any() else NO_VOICE
+        return _why_no_periods(track)
     before, after = track.pulses.before_s[sure], track.pulses.after_s[sure]
     return float(np.mean(2 * np.abs(after - before) / (after + before)))
 
 
 def shimmer(track: Track) -> Measured:
     """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB."""
-    pulses, sure = track.pulses, _sure(track.pulses)
+    pulses, sure = track.pulses, _sure(track.pulses, SURE_MATCH)
     steps = np.abs(np.concatenate([pulses.step_before_db[sure], pulses.step_after_db[sure]]))
     steps = steps[steps < LARGEST_STEP_DB]
     if not steps.size:
-        return NO_PERIODS if track.modal.any() else NO_VOICE
+        return _why_no_periods(track)
     return float(steps.mean())
 
 
@@ -179,14 +182,21 @@ MARKERS = (
 
 
 def _modal_pitch(track: Track) -> FloatArray:
-    return track.pitch_st[track.modal]
+    """Semitones above 27.5 Hz, from the pulses themselves, where they surely are."""
+    sure = _sure(track.pulses, LEAST_MATCH)
+    mean_s = (track.pulses.before_s[sure] + track.pulses.after_s[sure]) / 2
+    return np.asarray(-12 * np.log2(27.5 * mean_s), np.float32)
 
 
-def _sure(pulses: Periods) -> Mask:
-    """Where all three pulses are surely there."""
-    matched = (pulses.match_before > SURE_MATCH) & (pulses.match_after > SURE_MATCH)
+def _sure(pulses: Periods, least_match: float) -> Mask:
+    """Where all three pulses match this well and their periods are neighbours'."""
+    matched = (pulses.match_before > least_match) & (pulses.match_after > least_match)
     ratio = np.divide(pulses.after_s, pulses.before_s, where=matched, out=np.zeros_like(pulses.after_s))
     return matched & (ratio < LARGEST_PERIOD_FACTOR) & (ratio > 1 / LARGEST_PERIOD_FACTOR)
+
+
+def _why_no_periods(track: Track) -> str:
+    return NO_PERIODS if track.modal.any() else NO_VOICE
 
 
 def _span_frames(track: Track) -> int:

@@ -18,7 +18,7 @@ from workers.memo import SAMPLING_RATE
 SHORTEST, LONGEST = 14, 330
 """Expected periods in samples: pitch from about 1150 down to 48 Hz; others are moved to the nearer end."""
 
-RATIO = 1.2
+RATIO = 1.3
 """Moments whose expected periods differ by less than this factor are worked on together, with windows of one width."""
 
 SEARCH = (0.8, 1.25)
@@ -26,6 +26,12 @@ SEARCH = (0.8, 1.25)
 
 PEAK_HALF = 0.2
 """Half width, in periods, of the window on a pulse whose level is taken."""
+
+PAD = 3 * LONGEST
+"""Zeros on either side, so that no window leaves the signal."""
+
+BLOCK = 2048
+"""Moments worked on at once: what they need of memory does not grow with the memo."""
 
 Numbers: TypeAlias = NDArray[np.floating[Any]]
 Indices: TypeAlias = NDArray[np.intp]
@@ -56,28 +62,33 @@ def periods(signal: FloatArray, moments_s: Numbers, pitch_hz: Numbers) -> Period
     expected = np.clip(SAMPLING_RATE / np.maximum(pitch_hz, 1.0), SHORTEST, LONGEST)
     centres = np.clip(np.round(moments_s * SAMPLING_RATE).astype(int), 0, max(len(signal) - 1, 0))
     group = np.floor(np.log(expected / SHORTEST) / np.log(RATIO)).astype(int)
+    padded = np.pad(signal, PAD)
     for number in np.unique(group):
-        chosen = np.flatnonzero(group == number)
-        table[:, chosen] = _matched(signal, centres[chosen], np.round(expected[chosen]).astype(int))
+        members = np.flatnonzero(group == number)
+        for start in range(0, len(members), BLOCK):
+            chosen = members[start : start + BLOCK]
+            table[:, chosen] = _matched(padded, centres[chosen] + PAD, np.round(expected[chosen]).astype(int))
     return Periods(*table)
 
 
-def _matched(signal: FloatArray, centres: Indices, expected: Indices) -> FloatArray:
+def _matched(padded: FloatArray, centres: Indices, expected: Indices) -> FloatArray:
     """(6, moments) in the order of Periods; expected: periods in samples, of one group."""
     period = int(expected.max())
     half = period // 2
     reach = int(SEARCH[1] * period) + half + 2
-    padded = np.pad(signal, reach + half)
-    nearby = np.abs(sliding_window_view(padded, 2 * half + 1)[centres + reach])
-    pulses = np.clip(centres + np.argmax(nearby, axis=1) - half, 0, len(signal) - 1)
-    pieces = sliding_window_view(padded, 2 * reach + 1)[pulses + half]
-    match = _correlation(pieces, reach, half)
+    nearby = np.abs(_around(padded, centres, half))
+    pulses = np.clip(centres + np.argmax(nearby, axis=1) - half, PAD, len(padded) - PAD - 1)
+    match = _correlation(_around(padded, pulses, reach), reach, half)
     before, match_before, at_before = _best(match[:, reach::-1], expected)
     after, match_after, at_after = _best(match[:, reach:], expected)
-    level = [_level_db(pieces, at, period) for at in (reach - at_before, np.full_like(pulses, reach), reach + at_after)]
-    steps = np.diff(level, axis=0)
+    steps = np.diff(_level_db(padded, np.stack([pulses - at_before, pulses, pulses + at_after]), period), axis=0)
     rows = (before / SAMPLING_RATE, after / SAMPLING_RATE, match_before, match_after, *steps)
     return np.array(rows, np.float32)
+
+
+def _around(padded: FloatArray, centres: Indices, half: int) -> FloatArray:
+    """The 2 × half + 1 samples about each centre: (…, 2 × half + 1)."""
+    return np.asarray(sliding_window_view(padded, 2 * half + 1)[centres - half])
 
 
 def _correlation(pieces: FloatArray, reach: int, half: int) -> FloatArray:
@@ -93,7 +104,7 @@ def _correlation(pieces: FloatArray, reach: int, half: int) -> FloatArray:
     total = np.cumsum(np.square(pieces, dtype=np.float64), axis=1)
     energy = np.zeros_like(pieces)
     energy[:, half + 1 : -half] = total[:, 2 * half + 1 :] - total[:, : -2 * half - 1]
-    return correlation / np.sqrt(np.maximum(energy * energy[:, reach, None], 1e-12))
+    return np.asarray(correlation / np.sqrt(np.maximum(energy * energy[:, reach, None], 1e-12)))
 
 
 def _best(match: FloatArray, expected: Indices) -> tuple[FloatArray, FloatArray, Indices]:
@@ -109,11 +120,10 @@ def _best(match: FloatArray, expected: Indices) -> tuple[FloatArray, FloatArray,
     return at + shift, np.minimum(peak - 0.25 * (left - right) * shift, 1.0), at
 
 
-def _level_db(pieces: FloatArray, at: Indices, period: int) -> FloatArray:
-    """Level about the pulses at these columns, in dB, under a Hann window, as Praat's amplitude tier takes it."""
+def _level_db(padded: FloatArray, centres: Indices, period: int) -> FloatArray:
+    """Level about pulses, in dB, under a Hann window, as Praat's amplitude tier takes it: the shape of `centres`."""
     half = max(1, round(PEAK_HALF * period))
-    weights = np.hanning(2 * half + 3)[1:-1].astype(np.float32)
-    columns = np.clip(at[:, None] + np.arange(-half, half + 1), 0, pieces.shape[1] - 1)
-    power = np.square(np.take_along_axis(pieces, columns, axis=1) * weights).sum(axis=1)
+    weights = np.square(np.hanning(2 * half + 3)[1:-1]).astype(np.float32)
+    power = np.square(_around(padded, centres, half)) @ weights
     level: FloatArray = 10 * np.log10(np.maximum(power, 1e-12))
     return level

@@ -12,8 +12,8 @@ Mask = NDArray[np.bool_]
 LOUD_SHARE = 0.2
 """A frame is loud when it lies this far from the floor (P5 of loudness) towards the peak (P95)."""
 
-AUDIBLE_SHARE = 0.1
-"""Below this share of the way the frame is background, however periodic: mains hum is."""
+AUDIBLE_SHARE = 0.015
+"""A frame that stands out from the floor by less is background, however periodic: mains hum is."""
 
 HIGHEST_FLOOR = 0.5
 """The floor is at most this share of the peak: in a memo without pauses the quietest frames are speech."""

@@ -17,13 +17,21 @@ PITCH_LATE_S = 0.02
 """openSMILE centres the 60 ms frames of pitch this much later than the 20 ms frames of loudness of the same number."""
 
 
+LOWEST, HIGHEST = 0.6, 1.9
+"""Pitch below this share of the memo's lower quartile, or above this multiple of its upper, is an octave error."""
+
+MANY_FRAMES = 400
+"""With more modal frames than this every second one is measured: their pulses overlap, and the time is saved."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
     """A memo as the markers see it.
 
     loudness: (frames,) eGeMAPS loudness; pitch_st: (frames,) semitones above 27.5 Hz, meant where `modal`; modal:
     (frames,) voiced, heard, and not in vocal fry; creak: (frames,) vocal fry; speech: (frames,) voiced or loud;
-    pulses: periods and amplitudes, one entry per modal frame; hop_s: seconds between frames.
+    pulses: periods and amplitudes about the modal frames, or every second one past MANY_FRAMES; hop_s: seconds between
+    frames.
     """
 
     loudness: FloatArray
@@ -50,16 +58,28 @@ def voice_track(signal: FloatArray, lld: FloatArray, pitch: FloatArray, hop_s: f
     moments_s = np.arange(len(lld)) * hop_s + HALF_FRAME_S
     audible = audible_frames(loudness)
     creak = creak_frames(signal, moments_s) & audible
-    modal = (pitch_st > 0) & audible & ~creak
+    modal = _in_range(pitch_st, (pitch_st > 0) & audible & ~creak)
+    measured = np.flatnonzero(modal)
+    if len(measured) > MANY_FRAMES:
+        measured = measured[::2]
     return Track(
         loudness=loudness,
         pitch_st=pitch_st,
         modal=modal,
         creak=creak,
         speech=speech_frames(loudness, modal | creak, hop_s),
-        pulses=periods(signal, moments_s[modal], 27.5 * 2 ** (pitch_st[modal] / 12)),
+        pulses=periods(signal, moments_s[measured], 27.5 * 2 ** (pitch_st[measured] / 12)),
         hop_s=hop_s,
     )
+
+
+def _in_range(pitch_st: FloatArray, voiced: Mask) -> Mask:
+    """The voiced frames whose pitch this voice can have."""
+    if not voiced.any():
+        return voiced
+    lower, upper = np.percentile(pitch_st[voiced], [25, 75])
+    low, high = lower + 12 * np.log2(LOWEST), upper + 12 * np.log2(HIGHEST)
+    return np.asarray(voiced & (pitch_st > low) & (pitch_st < high))
 
 
 def _later(column: FloatArray, frames: int) -> FloatArray:

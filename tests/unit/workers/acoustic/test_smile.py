@@ -21,7 +21,7 @@ def stock(level: opensmile.FeatureLevel) -> opensmile.Smile:
 def clips(shared: Path, count: int) -> list[FloatArray]:
     """Clips spread evenly over the corpora and speakers."""
     with (shared / "audio" / "manifest.csv").open(newline="") as file:
-        paths = [row["path"] for row in csv.DictReader(file) if float(row["duration_s"]) < 5]
+        paths = [row["path"] for row in csv.DictReader(file) if float(row["duration_s"]) < 2.5]
     chosen = paths[:: max(1, len(paths) // count)][:count]
     return [soundfile.read(shared / "audio" / path, dtype="float32")[0] for path in chosen]
 
