@@ -26,6 +26,8 @@ BLOCK_SAMPLES = 1 << 18
 """Samples, all channels together, decoded at a time."""
 SAMPLING_RATES_HZ = (4000, 768000)
 CHANNELS_MAX = 64
+PADDING_S = 0.1
+"""A codec fills its last frame; what comes so shortly after the promised end is filling."""
 FULL_SCALE = 0.999
 """|x| from which a sample counts as clipped; 16-bit full scale is 0.99997."""
 HEADROOM = 2.0
@@ -88,6 +90,8 @@ def decode(data: bytes, *, max_s: float, min_s: float) -> Decoded:
     promised_s = source.promised_s or 0.0
     if promised_s - duration_s > MISSING_S + MISSING_SHARE * promised_s:
         raise Poison("audio:truncated", f"the header promises {promised_s:.2f} s, {duration_s:.2f} s are there")
+    if 0.0 < duration_s - promised_s <= PADDING_S and promised_s:
+        signal = signal[: round(promised_s * SAMPLING_RATE)]
     if duration_s < min_s:
         raise Poison("audio:too_short", f"{duration_s:.3f} s of audio, at least {min_s:g} s are needed")
     return Decoded(np.clip(signal, -1.0, 1.0), clipped, source.sampling_rate)
