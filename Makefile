@@ -63,6 +63,7 @@ bench: $(VENV)/.bench  ## Run the benchmarks and write tests/benchmarks/results.
 lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without addresses.
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	$(COMPILE) --upgrade -o $(REQUIREMENTS)/run.txt
+	$(COMPILE) --extra gpu -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/gpu.txt
 	$(COMPILE) --group dev -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/dev.txt
 	$(COMPILE) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
 

@@ -93,6 +93,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
                 "topicConfiguration": {
                     "cleanup.policy": ["delete"],
                     "retention.ms": int(topic.retention.total_seconds() * 1000),
+                    "max.message.bytes": topic.max_bytes,
                 },
                 "bindingVersion": KAFKA_BINDING,
             }

@@ -15,7 +15,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 
-Positive = Annotated[float, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,6 +26,11 @@ SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bu
 
 def _plain(name: str) -> AliasChoices:
     return AliasChoices(name, f"UNDERTONE_{name}", name.lower())
+
+
+def _variable(location: str) -> str:
+    """The variable that an operator would set, from where pydantic saw the fault."""
+    return location if location.isupper() else f"UNDERTONE_{location.upper()}"
 
 
 class Settings(BaseSettings):
@@ -35,8 +42,9 @@ class Settings(BaseSettings):
 
     # Connections
     kafka_bootstrap: str | None = Field(None, validation_alias=_plain("KAFKA_BOOTSTRAP"))
-    redis_url: str | None = Field(None, validation_alias=_plain("REDIS_URL"))
-    schema_registry_url: str | None = Field(None, validation_alias=_plain("SCHEMA_REGISTRY_URL"))
+    # These may hold passwords, so a printed Settings does not show them.
+    redis_url: str | None = Field(None, validation_alias=_plain("REDIS_URL"), repr=False)
+    schema_registry_url: str | None = Field(None, validation_alias=_plain("SCHEMA_REGISTRY_URL"), repr=False)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_plain("LOG_LEVEL"))
     partitions: Count = 4
     replication: Count = 1
@@ -60,10 +68,10 @@ class Settings(BaseSettings):
     audio_min_s: Positive = 0.1
     window_s: Positive = 15.0
     """Length of an analysis window, the same for every modality."""
-    min_speech_s: Annotated[float, Field(ge=0)] = 1.0
-    min_snr_db: float = 5.0
+    min_speech_s: NotNegative = 1.0
+    min_snr_db: Finite = 5.0
     max_clipped: Share = 0.02
-    min_bandwidth_hz: float = 2500.0
+    min_bandwidth_hz: NotNegative = 2500.0
     audio_attempts: Count = 4
     """Reads of an object that is not there before it counts as missing."""
     audio_retry_s: Positive = 0.5
@@ -104,7 +112,7 @@ class Settings(BaseSettings):
     autocorrelation: Annotated[float, Field(ge=0, le=0.5)] | None = None
     """Of one memo's score with the next; leave it out unless it was measured: the promise holds without it."""
     reorder_window_s: Positive = 2 * 86400.0
-    alert_cooldown_s: Annotated[float, Field(ge=0)] = 7 * 86400.0
+    alert_cooldown_s: NotNegative = 7 * 86400.0
     """Between the end of an episode and the next of its kind."""
     level_high: Count = 5
     """So many of the last `level_of` scores in the high band raise a level alert; 0 for `level_of` raises none."""
@@ -114,11 +122,13 @@ class Settings(BaseSettings):
     def load(cls, **overrides: object) -> Self:
         """Settings from the environment. Raises ConfigurationError that names each wrong value and its rule."""
         secrets = os.environ.get("UNDERTONE_SECRETS_DIR")
+        if secrets is not None and not Path(secrets).is_dir():
+            raise ConfigurationError("UNDERTONE_SECRETS_DIR names no folder")
         try:
             return cls(_secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             # The values themselves stay out: one of them may be a secret.
-            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            faults = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
 
     @staticmethod
@@ -130,3 +140,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _loud(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("modalities")
+    @classmethod
+    def _can_meet(cls, value: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        if not value or Modality.UNKNOWN in value or len(set(value)) < len(value):
+            raise ValueError("name one or more of acoustic and embedding, each once")
+        return value

@@ -10,10 +10,13 @@ from typing import Any
 
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskAlert, RiskScored
 
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""Bytes of a record, headers and all. Half an hour of large-model embeddings fits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: its name, what it carries, who writes it and how long it is kept."""
+    """One topic: its name, what it carries, who writes it, how long it is kept, and how large a record may be."""
 
     name: str
     record: type[Any]
@@ -21,6 +24,7 @@ class Topic:
     written_by: str
     retention: timedelta
     meaning: str
+    max_bytes: int = MAX_RECORD_BYTES
 
 
 UPLOADED = Topic(
@@ -57,6 +61,8 @@ DEAD = Topic(
     "everyone",
     timedelta(days=30),
     "A record that can never succeed, with its original bytes.",
+    # The largest record that any other topic takes, and what is told of it.
+    max_bytes=2 * MAX_RECORD_BYTES,
 )
 
 TOPICS = (UPLOADED, FEATURES, SCORED, ALERTS, DEAD)

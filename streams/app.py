@@ -15,12 +15,13 @@ from schemas.settings import Settings
 from streams.agents import add_agent
 from streams.backlog import AGENTS_GROUP
 from streams.deadlines import RedisDeadlines
-from streams.drift_hop import DriftHop
+from streams.drift_hop import DriftHop, rules_for
 from streams.fusion_hop import FusionHop
 from streams.redis_store import RedisStore
 from streams.rules import Rules
 from workers.delivery import Delivery
 from workers.kafka import client_options, make_producer
+from workers.retries import until_it_succeeds
 from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
 
@@ -55,7 +56,7 @@ def make_app(settings: Settings) -> faust.App:
 async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None:
     """Run both agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
     scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
-    rules = Rules.from_settings(settings)
+    Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def crash(error: Exception) -> None:
@@ -68,10 +69,9 @@ async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None
         producer = make_producer(settings)
         exits.push_async_callback(producer.stop)
         await producer.start()
-        fusion = FusionHop(
-            settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), lambda: datetime.now(UTC)
-        )
-        drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"))
+        fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
+        rules = await until_it_succeeds(lambda: rules_for(settings, store), stage="drift", target="redis")
+        drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
         app = make_app(settings)
         add_agent(app, "fusion", topics.FEATURES, fusion, settings, crash)
         add_agent(app, "drift", topics.SCORED, drift, settings, crash)
@@ -88,6 +88,10 @@ async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None
         for ended in (failed, closing):
             if ended.done():
                 ended.result()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _close_joins(fusion: FusionHop) -> None:

@@ -36,6 +36,8 @@ class Observer:
             self._reader = make_reader(self._settings, *(topic.name for topic in topics.TOPICS))
             exits.push_async_callback(self._reader.stop)
             await self._reader.start()
+            # It never reads: a fetch that waits for records would hold up every question on the same connection.
+            self._reader.pause(*self._reader.assignment())
             self._exits = exits.pop_all()
         return self
 

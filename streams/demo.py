@@ -6,6 +6,7 @@ the real workers, scored and followed by the real agents. Only the users are mad
 
 import asyncio
 import io
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,6 +79,9 @@ def new_story() -> Story:
 
 async def play(settings: Settings, story: Story, show: Callable[[], None]) -> None:
     """Run the script through a system of its own; `show` is called a few times a second. Raises Stop."""
+    this = asyncio.current_task()
+    if this is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with System(settings) as system, Observer(system.settings) as observer:
         tasks = [
             asyncio.create_task(system.run()),

@@ -2,18 +2,21 @@
 
 For a batch: change every user's state by compare-and-set, publish the alerts that the states still hold, mark them
 delivered. The state keeps an alert until then, so a crash in between costs nothing, and a score that comes again
-changes nothing.
+changes nothing. Alerts that an operator has muted are counted and marked delivered, but not published.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from schemas import topics
 from schemas.codec import DecodeError
 from schemas.errors import Poison
 from schemas.events import RiskAlert, RiskScored
 from schemas.settings import Settings
+from streams import mutes
 from streams.follow import Followed, delivered, follow_in_detail
+from streams.pool import POOL_KEY, Pool
 from streams.rules import Rules
 from streams.store import WATCHED, Store
 from workers import instruments
@@ -22,23 +25,38 @@ from workers.delivery import Delivery, Outgoing
 
 STAGE = "drift"
 
+Alerts = Sequence[tuple[str, RiskAlert]]
+"""Alerts, each with the key of its user's state."""
+
+
+async def rules_for(settings: Settings, store: Store) -> Rules:
+    """The rules that the settings ask for, with what the store knows of the autocorrelation of all users."""
+    rules = Rules.from_settings(settings)
+    pool = Pool.from_bytes((await store.read([POOL_KEY]))[POOL_KEY])
+    return rules._replace(chart=rules.chart._replace(phi=pool.autocorrelation(rules.chart.phi)))
+
 
 class DriftHop:
-    """Follows every user's scores and delivers alerts."""
+    """Follows every user's scores and delivers alerts. clock: the time now, aware; only mutes go by it."""
 
-    def __init__(self, settings: Settings, rules: Rules, store: Store, delivery: Delivery) -> None:
+    def __init__(
+        self, settings: Settings, rules: Rules, store: Store, delivery: Delivery, clock: Callable[[], datetime]
+    ) -> None:
         self._settings, self._rules, self._store, self._delivery = settings, rules, store, delivery
+        self._clock = clock
 
     async def process(self, sources: Sequence[Source]) -> None:
         """Do everything that these scores ask for; when it returns, all of it is delivered. Raises Transient."""
         instruments.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
         scores, causes, failures = self._decoded(sources)
         followed = await self._store.update(list(scores), self._following(scores), ttl_s=self._settings.state_ttl_s)
+        await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
-        outgoing = [_outgoing(alert, causes[key]) for key, alert in alerts]
+        audible = await self._not_muted(alerts)
+        outgoing = [_outgoing(alert, causes[key]) for key, alert in audible]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         await self._mark_delivered(alerts)
-        self._count(followed, alerts)
+        self._count(followed, audible)
 
     def _decoded(
         self, sources: Sequence[Source]
@@ -65,7 +83,31 @@ class DriftHop:
 
         return follow
 
-    async def _mark_delivered(self, alerts: Sequence[tuple[str, RiskAlert]]) -> None:
+    async def _add_to_pool(self, followed: Mapping[str, Followed]) -> None:
+        pairs, products = (sum(getattr(one, name) for one in followed.values()) for name in ("pairs", "products"))
+        if pairs:
+            await self._store.update(
+                [POOL_KEY],
+                lambda _, pool: (Pool.from_bytes(pool).plus(pairs, products).to_bytes(), None),
+                ttl_s=self._settings.state_ttl_s,
+            )
+
+    async def _not_muted(self, alerts: Alerts) -> Alerts:
+        """The alerts that nobody has muted; the others are counted in their mute."""
+        if not alerts:
+            return alerts
+        now = self._clock()
+        active = mutes.load((await self._store.read([mutes.MUTES_KEY]))[mutes.MUTES_KEY])
+        withheld = [alert.user_id for _, alert in alerts if mutes.muted_by(active, alert.user_id, now)]
+        if withheld:
+            await self._store.update(
+                [mutes.MUTES_KEY],
+                lambda _, data: (mutes.dump(mutes.with_withheld(mutes.load(data), withheld, now), now), None),
+                ttl_s=mutes.TTL_S,
+            )
+        return [(key, alert) for key, alert in alerts if alert.user_id not in withheld]
+
+    async def _mark_delivered(self, alerts: Alerts) -> None:
         ids: dict[str, list[str]] = defaultdict(list)
         for key, alert in alerts:
             ids[key].append(alert.alert_id)
@@ -75,7 +117,7 @@ class DriftHop:
 
         await self._store.update(list(ids), mark, ttl_s=self._settings.state_ttl_s)
 
-    def _count(self, followed: Mapping[str, Followed], alerts: Sequence[tuple[str, RiskAlert]]) -> None:
+    def _count(self, followed: Mapping[str, Followed], alerts: Alerts) -> None:
         instruments.RECORDS_OUT.labels(stage=STAGE).inc(len(alerts))
         for _, alert in alerts:
             instruments.ALERTS.labels(kind=alert.kind, state=alert.state).inc()

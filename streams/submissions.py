@@ -25,7 +25,7 @@ from workers.kafka import make_producer
 from workers.objects import AudioStore
 
 ASK_EVERY = 25
-"""Submissions between two looks at the backlog."""
+"""Submissions sent together, and at most twice as many between two looks at the backlog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Submitter:
 
     def __init__(self, codec: Codec, producer: AIOKafkaProducer, observer: Observer, journal: Journal | None) -> None:
         self._codec, self._producer, self._observer, self._journal = codec, producer, observer, journal
+        self._room = 0
 
     @classmethod
     @asynccontextmanager
@@ -119,16 +120,20 @@ class Submitter:
         if self._journal is not None:
             uploads = [Upload(e.user_id.encode(), v, e.memo_id) for e, v in zip(events, values, strict=True)]
             await asyncio.to_thread(self._journal.accept, uploads)
-            await self._wait_for_room()
+            await self._wait_for_room(len(events))
         sent = [
             await self._producer.send(topics.UPLOADED.name, value, event.user_id.encode(), headers=_headers(event))
             for event, value in zip(events, values, strict=True)
         ]
         await asyncio.gather(*sent)
 
-    async def _wait_for_room(self) -> None:
-        while await self._observer.memos_under_way() > BACKLOG_RECORDS:
-            await asyncio.sleep(0.2)
+    async def _wait_for_room(self, memos: int) -> None:
+        """Return when so many more fit. The broker is asked again only when what it said was used up."""
+        while self._room < memos:
+            self._room = min(BACKLOG_RECORDS - await self._observer.memos_under_way(), 2 * ASK_EVERY)
+            if self._room < memos:
+                await asyncio.sleep(0.2)
+        self._room -= memos
 
 
 def _headers(event: MemoUploaded) -> Headers:

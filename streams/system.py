@@ -86,11 +86,12 @@ class System:
             self.settings = self._given.model_copy(update={"kafka_bootstrap": bootstrap, "redis_url": redis_url})
             self.codec = make_codec(self.settings)
             self.journal = exits.enter_context(Journal(home / "journal.db")) if self.embedded else None
+            self.supervisor = Supervisor(self._roles(), self._environment())
+            exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
+            # Ended first, so that nothing that is stopped on purpose is started again.
             self._tasks = [asyncio.create_task(self._keep_store())]
             exits.push_async_callback(self._end_tasks)
             await self._start_journal()
-            self.supervisor = Supervisor(self._roles(), self._environment())
-            exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
             self._tasks.append(asyncio.create_task(self.supervisor.run()))
             note = home / "up.json"
             note.write_text(json.dumps(asdict(Running(bootstrap, redis_url, self.embedded))))

@@ -8,7 +8,7 @@ from schemas import topics
 from schemas.errors import Stop
 from schemas.settings import Settings
 from streams.backlog import AGENTS_GROUP, Observer, worker_group
-from workers.kafka import MAX_RECORD_BYTES, client_options
+from workers.kafka import client_options
 
 
 async def create_topics(settings: Settings) -> list[str]:
@@ -36,7 +36,7 @@ def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
         replication_factor=settings.replication,
         topic_configs={
             "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
-            "max.message.bytes": str(MAX_RECORD_BYTES),
+            "max.message.bytes": str(topic.max_bytes),
             "compression.type": "producer",
         },
     )

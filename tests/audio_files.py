@@ -1,6 +1,7 @@
 """Encoded and broken audio for tests, made on the spot."""
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from typing import Any
@@ -12,6 +13,7 @@ import soxr
 
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
+from workers.training.voice import Voice, speak
 
 
 def sndfile(
@@ -19,7 +21,10 @@ def sndfile(
 ) -> bytes:
     """`signal` (16 kHz mono) as libsndfile writes it, resampled to `rate` and copied to `channels`."""
     out = BytesIO()
-    soundfile.write(out, _copies(signal, rate, channels), rate, format=kind, subtype=subtype)
+    samples = _copies(signal, rate, channels)
+    with soundfile.SoundFile(out, "w", rate, channels, format=kind, subtype=subtype) as file:
+        for start in range(0, len(samples), rate):  # its Vorbis encoder crashes on minutes at once
+            file.write(samples[start : start + rate])
     return out.getvalue()
 
 
@@ -32,8 +37,12 @@ def ffmpeg(
     channels: int = 1,
     bit_rate: int = 0,
     movflags: str = "",
+    left_out_s: tuple[float, float] = (0.0, 0.0),
 ) -> bytes:
-    """`signal` (16 kHz mono) as FFmpeg writes it: m4a ("ipod", "aac"), webm ("webm", "libopus"), and so on."""
+    """`signal` (16 kHz mono) as FFmpeg writes it: m4a ("ipod", "aac"), webm ("webm", "libopus"), and so on.
+
+    left_out_s: packets that start between these times are not written, as by a recorder that sends no silence.
+    """
     out = BytesIO()
     file: Any = av.open(out, "w", format=container, options={"movflags": movflags} if movflags else {})
     stream = file.add_stream(codec, rate=rate, layout="mono" if channels == 1 else "stereo")
@@ -43,7 +52,8 @@ def ffmpeg(
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=stream.layout.name)
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     for packet in [*stream.encode(frame), *stream.encode(None)]:
-        file.mux(packet)
+        if packet.pts is None or not left_out_s[0] <= packet.pts * packet.time_base < left_out_s[1]:
+            file.mux(packet)
     file.close()
     return out.getvalue()
 
@@ -109,3 +119,8 @@ def _rotten(data: bytes) -> bytes:
 def _copies(signal: FloatArray, rate: int, channels: int) -> FloatArray:
     resampled = soxr.resample(signal, SAMPLING_RATE, rate) if rate != SAMPLING_RATE else signal
     return np.repeat(resampled[:, None], channels, axis=1)
+
+
+def spoken(seconds: float = 6.0, seed: int = 0, **traits: float) -> FloatArray:
+    """A simulated memo; traits: those of Voice that are not as usual."""
+    return speak(replace(Voice(), **traits), seconds, np.random.default_rng(seed))[0]

@@ -26,10 +26,14 @@ BLOCK_SAMPLES = 1 << 18
 """Samples, all channels together, decoded at a time."""
 SAMPLING_RATES_HZ = (4000, 768000)
 CHANNELS_MAX = 64
+PADDING_S = 0.1
+"""A codec fills its last frame; what comes so shortly after the promised end is filling."""
 FULL_SCALE = 0.999
 """|x| from which a sample counts as clipped; 16-bit full scale is 0.99997."""
 HEADROOM = 2.0
 """Lossy decoders overshoot full scale a little; what lies far beyond is no sound and would upset the resampler."""
+GAP_S = 0.05
+"""Times in a container are rounded; a longer step between frames is sound that was left out."""
 MISSING_S = 0.1
 MISSING_SHARE = 0.01
 """A file may lack this much of what its header promises (encoders round), no more."""
@@ -86,6 +90,8 @@ def decode(data: bytes, *, max_s: float, min_s: float) -> Decoded:
     promised_s = source.promised_s or 0.0
     if promised_s - duration_s > MISSING_S + MISSING_SHARE * promised_s:
         raise Poison("audio:truncated", f"the header promises {promised_s:.2f} s, {duration_s:.2f} s are there")
+    if 0.0 < duration_s - promised_s <= PADDING_S and promised_s:
+        signal = signal[: round(promised_s * SAMPLING_RATE)]
     if duration_s < min_s:
         raise Poison("audio:too_short", f"{duration_s:.3f} s of audio, at least {min_s:g} s are needed")
     return Decoded(np.clip(signal, -1.0, 1.0), clipped, source.sampling_rate)
@@ -193,11 +199,24 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _ffmpeg_blocks(first: Any, frames: Iterator[Any], rate: int) -> Iterator[Block]:
+    """Blocks of the frames, with silence where their times leave gaps: a recorder that sends none leaves it out."""
     yield _block(first)
+    samples = first.samples
     for frame in frames:
         if frame.sample_rate != rate:
             raise Poison("audio:undecodable", "the sampling rate changes on the way")
+        missing = 0 if frame.time is None or first.time is None else round((frame.time - first.time) * rate) - samples
+        samples += frame.samples
+        if missing > GAP_S * rate:
+            samples += missing
+            yield from _silence(missing)
         yield _block(frame)
+
+
+def _silence(samples: int) -> Iterator[Block]:
+    while samples > 0:
+        yield np.zeros((min(samples, BLOCK_SAMPLES), 1), np.float32)
+        samples -= BLOCK_SAMPLES
 
 
 def _block(frame: Any) -> Block:

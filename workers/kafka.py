@@ -6,9 +6,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
+from schemas.topics import TOPICS
 
-MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""Bytes. Half an hour of large-model embeddings fits; the topics are created with the same bound."""
+MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
+"""Bytes that clients can send and fetch at once; each topic has its own bound within."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:

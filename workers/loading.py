@@ -1,5 +1,6 @@
 """From an event or a file to a memo that a stage can take: read, decode, assess."""
 
+import stat
 from pathlib import Path
 
 from schemas.errors import Poison
@@ -20,12 +21,14 @@ def load_memo(event: MemoUploaded, store: AudioStore, settings: Settings) -> Mem
 def load_file(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
     """Signal and quality of a local file that the caller vouches for. Raises Poison, also for a file not there."""
     try:
-        size = path.stat().st_size
-        if size > settings.audio_max_bytes:
-            raise Poison("audio:too_large", f"the file has {size} bytes, {settings.audio_max_bytes} are allowed")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Poison("audio:missing", "this is no file")
+        if status.st_size > settings.audio_max_bytes:
+            raise Poison("audio:too_large", f"{status.st_size} bytes, {settings.audio_max_bytes} are allowed")
         data = path.read_bytes()
-    except OSError as error:
-        raise Poison("audio:missing", f"the file cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise Poison("audio:missing", f"the file cannot be read: {type(error).__name__}") from None
     return load_bytes(data, settings)
 
 

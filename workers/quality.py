@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 from scipy import signal as filters
 
 from schemas.events import FloatArray, Quality
@@ -28,6 +28,9 @@ SHORTEST_FRAMES = 5
 VOICED_SHARE = 0.15
 """Less of the louder frames than this being periodic: bursts of noise, not speech."""
 PERIODICITY = 0.5
+PIECE = 4 * HOP
+NOISE_DB = -50.0
+"""Median power (dB re full scale) of a memo without speech from which noise may have buried it."""
 PITCH_HZ = (60.0, 500.0)
 NEAR_PEAK = 0.95
 EDGE_DB = 60.0
@@ -55,15 +58,18 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
     """How much of the memo can be trusted.
 
     Reasons: `quality:no_speech`, `quality:too_little_speech`, `quality:noisy`, `quality:clipped`,
-    `quality:narrow_band`. Without speech the SNR is 0 dB (nothing stands above the floor) and no other reason is given.
+    `quality:narrow_band`. Where no speech was found the SNR is 0 dB, nothing stands above the floor, and the only other
+    reason is noise loud enough to have buried it.
     """
-    powers = frame_powers(decoded.signal)
-    speech = speech_frames(decoded.signal, powers)
+    heard = high_passed(decoded.signal)
+    powers = frame_powers(heard)
+    speech = speech_frames(heard, powers)
     speech_s = float(np.count_nonzero(speech)) * HOP / SAMPLING_RATE
     clipped = max(decoded.clipped, clipped_share(decoded.signal))
     bandwidth_hz = bandwidth(decoded.signal, decoded.sampling_rate)
     if speech_s == 0.0:
-        return Quality(0.0, 0.0, clipped, bandwidth_hz, ("quality:no_speech",))
+        noisy = len(powers) > 0 and float(np.median(powers)) > NOISE_DB
+        return Quality(0.0, 0.0, clipped, bandwidth_hz, ("quality:no_speech", *(["quality:noisy"] if noisy else [])))
     snr_db = snr(powers, speech)
     rules = {
         "quality:too_little_speech": speech_s < thresholds.min_speech_s,
@@ -74,12 +80,16 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
     return Quality(speech_s, snr_db, clipped, bandwidth_hz, tuple(reason for reason, broken in rules.items() if broken))
 
 
+def high_passed(signal: FloatArray) -> FloatArray:
+    """The signal above 80 Hz."""
+    sections = filters.butter(2, HIGH_PASS_HZ, "highpass", fs=SAMPLING_RATE, output="sos").astype(np.float32)
+    return np.asarray(filters.sosfilt(sections, signal), np.float32) if len(signal) else signal
+
+
 def frame_powers(signal: FloatArray) -> NDArray[np.float64]:
-    """Mean power of each 10 ms above 80 Hz, smoothed over 30 ms, in dB re full scale: (frames,)."""
-    high_pass = filters.butter(2, HIGH_PASS_HZ, "highpass", fs=SAMPLING_RATE, output="sos").astype(np.float32)
-    filtered = filters.sosfilt(high_pass, signal)
-    frames = len(filtered) // HOP
-    power = np.square(filtered[: frames * HOP], dtype=np.float64).reshape(frames, HOP).mean(axis=1)
+    """Mean power of each 10 ms, smoothed over 30 ms, in dB re full scale: (frames,)."""
+    frames = len(signal) // HOP
+    power = np.square(signal[: frames * HOP], dtype=np.float64).reshape(frames, HOP).mean(axis=1)
     smooth: NDArray[np.float64] = 10 * np.log10(ndimage.uniform_filter1d(power, 3, mode="nearest") + 1e-12)
     return smooth
 
@@ -98,23 +108,23 @@ def speech_frames(signal: FloatArray, powers: NDArray[np.float64]) -> Frames:
     return speech if voiced_share(signal, speech) >= VOICED_SHARE else np.zeros(len(powers), bool)
 
 
-def voiced_share(signal: FloatArray, frames: Frames, most: int = 500) -> float:
+def voiced_share(signal: FloatArray, frames: Frames, most: int = 200) -> float:
     """Share of the given frames that are periodic between 60 and 500 Hz; looks at `most` of them, evenly spread."""
     starts = np.flatnonzero(frames) * HOP
-    width = 4 * HOP
-    starts = starts[starts + width <= len(signal)]
+    starts = starts[starts + PIECE <= len(signal)]
     if not len(starts):
         return 0.0
     starts = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
-    pieces = signal[starts[:, None] + np.arange(width)].astype(np.float64)
-    pieces -= pieces.mean(axis=1, keepdims=True)
-    spectrum = np.abs(np.fft.rfft(pieces, 2 * width)) ** 2
-    correlation = np.fft.irfft(spectrum)[:, :width]
+    pieces = signal[starts[:, None] + np.arange(PIECE)]
+    spectrum = np.abs(fft.rfft(pieces - pieces.mean(axis=1, keepdims=True), 2 * PIECE)) ** 2
+    correlation = fft.irfft(spectrum)[:, :PIECE]
     shortest, longest = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
     # Fewer products enter at longer lags: weighed back, so that a pure tone has 1 at its period.
-    at_lag = correlation[:, shortest:longest] / (1 - np.arange(shortest, longest) / width)
-    peak = at_lag.max(axis=1) / np.maximum(correlation[:, 0], 1e-12)
-    return float(np.mean(peak > PERIODICITY))
+    at_lag = correlation[:, shortest:longest] / (1 - np.arange(shortest, longest) / PIECE)
+    # A peak, not the slope that any low-pitched noise has at short lags.
+    inner = at_lag[:, 1:-1]
+    peaks = np.where((inner >= at_lag[:, :-2]) & (inner >= at_lag[:, 2:]), inner, 0.0).max(axis=1)
+    return float(np.mean(peaks > PERIODICITY * np.maximum(correlation[:, 0], 1e-12)))
 
 
 def snr(powers: NDArray[np.float64], speech: Frames) -> float:
@@ -138,13 +148,17 @@ def clipped_share(signal: FloatArray) -> float:
     return float(np.mean(size >= NEAR_PEAK * peak)) if peak > 0.0 else 0.0
 
 
-def bandwidth(signal: FloatArray, sampling_rate: int) -> float:
+def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float:
     """Highest frequency (Hz) that carries signal: where the long-term spectrum last stands within 60 dB of its peak.
 
-    sampling_rate: of the original, half of which is an upper bound.
+    sampling_rate: of the original, half of which is an upper bound; most: stretches of 32 ms, evenly spread, that the
+    spectrum is the mean of.
     """
-    if len(signal) < 512 or not np.any(signal):
+    width = 512
+    if len(signal) < width or not np.any(signal):
         return 0.0
-    frequencies, density = filters.welch(signal, SAMPLING_RATE, nperseg=512)
-    heard = frequencies[density > density[1:].max() * 10 ** (-EDGE_DB / 10)]
-    return float(min(heard.max(initial=0.0), sampling_rate / 2))
+    starts = np.linspace(0, len(signal) - width, min(most, len(signal) // width)).astype(int)
+    pieces = signal[starts[:, None] + np.arange(width)] * np.hanning(width).astype(np.float32)
+    density = np.mean(np.abs(fft.rfft(pieces)) ** 2, axis=0)[1:]
+    heard = np.flatnonzero(density > density.max() * 10 ** (-EDGE_DB / 10)) + 1
+    return float(min(heard.max(initial=0) * SAMPLING_RATE / width, sampling_rate / 2))

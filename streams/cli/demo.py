@@ -33,7 +33,10 @@ def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores an
     began = time.monotonic()
     story = new_story()
     with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home:
-        _play(Settings.load(home=Path(home)), story, began)
+        try:
+            _play(Settings.load(home=Path(home)), story, began)
+        except asyncio.CancelledError:
+            raise typer.Exit(130) from None
     _draw(story, picture)
     for alert in sorted(story.alerts.values(), key=lambda a: a.at):
         print(f"  {alert.at:%Y-%m-%d}  {alert.state:<9}  {alert.user_id}  {_why(story, alert.memo_id)}")

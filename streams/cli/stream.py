@@ -39,8 +39,8 @@ def up() -> None:
     KAFKA_BOOTSTRAP and REDIS_URL name real ones instead; then only workers and agents are started.
 
     The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished
-    memos again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits rather
-    than overfill it), four partitions. Use Apache Kafka for anything else.
+    memos again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits
+    rather than overfill it), four partitions. Use Apache Kafka for anything else.
     """
     asyncio.run(_up(Settings.load()))
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from schemas import compatibility
-from schemas.compatibility import AVRO, faults_in, main, release
+from schemas.compatibility import AVRO, Versions, faults_in, main, release, versions_in
+from tests.unit.schemas.test_resolution import really_read
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -36,6 +37,14 @@ def add(**new: object) -> Change:
 def test_the_schemas_of_this_tree_read_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "5 topics" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("versions", versions_in(AVRO), ids=lambda v: v.topic)
+def test_every_version_really_reads_every_other(versions: Versions) -> None:
+    every = [versions.today, *versions.released.values()]
+    for reader in every:
+        for writer in every:
+            really_read(reader, writer)
 
 
 def test_a_field_with_a_default_waits_for_its_release(folder: Path) -> None:

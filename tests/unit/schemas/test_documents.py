@@ -53,6 +53,7 @@ def test_the_contract_in_the_tree_names_every_topic_with_its_released_schema() -
     for topic in TOPICS:
         channel = channels[topic.name]
         config = channel["bindings"]["kafka"]["topicConfiguration"]
+        assert config["max.message.bytes"] == topic.max_bytes
         assert config["retention.ms"] == topic.retention.total_seconds() * 1000
         (reference,) = [message["$ref"] for message in channel["messages"].values()]
         message = resolve(document, reference)

@@ -1,5 +1,6 @@
 """The rules, each held against what fastavro really reads."""
 
+import json
 from io import BytesIO
 from typing import Any
 
@@ -7,6 +8,8 @@ import fastavro
 import pytest
 from fastavro.schema import SchemaParseException, UnknownType, parse_schema
 from fastavro.utils import generate_many
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from schemas.resolution import Obstacle, obstacles
 
@@ -181,6 +184,49 @@ def test_what_has_an_obstacle_really_fails(name: str, reader: Any, writer: Any, 
     assert obstacles(reader, writer) == [obstacle]
     with pytest.raises(Exception):  # noqa: B017, PT011 - fastavro fails in many ways
         really_read(reader, writer)
+
+
+kinds = st.recursive(
+    st.sampled_from(["null", "boolean", "int", "long", "float", "double", "string", "bytes"])
+    | st.builds(
+        lambda symbols, default: enum(*symbols, **({"default": symbols[0]} if default else {})),
+        st.lists(st.sampled_from("xyz"), min_size=1, unique=True),
+        st.booleans(),
+    ),
+    lambda inner: (
+        st.builds(lambda items: {"type": "array", "items": items}, inner)
+        | st.builds(lambda values: {"type": "map", "values": values}, inner)
+        | inner.filter(lambda kind: kind != "null").map(lambda kind: ["null", kind])
+    ),
+    max_leaves=3,
+).filter(lambda kind: "['null', ['null'" not in str(kind))
+
+
+@st.composite
+def schemas(draw: st.DrawFn) -> dict[str, Any]:
+    """Records of up to three fields out of few names and kinds, so that two of them often have much in common."""
+    names = draw(st.lists(st.sampled_from("abc"), unique=True, max_size=3))
+    fields = []
+    for number, name in enumerate(names):
+        # Named types are defined once in a schema: the name carries the field's number.
+        kind = json.loads(json.dumps(draw(kinds)).replace('"Kind"', f'"Kind{number}"'))
+        nullable = draw(st.booleans())
+        plain = not isinstance(kind, list) and kind != "null"
+        fields.append(field(name, ["null", kind], default=None) if nullable and plain else field(name, kind))
+    return record(*fields)
+
+
+@settings(max_examples=200)
+@given(schemas(), schemas())
+def test_two_schemas_without_obstacles_really_read_each_other(reader: dict[str, Any], writer: dict[str, Any]) -> None:
+    assume(not obstacles(reader, writer))
+    really_read(reader, writer)
+
+
+@given(schemas())
+def test_a_schema_reads_itself(schema: dict[str, Any]) -> None:
+    assert obstacles(schema, schema) == []
+    really_read(schema, schema)
 
 
 def test_a_changed_meaning_is_an_obstacle_though_the_number_is_read() -> None:

@@ -1,0 +1,182 @@
+"""`undertone up` as a user runs it: real processes, real workers, real agents, and anyone may die."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from redis import Redis
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.settings import Settings
+from streams.backlog import Observer
+from streams.reading import follow
+from streams.system import Running, connected
+from workers.memo import SAMPLING_RATE
+from workers.training.synthetic import random_voice
+from workers.training.voice import speak
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+PATIENCE_S = 150.0
+CODEC = Codec()
+
+
+class Up:
+    """One `undertone up` and the commands that talk to it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {**os.environ, "UNDERTONE_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        for name in ("KAFKA_BOOTSTRAP", "REDIS_URL", "UNDERTONE_AUDIO_PREFIXES"):
+            self.environment.pop(name, None)
+
+    def start(self) -> None:
+        log = (self.home.parent / "up.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "up"], env=self.environment, stdout=log, stderr=log
+        )
+        self.wait_until(lambda: (self.home / "up.json").exists())
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, (self.home.parent / "up.log").read_text()[-3000:]
+            assert self.process.poll() is None, (self.home.parent / "up.log").read_text()[-3000:]
+            time.sleep(0.2)
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "streams.cli", *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+
+    def submit(self, *paths: Path, user: str, at: datetime) -> list[str]:
+        """Submit and give the memo ids."""
+        names = [str(path) for path in paths]
+        done = self.run("submit", *names, "--user", user, "--recorded-at", at.isoformat(), "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line)["memo_id"] for line in done.stdout.splitlines()]
+
+    @property
+    def settings(self) -> Settings:
+        running = Running(**json.loads((self.home / "up.json").read_text()))
+        return connected(Settings.load(kafka_bootstrap=running.bootstrap, redis_url=running.redis_url))
+
+    def read(self, topic: topics.Topic) -> list[Any]:
+        async def read() -> list[Any]:
+            return [r async for r in follow(self.settings, CODEC, topic, topic.record, from_start=True, once=True)]
+
+        return asyncio.run(read())
+
+    def scores(self) -> Counter[str]:
+        """Records of risk.scored by memo."""
+        return Counter(score.memo_id for score in self.read(topics.SCORED))
+
+    def backlog(self) -> int:
+        async def ask() -> int:
+            async with Observer(self.settings) as observer:
+                return await observer.memos_under_way()
+
+        return asyncio.run(ask())
+
+    def child(self, words: str) -> int:
+        """Process id of the child whose command line ends with these words."""
+        listing = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
+        )
+        lines = [line.strip().split(None, 1) for line in listing.stdout.splitlines()]
+        return next(int(pid) for pid, command in lines if words in command)
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("voices")
+    paths = []
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        signal, _ = speak(random_voice(rng), 5.0, rng)
+        paths.append(folder / f"memo-{number}.wav")
+        soundfile.write(paths[-1], signal, SAMPLING_RATE)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    system = Up(tmp_path_factory.mktemp("up") / "home")
+    system.start()
+    yield system
+    if system.process.poll() is None:
+        system.stop()
+
+
+DAY = datetime(2026, 5, 1, 8, tzinfo=UTC)
+
+
+def test_memos_become_scores_and_what_is_broken_becomes_one_dead_letter(up: Up, voices: list[Path]) -> None:
+    broken = voices[0].with_name("shopping-list.wav")
+    broken.write_text("milk, bread, two lemons\n")
+    memos = up.submit(*voices, user="one", at=DAY)
+    (lost,) = up.submit(broken, user="one", at=DAY)
+    up.wait_until(lambda: set(memos) <= set(up.scores()) and up.read(topics.DEAD))
+    (letter,) = up.read(topics.DEAD)
+    assert lost not in up.scores()
+    assert lost.encode() in letter.value
+    assert all(score.bundle_id.startswith("demo-") for score in up.read(topics.SCORED))
+
+
+def test_the_same_memo_again_changes_nothing(up: Up, voices: list[Path]) -> None:
+    up.wait_until(lambda: up.backlog() == 0)
+    with Redis.from_url(up.settings.redis_url or "") as redis:
+        scores, state = up.scores(), {key: redis.get(key) for key in redis.keys("undertone:*{*")}
+        up.submit(*voices, user="one", at=DAY)
+        up.wait_until(lambda: up.backlog() == 0)
+        assert up.scores() == scores
+        assert {key: redis.get(key) for key in redis.keys("undertone:*{*")} == state
+
+
+@pytest.mark.parametrize("victim", ["worker acoustic", "worker embedding", "agents", "valkey"])
+def test_killing_any_process_loses_no_memo(up: Up, voices: list[Path], victim: str) -> None:
+    before = up.submit(*voices[:2], user=f"user of {victim}", at=DAY)
+    os.kill(up.child(victim), signal.SIGKILL)
+    after = up.submit(*voices[2:], user=f"user of {victim}", at=DAY + timedelta(days=1))
+    up.wait_until(lambda: {*before, *after} <= set(up.scores()))
+
+
+def test_killing_the_whole_system_loses_no_memo(up: Up, voices: list[Path]) -> None:
+    memos = up.submit(*voices, user="survivor", at=DAY)
+    up.kill()
+    (up.home / "up.json").unlink(missing_ok=True)
+    up.start()
+    up.wait_until(lambda: set(memos) <= set(up.scores()))
+
+
+def test_it_stops_within_ten_seconds_when_asked(up: Up) -> None:
+    began = time.monotonic()
+    assert up.stop() == 0
+    assert time.monotonic() - began < 30  # the machine may be busy; the system's own deadline is 10 s
+
+
+def test_nobody_to_talk_to_is_told_in_one_line(tmp_path: Path, voices: list[Path]) -> None:
+    done = Up(tmp_path / "nowhere").run("submit", str(voices[0]), "--user", "one")
+    assert done.returncode == 78
+    assert done.stderr.count("\n") == 1
+    assert "undertone up" in done.stderr

@@ -1,0 +1,170 @@
+"""Images and compose name only what exists: variables, commands, ports, paths, versions."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from deploy.kafka.server import version
+from schemas.settings import Settings
+from streams.cli import app
+
+ROOT = Path(__file__).parent.parent.parent
+COMPOSE = ROOT / "docker-compose.yml"
+DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile.*"))
+OURS = ("topics", "acoustic", "embedding", "embedding-gpu", "agents")
+PLAIN = {"KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL"}
+# Read by compose itself, to choose folders, images and a password.
+COMPOSES_OWN = {"UNDERTONE_AUDIO", "UNDERTONE_MODELS", "KARAPACE_IMAGE", "GRAFANA_PASSWORD"}
+
+
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return document
+
+
+def services(*names: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    every = compose()["services"]
+    for name in names or every:
+        yield name, every[name]
+
+
+def known_variables() -> set[str]:
+    return PLAIN | {f"UNDERTONE_{name.upper()}" for name in Settings.model_fields}
+
+
+def instructions(dockerfile: Path) -> list[tuple[str, str]]:
+    """Keyword and argument of every instruction, continued lines joined."""
+    lines = [line for line in dockerfile.read_text().splitlines() if not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    parts = [line.partition(" ") for line in joined.splitlines() if line.strip()]
+    return [(keyword, argument.strip()) for keyword, _, argument in parts]
+
+
+def test_every_variable_is_a_setting() -> None:
+    for name, service in services(*OURS):
+        assert set(service["environment"]) <= known_variables(), name
+    for dockerfile in DOCKERFILES:
+        named = set(re.findall(r"UNDERTONE_[A-Z_]+", dockerfile.read_text()))
+        assert named <= known_variables()
+    assert set(re.findall(r"\$\{(\w+)", COMPOSE.read_text())) <= known_variables() | COMPOSES_OWN
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((_, service),) = services(name)
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
+    settings = Settings.load()
+    assert settings.kafka_bootstrap == "kafka:9092"
+    assert settings.schema_registry_url is None
+    assert settings.audio_prefixes == ("file:///audio/",)
+    assert float(service["stop_grace_period"].removesuffix("s")) > settings.stop_deadline_s
+
+
+def test_every_command_exists() -> None:
+    commands = [service["command"] for _, service in services(*OURS)]
+    for dockerfile in DOCKERFILES:
+        keywords = dict(instructions(dockerfile))
+        assert keywords["ENTRYPOINT"] == '["undertone"]'
+        commands.append(yaml.safe_load(keywords["CMD"]))
+    for first, *rest in commands:
+        command = typer.main.get_command(app)
+        context = typer.Context(command)
+        found = command.get_command(context, first)  # type: ignore[attr-defined]
+        assert found is not None, first
+        if first == "topics":
+            found = found.get_command(context, rest.pop(0))
+            assert found is not None
+        assert found.make_context("undertone", list(rest))
+
+
+def test_ports_are_those_that_are_served() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    (discovery,) = scraped[0]["dns_sd_configs"]
+    assert set(discovery["names"]) == set(OURS) - {"topics"}
+    port = str(discovery["port"])
+    assert {service["environment"]["UNDERTONE_METRICS_PORT"] for _, service in services(*OURS)} == {port}
+    for dockerfile in DOCKERFILES:
+        assert f"UNDERTONE_METRICS_PORT={port}" in dockerfile.read_text()
+        assert dict(instructions(dockerfile))["EXPOSE"] == port
+
+
+def test_what_is_published_is_published_to_this_machine_only() -> None:
+    published = [port for _, service in services() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_mounted_and_copied_paths_exist() -> None:
+    mounts = [volume for _, service in services() for volume in service.get("volumes", ())]
+    for source in (mount.split(":")[0] for mount in mounts if mount.startswith("./")):
+        assert (ROOT / source).exists(), source
+    ignore = (ROOT / ".dockerignore").read_text().splitlines()
+    for dockerfile in DOCKERFILES:
+        copied = [a.split()[:-1] for k, a in instructions(dockerfile) if k == "COPY" and not a.startswith("--from")]
+        for source in {source for sources in copied for source in sources} - {"README.md"}:
+            assert (ROOT / source).exists(), source
+            assert any(f"!{part}" in ignore for part in (source, str(Path(source).parent))), source
+    for _, service in services(*OURS):
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_targets_and_stages_exist() -> None:
+    stages = {path.name: set(re.findall(r" AS (\S+)", path.read_text())) for path in DOCKERFILES}
+    for _, service in services(*OURS):
+        build = service["build"]
+        assert build.get("target", "") in stages[Path(build["dockerfile"]).name] | {""}
+    for path in DOCKERFILES:
+        used = set(re.findall(r"(?:--from=|,from=)([\w-]+)", path.read_text()))
+        assert used <= stages[path.name]
+
+
+def test_images_have_exact_versions() -> None:
+    bases = [argument.split()[0] for path in DOCKERFILES for k, argument in instructions(path) if k == "FROM"]
+    stages = {stage for path in DOCKERFILES for stage in re.findall(r" AS (\S+)", path.read_text())}
+    named = [service["image"] for name, service in services() if name not in OURS]
+    for image in [*(base for base in bases if base not in stages), *named]:
+        assert re.search(r":v?\d+\.\d+\.\d+[\w.-]*\}?$", image), image
+    ((_, kafka),) = services("kafka")
+    assert kafka["image"] == f"apache/kafka:{version()}"
+
+
+def test_our_containers_have_no_powers_and_write_nowhere() -> None:
+    for _, service in services(*OURS):
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert all(volume.endswith(":ro") for volume in service.get("volumes", ()))
+    for dockerfile in DOCKERFILES:
+        users = [argument for keyword, argument in instructions(dockerfile) if keyword == "USER"]
+        assert users
+        assert set(users) == {"10001:10001"}
+        assert "HEALTHCHECK" in dict(instructions(dockerfile))
+
+
+def test_who_waits_for_whom_can_be_waited_for() -> None:
+    every = compose()["services"]
+    for name, service in services():
+        for other, condition in service.get("depends_on", {}).items():
+            assert set(service["profiles"]) <= set(every[other]["profiles"]), f"{name} waits for {other}"
+            if condition["condition"] == "service_healthy":
+                assert "test" in every[other]["healthcheck"]
+            else:
+                assert every[other]["restart"] == "on-failure"
+
+
+@pytest.mark.parametrize("profile", ["core", "gpu", "monitoring", "registry"])
+def test_compose_itself_accepts_the_file(profile: str) -> None:
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("no docker-compose here: install Debian's package of that name")
+    command = [program, "--profile", profile, "config", "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
