@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.events import RiskScored
 from streams.chart import MEMORY, U_LIMIT, Chart, normal_score
-from streams.drift import DAY_S, DriftState, Outcome, Verdict, logit, observe, update
+from streams.drift import DAY_S, DriftState, Outcome, Verdict, logit, observe, update, windows
 from tests.unit.streams.scores import RULES, calm, daily, scored
 
 
@@ -163,6 +163,19 @@ def test_memos_of_the_old_bundle_are_still_recognised() -> None:
     after, verdicts = _after(old[-3:], state)
     assert after is state
     assert Outcome.RESTARTED not in _outcomes(verdicts)
+
+
+def test_windows_of_7_and_30_days_stand_beside_the_chart() -> None:
+    logits = [*calm(60), *([1.0] * 7)]
+    state, _ = _after(daily(logits))
+    lately = windows(state)
+    assert (lately.days_7, lately.days_30) == (7, 30)
+    assert lately.mean_7 == pytest.approx(1.0, abs=1e-5)
+    assert lately.mean_30 == pytest.approx(sum(logits[-30:]) / 30, abs=1e-5)
+    assert windows(DriftState.from_bytes(state.to_bytes())) == lately
+    after_gap, _ = _after([scored(0.0, 90)], state)
+    assert windows(after_gap).days_7 == 1
+    assert windows(after_gap).mean_7 == pytest.approx(0.0, abs=1e-5)
 
 
 def test_a_flood_stays_within_bounds() -> None:
