@@ -18,7 +18,7 @@ from streams.chart import Chart, ChartRules, limit, step
 
 DAY_S = 86400.0
 MEMOS_A_DAY = 48
-MEMOS_OPEN = 96
+MEMOS_OPEN = 192
 """More memos than this are not kept open: the earliest day is closed before its time."""
 FUTURE_S = DAY_S
 """A memo recorded this long after it was uploaded has a wrong clock, and would close every day up to it."""
