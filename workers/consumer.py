@@ -161,9 +161,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         loop = asyncio.get_running_loop()
         content: Memo | Poison
         try:
-            event = self._codec.decode(source.value, MemoUploaded)
             content = await until_it_succeeds(
-                lambda: loop.run_in_executor(self._loader, self._load, event), stage=self._stage.name, target="storage"
+                lambda: loop.run_in_executor(self._loader, self._read, source.value),
+                stage=self._stage.name,
+                target="storage",
             )
         except DecodeError as error:
             content = Poison("event:undecodable", str(error))
@@ -172,6 +173,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         item = Item(source, tracker, content)
         self._holds(item.audio_s)
         self._ready.put_nowait(item)
+
+    def _read(self, value: bytes | None) -> Memo:
+        """Decode and load. In a thread, and again after Transient: a schema registry may be asked, and be away."""
+        return self._load(self._codec.decode(value, MemoUploaded))
 
     def _holds(self, audio_s: float) -> None:
         self._inflight_s += audio_s

@@ -32,7 +32,8 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
         offset=source.offset,
         key=source.key,
         value=source.value,
-        headers=source.headers,
+        # Kafka headers may be null, which Avro's map of bytes does not hold.
+        headers={name: value or b"" for name, value in source.headers.items()},
         reason=poison.reason,
         detail=poison.detail,
         at=at,

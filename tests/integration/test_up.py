@@ -44,10 +44,10 @@ class Up:
             self.environment.pop(name, None)
 
     def start(self) -> None:
-        log = (self.home.parent / "up.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "up"], env=self.environment, stdout=log, stderr=log
-        )
+        with (self.home.parent / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "up"], env=self.environment, stdout=log, stderr=log
+            )
         self.wait_until(lambda: (self.home / "up.json").exists())
 
     def stop(self) -> int:
