@@ -95,7 +95,7 @@ def decode(data: bytes, *, max_s: float, min_s: float) -> Decoded:
         signal = signal[: round(promised_s * SAMPLING_RATE)]
     if duration_s < min_s:
         raise Poison("audio:too_short", f"{duration_s:.3f} s of audio, at least {min_s:g} s are needed")
-    return Decoded(np.clip(signal, -1.0, 1.0), clipped, source.sampling_rate)
+    return Decoded(np.clip(signal, -1.0, 1.0, out=signal), clipped, source.sampling_rate)
 
 
 def _check_promise(source: _Source, max_s: float) -> None:

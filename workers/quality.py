@@ -151,9 +151,9 @@ def clipped_share(signal: FloatArray) -> float:
 
     Also finds clipping that happened before a change of level, a codec or resampling. Below 0.003 on clean speech.
     """
-    size = np.abs(signal)
-    peak = float(size.max(initial=0.0))
-    return float(np.mean(size >= NEAR_PEAK * peak)) if peak > 0.0 else 0.0
+    peak = float(max(signal.max(initial=0.0), -signal.min(initial=0.0)))
+    near = np.count_nonzero(signal >= NEAR_PEAK * peak) + np.count_nonzero(signal <= -NEAR_PEAK * peak)
+    return near / len(signal) if peak > 0.0 else 0.0
 
 
 def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float:
