@@ -38,7 +38,7 @@ _AWAY = (
     OSError,
 )
 
-# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version that is expected ('' for
+# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version it should have ('' for
 # none), the new value, and the roster offsets of a watched key that is not expected to exist ('' for any other),
 # separated by spaces. Returns -1 where another writer won, else how many of the offsets were known already.
 _COMPARE_AND_SET = """

@@ -100,11 +100,11 @@ class Up:
 
     def child(self, words: str) -> int:
         """Process id of the child whose command line ends with these words."""
-        listing = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
-        )
-        lines = [line.strip().split(None, 1) for line in listing.stdout.splitlines()]
-        return next(int(pid) for pid, command in lines if words in command)
+        parent = self.process.pid
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
+                return int(pid)
+        raise AssertionError(f"no child runs {words}")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,7 @@ def test_the_same_memo_again_changes_nothing(up: Up, voices: list[Path]) -> None
         assert {key: redis.get(key) for key in redis.keys("undertone:*{*")} == state
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc, which Linux has")
 @pytest.mark.parametrize("victim", ["worker acoustic", "worker embedding", "agents", "valkey"])
 def test_killing_any_process_loses_no_memo(up: Up, voices: list[Path], victim: str) -> None:
     before = up.submit(*voices[:2], user=f"user of {victim}", at=DAY)
