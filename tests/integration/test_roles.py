@@ -29,7 +29,7 @@ from workers.memo import SAMPLING_RATE
 from workers.training.synthetic import random_voice
 from workers.training.voice import speak
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 ROLES = {"acoustic": ("worker", "acoustic"), "embedding": ("worker", "embedding"), "agents": ("agents",)}
 PATIENCE_S = 120.0
@@ -139,6 +139,7 @@ def test_production_roles_score_memos_tell_prometheus_and_stop_in_time(
             assert told[f"{PREFIX}upload_latency_seconds_count {role}"] == MEMOS
         roles.wait_until(lambda: roles.metrics("agents").get(f"{PREFIX}records_in_total drift") == MEMOS)
         agents = roles.metrics("agents")
+        assert agents[f"{PREFIX}build_info"] == 1
         assert agents[f"{PREFIX}records_out_total fusion"] == MEMOS
         assert agents[f"{PREFIX}lag_records fusion"] == 0
         assert agents[f"{PREFIX}bundle_info"] == 1
@@ -146,8 +147,11 @@ def test_production_roles_score_memos_tell_prometheus_and_stop_in_time(
         names = {name.split(" ")[0].removesuffix("_total") for name in agents if name.startswith(PREFIX)}
         known = {metric.name.removesuffix("_total") for metric in METRICS}
         assert {next((k for k in known if name.startswith(k)), None) for name in names} <= known
+        secrets = ["user-1", str(tmp_path / "audio"), *(score.memo_id for score in scores(settings))]
         began = time.monotonic()
         for process in roles.processes.values():
             process.terminate()
         assert [process.wait(30) for process in roles.processes.values()] == [0, 0, 0], roles.told()
         assert time.monotonic() - began < 10
+        logs = "".join((tmp_path / f"{name}.log").read_text() for name in ROLES)
+        assert not [secret for secret in secrets if secret in logs]
