@@ -170,6 +170,24 @@ def test_killing_the_whole_system_loses_no_memo(up: Up, voices: list[Path]) -> N
     up.wait_until(lambda: set(memos) <= set(up.scores()))
 
 
+def test_an_operator_can_mute_a_user_and_see_it(up: Up) -> None:
+    assert up.run("alerts", "mute", "one", "--for", "2w", "--reason", "known to the clinic").returncode == 0
+    assert "known to the clinic" in up.run("alerts", "mutes").stdout
+    assert up.run("alerts", "unmute", "one").returncode == 0
+
+
+def test_topics_are_described_with_their_backlog(up: Up) -> None:
+    told = up.run("topics", "describe").stdout
+    assert all(topic.name in told for topic in topics.TOPICS)
+
+
+def test_nothing_personal_is_in_the_log(up: Up) -> None:
+    log = (up.home.parent / "up.log").read_text()
+    memos = [score.memo_id for score in up.read(topics.SCORED)]
+    told = [secret for secret in ("survivor", "user of", str(up.home), ".wav", *memos) if secret in log]
+    assert told == []
+
+
 def test_it_stops_within_ten_seconds_when_asked(up: Up) -> None:
     began = time.monotonic()
     assert up.stop() == 0
