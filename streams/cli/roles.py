@@ -18,6 +18,10 @@ from schemas.settings import Settings
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
 
 
+GOODBYE_S = 1.5
+"""Seconds to leave the group and close connections, once the work is finished or its deadline has passed."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Mount the commands of this module."""
     app.command()(worker)
@@ -75,8 +79,16 @@ def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awa
 
     async def run() -> None:
         stop = asyncio.Event()
+
+        def ask() -> None:
+            stop.set()
+            # Clients that cannot reach their broker wait long to say goodbye; the deadline holds for them too.
+            last_word = threading.Timer(settings.stop_deadline_s + GOODBYE_S, _leave, [1])
+            last_word.daemon = True
+            last_word.start()
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+            asyncio.get_running_loop().add_signal_handler(name, ask)
         with ExitStack() as exits:
             if settings.metrics_port:
                 from workers import instruments
@@ -87,8 +99,12 @@ def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awa
 
     asyncio.run(run())
     # A stage that outlived its deadline still holds a thread, and Python would wait for it.
+    _leave(0)
+
+
+def _leave(code: int) -> None:
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _end_with_parent() -> None:
