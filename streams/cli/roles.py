@@ -37,6 +37,8 @@ def worker(modality: Annotated[Modality, typer.Argument(help="Which features to 
     if modality is not Modality.ACOUSTIC:
         import_tensorflow()
     settings = Settings.load()
+    if modality not in settings.modalities:
+        raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
     _until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
 
 

@@ -1,10 +1,12 @@
 import re
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -74,6 +76,18 @@ def test_every_instrument_is_used(name: str) -> None:
 
 def test_outcomes_of_drift_are_described() -> None:
     assert all(f"`{outcome}`" in metrics.LABELS["outcome"] for outcome in Outcome)
+
+
+def test_prometheus_own_linter_finds_nothing() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here: install Debian's prometheus")
+    for name, metric in LISTED.items():
+        if metric.labels:
+            MADE[name].labels(*metric.labels)
+    text = generate_latest(instruments.REGISTRY)
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_port_is_given_back() -> None:
