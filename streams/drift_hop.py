@@ -51,7 +51,9 @@ class DriftHop:
         """Do everything that these scores ask for; when it returns, all of it is delivered. Raises Transient."""
         instruments.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
         scores, causes, failures = self._decoded(sources)
+        lost = self._store.lost
         followed = await self._store.update(list(scores), self._following(scores), ttl_s=self._settings.state_ttl_s)
+        instruments.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
         audible = await self._not_muted(alerts)
