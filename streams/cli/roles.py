@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -76,9 +77,10 @@ def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awa
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         with ExitStack() as exits:
             if settings.metrics_port:
-                from workers.instruments import serve
+                from workers import instruments
 
-                exits.enter_context(serve(settings.metrics_port))
+                instruments.BUILD.labels(version=metadata.version("undertone")).set(1)
+                exits.enter_context(instruments.serve(settings.metrics_port))
             await role(stop)
 
     asyncio.run(run())
