@@ -34,11 +34,11 @@ LABELS = {
     "band": "`low`, `high`, `indeterminate`.",
     "kind": "`drift`, `level`.",
     "state": "`raised`, `escalated`, `resolved`.",
-    "outcome": "`ok` or `failed`; of drift updates `applied`, `duplicate`.",
-    "operation": "What was asked of Redis: `get`, `update`, `join`, `scan`.",
+    "outcome": "`ok` or `failed`; of drift updates `charted`, `indeterminate`, `duplicate`, `late`, `crowded`, "
+    "`future`, `retired`, `restarted`.",
+    "operation": "What was asked of Redis: `read`, `write`, `find`, `delete`, `deadlines`.",
     "scheme": "Scheme of the audio's URI: `file`, `s3`, `memory`.",
     "bundle": "Id of the model bundle.",
-    "encoder": "Name and short hash of the encoder.",
     "version": "Version of Undertone.",
 }
 """Every label there is, and the values it takes: few, and known beforehand."""
@@ -142,28 +142,31 @@ STORAGE_LATENCY = _seconds("storage_latency", "Time to read a memo's audio.", "s
 # Fusion and scores
 JOINS_OPEN = _gauge("joins_open", "Memos that wait for a modality.")
 JOIN_OLDEST = _gauge("join_oldest_seconds", "Age of the oldest join that is open.", unit="seconds")
-JOIN_DURATION = _seconds("join_duration", "From a memo's first modality to its last.", buckets=WAY)
 JOINS_TIMED_OUT = _counter("joins_timed_out", "Joins closed without the modality that never came.", "modality")
 SCORES = _counter("scores", "Scores delivered.", "band", "bundle")
 INDETERMINATE = _counter("scores_indeterminate", "Reasons for which the system abstained.", "reason")
 PROBABILITY = _share("score_probability", "Calibrated probabilities.", "bundle")
 
 # Drift and alerts
-DRIFT_UPDATES = _counter("drift_updates", "Scores that met a user's state.", "outcome")
-MEMOS_LATE = _counter("memos_late", "Scores out of order that were put in their place.")
-MEMOS_LEFT_OUT = _counter("memos_left_out", "Scores too late to be put in their place.")
+DRIFT_UPDATES = _counter(
+    "drift_updates", "Scores that met a user's state; `late`, `crowded` and `future` ones were left out.", "outcome"
+)
 ALERTS = _counter("alerts", "Steps of episodes.", "kind", "state")
 ALERTS_BUDGETED = _counter(
     "alerts_budgeted", "False alerts that the operator's budget allows for the memos followed so far."
 )
-BASELINE_RESETS = _counter("baseline_resets", "Baselines started anew.", "reason")
+BASELINE_RESETS = _counter(
+    "baseline_resets",
+    "Baselines started anew: a new `bundle`, an `unreadable` state, or one `lost` from the store.",
+    "reason",
+)
 
 # Redis
 REDIS_LATENCY = _seconds("redis_latency", "Time of a call to Redis.", "operation", "outcome", buckets=FAST)
 REDIS_CONFLICTS = _counter("redis_conflicts", "Updates done again because another process was faster.")
 
 # What runs
-BUNDLE = _info("bundle", "The model in use.", "bundle", "encoder")
+BUNDLE = _info("bundle", "The model in use.", "bundle")
 BUILD = _info("build", "The version that runs.", "version")
 
 METRICS: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))

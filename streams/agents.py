@@ -8,6 +8,7 @@ it.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import faust
 
 from schemas import topics
 from schemas.settings import Settings
+from workers import instruments
 from workers.dead_letters import Source
 from workers.retries import until_it_succeeds
 
@@ -46,11 +48,30 @@ def add_agent(
                 raise
             for event in events:
                 event.ack()
+            _observe(app, name, [event.message for event in events])
 
     source = app.topic(
         topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
     app.agent(source, name=f"undertone.{name}", concurrency=1)(agent)
+
+
+def _observe(app: faust.App, stage: str, messages: Sequence[Any]) -> None:
+    """Progress, and how far behind the agent is on each partition of the batch."""
+    now = time.time()
+    instruments.LAST_PROGRESS.labels(stage=stage).set(now)
+    for message in {message.tp: message for message in messages}.values():
+        age_s = now - (message.timestamp or now)
+        instruments.observe_lag(stage, message.tp, message.offset + 1, _end(app, message.tp), age_s)
+
+
+def _end(app: faust.App, partition: Any) -> int | None:
+    """End of a partition as far as it was fetched."""
+    try:
+        end: int | None = app.consumer.highwater(partition)
+    except (AssertionError, AttributeError):  # what aiokafka raises once the partition was taken away
+        return None
+    return end
 
 
 def _attempt(hop: Hop, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:

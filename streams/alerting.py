@@ -96,7 +96,7 @@ def decide(
         chart = raise_episode(verdict.chart)
         state = closed(state, chart)
         steps.append(_drift_step(AlertState.RAISED, Severity.WARNING, chart.up, verdict.threshold, chart, ""))
-    if observation.band is not Band.INDETERMINATE and rules.level_of:
+    if rules.level_of and (observation.band is Band.HIGH or alerting.bands or alerting.level.key):
         alerting = _follow_level(alerting, verdict.chart, observation, now_s, rules, steps)
     return alerting, state, steps
 

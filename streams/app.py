@@ -19,6 +19,7 @@ from streams.drift_hop import DriftHop, rules_for
 from streams.fusion_hop import FusionHop
 from streams.redis_store import RedisStore
 from streams.rules import Rules
+from workers import instruments
 from workers.delivery import Delivery
 from workers.kafka import client_options, make_producer
 from workers.retries import until_it_succeeds
@@ -80,6 +81,7 @@ async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None
         app.finalize()
         exits.push_async_callback(app.stop)
         await app.start()
+        instruments.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
         log.info("the agents read; bundle %s", scorer.bundle.id)
         asked = asyncio.create_task(stop.wait())
         exits.callback(asked.cancel)

@@ -16,6 +16,10 @@ from typing import Any, TypeAlias, cast
 from schemas.errors import ConfigurationError
 
 YEAR_DAYS = 365.25
+AT_INDEPENDENCE = 0.97
+AT_WORST = 1.3
+"""Of the requested false alerts, where nobody says how memos correlate: below it where they do not, not far above
+it where they do."""
 Nested: TypeAlias = Sequence["Nested | float"]
 
 
@@ -102,19 +106,26 @@ def promise(alerts_per_user_year: float, memos_per_day: float, autocorrelation: 
 def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:
     """The threshold that gives so many false alerts a user-year.
 
-    autocorrelation: None when it is not known; then the rates at every autocorrelation of the table, up to 0.5, have
-    this geometric mean. Raises ConfigurationError outside the table.
+    autocorrelation: None when it is not known; then the rate is at most AT_INDEPENDENCE of what was asked where memos
+    are independent, and at most AT_WORST anywhere up to the table's largest autocorrelation, 0.5. Whoever asks for more
+    than the lowest threshold of the table gives, gets that threshold, and fewer.
+    Raises ConfigurationError outside the table.
     """
+
+    def excess(threshold: float) -> float:
+        wanted = log(alerts_per_user_year)
+        if autocorrelation is not None:
+            return _log_rate(threshold, memos_per_day, autocorrelation) - wanted
+        rates = [_log_rate(threshold, memos_per_day, phi) for phi in shipped().autocorrelation]
+        return max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)) - wanted
+
     low, high = shipped().threshold[0], shipped().threshold[-1]
-    wanted = log(alerts_per_user_year)
-    if not _log_rate(high, memos_per_day, autocorrelation) <= wanted <= _log_rate(low, memos_per_day, autocorrelation):
-        least, most = (exp(_log_rate(h, memos_per_day, autocorrelation)) for h in (high, low))
-        raise ConfigurationError(
-            f"alerts_per_user_year must lie between {least:.2g} and {most:.2g} at {memos_per_day:g} memos a day"
-        )
+    if excess(high) > 0:
+        least = alerts_per_user_year * exp(excess(high))
+        raise ConfigurationError(f"alerts_per_user_year must be at least {least:.2g} at {memos_per_day:g} memos a day")
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if _log_rate(middle, memos_per_day, autocorrelation) > wanted else (low, middle)
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     return (low + high) / 2
 
 
@@ -142,11 +153,8 @@ def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> tu
     return tuple(found)
 
 
-def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float | None) -> float:
+def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float) -> float:
     """Log of false alerts a user-year."""
-    if autocorrelation is None:
-        known = shipped().autocorrelation
-        return sum(_log_rate(threshold, memos_per_day, phi) for phi in known) / len(known)
     slower = log(min(1.0, memos_per_day))
     return _at(shipped().rates, memos_per_day, autocorrelation, threshold) + slower
 

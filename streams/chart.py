@@ -101,12 +101,12 @@ def step(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules) -
     if gap > GRACE_DAYS:
         faded = 0.5 ** ((gap - GRACE_DAYS) / HALF_LIFE_DAYS)
         chart = chart._replace(up=chart.up * faded, down=chart.down * faded)
-    weight = float(min(memos, rules.memos_cap))
+    weight = 1.0 if memos == 1 else float(min(memos, rules.memos_cap))
     sd = max(SD_FLOOR, sqrt(chart.squares / (chart.n - 1)))
     r = (mean - chart.mean) / sd * sqrt(weight)
     rho = chart.phi if gap <= 1 else chart.phi**gap
     u = normal_score((r - rho * chart.z) / sqrt((1 - rho * rho) * (1 + 1 / chart.n)), chart.n - 1)
-    z = max(-Z_LIMIT, min(Z_LIMIT, r))
+    z = r if -Z_LIMIT <= r <= Z_LIMIT else copysign(Z_LIMIT, r)
     if chart.recovery:
         return _in_episode(chart, day, mean, u, z)
     return _calm(chart, day, mean, u, z, gap, z * sd / sqrt(weight), weight, rules)
@@ -162,7 +162,7 @@ def normal_score(t: float, nu: float) -> float:
     Source: Wallace 1959, "Bounds on normal approximations to Student's and the chi-square distributions".
     """
     u = (8 * nu + 1) / (8 * nu + 3) * sqrt(nu * log1p(t * t / nu))
-    return copysign(min(u, U_LIMIT), t)
+    return copysign(min(U_LIMIT, u), t)
 
 
 def _start(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules) -> Chart:

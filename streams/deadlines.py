@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
 from redis.asyncio import Redis
@@ -28,6 +28,9 @@ class Deadlines(Protocol):
 
     async def count(self) -> int:
         """How many keys wait."""
+
+    async def earliest(self) -> datetime | None:
+        """When the first key that waits is due; None when none waits."""
 
 
 class MemoryDeadlines:
@@ -58,6 +61,10 @@ class MemoryDeadlines:
         """See Deadlines."""
         return len(self._due)
 
+    async def earliest(self) -> datetime | None:
+        """See Deadlines."""
+        return min(self._due.values(), default=None)
+
 
 class RedisDeadlines:
     """Deadlines that all processes share. Raises Transient when Redis is away. `async with RedisDeadlines(url)`."""
@@ -69,26 +76,32 @@ class RedisDeadlines:
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""
         if due:
-            async with redis_failures():
+            async with redis_failures("deadlines"):
                 await self._client.zadd(self._key, {key: moment.timestamp() for key, moment in due.items()}, nx=True)
 
     async def drop(self, keys: Collection[str]) -> None:
         """See Deadlines."""
         if keys:
-            async with redis_failures():
+            async with redis_failures("deadlines"):
                 await self._client.zrem(self._key, *keys)
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
-        async with redis_failures():
+        async with redis_failures("deadlines"):
             found = await self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
         return [key.decode() for key in found]
 
     async def count(self) -> int:
         """See Deadlines."""
-        async with redis_failures():
+        async with redis_failures("deadlines"):
             waiting: int = await self._client.zcard(self._key)
         return waiting
+
+    async def earliest(self) -> datetime | None:
+        """See Deadlines."""
+        async with redis_failures("deadlines"):
+            first = await self._client.zrange(self._key, 0, 0, withscores=True)
+        return datetime.fromtimestamp(first[0][1], UTC) if first else None
 
     async def __aenter__(self) -> Self:
         """Connections are made when needed."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from math import log
+from math import log, nan
 from typing import NamedTuple
 
 from schemas.events import Band, RiskScored
@@ -18,10 +18,11 @@ from streams.chart import Chart, ChartRules, limit, step
 
 DAY_S = 86400.0
 MEMOS_A_DAY = 48
-MEMOS_OPEN = 96
+MEMOS_OPEN = 192
 """More memos than this are not kept open: the earliest day is closed before its time."""
 FUTURE_S = DAY_S
 """A memo recorded this long after it was uploaded has a wrong clock, and would close every day up to it."""
+REMEMBERED = 30
 _MICRO = 1e6
 _CERTAIN = 1e-4
 
@@ -83,21 +84,25 @@ class DriftState(NamedTuple):
     retired: int = 0
     """The bundle before this one, whose stragglers are left out until `retired_until_s`."""
     retired_until_s: float = 0.0
+    past: tuple[int, ...] = ()
+    """The last closed days, each as its number and the mean of its logits in millionths: only for people to read."""
 
     def to_bytes(self) -> bytes:
-        """This state, about 0.7 KB for a memo a day; equal states give equal bytes."""
+        """This state, about 0.8 KB for a memo a day; equal states give equal bytes."""
         days = self.days
         base, last = (days[0].before or self.chart, days[-1].before or self.chart) if days else (self.chart, self.chart)
-        head = _HEAD.pack(*base, *last, *self.chart, *self[2:], len(days))
+        head = _HEAD.pack(*base, *last, *self.chart, *self[2:7], len(self.past), len(days))
         parts = [_DAY.pack(*day[:3], len(day.ids)) + struct.pack(f"<{len(day.ids)}Q", *day.ids) for day in days]
-        return b"".join((head, *parts))
+        return b"".join((head, struct.pack(f"<{len(self.past)}i", *self.past), *parts))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "DriftState":
         """The state in `data`. Raises struct.error or ValueError when there is none."""
         head = _HEAD.unpack_from(data)
         base, last, chart = (Chart._make(head[i : i + _FLOATS]) for i in (0, _FLOATS, 2 * _FLOATS))
-        at, days, count = _HEAD.size, [], head[-1]
+        latest_s, horizon_s, bundle, retired, retired_until_s, closed_days, count = head[3 * _FLOATS :]
+        past = struct.unpack_from(f"<{closed_days}i", data, _HEAD.size)
+        at, days = _HEAD.size + 4 * closed_days, []
         for i in range(count):
             day, total, memos, ids = _DAY.unpack_from(data, at)
             at += _DAY.size + 8 * ids
@@ -105,12 +110,32 @@ class DriftState(NamedTuple):
             days.append(Day(day, total, memos, struct.unpack_from(f"<{ids}Q", data, at - 8 * ids), before))
         if at != len(data):
             raise ValueError("bytes left over after a drift state")
-        return cls(chart, tuple(days), *head[3 * _FLOATS : -1])
+        return cls(chart, tuple(days), latest_s, horizon_s, bundle, retired, retired_until_s, past)
 
 
 _FLOATS = len(Chart._fields)
-_HEAD = struct.Struct(f"<{3 * _FLOATS}ddd QQd H")
+_HEAD = struct.Struct(f"<{3 * _FLOATS}d dd QQd HH")
 _DAY = struct.Struct("<iqHH")
+
+
+class Windows(NamedTuple):
+    """Plain means of the last 7 and 30 days (logits), and the days with memos in each; NaN where there are none."""
+
+    days_7: int
+    mean_7: float
+    days_30: int
+    mean_30: float
+
+
+def windows(state: DriftState) -> Windows:
+    """What lies beside the chart for people to read; decides nothing."""
+    days = dict(zip(state.past[::2], state.past[1::2], strict=True))
+    days |= {day.day: round(day.total / day.memos) for day in state.days if day.memos}
+    last = max(days, default=0)
+    week, month = ([mean / _MICRO for day, mean in days.items() if day > last - size] for size in (7, 30))
+    return Windows(
+        len(week), sum(week) / len(week) if week else nan, len(month), sum(month) / len(month) if month else nan
+    )
 
 
 class Verdict(NamedTuple):
@@ -171,7 +196,8 @@ def update(
             return state, _verdict(Outcome.RETIRED, state, rules)
         if state.bundle:
             outcome = Outcome.RESTARTED
-            state = closed(state, Chart())._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S)
+            state = closed(state, Chart())
+            state = state._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S, past=())
         state = state._replace(bundle=bundle)
     state = _placed(state, number, memo, observation.logit, rules)
     state = _behind_window(state, max(state.latest_s, recorded_s), reorder_s, rules)
@@ -181,7 +207,10 @@ def update(
 def closed(state: DriftState, chart: Chart) -> DriftState:
     """The state with every open day closed and `chart` in force; the memos of those days are still recognised."""
     days = tuple(Day(day.day, 0, 0, day.ids, chart) for day in state.days)
-    return state._replace(chart=chart, days=days, horizon_s=max(state.horizon_s, state.latest_s))
+    past = state.past
+    for day in state.days:
+        past = _remembered(past, day)
+    return state._replace(chart=chart, days=days, horizon_s=max(state.horizon_s, state.latest_s), past=past)
 
 
 def _verdict(outcome: Outcome, state: DriftState, rules: ChartRules) -> Verdict:
@@ -234,14 +263,23 @@ def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
 
 def _behind_window(state: DriftState, latest_s: float, reorder_s: float, rules: ChartRules) -> DriftState:
     """The state with the days closed that the reorder window has left behind."""
-    chart, days, _, horizon_s, bundle, retired, retired_until_s = state
+    chart, days, _, horizon_s, bundle, retired, retired_until_s, past = state
     first = (latest_s - reorder_s) // DAY_S
     while days[0].day < first and len(days) > 1:
+        past = _remembered(past, days[0])
         days = _without_first(days, rules)
     while len(days) > MEMOS_OPEN // MEMOS_A_DAY and sum(len(day.ids) for day in days) > MEMOS_OPEN:
         first = days[0].day + 1.0
+        past = _remembered(past, days[0])
         days = _without_first(days, rules)
-    return DriftState(chart, days, latest_s, max(horizon_s, first * DAY_S), bundle, retired, retired_until_s)
+    return DriftState(chart, days, latest_s, max(horizon_s, first * DAY_S), bundle, retired, retired_until_s, past)
+
+
+def _remembered(past: tuple[int, ...], day: Day) -> tuple[int, ...]:
+    """Closed days with one more, at most REMEMBERED."""
+    if not day.memos:
+        return past
+    return (*past[-2 * (REMEMBERED - 1) :], day.day, round(day.total / day.memos))
 
 
 @lru_cache(64)

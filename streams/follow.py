@@ -17,7 +17,7 @@ from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from streams.alerting import Alerting, Step, decide, named
 from streams.chart import limit
-from streams.drift import DriftState, Observation, Outcome, observe, update
+from streams.drift import DriftState, Observation, Outcome, observe, update, windows
 from streams.rules import Rules
 
 VERSION = 1
@@ -117,9 +117,11 @@ def in_words(state: bytes | None, rules: Rules) -> str:
         return "nothing stored"
     user = unpack(state)
     chart = user.drift.chart
+    lately = windows(user.drift)
     episode = "an open episode" if user.alerting.drift.key else "no open episode"
     return (
         f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
+        f"EWMA {chart.ewma:.2f}, last 7 days {lately.mean_7:.2f}, last 30 days {lately.mean_30:.2f}, "
         f"statistic {chart.up:.2f} of {limit(chart, rules.chart):.2f}, {episode}"
     )
 

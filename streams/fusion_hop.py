@@ -99,8 +99,14 @@ class FusionHop:
             for reason in record.reasons:
                 instruments.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
         await self._settle(keys)
-        instruments.JOINS_OPEN.set(await self._deadlines.count())
+        await self._observe_joins(now)
         return len(records)
+
+    async def _observe_joins(self, now: datetime) -> None:
+        instruments.JOINS_OPEN.set(await self._deadlines.count())
+        due = await self._deadlines.earliest()
+        timeout = timedelta(seconds=self._settings.join_timeout_s)
+        instruments.JOIN_OLDEST.set(0.0 if due is None else max((now - due + timeout).total_seconds(), 0.0))
 
     # Joining
 
@@ -149,6 +155,7 @@ class FusionHop:
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         for _, record in made:
             _count(record)
+            instruments.observe_latency(STAGE, record.recorded_at, record.uploaded_at, self._clock().timestamp())
         memos: dict[str, list[str]] = defaultdict(list)
         for each in complete:
             memos[baseline_key(each.join.user_id)].append(each.join.memo_id)

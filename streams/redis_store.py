@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 
 from schemas.errors import Transient
 from streams.store import WATCHED, Update
+from workers import instruments
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ _AWAY = (
     OSError,
 )
 
-# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version that is expected ('' for
+# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version it should have ('' for
 # none), the new value, and the roster offsets of a watched key that is not expected to exist ('' for any other),
 # separated by spaces. Returns -1 where another writer won, else how many of the offsets were known already.
 _COMPARE_AND_SET = """
@@ -91,6 +92,7 @@ class RedisStore:
                 if value is not None and value != content:
                     writes[key] = (b"" if held is None else held[:_VERSION], value)
             open_keys = await self._write(writes, max(1, round(ttl_s * 1000)))
+            instruments.REDIS_CONFLICTS.inc(len(open_keys))
         raise Transient("a key changed under every attempt to write it; check for writers outside Undertone")
 
     async def _write(self, writes: Mapping[str, tuple[bytes, bytes]], ttl_ms: int) -> list[str]:
@@ -98,7 +100,7 @@ class RedisStore:
         if not writes:
             return []
         roster, keys = self._prefix + "roster", list(writes)
-        async with redis_failures(), self._redis.pipeline(transaction=False) as pipe:
+        async with redis_failures("write"), self._redis.pipeline(transaction=False) as pipe:
             for start in range(0, len(keys), _TOGETHER):
                 chunk = keys[start : start + _TOGETHER]
                 values = [part for key in chunk for part in self._arguments(key, *writes[key])]
@@ -121,12 +123,12 @@ class RedisStore:
         """Version and content of each key, as they are held."""
         if not keys:
             return []
-        async with redis_failures():
+        async with redis_failures("read"):
             return list(await self._redis.mget([self._prefix + key for key in keys]))
 
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
-        async with redis_failures():
+        async with redis_failures("find"):
             prefix = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix)
             found = [key async for key in self._redis.scan_iter(match=prefix + pattern, count=1000)]
         return sorted(key.decode()[len(self._prefix) :] for key in found)
@@ -134,7 +136,7 @@ class RedisStore:
     async def delete(self, keys: Sequence[str]) -> None:
         """As Store.delete."""
         if keys:
-            async with redis_failures():
+            async with redis_failures("delete"):
                 await self._redis.delete(*(self._prefix + key for key in keys))
 
     async def __aenter__(self) -> Self:
@@ -147,10 +149,11 @@ class RedisStore:
 
 
 @asynccontextmanager
-async def redis_failures() -> AsyncIterator[None]:
-    """Turns every way in which Redis can be away into Transient."""
+async def redis_failures(operation: str) -> AsyncIterator[None]:
+    """Turns every way in which Redis can be away into Transient. operation: what is asked, for the metric."""
     try:
-        yield
+        with instruments.timed(instruments.REDIS_LATENCY, operation=operation):
+            yield
     except _AWAY as error:
         raise Transient(f"Redis is away or refuses writes ({type(error).__name__}); waiting for it") from error
 

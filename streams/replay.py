@@ -113,7 +113,7 @@ def parse(text: str | bytes) -> Line:
         value = json.loads(text)
         recorded_at, probability = _moment(value["recorded_at"]), value["probability"]
         user_id, memo_id = value["user_id"], value["memo_id"]
-        band = Band(value.get("band", Band.LOW))
+        band = Band(value["band"]) if "band" in value else Band.LOW
     except KeyError as error:
         raise Poison("score:incomplete", f"no {error.args[0]}; {_EXPECTED}") from None
     except (ValueError, TypeError, AttributeError) as error:

@@ -26,6 +26,7 @@ BLOCK_SAMPLES = 1 << 18
 """Samples, all channels together, decoded at a time."""
 SAMPLING_RATES_HZ = (4000, 768000)
 CHANNELS_MAX = 64
+ID3_HEADER_BYTES = 10
 PADDING_S = 0.1
 """A codec fills its last frame; what comes so shortly after the promised end is filling."""
 FULL_SCALE = 0.999
@@ -94,7 +95,7 @@ def decode(data: bytes, *, max_s: float, min_s: float) -> Decoded:
         signal = signal[: round(promised_s * SAMPLING_RATE)]
     if duration_s < min_s:
         raise Poison("audio:too_short", f"{duration_s:.3f} s of audio, at least {min_s:g} s are needed")
-    return Decoded(np.clip(signal, -1.0, 1.0), clipped, source.sampling_rate)
+    return Decoded(np.clip(signal, -1.0, 1.0, out=signal), clipped, source.sampling_rate)
 
 
 def _check_promise(source: _Source, max_s: float) -> None:
@@ -124,7 +125,11 @@ def _kind(data: bytes) -> str | None:
     for offset, magic, kind in _MAGIC:
         if data[offset : offset + len(magic)] == magic:
             return kind
-    if data[0] == 0xFF and len(data) > 1 and data[1] & 0xE0 == 0xE0:
+    if data[:3] == b"ID3" and len(data) > ID3_HEADER_BYTES:
+        # A tag before the audio; its size comes in bytes of seven bits.
+        size = sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+        return _kind(data[ID3_HEADER_BYTES + size :][:16]) or "mp3"
+    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
         # An MPEG frame: layer bits 00 are AAC in ADTS, any other MPEG audio.
         return "aac" if data[1] & 0xF6 == 0xF0 else "mp3"
     return None
@@ -145,7 +150,6 @@ _MAGIC = (
     (4, b"mdat", "mov"),
     (0, b"\x1a\x45\xdf\xa3", "matroska"),
     (0, b"#!AMR", "amr"),
-    (0, b"ID3", "mp3"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from prometheus_client import Gauge
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
@@ -49,6 +50,8 @@ class Item:
     source: Source
     tracker: OffsetTracker
     content: Memo | Poison
+    written_at: float = 0.0
+    """Unix time at which the broker took the record."""
 
     @property
     def audio_s(self) -> float:
@@ -133,7 +136,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         while True:
             if paused == self._has_room():
                 paused = not paused
-                (self._consumer.pause if paused else self._consumer.resume)(*self._consumer.assignment())
+                partitions = self._consumer.assignment()
+                (self._consumer.pause if paused else self._consumer.resume)(*partitions)
+                self._gauge(instruments.PARTITIONS_PAUSED, len(partitions) if paused else 0)
             fetched = await self._consumer.getmany(timeout_ms=100, max_records=FETCHED_RECORDS)
             for partition, records in fetched.items():
                 tracker = self._trackers.setdefault(partition, OffsetTracker())
@@ -148,7 +153,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def _begin_loading(self, record: Any, tracker: OffsetTracker) -> None:
         headers = dict(record.headers or ())
         source = Source(record.topic, record.partition, record.offset, record.key, record.value, headers)
-        task = asyncio.create_task(self._load_one(source, tracker))
+        task = asyncio.create_task(self._load_one(source, tracker, record.timestamp / 1000))
         self._loading.add(task)
         task.add_done_callback(self._loaded)
 
@@ -157,7 +162,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if not task.cancelled() and (error := task.exception()) and not self._defect.done():
             self._defect.set_exception(error)
 
-    async def _load_one(self, source: Source, tracker: OffsetTracker) -> None:
+    async def _load_one(self, source: Source, tracker: OffsetTracker, written_at: float) -> None:
         loop = asyncio.get_running_loop()
         content: Memo | Poison
         try:
@@ -170,7 +175,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             content = Poison("event:undecodable", str(error))
         except Poison as poison:
             content = poison
-        item = Item(source, tracker, content)
+        item = Item(source, tracker, content, written_at)
         self._holds(item.audio_s)
         self._ready.put_nowait(item)
 
@@ -192,6 +197,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             batch = [item for item in batch if not item.tracker.abandoned]
             if batch:
                 await self._finish(batch)
+            self._gauge(instruments.LAST_PROGRESS, time.time())
+            self._gauge(instruments.INFLIGHT_RECORDS, sum(map(len, self._trackers.values())))
             if time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
                 await self._commit()
         await self._commit()
@@ -213,11 +220,27 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         outcomes = await self._settle(batch)
         for outcome in outcomes:
             self._cap.record(poisoned=isinstance(outcome, Poison))
+        self._gauge(instruments.DEAD_LETTER_SHARE, self._cap.share)
         outgoing = self._outgoing(batch, outcomes)
         await until_it_succeeds(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
         instruments.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
         for item in batch:
             item.tracker.finished(item.source.offset)
+        self._observe_delivered(batch)
+
+    def _observe_delivered(self, batch: list[Item]) -> None:
+        now = time.time()
+        for memo in (item.content for item in batch if isinstance(item.content, Memo)):
+            instruments.observe_latency(self._stage.name, memo.event.recorded_at, memo.event.uploaded_at, now)
+        in_order = sorted(batch, key=lambda item: item.source.offset)
+        for item in {item.source.partition: item for item in in_order}.values():
+            place = TopicPartition(item.source.topic, item.source.partition)
+            if item.tracker.position is not None and place in self._consumer.assignment():
+                end = self._consumer.highwater(place)
+                instruments.observe_lag(self._stage.name, place, item.tracker.position, end, now - item.written_at)
+
+    def _gauge(self, gauge: Gauge, value: float) -> None:
+        gauge.labels(stage=self._stage.name).set(value)
 
     async def _settle(self, batch: list[Item]) -> list[Outcome[MemoFeatures]]:
         memos = [item.content for item in batch if isinstance(item.content, Memo)]
@@ -228,8 +251,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             stage=self._stage.name,
             target="storage",
         )
-        instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(time.perf_counter() - began)
-        instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(sum(item.audio_s for item in batch))
+        took_s, audio_s = time.perf_counter() - began, sum(item.audio_s for item in batch)
+        instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(took_s)
+        instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(audio_s)
+        instruments.BATCH_FILL.labels(stage=self._stage.name).observe(audio_s / self._settings.batch_audio_s)
+        if audio_s:
+            self._gauge(instruments.REAL_TIME_FACTOR, took_s / audio_s)
         remaining = iter(settled)
         return [next(remaining) if isinstance(item.content, Memo) else item.content for item in batch]
 
@@ -252,8 +279,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         due = {p: position for p, position in positions.items() if position is not None}
         if not due:
             return
+        outcome = "failed"
         try:
             await self._consumer.commit(due)
+            outcome = "ok"
         except (CommitFailedError, IllegalStateError):
             log.info("a commit came after the partitions had moved on; their new owner repeats the work")
         except KafkaError as error:
@@ -264,6 +293,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             for partition, position in due.items():
                 if partition in self._trackers:
                     self._trackers[partition].committed(position)
+        finally:
+            instruments.COMMITS.labels(stage=self._stage.name, outcome=outcome).inc()
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish the batch under way, within the deadline, and commit; what waits on these partitions comes again."""
@@ -286,6 +317,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Start afresh on these partitions, from what was committed."""
         for partition in assigned:
             self._trackers[partition] = OffsetTracker()
+        self._gauge(instruments.PARTITIONS_ASSIGNED, len(self._consumer.assignment()))
 
 
 def _features(features: MemoFeatures, source: Source) -> Outgoing:

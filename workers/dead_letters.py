@@ -52,6 +52,11 @@ class DeadLetterCap:
         self._recent: deque[bool] = deque(maxlen=window)
         self._run = 0
 
+    @property
+    def share(self) -> float:
+        """Share of dead letters in the window so far."""
+        return sum(self._recent) / max(len(self._recent), 1)
+
     def record(self, poisoned: bool) -> None:
         """One more record was settled. Raises DeadLetterCapReached when this one would pass the cap."""
         self._recent.append(poisoned)

@@ -2,14 +2,17 @@
 
     RECORDS_IN.labels(stage="acoustic").inc()
     with STAGE_DURATION.labels(stage="acoustic").time(): ...
-    BUNDLE.labels(bundle="demo-1", encoder="tiny-3f2a").set(1)
+    with timed(REDIS_LATENCY, operation="read"): ...
 
 All methods are safe from any thread. Child processes have counters of their own, which nobody reads: count in the
 process that serves.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,6 +32,17 @@ from schemas.metrics import Metric
 
 # A second series for every counter, with the time of its creation, doubles what Prometheus stores and nobody reads it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Partition(Protocol):
+    """A partition of a topic, whichever client names it."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+
 
 REGISTRY = CollectorRegistry()
 """What `serve` shows: Undertone's own metrics, and the process's memory, CPU time and garbage collection."""
@@ -79,15 +93,12 @@ STORAGE_LATENCY = _histogram(metrics.STORAGE_LATENCY)
 
 JOINS_OPEN = _gauge(metrics.JOINS_OPEN)
 JOIN_OLDEST = _gauge(metrics.JOIN_OLDEST)
-JOIN_DURATION = _histogram(metrics.JOIN_DURATION)
 JOINS_TIMED_OUT = _counter(metrics.JOINS_TIMED_OUT)
 SCORES = _counter(metrics.SCORES)
 INDETERMINATE = _counter(metrics.INDETERMINATE)
 PROBABILITY = _histogram(metrics.PROBABILITY)
 
 DRIFT_UPDATES = _counter(metrics.DRIFT_UPDATES)
-MEMOS_LATE = _counter(metrics.MEMOS_LATE)
-MEMOS_LEFT_OUT = _counter(metrics.MEMOS_LEFT_OUT)
 ALERTS = _counter(metrics.ALERTS)
 ALERTS_BUDGETED = _counter(metrics.ALERTS_BUDGETED)
 BASELINE_RESETS = _counter(metrics.BASELINE_RESETS)
@@ -98,6 +109,38 @@ REDIS_CONFLICTS = _counter(metrics.REDIS_CONFLICTS)
 # Info metrics are gauges that are always 1, so that their labels can be joined to other series.
 BUNDLE = _gauge(metrics.BUNDLE)
 BUILD = _gauge(metrics.BUILD)
+
+
+@contextmanager
+def timed(histogram: Histogram, **labels: str) -> Iterator[None]:
+    """Observe how long the block takes, with the label `outcome`: `failed` when it raises."""
+    began = time.perf_counter()
+    outcome = "failed"
+    try:
+        yield
+        outcome = "ok"
+    finally:
+        histogram.labels(**labels, outcome=outcome).observe(time.perf_counter() - began)
+
+
+def observe_latency(stage: str, recorded_at: datetime, uploaded_at: datetime, now: float) -> None:
+    """The stage has delivered what it made of a memo. now: Unix time. A clock that runs behind counts as no latency."""
+    RECORDING_LATENCY.labels(stage=stage).observe(max(now - recorded_at.timestamp(), 0.0))
+    UPLOAD_LATENCY.labels(stage=stage).observe(max(now - uploaded_at.timestamp(), 0.0))
+
+
+def observe_lag(stage: str, partition: Partition, position: int, end: int | None, age_s: float) -> None:
+    """The stage has finished a partition up to `position`.
+
+    end: of the partition, None when unknown; age_s: of the record before `position`, a little older than the first
+    that waits.
+    """
+    if end is None:
+        return
+    waiting = max(end - position, 0)
+    place = {"topic": partition.topic, "partition": str(partition.partition)}
+    LAG_RECORDS.labels(stage=stage, **place).set(waiting)
+    LAG_SECONDS.labels(stage=stage, **place).set(max(age_s, 0.0) if waiting else 0.0)
 
 
 @contextmanager

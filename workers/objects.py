@@ -14,6 +14,7 @@ import tenacity
 
 from schemas.errors import ConfigurationError, Poison, Transient
 from schemas.settings import Settings
+from workers import instruments
 
 FORBIDDEN_IN_REMOTE = ("%", "\\", "?", "#", "::", "//", "@")
 """Never in the part after `scheme://`: each has a second reading somewhere between here and the storage."""
@@ -122,10 +123,10 @@ class AudioStore:
         return any(prefix.holds(where) for prefix in self._prefixes)
 
     def _once(self, where: Place) -> bytes:
+        read = _read_file if where.scheme == "file" else _read_remote
         try:
-            return (
-                _read_file(where, self._max_bytes) if where.scheme == "file" else _read_remote(where, self._max_bytes)
-            )
+            with instruments.timed(instruments.STORAGE_LATENCY, scheme=where.scheme):
+                return read(where, self._max_bytes)
         except FileNotFoundError:
             raise Missing("the audio object is not there") from None
         except PermissionError:

@@ -25,6 +25,11 @@ class OffsetTracker:
         """Records that hold the position back, finished or not."""
         return len(self._pending)
 
+    @property
+    def position(self) -> int | None:
+        """The first offset that is not finished; None before any was."""
+        return self._position
+
     def started(self, offsets: Iterable[int]) -> None:
         """Records were fetched. Raises ValueError when an offset does not lie past those already fetched."""
         for offset in offsets:

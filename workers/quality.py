@@ -89,7 +89,8 @@ def high_passed(signal: FloatArray) -> FloatArray:
 def frame_powers(signal: FloatArray) -> NDArray[np.float64]:
     """Mean power of each 10 ms, smoothed over 30 ms, in dB re full scale: (frames,)."""
     frames = len(signal) // HOP
-    power = np.square(signal[: frames * HOP], dtype=np.float64).reshape(frames, HOP).mean(axis=1)
+    blocks = signal[: frames * HOP].reshape(frames, HOP)
+    power = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / HOP
     smooth: NDArray[np.float64] = 10 * np.log10(ndimage.uniform_filter1d(power, 3, mode="nearest") + 1e-12)
     return smooth
 
@@ -98,14 +99,22 @@ def speech_frames(signal: FloatArray, powers: NDArray[np.float64]) -> Frames:
     """Where speech is: frames well above the memo's own floor, if enough of them are periodic: (frames,) bool."""
     if not len(powers):
         return np.zeros(0, bool)
-    floor, peaks = np.percentile(powers, (5, 95))
-    floor = max(floor, FAINTEST_DB - RANGE_DB)
+    floor = max(float(np.percentile(_audible(powers), 5)), FAINTEST_DB - RANGE_DB)
+    # One second of speech counts as peaks, also where it is little of a long memo.
+    loudest = max(min(len(powers) // 20, SAMPLING_RATE // HOP), 1)
+    peaks = float(np.partition(powers, -loudest)[-loudest])
     if peaks - floor < RANGE_DB or peaks < FAINTEST_DB:
         return np.zeros(len(powers), bool)
     loud = powers > max(floor + ABOVE_FLOOR * (peaks - floor), peaks - 30.0)
     bridged = ndimage.binary_closing(np.pad(loud, BRIDGE_FRAMES), np.ones(BRIDGE_FRAMES))[BRIDGE_FRAMES:-BRIDGE_FRAMES]
     speech: Frames = ndimage.binary_opening(bridged, np.ones(SHORTEST_FRAMES))
     return speech if voiced_share(signal, speech) >= VOICED_SHARE else np.zeros(len(powers), bool)
+
+
+def _audible(powers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The frames that hold more than digital silence, which says nothing of the room; all, if none does."""
+    audible = powers[powers > FAINTEST_DB - RANGE_DB]
+    return audible if len(audible) else powers
 
 
 def voiced_share(signal: FloatArray, frames: Frames, most: int = 200) -> float:
@@ -132,8 +141,8 @@ def snr(powers: NDArray[np.float64], speech: Frames) -> float:
 
     The floor is the memo's quietest tenth: clips cut close to the words have no longer pause to take it from.
     """
-    linear = 10 ** (powers / 10)
-    floor = float(np.mean(linear[powers <= np.percentile(powers, 10)]))
+    linear, audible = 10 ** (powers / 10), _audible(powers)
+    floor = float(np.mean(10 ** (audible[audible <= np.percentile(audible, 10)] / 10)))
     loud = float(np.mean(linear[speech]))
     return float(10 * np.log10(max(loud - floor, 1e-12) / max(floor, 1e-12)))
 
@@ -143,9 +152,9 @@ def clipped_share(signal: FloatArray) -> float:
 
     Also finds clipping that happened before a change of level, a codec or resampling. Below 0.003 on clean speech.
     """
-    size = np.abs(signal)
-    peak = float(size.max(initial=0.0))
-    return float(np.mean(size >= NEAR_PEAK * peak)) if peak > 0.0 else 0.0
+    peak = float(max(signal.max(initial=0.0), -signal.min(initial=0.0)))
+    near = np.count_nonzero(signal >= NEAR_PEAK * peak) + np.count_nonzero(signal <= -NEAR_PEAK * peak)
+    return float(near / len(signal)) if peak > 0.0 else 0.0
 
 
 def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float:

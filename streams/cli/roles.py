@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -15,6 +16,10 @@ from schemas.events import Modality
 from schemas.settings import Settings
 
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
+
+
+GOODBYE_S = 1.5
+"""Seconds to leave the group and close connections, once the work is finished or its deadline has passed."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,6 +37,8 @@ def worker(modality: Annotated[Modality, typer.Argument(help="Which features to 
     if modality is not Modality.ACOUSTIC:
         import_tensorflow()
     settings = Settings.load()
+    if modality not in settings.modalities:
+        raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
     _until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
 
 
@@ -72,19 +79,32 @@ def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awa
 
     async def run() -> None:
         stop = asyncio.Event()
+
+        def ask() -> None:
+            stop.set()
+            # Clients that cannot reach their broker wait long to say goodbye; the deadline holds for them too.
+            last_word = threading.Timer(settings.stop_deadline_s + GOODBYE_S, _leave, [1])
+            last_word.daemon = True
+            last_word.start()
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+            asyncio.get_running_loop().add_signal_handler(name, ask)
         with ExitStack() as exits:
             if settings.metrics_port:
-                from workers.instruments import serve
+                from workers import instruments
 
-                exits.enter_context(serve(settings.metrics_port))
+                instruments.BUILD.labels(version=metadata.version("undertone")).set(1)
+                exits.enter_context(instruments.serve(settings.metrics_port))
             await role(stop)
 
     asyncio.run(run())
     # A stage that outlived its deadline still holds a thread, and Python would wait for it.
+    _leave(0)
+
+
+def _leave(code: int) -> None:
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _end_with_parent() -> None:

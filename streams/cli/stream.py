@@ -1,12 +1,11 @@
-"""Commands that talk to a running stream: up, submit, alerts."""
+"""Commands that feed a stream: up, submit."""
 
 import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,23 +13,13 @@ import typer
 
 from schemas.settings import Settings
 from streams.cli.files import audio_files
-
-alerts_app = typer.Typer(help="Follow the alerts.", invoke_without_command=True)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("not a moment such as 2026-05-01T08:30:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+from streams.cli.times import moment
 
 
 def add_to(app: typer.Typer) -> None:
     """Mount the commands of this module."""
     app.command()(up)
     app.command()(submit)
-    app.add_typer(alerts_app, name="alerts")
 
 
 def up() -> None:
@@ -71,7 +60,7 @@ def submit(
     recorded_at: Annotated[
         datetime | None,
         typer.Option(
-            parser=_moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."
+            parser=moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."
         ),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
@@ -111,37 +100,3 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
                 line = {"path": str(path), "memo_id": event.memo_id, "recorded_at": event.recorded_at.isoformat()}
                 print(json.dumps(line) if json_lines else f"{path}: memo {event.memo_id}")
     return failures
-
-
-@alerts_app.callback()
-def alerts(
-    context: typer.Context,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line an alert.")] = False,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest alert that is kept.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Stop at the newest alert instead of waiting for more.")] = False,
-) -> None:
-    """Follow the alerts topic."""
-    if context.invoked_subcommand is None:
-        asyncio.run(_alerts(json_lines, from_start=from_start or once, once=once))
-
-
-async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
-    from schemas.plain import to_json
-    from streams.reading import follow_alerts
-    from streams.system import connected, make_codec
-
-    settings = connected(Settings.load())
-    stream: AsyncIterator[object] = follow_alerts(settings, make_codec(settings), from_start=from_start, once=once)
-    async for alert in stream:
-        print(to_json(alert) if json_lines else _sentence(alert), flush=True)
-
-
-def _sentence(alert: object) -> str:
-    from schemas.events import RiskAlert
-
-    assert isinstance(alert, RiskAlert)
-    return (
-        f"{alert.at:%Y-%m-%d %H:%M} {alert.state:<9} {alert.kind} {alert.severity} user={alert.user_id} "
-        f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} "
-        f"bundle={alert.bundle_id}"
-    )

@@ -14,6 +14,7 @@ import yaml
 from confluent_kafka import Consumer, Message
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.codec import Codec
 from schemas.documents import DOCS
@@ -39,6 +40,15 @@ def settings(broker: Broker) -> Settings:
     else:
         broker.create(*(topic.name for topic in topics.TOPICS))
     return settings
+
+
+@pytest.fixture
+def real_settings(kafka: KafkaServer) -> Settings:
+    """For what does not depend on the broker."""
+    broker = Broker(kafka.bootstrap, real=True)
+    broker.empty()
+    broker.create(*(topic.name for topic in topics.TOPICS))
+    return Settings.load(kafka_bootstrap=broker.bootstrap, session_timeout_s=6.0)
 
 
 @pytest.fixture
@@ -120,11 +130,13 @@ async def test_a_reader_with_the_contract_alone_reads_records_and_headers(
     assert struct.unpack("<f", body["summary"]["data"]) == (1.0,)
 
 
-async def test_with_a_registry_values_are_framed_for_its_readers(settings: Settings, registry: RegistryServer) -> None:
+async def test_with_a_registry_values_are_framed_for_its_readers(
+    real_settings: Settings, registry: RegistryServer
+) -> None:
     with HttpRegistry(registry.url) as client:
-        await work(settings, Codec(client), event("memo-1"), b"garbage")
+        await work(real_settings, Codec(client), event("memo-1"), b"garbage")
     assert registry.subjects == {"memos.features-value", "memos.dead-value"}
-    (message,) = await asyncio.to_thread(messages, settings.kafka_bootstrap or "", "memos.features", 1)
+    (message,) = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 1)
     value = message.value()
     assert value is not None
     magic, number = struct.unpack(">bI", value[:5])
@@ -132,7 +144,9 @@ async def test_with_a_registry_values_are_framed_for_its_readers(settings: Setti
     assert json.loads(registry.schemas[number - 1]["schema"])["name"] == "MemoFeatures"
 
 
-async def test_a_registry_that_is_away_delays_and_loses_nothing(settings: Settings, registry: RegistryServer) -> None:
+async def test_a_registry_that_is_away_delays_and_loses_nothing(
+    real_settings: Settings, registry: RegistryServer
+) -> None:
     async def recover() -> None:
         while len(registry.requests) < 3:
             await asyncio.sleep(0.05)
@@ -142,9 +156,9 @@ async def test_a_registry_that_is_away_delays_and_loses_nothing(settings: Settin
         framed = Codec(uploader).encode(event("memo-1"), "memos.uploaded-value")
         registry.fails_with = 503
         recovery = asyncio.create_task(recover())
-        await work(settings, Codec(client), framed)
+        await work(real_settings, Codec(client), framed)
         await recovery
-    assert len(await asyncio.to_thread(messages, settings.kafka_bootstrap or "", "memos.features", 1)) == 1
+    assert len(await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 1)) == 1
 
 
 async def test_the_largest_garbage_becomes_a_dead_letter_whole(settings: Settings) -> None:

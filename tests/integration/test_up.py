@@ -100,11 +100,11 @@ class Up:
 
     def child(self, words: str) -> int:
         """Process id of the child whose command line ends with these words."""
-        listing = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
-        )
-        lines = [line.strip().split(None, 1) for line in listing.stdout.splitlines()]
-        return next(int(pid) for pid, command in lines if words in command)
+        parent = self.process.pid
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
+                return int(pid)
+        raise AssertionError(f"no child runs {words}")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,7 @@ def test_the_same_memo_again_changes_nothing(up: Up, voices: list[Path]) -> None
         assert {key: redis.get(key) for key in redis.keys("undertone:*{*")} == state
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc, which Linux has")
 @pytest.mark.parametrize("victim", ["worker acoustic", "worker embedding", "agents", "valkey"])
 def test_killing_any_process_loses_no_memo(up: Up, voices: list[Path], victim: str) -> None:
     before = up.submit(*voices[:2], user=f"user of {victim}", at=DAY)
@@ -167,6 +168,24 @@ def test_killing_the_whole_system_loses_no_memo(up: Up, voices: list[Path]) -> N
     (up.home / "up.json").unlink(missing_ok=True)
     up.start()
     up.wait_until(lambda: set(memos) <= set(up.scores()))
+
+
+def test_an_operator_can_mute_a_user_and_see_it(up: Up) -> None:
+    assert up.run("alerts", "mute", "one", "--for", "2w", "--reason", "known to the clinic").returncode == 0
+    assert "known to the clinic" in up.run("alerts", "mutes").stdout
+    assert up.run("alerts", "unmute", "one").returncode == 0
+
+
+def test_topics_are_described_with_their_backlog(up: Up) -> None:
+    told = up.run("topics", "describe").stdout
+    assert all(topic.name in told for topic in topics.TOPICS)
+
+
+def test_nothing_personal_is_in_the_log(up: Up) -> None:
+    log = (up.home.parent / "up.log").read_text()
+    memos = [score.memo_id for score in up.read(topics.SCORED)]
+    told = [secret for secret in ("survivor", "user of", str(up.home), ".wav", *memos) if secret in log]
+    assert told == []
 
 
 def test_it_stops_within_ten_seconds_when_asked(up: Up) -> None:

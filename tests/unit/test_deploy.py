@@ -168,3 +168,18 @@ def test_compose_itself_accepts_the_file(profile: str) -> None:
     command = [program, "--profile", profile, "config", "--quiet"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "file"),
+    [
+        ("promtool", ("check", "config"), "prometheus/prometheus.yml"),
+        ("amtool", ("check-config",), "alertmanager/alertmanager.yml"),
+    ],
+)
+def test_their_own_tools_accept_the_configurations(program: str, command: tuple[str, ...], file: str) -> None:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"no {program} here: install Debian's prometheus and prometheus-alertmanager")
+    done = subprocess.run([found, *command, ROOT / "deploy" / file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,8 +1,8 @@
 """Vocal fry: single glottal pulses, slow enough to ring out one by one. Pure.
 
 Pitch trackers lose it, so it is looked for in the signal itself: peaks of short-term power that stand alone, follow
-each other at 20 to 72 Hz, and sound alike. After Ishi et al. 2008 (power peaks, periodicity within the frame, and
-similarity between pulses), doi:10.1109/TASL.2007.910791.
+each other at 20 to 72 Hz, and sound alike. After Ishi et al. 2005 (very short-term power peaks, similarity between
+pulses), doi:10.21437/Interspeech.2005-321.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Markers of acoustic heaviness: how low, flat, rough, creaky, slow and halting a voice is. Pure.
 
-Every marker is NaN where it is undefined, and the reason travels with it as `marker:reason`. All come from the
-low-level descriptors of one openSMILE pass.
+Every marker is NaN where it is undefined, and the reason travels with it as `marker:reason`. The first line of each
+function is the marker's definition; MARKERS adds its unit, where it comes from, and what moves it (`fragile`).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from workers.acoustic.periods import Periods
 from workers.acoustic.speech import Mask, pauses, runs
 from workers.acoustic.track import Track
 
-MARKERS_VERSION = "1"
+MARKERS_VERSION = "2"
 """Goes up whenever a marker's definition changes: scores of different versions do not mix."""
 
 GEMAPS = "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417"
@@ -77,25 +77,39 @@ def markers(track: Track) -> MarkerValues:
 
 
 def pitch_median(track: Track) -> Measured:
-    """Median pitch of modal voice, in Hz."""
+    """Median pitch of modal voice, in Hz.
+
+    From the glottal pulses, so vocal fry and what only sounds periodic are left out. Undefined without voice. Source of
+    pitch as a marker: GeMAPS.
+    """
     pitch = _modal_pitch(track)
     return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else _why_no_periods(track)
 
 
 def pitch_range(track: Track) -> Measured:
-    """Distance from the 5th to the 95th percentile of pitch in modal voice, in semitones."""
+    """Distance from the 5th to the 95th percentile of pitch in modal voice, in semitones.
+
+    Narrow is monotone. Undefined without voice.
+    """
     pitch = _modal_pitch(track)
     return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else _why_no_periods(track)
 
 
 def pitch_sd(track: Track) -> Measured:
-    """Standard deviation of pitch in modal voice, in semitones."""
+    """Standard deviation of pitch in modal voice, in semitones.
+
+    Narrow is monotone; follows single octave errors more than the range does. Undefined without voice.
+    """
     pitch = _modal_pitch(track)
     return float(pitch.std()) if pitch.size else _why_no_periods(track)
 
 
 def jitter(track: Track) -> Measured:
-    """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice."""
+    """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice.
+
+    Praat's jitter (local) averages the same differences; here each is judged against its own two periods. Undefined
+    without voice, or where no three pulses follow each other surely.
+    """
     sure = _sure(track.pulses, SURE_MATCH)
     if not sure.any():
         return _why_no_periods(track)
@@ -104,7 +118,10 @@ def jitter(track: Track) -> Measured:
 
 
 def shimmer(track: Track) -> Measured:
-    """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB."""
+    """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB.
+
+    Praat's shimmer (local, dB), with its window on the pulse and its limit on the step. Undefined as jitter is.
+    """
     pulses, sure = track.pulses, _sure(track.pulses, SURE_MATCH)
     steps = np.abs(np.concatenate([pulses.step_before_db[sure], pulses.step_after_db[sure]]))
     steps = steps[steps < LARGEST_STEP_DB]
@@ -114,7 +131,11 @@ def shimmer(track: Track) -> Measured:
 
 
 def hnr(track: Track) -> Measured:
-    """Median harmonics-to-noise ratio of modal voice, from how alike neighbouring periods are, in dB."""
+    """Median harmonics-to-noise ratio of modal voice, from how alike neighbouring periods are, in dB.
+
+    10 log10(r / (1 − r)) of their correlation r; Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97–110.
+    Undefined without voice.
+    """
     if not track.modal.any():
         return NO_VOICE
     alike = ((track.pulses.match_before + track.pulses.match_after) / 2).clip(0.001, 0.99999)
@@ -122,43 +143,67 @@ def hnr(track: Track) -> Measured:
 
 
 def creak_share(track: Track) -> Measured:
-    """Share of the voiced frames in vocal fry: single glottal pulses at less than 72 a second."""
+    """Share of the voiced frames in vocal fry: single glottal pulses at less than 72 a second.
+
+    At least two slow periods in a row; see `workers.acoustic.creak`. Undefined without voice.
+    """
     voiced = np.count_nonzero(track.voiced)
     return np.count_nonzero(track.creak) / voiced if voiced else NO_VOICE
 
 
 def pause_share(track: Track) -> Measured:
-    """Share of the time from first to last speech that is spent in pauses of at least 0.25 s."""
+    """Share of the time from first to last speech that is spent in pauses of at least 0.25 s.
+
+    Silence before the first and after the last word belongs to the button, not to the speaker. 0 where nobody paused;
+    undefined without speech.
+    """
     span = _span_frames(track)
     return float(pauses(track.speech, track.hop_s).lengths.sum() / span) if span else NO_SPEECH
 
 
 def pause_rate(track: Track) -> Measured:
-    """Pauses of at least 0.25 s per minute from first to last speech."""
+    """Pauses of at least 0.25 s per minute from first to last speech.
+
+    0 where nobody paused; undefined without speech.
+    """
     span = _span_frames(track)
     return len(pauses(track.speech, track.hop_s).starts) / (span * track.hop_s / 60) if span else NO_SPEECH
 
 
 def pause_mean(track: Track) -> Measured:
-    """Mean length of the pauses of at least 0.25 s, in seconds."""
+    """Mean length of the pauses of at least 0.25 s, in seconds.
+
+    Undefined without a pause.
+    """
     lengths = _pause_lengths_s(track)
     return float(lengths.mean()) if lengths.size else _why_no_pause(track)
 
 
 def pause_longest(track: Track) -> Measured:
-    """Length of the longest pause of at least 0.25 s, in seconds."""
+    """Length of the longest pause of at least 0.25 s, in seconds.
+
+    Undefined without a pause.
+    """
     lengths = _pause_lengths_s(track)
     return float(lengths.max()) if lengths.size else _why_no_pause(track)
 
 
 def voiced_rate(track: Track) -> Measured:
-    """Voiced segments per second from first to last speech, a proxy of speech rate."""
+    """Voiced segments per second from first to last speech, a proxy of speech rate.
+
+    Falls with slower speech and with more pauses; a run of voiced sounds counts once, so it is no count of syllables.
+    Undefined without speech.
+    """
     span = _span_frames(track)
     return len(runs(track.voiced).starts) / (span * track.hop_s) if span else NO_SPEECH
 
 
 def loudness_sd(track: Track) -> Measured:
-    """Standard deviation of loudness over the frames with speech, as a share of its mean there."""
+    """Standard deviation of loudness over the frames with speech, as a share of its mean there.
+
+    Of eGeMAPS loudness, which is close to perceived loudness; as a share, so gain does not move it. Undefined without
+    speech.
+    """
     loudness = track.loudness[track.speech]
     return float(loudness.std() / loudness.mean()) if loudness.size and loudness.any() else NO_SPEECH
 

@@ -5,6 +5,7 @@ openSMILE is not thread-safe: run this in one thread of a process, and use more 
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from opensmile.core.lib import ExternalSinkCallbackEx, OpenSMILE, smileapi
+from opensmile.core.lib import SMILE_SUCCESS, ExternalSinkCallbackEx, OpenSMILE, c_char_p_arr, smileapi
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
@@ -119,8 +120,16 @@ def _packaged() -> Mapping[str, Path]:
 
 def _initialised() -> OpenSMILE:
     smile = OpenSMILE()
-    options: dict[str, object] = {**_packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
-    smile.initialize(str(CONFIGURATION), options, loglevel=0)
+    smile._smileobj = smileapi.smile_new()
+    options = {**_packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
+    texts = [os.fsencode(str(part)) for option in options.items() for part in option]
+    # The package's own `initialize` takes ASCII paths only; people install below folders that bear their names.
+    status = smileapi.smile_initialize(
+        smile._smileobj, os.fsencode(CONFIGURATION), len(options), c_char_p_arr(texts), 0, 0, 0, None
+    )
+    if status != SMILE_SUCCESS:
+        smile.free()
+        raise ConfigurationError(f"openSMILE refuses the acoustic configuration (status {status}): reinstall opensmile")
     return smile
 
 

@@ -100,7 +100,7 @@ class Encoder(keras.layers.Layer):
             yield from _norm(layer_norm, f"feature_extractor.conv_layers.{index}.layer_norm")
         yield from _norm(self.projection_norm, "feature_projection.layer_norm")
         yield from _linear(self.projection, "feature_projection.projection")
-        yield from _linear(self.positional.convolution, "encoder.pos_conv_embed.conv")
+        yield from _linear(self.positional, "encoder.pos_conv_embed.conv")
         yield from _norm(self.layer_norm, "encoder.layer_norm")
         for index, block in enumerate(self.blocks):
             yield from _block(block, f"encoder.layers.{index}")
@@ -119,7 +119,7 @@ def _block(block: EncoderLayer, name: str) -> Iterator[tuple[Tensor, Sequence[st
 
 def _linear(layer: keras.layers.Layer, *names: str) -> Iterator[tuple[Tensor, Sequence[str]]]:
     yield layer.kernel, [f"{name}.weight" for name in names]
-    if layer.use_bias:
+    if getattr(layer, "bias", None) is not None:
         yield layer.bias, [f"{name}.bias" for name in names]
 
 

@@ -66,7 +66,8 @@ class MaskedGroupNorm(keras.layers.Layer):
 
     def call(self, x: Tensor, valid: Tensor) -> Tensor:
         """x: (n, t, channels); valid: (n, t, 1) float32, 1.0 where a step belongs to the signal, else 0.0."""
-        wide = ops.cast(x, "float32")
+        # Keras has cast both to the layer's own type on their way in.
+        wide, valid = ops.cast(x, "float32"), ops.cast(valid, "float32")
         share = valid / ops.maximum(ops.sum(valid, axis=1, keepdims=True), 1.0)
         mean = ops.sum(wide * share, axis=1, keepdims=True)
         variance = ops.sum(ops.square(wide - mean) * share, axis=1, keepdims=True)
@@ -119,16 +120,21 @@ class PositionalConvolution(keras.layers.Layer):
     def __init__(self, config: EncoderConfig, dtype: str) -> None:
         super().__init__(dtype=dtype)
         taps, width = config.num_conv_pos_embeddings, config.hidden_size
+        self.groups = config.num_conv_pos_embedding_groups
         # With an even number of taps PyTorch pads both sides by half of them and drops the last frame.
         self.reach = (taps // 2, taps - 1 - taps // 2)
-        self.convolution = keras.layers.Conv1D(width, taps, groups=config.num_conv_pos_embedding_groups, dtype=dtype)
-        self.convolution.build((None, None, width))
+        self.kernel = self.add_weight(shape=(taps, width // self.groups, width), name="kernel")
+        self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
         self.activation = _ACTIVATIONS[config.feat_extract_activation]
         self.built = True
 
     def call(self, x: Tensor) -> Tensor:
         """x: (n, frames, width), zero where padded."""
-        return self.activation(self.convolution(ops.pad(x, ((0, 0), self.reach, (0, 0)))))
+        padded = ops.pad(x, ((0, 0), self.reach, (0, 0)))
+        # Group by group: on a CPU this is twice as fast as one grouped convolution, and its gradient many times.
+        parts = zip(ops.split(padded, self.groups, axis=-1), ops.split(self.kernel, self.groups, axis=-1), strict=True)
+        mixed = ops.concatenate([ops.conv(part, kernel, padding="valid") for part, kernel in parts], axis=-1)
+        return self.activation(mixed + self.bias)
 
 
 class SelfAttention(keras.layers.Layer):
@@ -148,7 +154,7 @@ class SelfAttention(keras.layers.Layer):
         parts = ops.reshape(self.inward(x), (-1, frames, 3, self.heads, width // self.heads))
         queries, keys, values = ops.unstack(ops.transpose(parts, (2, 0, 3, 1, 4)), 3, axis=0)
         logits = ops.matmul(queries * (width // self.heads) ** -0.5, ops.transpose(keys, (0, 1, 3, 2)))
-        weights = ops.softmax(ops.cast(logits, "float32") + bias, axis=-1)
+        weights = ops.softmax(ops.cast(logits, "float32") + ops.cast(bias, "float32"), axis=-1)
         mixed = ops.matmul(ops.cast(weights, self.compute_dtype), values)
         return self.outward(ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, frames, width)))
 

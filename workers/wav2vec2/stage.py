@@ -6,6 +6,7 @@ from typing import Self
 from schemas.errors import Poison
 from schemas.events import Extractor, MemoFeatures, Modality
 from schemas.settings import Settings
+from workers import instruments
 from workers.memo import SAMPLING_RATE, Memo
 from workers.stage import Outcome
 from workers.wav2vec2 import checkpoint, programs
@@ -39,8 +40,13 @@ class EmbeddingStage:
 
     def process(self, batch: Sequence[Memo]) -> list[Outcome[MemoFeatures]]:
         """One `MemoFeatures` per memo, or Poison for one that is too short or gives values that are not finite."""
+        carried_s, computed_s = self.embedder.work.carried_s, self.embedder.work.computed_s
         sound = [index for index, memo in enumerate(batch) if len(memo.signal) >= self.embedder.shortest]
         embeddings = dict(zip(sound, self.embedder.embed([batch[index].signal for index in sound]), strict=True))
+        work = self.embedder.work
+        if work.computed_s > computed_s:
+            padding = 1 - (work.carried_s - carried_s) / (work.computed_s - computed_s)
+            instruments.PADDING_SHARE.labels(stage=self.name).observe(padding)
         return [self._outcome(memo, embeddings.get(index)) for index, memo in enumerate(batch)]
 
     def close(self) -> None:

@@ -1,46 +1,45 @@
 """Scored memos for drift tests."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from math import exp
+
+import numpy as np
 
 from schemas.events import Band, RiskScored
+from schemas.settings import Settings
+from streams.rules import Rules
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
-
-
-def at(days: float) -> datetime:
-    """So many days after the start, to the second."""
-    return START + timedelta(seconds=round(days * 86400))
+RULES = Rules.from_settings(Settings())
 
 
 def scored(
-    logit: float | None,
-    days: float,
-    *,
-    user: str = "u",
-    memo: str | None = None,
-    bundle: str = "demo-1",
-    band: Band = Band.LOW,
+    logit: float | None, days: float, *, memo: str | None = None, bundle: str = "demo-1", band: Band = Band.LOW
 ) -> RiskScored:
     """A score of the memo recorded so many days after the start; without a logit it is indeterminate."""
-    moment = at(days)
+    moment = START + timedelta(seconds=round(days * 86400))
     return RiskScored(
         score_id=f"s{days}",
         memo_id=memo or f"m{days}",
-        user_id=user,
+        user_id="u",
         recorded_at=moment,
         uploaded_at=moment,
         scored_at=moment,
-        probability=None if logit is None else sigmoid(logit),
+        probability=None if logit is None else 1 / (1 + exp(-logit)),
         band=Band.INDETERMINATE if logit is None else band,
-        reasons=() if logit is not None else ("quality:noise",),
+        reasons=("quality:noise",) if logit is None else (),
         evidence=(),
         modalities=(),
         bundle_id=bundle,
     )
 
 
-def sigmoid(logit: float) -> float:
-    """Probability of a logit."""
-    from math import exp
+def calm(days: int, seed: int = 3) -> list[float]:
+    """Logits of a user whom nothing happens to: mean -1, SD 0.5."""
+    return [float(x) for x in np.random.default_rng(seed).normal(-1.0, 0.5, days)]
 
-    return 1 / (1 + exp(-logit))
+
+def daily(logits: Sequence[float | None], first_day: float = 0, *, bundle: str = "demo-1") -> list[RiskScored]:
+    """One memo a day."""
+    return [scored(logit, first_day + i, bundle=bundle) for i, logit in enumerate(logits)]

@@ -119,6 +119,15 @@ def test_a_cut_file_is_refused_whatever_its_kind(name: str, share: float) -> Non
     assert reason(data[: int(len(data) * share)]) in {"truncated", "undecodable"}
 
 
+@pytest.mark.parametrize("name", ["mp3", "aac", "flac"])
+@pytest.mark.parametrize("size", [0, 300, 20000])
+def test_a_tag_before_the_audio_is_stepped_over(name: str, size: int) -> None:
+    data = ENCODINGS[name]
+    bare = data[data.index(b"\xff") :] if name == "mp3" else data
+    tag = b"ID3\x04\0\0" + bytes([0, size >> 14, size >> 7 & 127, size & 127]) + b"\0" * size
+    assert likeness(read(tag + bare).signal, read(data).signal) > 0.999
+
+
 @pytest.mark.parametrize(("container", "codec", "rate"), [("webm", "libopus", 48000), ("ipod", "aac", 44100)])
 def test_silence_that_was_not_sent_is_silence_again(container: str, codec: str, rate: int) -> None:
     sparse = ffmpeg(SIGNAL, container=container, codec=codec, rate=rate, left_out_s=(1.0, 2.0))

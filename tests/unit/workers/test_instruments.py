@@ -1,16 +1,22 @@
+import re
+import shutil
 import socket
+import subprocess
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas import metrics
 from schemas.errors import ConfigurationError
 from schemas.metrics import Metric, MetricKind
+from streams.drift import Outcome
 from workers import instruments
 
+ROOT = Path(__file__).parents[3]
 CLASSES = {
     MetricKind.COUNTER: Counter,
     MetricKind.GAUGE: Gauge,
@@ -33,7 +39,7 @@ def test_every_listed_metric_has_its_instrument_and_no_other_is_made() -> None:
 def test_what_is_counted_is_served() -> None:
     instruments.RECORDS_IN.labels(stage="acoustic").inc(3)
     instruments.STAGE_DURATION.labels(stage="acoustic").observe(0.2)
-    instruments.BUNDLE.labels(bundle="demo-1", encoder="tiny").set(1)
+    instruments.BUNDLE.labels(bundle="demo-1").set(1)
     with instruments.serve(0, "127.0.0.1") as port, urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -43,6 +49,45 @@ def test_what_is_counted_is_served() -> None:
     assert samples["undertone_records_in_total"].labels == {"stage": "acoustic"}
     assert samples["undertone_records_in_total"].value >= 3
     assert "process_resident_memory_bytes" in families
+
+
+def test_a_timed_block_tells_whether_it_failed() -> None:
+    before = {outcome: calls(outcome) for outcome in ("ok", "failed")}
+    with instruments.timed(instruments.REDIS_LATENCY, operation="find"):
+        pass
+    with pytest.raises(KeyError), instruments.timed(instruments.REDIS_LATENCY, operation="find"):
+        raise KeyError
+    assert calls("ok") == before["ok"] + 1
+    assert calls("failed") == before["failed"] + 1
+
+
+def calls(outcome: str) -> float:
+    labels = {"operation": "find", "outcome": outcome}
+    return instruments.REGISTRY.get_sample_value("undertone_redis_latency_seconds_count", labels) or 0.0
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_instrument_is_used(name: str) -> None:
+    """A metric that nothing sets would tell an operator that all is well."""
+    files = [path for package in ("workers", "streams") for path in (ROOT / package).rglob("*.py")]
+    used = re.compile(rf"\binstruments\.{name}\b|^    {name}\.labels\(\w+=\w", re.MULTILINE)
+    assert any(used.search(path.read_text()) for path in files)
+
+
+def test_outcomes_of_drift_are_described() -> None:
+    assert all(f"`{outcome}`" in metrics.LABELS["outcome"] for outcome in Outcome)
+
+
+def test_prometheus_own_linter_finds_nothing() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here: install Debian's prometheus")
+    for name, metric in LISTED.items():
+        if metric.labels:
+            MADE[name].labels(*metric.labels)
+    text = generate_latest(instruments.REGISTRY)
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_port_is_given_back() -> None:

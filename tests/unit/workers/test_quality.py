@@ -59,6 +59,22 @@ def test_speech_is_counted_without_its_pauses() -> None:
         assert quality.reasons == ()
 
 
+def test_a_few_words_in_minutes_of_quiet_are_found() -> None:
+    signal = 1e-4 * np.random.default_rng(0).standard_normal(180 * SAMPLING_RATE)
+    signal[: 4 * SAMPLING_RATE] += SPEECH[: 4 * SAMPLING_RATE]
+    quality = judged(signal)
+    assert quality.reasons == ()
+    assert 2.5 < quality.speech_s <= 4.0
+
+
+def test_digital_silence_says_nothing_of_the_noise() -> None:
+    noisy = spoken(8.0, snr_db=0.0, level_db=-20.0)
+    gated = np.concatenate([noisy, np.zeros(4 * SAMPLING_RATE)])
+    assert "quality:noisy" in judged(noisy).reasons
+    assert "quality:noisy" in judged(gated).reasons
+    assert judged(np.concatenate([0.1 * noise(), np.zeros(4 * SAMPLING_RATE)])).speech_s == 0.0
+
+
 def test_little_speech_in_a_long_silence_is_too_little() -> None:
     signal = np.zeros(N)
     signal[:8000] = SPEECH[:8000]

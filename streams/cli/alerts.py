@@ -1,0 +1,117 @@
+"""`undertone alerts`: follow them, and mute them for a while."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.settings import Settings
+from streams.cli.times import length, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.events import RiskAlert
+    from streams.mutes import Mute
+
+alerts_app = typer.Typer(help="Follow the alerts, or mute them for a while.", invoke_without_command=True)
+
+Name = Annotated[str, typer.Argument(help="The user's pseudonym; with --cohort what the pseudonyms begin with.")]
+Cohort = Annotated[bool, typer.Option("--cohort", help="NAME is what the pseudonyms of a cohort begin with.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.add_typer(alerts_app, name="alerts")
+
+
+@alerts_app.callback()
+def alerts(
+    context: typer.Context,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line an alert.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest alert that is kept.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop at the newest alert instead of waiting for more.")] = False,
+) -> None:
+    """Follow the alerts topic."""
+    if context.invoked_subcommand is None:
+        asyncio.run(_alerts(json_lines, from_start=from_start or once, once=once))
+
+
+async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
+    from schemas.plain import to_json
+    from streams.reading import follow_alerts
+    from streams.system import connected, make_codec
+
+    settings = connected(Settings.load())
+    async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
+        print(to_json(alert) if json_lines else _sentence(alert), flush=True)
+
+
+def _sentence(alert: "RiskAlert") -> str:
+    return (
+        f"{alert.at:%Y-%m-%d %H:%M} {alert.state:<9} {alert.kind} {alert.severity} user={alert.user_id} "
+        f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} "
+        f"bundle={alert.bundle_id}"
+    )
+
+
+@alerts_app.command()
+def mute(
+    name: Name,
+    cohort: Cohort = False,
+    lasting: Annotated[timedelta | None, typer.Option("--for", parser=length, help="How long: 12h, 3d, 2w.")] = None,
+    until: Annotated[datetime | None, typer.Option(parser=moment, help="Until when, RFC 3339.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for those who look later.")] = "",
+) -> None:
+    """Keep back the alerts of a user or a cohort until a given time. Scores and states go on as ever."""
+    now = datetime.now(UTC)
+    if (lasting is None) == (until is None):
+        raise typer.BadParameter("say how long with --for, or until when with --until")
+    end = until or now + (lasting or timedelta())
+    if end <= now:
+        raise typer.BadParameter("that moment is past")
+    from streams import mutes
+
+    new = mutes.Mute(mutes.Scope.COHORT if cohort else mutes.Scope.USER, name, now, end, reason)
+    asyncio.run(_change_mutes(lambda known: mutes.with_mute(known, new), now))
+    print(f"muted until {end:%Y-%m-%d %H:%M %Z}")
+
+
+@alerts_app.command()
+def unmute(name: Name, cohort: Cohort = False) -> None:
+    """End a mute now."""
+    from streams import mutes
+
+    now = datetime.now(UTC)
+    scope = mutes.Scope.COHORT if cohort else mutes.Scope.USER
+    asyncio.run(_change_mutes(lambda known: mutes.ended(known, scope, name, now), now))
+    print("ended")
+
+
+@alerts_app.command("mutes")
+def list_mutes() -> None:
+    """Who was muted, when, why, and how many alerts that kept back; ended mutes are shown for ninety days."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("for", "name", "since", "until", "kept back", "reason")
+    for one in asyncio.run(_change_mutes(lambda known: known, datetime.now(UTC))):
+        times = (f"{time:%Y-%m-%d %H:%M}" for time in (one.since, one.until))
+        table.add_row(one.scope, one.name, *times, str(one.withheld), one.reason)
+    Console().print(table)
+
+
+async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
+    """The mutes after a change, written by compare-and-set."""
+    from streams import mutes
+    from streams.redis_store import RedisStore
+    from streams.system import connected
+
+    def changed(_: str, data: bytes | None) -> "tuple[bytes, list[Mute]]":
+        known = change(mutes.load(data))
+        return mutes.dump(known, now), known
+
+    async with RedisStore(connected(Settings.load()).redis_url or "") as store:
+        found = await store.update([mutes.MUTES_KEY], changed, ttl_s=mutes.TTL_S)
+    return found[mutes.MUTES_KEY]

@@ -1,0 +1,25 @@
+"""Moments and lengths of time as people type them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str) -> datetime:
+    """A moment in RFC 3339, UTC where it names no zone. Raises typer.BadParameter."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("not a moment such as 2026-05-01T08:30:00Z") from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def length(text: str) -> timedelta:
+    """A length such as `90m`, `12h`, `3d` or `2w`. Raises typer.BadParameter."""
+    found = re.fullmatch(r"(\d+)([mhdw])", text)
+    if found is None:
+        raise typer.BadParameter("not a length such as 90m, 12h, 3d or 2w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -1,0 +1,71 @@
+"""`undertone drift`, as it is typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from streams.cli.drift import drift_app
+from tests.unit.streams.scores import calm
+
+SCORES = [*calm(60), *(x + 1.5 for x in calm(30, seed=9)), *calm(40, seed=5)]
+
+
+def _text() -> str:
+    lines = []
+    for i, logit in enumerate(SCORES):
+        day = f"2026-{1 + i // 28:02d}-{1 + i % 28:02d}T08:30:00Z"
+        lines.append(
+            {"user_id": "u", "memo_id": f"m{i}", "recorded_at": day, "probability": 1 / (1 + 2.718281828**-logit)}
+        )
+    return "\n".join(map(json.dumps, lines)) + "\n"
+
+
+def _run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(drift_app, arguments, input=stdin)
+
+
+def test_replay_prints_alerts_as_lines() -> None:
+    result = _run("replay", "--alerts-per-user-year", "1", "--memos-per-day", "1", stdin=_text())
+    assert result.exit_code == 0
+    alerts = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [alert["state"] for alert in alerts] == ["raised", "escalated", "resolved"]
+    assert alerts[0]["user_id"] == "u"
+    assert alerts[0]["at"].endswith("Z")
+
+
+def test_replay_names_bad_lines_and_follows_the_rest() -> None:
+    result = _run("replay", stdin="{}\n" + _text() + "\nnonsense\n")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 3
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["line 1", "line 133"]
+
+
+def test_calibrate_tells_threshold_run_length_and_delays() -> None:
+    told = json.loads(_run("calibrate", "--alerts-per-user-year", "2", "--json").stdout)
+    assert told["alerts_per_user_year"] == 2
+    assert 2.5 < told["threshold"] < 5
+    for condition in told["conditions"]:
+        assert [delay["shift"] for delay in condition["delays"]] == [0.5, 1, 1.5, 2]
+        assert all(delay["mean_memos"]["error"] > 0 for delay in condition["delays"])
+    text = _run("calibrate", "--memos-per-day", "3", "--autocorrelation", "0.3").stdout
+    assert "in-control ARL" in text
+    assert text.count("delay for") == 4
+
+
+def test_plot_draws_a_user(tmp_path: Path) -> None:
+    source, picture = tmp_path / "scores.jsonl", tmp_path / "u.png"
+    source.write_text(_text())
+    assert _run("plot", "--user", "u", "--scores", str(source), "--out", str(picture)).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert _run("plot", "--user", "nobody", "--scores", str(source), "--out", str(picture)).exit_code == 1
+
+
+def test_a_promise_that_cannot_be_kept_is_refused() -> None:
+    assert _run("calibrate", "--alerts-per-user-year", "0.0001").exit_code != 0
+
+
+@pytest.mark.parametrize("command", ["calibrate", "replay", "plot"])
+def test_help_is_there(command: str) -> None:
+    assert _run(command, "--help").exit_code == 0

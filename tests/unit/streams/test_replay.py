@@ -1,0 +1,83 @@
+"""Back-tests give what the agent gives, in whatever order the lines come."""
+
+import json
+import random
+
+import pytest
+
+from schemas.errors import Poison
+from schemas.events import AlertState, RiskAlert
+from schemas.plain import to_plain
+from streams.follow import follow
+from streams.replay import Line, history, line_of, parse, replay
+from tests.unit.streams.scores import RULES, calm, daily
+
+SCORES = daily([*calm(60), *(x + 1.5 for x in calm(30, seed=9)), *calm(40, seed=5)])
+
+
+def _lines() -> list[Line]:
+    return [line_of(score) for score in SCORES]
+
+
+def test_a_replay_is_what_the_agent_says() -> None:
+    _, alerts = follow(None, SCORES, RULES)
+    assert len(alerts) >= 3
+    assert replay(_lines(), RULES) == alerts
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_lines_out_of_order_within_the_window_change_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    shaken = sorted(_lines(), key=lambda line: line.recorded_s + rng.uniform(0, RULES.reorder_s))
+    assert shaken != _lines()
+    assert replay(shaken, RULES) == replay(_lines(), RULES)
+
+
+def test_a_user_after_the_other_is_as_both_at_once() -> None:
+    others = [line._replace(user_id="v") for line in _lines()]
+    mixed = [line for pair in zip(_lines(), others, strict=True) for line in pair]
+    assert replay([*_lines(), *others], RULES) == replay(mixed, RULES)
+
+
+def test_a_history_tells_every_memo_and_the_same_alerts() -> None:
+    told = history([*_lines(), *_lines()], RULES)
+    assert len(told) == len(SCORES)
+    alerts: list[RiskAlert] = [alert for moment in told for alert in moment.alerts]
+    assert alerts == replay(_lines(), RULES)
+    raised = next(moment for moment in told if any(a.state is AlertState.RAISED for a in moment.alerts))
+    assert raised.verdict.chart.up > raised.verdict.threshold
+
+
+def test_a_line_is_read() -> None:
+    line = parse('{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T10:30:00.5+02:00", "probability": 0.5}')
+    assert to_plain(line.observation.recorded_at) == "2026-05-01T08:30:00.500Z"
+    assert (line.user_id, line.memo_id, line.observation.logit) == ("u", "m", 0.0)
+    assert parse('{"user_id":"u","memo_id":"m","recorded_at":"2026-05-01t08:30:00z","probability":1}').memo_id == "m"
+
+
+@pytest.mark.parametrize("change", [{"probability": None}, {"band": "indeterminate"}])
+def test_an_abstention_has_no_logit(change: dict[str, object]) -> None:
+    value = {"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5} | change
+    assert parse(json.dumps(value)).observation.logit is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        "3",
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z"}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00", "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "yesterday", "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": 5, "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 1.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": NaN}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": true}',
+        '{"user_id": 7, "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5, "band": "x"}',
+    ],
+)
+def test_what_is_no_score_is_refused_with_what_was_expected(text: str) -> None:
+    with pytest.raises(Poison, match="expected"):
+        parse(text)

@@ -1,0 +1,76 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from schemas.errors import ConfigurationError, Poison
+from schemas.events import FloatArray, MemoUploaded, Modality, Quality
+from schemas.settings import Settings
+from tests.unit.workers.wav2vec2.checkpoints import LAYER, noise, tiny
+from workers.memo import Memo
+from workers.stage import settle
+from workers.wav2vec2.embedder import Embedder
+from workers.wav2vec2.stage import EmbeddingStage
+
+AT = datetime(2026, 1, 5, 8, tzinfo=UTC)
+GOOD = Quality(speech_s=0.8, snr_db=20.0, clipped=0.0, bandwidth_hz=8000.0)
+
+
+@pytest.fixture(scope="module")
+def stage() -> EmbeddingStage:
+    return EmbeddingStage(Embedder(tiny(LAYER), row_lengths=(22_400,), batch_s=0.1), window_s=15.0)
+
+
+def memo(name: str, signal: FloatArray) -> Memo:
+    return Memo(MemoUploaded(name, "user-1", AT, AT, "memory://memos/1.wav"), signal, GOOD)
+
+
+def test_each_memo_becomes_one_record_of_features(stage: EmbeddingStage) -> None:
+    batch = [memo("a", noise(0.6)), memo("b", noise(1.2, 1))]
+
+    outcomes = settle(stage, batch)
+
+    for one, outcome in zip(batch, outcomes, strict=True):
+        assert not isinstance(outcome, Poison)
+        (features,) = outcome
+        assert (features.memo_id, features.user_id) == (one.event.memo_id, "user-1")
+        assert (features.modality, features.names, features.quality) == (Modality.EMBEDDING, (), GOOD)
+        assert features.duration_s == one.duration_s
+        assert features.windows.shape == (1, LAYER.hidden_size)
+        assert features.windows.dtype == features.summary.dtype == np.float32
+        np.testing.assert_allclose(features.summary, features.windows[0], rtol=1e-6)
+        assert features.extractor == stage.extractor
+
+
+def test_poison_stays_with_its_memo(stage: EmbeddingStage) -> None:
+    broken = noise(1.0)
+    broken[5000] = np.nan
+    sound = memo("sound", noise(0.6))
+
+    fine, not_finite, too_short = settle(stage, [sound, memo("n", broken), memo("s", np.zeros(399, np.float32))])
+
+    assert isinstance(not_finite, Poison)
+    assert not_finite.reason == "embedding:not_finite"
+    assert isinstance(too_short, Poison)
+    assert too_short.reason == "embedding:too_short"
+    assert fine == settle(stage, [sound])[0]
+
+
+def test_the_extractor_says_which_weights_and_which_configuration() -> None:
+    one = EmbeddingStage(Embedder(tiny(LAYER)), 15.0).extractor
+    other = EmbeddingStage(Embedder(replace(tiny(LAYER), normalise=False)), 15.0).extractor
+
+    assert (one.name, one.weights_hash) == ("wav2vec2", "0" * 64)
+    assert one.version != other.version
+
+
+def test_settings_lead_to_the_shipped_encoder() -> None:
+    stage = EmbeddingStage.from_settings(Settings.load())
+
+    assert stage.embedder.checkpoint.config.hidden_size == 128
+
+
+def test_a_setting_that_leads_nowhere_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="neither a folder nor a hub name"):
+        EmbeddingStage.from_settings(Settings.load(encoder="./absent/encoder"))
