@@ -87,13 +87,12 @@ def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: R
 
 def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
     """The state without these alerts, once they have arrived; the same bytes when it holds none of them."""
-    version, drift, alerting, count = _HEAD.unpack_from(state)
-    kept = [alert for alert in _outbox(state[_HEAD.size + drift + alerting :]) if alert.alert_id not in alert_ids]
-    if version != VERSION or len(kept) == count:
+    try:
+        user = unpack(state)
+    except (struct.error, ValueError):
         return state
-    return _joined(
-        state[_HEAD.size : _HEAD.size + drift], state[_HEAD.size + drift : _HEAD.size + drift + alerting], kept
-    )
+    kept = tuple(alert for alert in user.outbox if alert.alert_id not in alert_ids)
+    return state if len(kept) == len(user.outbox) else pack(user._replace(outbox=kept))
 
 
 def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Outcome, list[RiskAlert]]:
