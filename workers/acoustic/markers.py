@@ -6,6 +6,7 @@ function is the marker's definition; MARKERS adds its unit, where it comes from,
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ MARKERS_VERSION = "2"
 """Goes up whenever a marker's definition changes: scores of different versions do not mix."""
 
 GEMAPS = "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417"
+PRAAT = "Boersma & Weenink, Praat: jitter (local), shimmer (local, dB), harmonicity (cc)"
+ISHI = "Ishi et al. 2005, doi:10.21437/Interspeech.2005-321"
 MUNDT = "Mundt et al. 2012, doi:10.1016/j.biopsych.2012.03.015"
 
 NO_VOICE = "no_voiced_frames"
@@ -52,14 +55,28 @@ Measured = float | str
 """A value, or the reason why there is none."""
 
 
+class Condition(StrEnum):
+    """A recording that may move markers."""
+
+    NOISE = "noise"
+    """Noise 20 dB below speech."""
+    TELEPHONE = "telephone"
+    """300 to 3400 Hz at 8 kHz."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """One marker: what it is called, what it is measured in, and how."""
+    """One marker: what it is called, what it is measured in, how, and after whom.
+
+    fragile: the conditions that move it by more than one speaker differs from another, as measured in
+    `tests/benchmarks/results/acoustic.md`; gain of ±20 dB, mp3 and Opus move none so far.
+    """
 
     name: str
     unit: str
     measure: Callable[[Track], Measured]
     source: str
+    fragile: tuple[Condition, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -212,10 +229,10 @@ MARKERS = (
     Marker("pitch_median", "Hz", pitch_median, GEMAPS),
     Marker("pitch_range", "semitones", pitch_range, GEMAPS),
     Marker("pitch_sd", "semitones", pitch_sd, GEMAPS),
-    Marker("jitter", "share of period", jitter, GEMAPS),
-    Marker("shimmer", "dB", shimmer, GEMAPS),
-    Marker("hnr", "dB", hnr, GEMAPS),
-    Marker("creak_share", "share of voiced time", creak_share, "pitch below the modal register"),
+    Marker("jitter", "share of period", jitter, PRAAT),
+    Marker("shimmer", "dB", shimmer, PRAAT),
+    Marker("hnr", "dB", hnr, PRAAT),
+    Marker("creak_share", "share of voiced time", creak_share, ISHI),
     Marker("pause_share", "share of time", pause_share, MUNDT),
     Marker("pause_rate", "1/min", pause_rate, MUNDT),
     Marker("pause_mean", "s", pause_mean, MUNDT),

@@ -45,6 +45,15 @@ LABELS = {
 """Marker: label, unit shown, factor from the marker's own unit, decimals."""
 
 
+REASONS = {
+    "no_voiced_frames": "no voice",
+    "no_periods": "too little voice",
+    "no_speech": "no speech",
+    "no_pause": "no pause",
+}
+"""Why there is no number, in words."""
+
+
 def plot_features(path: Path, signal: FloatArray, title: str = "") -> None:
     """Draw a memo's acoustic page to `path`, a PNG or whatever its suffix says.
 
@@ -158,4 +167,4 @@ def _table(axes: Axes, values: MarkerValues) -> None:
 
 
 def _words(reason: str) -> str:
-    return f"– ({reason.replace('_', ' ')})"
+    return f"– ({REASONS.get(reason, reason)})"
