@@ -156,7 +156,9 @@ ALERTS_BUDGETED = _counter(
     "alerts_budgeted", "False alerts that the operator's budget allows for the memos followed so far."
 )
 BASELINE_RESETS = _counter(
-    "baseline_resets", "Baselines started anew, for a new `bundle` or an `unreadable` state.", "reason"
+    "baseline_resets",
+    "Baselines started anew: a new `bundle`, an `unreadable` state, or one `lost` from the store.",
+    "reason",
 )
 
 # Redis

@@ -89,7 +89,8 @@ def high_passed(signal: FloatArray) -> FloatArray:
 def frame_powers(signal: FloatArray) -> NDArray[np.float64]:
     """Mean power of each 10 ms, smoothed over 30 ms, in dB re full scale: (frames,)."""
     frames = len(signal) // HOP
-    power = np.square(signal[: frames * HOP], dtype=np.float64).reshape(frames, HOP).mean(axis=1)
+    blocks = signal[: frames * HOP].reshape(frames, HOP)
+    power = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / HOP
     smooth: NDArray[np.float64] = 10 * np.log10(ndimage.uniform_filter1d(power, 3, mode="nearest") + 1e-12)
     return smooth
 
@@ -153,7 +154,7 @@ def clipped_share(signal: FloatArray) -> float:
     """
     peak = float(max(signal.max(initial=0.0), -signal.min(initial=0.0)))
     near = np.count_nonzero(signal >= NEAR_PEAK * peak) + np.count_nonzero(signal <= -NEAR_PEAK * peak)
-    return near / len(signal) if peak > 0.0 else 0.0
+    return float(near / len(signal)) if peak > 0.0 else 0.0
 
 
 def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float:

@@ -9,6 +9,7 @@ from schemas.events import Extractor, FloatArray
 from workers.acoustic.markers import MARKERS_VERSION, markers
 from workers.acoustic.smile import HOP_S, acoustic_pass, configuration_hash
 from workers.acoustic.summaries import window_statistics
+from workers.acoustic.track import voice_track
 
 NAME = "egemaps+markers"
 VERSION = "1"
@@ -39,7 +40,7 @@ def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
     signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1]. Raises what `acoustic_pass` raises.
     """
     found = acoustic_pass(signal)
-    marked = markers(found.lld, HOP_S)
+    marked = markers(voice_track(signal, found.lld, found.pitch, HOP_S))
     frames = np.hstack([found.lld, found.mfcc])
     return AcousticFeatures(
         functionals=found.functionals,

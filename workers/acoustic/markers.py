@@ -1,23 +1,27 @@
 """Markers of acoustic heaviness: how low, flat, rough, creaky, slow and halting a voice is. Pure.
 
-Every marker is NaN where it is undefined, and the reason travels with it as `marker:reason`. All come from the
-low-level descriptors of one openSMILE pass.
+Every marker is NaN where it is undefined, and the reason travels with it as `marker:reason`. The first line of each
+function is the marker's definition; MARKERS adds its unit, where it comes from, and what moves it (`fragile`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
-from workers.acoustic.names import LLD_NAMES
-from workers.acoustic.speech import Mask, pauses, runs, speech_frames
+from workers.acoustic.periods import Periods
+from workers.acoustic.speech import Mask, pauses, runs
+from workers.acoustic.track import Track
 
-MARKERS_VERSION = "1"
+MARKERS_VERSION = "2"
 """Goes up whenever a marker's definition changes: scores of different versions do not mix."""
 
 GEMAPS = "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417"
+PRAAT = "Boersma & Weenink, Praat: jitter (local), shimmer (local, dB), harmonicity (cc)"
+ISHI = "Ishi et al. 2005, doi:10.21437/Interspeech.2005-321"
 MUNDT = "Mundt et al. 2012, doi:10.1016/j.biopsych.2012.03.015"
 
 NO_VOICE = "no_voiced_frames"
@@ -26,26 +30,17 @@ NO_PAUSE = "no_pause"
 NO_PERIODS = "no_periods"
 """Voiced frames are there, but too few periods in a row to compare."""
 
-CREAK_HZ = 70.0
-"""Vocal fry lies below this; modal voice above."""
+LEAST_MATCH = 0.5
+"""Voice whose waveform matches its neighbouring periods less than this has no pitch to speak of."""
 
+SURE_MATCH = 0.7
+"""Pulses whose waveforms correlate less with their neighbours' are no pulses, or not neighbours."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
-    """What the markers look at, frame by frame, all at the same moments.
+LARGEST_PERIOD_FACTOR = 1.2
+"""Neighbouring periods that differ by more are a wrong pulse, not jitter (Praat's default is 1.3)."""
 
-    pitch_st: (frames,) semitones above 27.5 Hz, 0 where unvoiced; jitter: share of the period; shimmer_db; hnr_db;
-    loudness: eGeMAPS loudness; voiced, speech: bool; hop_s: seconds between frames.
-    """
-
-    pitch_st: FloatArray
-    jitter: FloatArray
-    shimmer_db: FloatArray
-    hnr_db: FloatArray
-    loudness: FloatArray
-    voiced: Mask
-    speech: Mask
-    hop_s: float
+LARGEST_STEP_DB = 20 * np.log10(1.6)
+"""Neighbouring amplitudes that differ by more are a change of sound, not shimmer (Praat's default)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,14 +55,28 @@ Measured = float | str
 """A value, or the reason why there is none."""
 
 
+class Condition(StrEnum):
+    """A recording that may move markers."""
+
+    NOISE = "noise"
+    """Noise 20 dB below speech."""
+    TELEPHONE = "telephone"
+    """300 to 3400 Hz at 8 kHz."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """One marker: what it is called, what it is measured in, and how."""
+    """One marker: what it is called, what it is measured in, how, and after whom.
+
+    fragile: the conditions that move it by more than one speaker differs from another, as measured in
+    `tests/benchmarks/results/acoustic.md`; gain of ±20 dB, mp3 and Opus move none so far.
+    """
 
     name: str
     unit: str
     measure: Callable[[Track], Measured]
     source: str
+    fragile: tuple[Condition, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -75,9 +84,8 @@ class Marker:
         return (self.measure.__doc__ or "").split("\n", 1)[0]
 
 
-def markers(lld: FloatArray, hop_s: float) -> MarkerValues:
-    """All markers of a memo. lld: (frames, 25) in the order of LLD_NAMES."""
-    track = track_of(lld, hop_s)
+def markers(track: Track) -> MarkerValues:
+    """All markers of a memo."""
     measured: Mapping[str, Measured] = {marker.name: marker.measure(track) for marker in MARKERS}
     return MarkerValues(
         values=np.array([np.nan if isinstance(value, str) else value for value in measured.values()], np.float32),
@@ -85,104 +93,134 @@ def markers(lld: FloatArray, hop_s: float) -> MarkerValues:
     )
 
 
-def track_of(lld: FloatArray, hop_s: float) -> Track:
-    """The descriptors that markers need, moved to common moments.
-
-    openSMILE centres the 60 ms frames of pitch and voice quality 20 ms after the 20 ms frames of loudness that carry
-    the same number; here frame i of everything is centred at i × hop_s + 10 ms.
-    """
-    late = round(0.02 / hop_s)
-
-    def moved(name: str) -> FloatArray:
-        column = lld[:, LLD_NAMES.index(name)]
-        return np.concatenate([np.zeros(late, np.float32), column])[: len(column)]
-
-    pitch_st = moved("F0semitoneFrom27.5Hz_sma3nz")
-    loudness = lld[:, LLD_NAMES.index("Loudness_sma3")]
-    voiced = pitch_st > 0
-    return Track(
-        pitch_st=pitch_st,
-        jitter=moved("jitterLocal_sma3nz"),
-        shimmer_db=moved("shimmerLocaldB_sma3nz"),
-        hnr_db=moved("HNRdBACF_sma3nz"),
-        loudness=loudness,
-        voiced=voiced,
-        speech=speech_frames(loudness, voiced, hop_s),
-        hop_s=hop_s,
-    )
-
-
 def pitch_median(track: Track) -> Measured:
-    """Median pitch of the voiced frames, in Hz."""
-    pitch = _voiced_pitch(track)
-    return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else NO_VOICE
+    """Median pitch of modal voice, in Hz.
+
+    From the glottal pulses, so vocal fry and what only sounds periodic are left out. Undefined without voice. Source of
+    pitch as a marker: GeMAPS.
+    """
+    pitch = _modal_pitch(track)
+    return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else _why_no_periods(track)
 
 
 def pitch_range(track: Track) -> Measured:
-    """Distance from the 5th to the 95th percentile of pitch over the voiced frames, in semitones."""
-    pitch = _voiced_pitch(track)
-    return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else NO_VOICE
+    """Distance from the 5th to the 95th percentile of pitch in modal voice, in semitones.
+
+    Narrow is monotone. Undefined without voice.
+    """
+    pitch = _modal_pitch(track)
+    return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else _why_no_periods(track)
 
 
 def pitch_sd(track: Track) -> Measured:
-    """Standard deviation of pitch over the voiced frames, in semitones."""
-    pitch = _voiced_pitch(track)
-    return float(pitch.std()) if pitch.size else NO_VOICE
+    """Standard deviation of pitch in modal voice, in semitones.
+
+    Narrow is monotone; follows single octave errors more than the range does. Undefined without voice.
+    """
+    pitch = _modal_pitch(track)
+    return float(pitch.std()) if pitch.size else _why_no_periods(track)
 
 
 def jitter(track: Track) -> Measured:
-    """Mean difference of neighbouring periods as a share of the period, over the frames where periods were found."""
-    return _mean_where_found(track, track.jitter)
+    """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice.
+
+    Praat's jitter (local) averages the same differences; here each is judged against its own two periods. Undefined
+    without voice, or where no three pulses follow each other surely.
+    """
+    sure = _sure(track.pulses, SURE_MATCH)
+    if not sure.any():
+        return _why_no_periods(track)
+    before, after = track.pulses.before_s[sure], track.pulses.after_s[sure]
+    return float(np.mean(2 * np.abs(after - before) / (after + before)))
 
 
 def shimmer(track: Track) -> Measured:
-    """Mean difference of neighbouring periods' peak amplitudes in dB, over the frames where periods were found."""
-    return _mean_where_found(track, track.shimmer_db)
+    """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB.
+
+    Praat's shimmer (local, dB), with its window on the pulse and its limit on the step. Undefined as jitter is.
+    """
+    pulses, sure = track.pulses, _sure(track.pulses, SURE_MATCH)
+    steps = np.abs(np.concatenate([pulses.step_before_db[sure], pulses.step_after_db[sure]]))
+    steps = steps[steps < LARGEST_STEP_DB]
+    if not steps.size:
+        return _why_no_periods(track)
+    return float(steps.mean())
 
 
 def hnr(track: Track) -> Measured:
-    """Mean harmonics-to-noise ratio of the voiced frames, in dB."""
-    return float(track.hnr_db[track.voiced].mean()) if track.voiced.any() else NO_VOICE
+    """Median harmonics-to-noise ratio of modal voice, from how alike neighbouring periods are, in dB.
+
+    10 log10(r / (1 − r)) of their correlation r; Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97–110.
+    Undefined without voice.
+    """
+    if not track.modal.any():
+        return NO_VOICE
+    alike = ((track.pulses.match_before + track.pulses.match_after) / 2).clip(0.001, 0.99999)
+    return float(np.median(10 * np.log10(alike / (1 - alike))))
 
 
 def creak_share(track: Track) -> Measured:
-    """Share of the voiced frames in vocal fry, pitch below CREAK_HZ."""
-    pitch = _voiced_pitch(track)
-    return float((pitch < 12 * np.log2(CREAK_HZ / 27.5)).mean()) if pitch.size else NO_VOICE
+    """Share of the voiced frames in vocal fry: single glottal pulses at less than 72 a second.
+
+    At least two slow periods in a row; see `workers.acoustic.creak`. Undefined without voice.
+    """
+    voiced = np.count_nonzero(track.voiced)
+    return np.count_nonzero(track.creak) / voiced if voiced else NO_VOICE
 
 
 def pause_share(track: Track) -> Measured:
-    """Share of the time from first to last speech that is spent in pauses of at least 0.25 s."""
+    """Share of the time from first to last speech that is spent in pauses of at least 0.25 s.
+
+    Silence before the first and after the last word belongs to the button, not to the speaker. 0 where nobody paused;
+    undefined without speech.
+    """
     span = _span_frames(track)
     return float(pauses(track.speech, track.hop_s).lengths.sum() / span) if span else NO_SPEECH
 
 
 def pause_rate(track: Track) -> Measured:
-    """Pauses of at least 0.25 s per minute from first to last speech."""
+    """Pauses of at least 0.25 s per minute from first to last speech.
+
+    0 where nobody paused; undefined without speech.
+    """
     span = _span_frames(track)
     return len(pauses(track.speech, track.hop_s).starts) / (span * track.hop_s / 60) if span else NO_SPEECH
 
 
 def pause_mean(track: Track) -> Measured:
-    """Mean length of the pauses of at least 0.25 s, in seconds."""
+    """Mean length of the pauses of at least 0.25 s, in seconds.
+
+    Undefined without a pause.
+    """
     lengths = _pause_lengths_s(track)
     return float(lengths.mean()) if lengths.size else _why_no_pause(track)
 
 
 def pause_longest(track: Track) -> Measured:
-    """Length of the longest pause of at least 0.25 s, in seconds."""
+    """Length of the longest pause of at least 0.25 s, in seconds.
+
+    Undefined without a pause.
+    """
     lengths = _pause_lengths_s(track)
     return float(lengths.max()) if lengths.size else _why_no_pause(track)
 
 
 def voiced_rate(track: Track) -> Measured:
-    """Voiced segments per second from first to last speech, a proxy of speech rate."""
+    """Voiced segments per second from first to last speech, a proxy of speech rate.
+
+    Falls with slower speech and with more pauses; a run of voiced sounds counts once, so it is no count of syllables.
+    Undefined without speech.
+    """
     span = _span_frames(track)
     return len(runs(track.voiced).starts) / (span * track.hop_s) if span else NO_SPEECH
 
 
 def loudness_sd(track: Track) -> Measured:
-    """Standard deviation of loudness over the frames with speech, as a share of its mean there."""
+    """Standard deviation of loudness over the frames with speech, as a share of its mean there.
+
+    Of eGeMAPS loudness, which is close to perceived loudness; as a share, so gain does not move it. Undefined without
+    speech.
+    """
     loudness = track.loudness[track.speech]
     return float(loudness.std() / loudness.mean()) if loudness.size and loudness.any() else NO_SPEECH
 
@@ -191,10 +229,10 @@ MARKERS = (
     Marker("pitch_median", "Hz", pitch_median, GEMAPS),
     Marker("pitch_range", "semitones", pitch_range, GEMAPS),
     Marker("pitch_sd", "semitones", pitch_sd, GEMAPS),
-    Marker("jitter", "share of period", jitter, GEMAPS),
-    Marker("shimmer", "dB", shimmer, GEMAPS),
-    Marker("hnr", "dB", hnr, GEMAPS),
-    Marker("creak_share", "share of voiced time", creak_share, "pitch below the modal register"),
+    Marker("jitter", "share of period", jitter, PRAAT),
+    Marker("shimmer", "dB", shimmer, PRAAT),
+    Marker("hnr", "dB", hnr, PRAAT),
+    Marker("creak_share", "share of voiced time", creak_share, ISHI),
     Marker("pause_share", "share of time", pause_share, MUNDT),
     Marker("pause_rate", "1/min", pause_rate, MUNDT),
     Marker("pause_mean", "s", pause_mean, MUNDT),
@@ -205,15 +243,22 @@ MARKERS = (
 """Every marker, in the order of `MarkerValues.values`."""
 
 
-def _voiced_pitch(track: Track) -> FloatArray:
-    return track.pitch_st[track.voiced]
+def _modal_pitch(track: Track) -> FloatArray:
+    """Semitones above 27.5 Hz, from the pulses themselves, where they surely are."""
+    sure = _sure(track.pulses, LEAST_MATCH)
+    mean_s = (track.pulses.before_s[sure] + track.pulses.after_s[sure]) / 2
+    return np.asarray(-12 * np.log2(27.5 * mean_s), np.float32)
 
 
-def _mean_where_found(track: Track, column: FloatArray) -> Measured:
-    if not track.voiced.any():
-        return NO_VOICE
-    found = column[track.voiced & (column > 0)]
-    return float(found.mean()) if found.size else NO_PERIODS
+def _sure(pulses: Periods, least_match: float) -> Mask:
+    """Where all three pulses match this well and their periods are neighbours'."""
+    matched = (pulses.match_before > least_match) & (pulses.match_after > least_match)
+    ratio = np.divide(pulses.after_s, pulses.before_s, where=matched, out=np.zeros_like(pulses.after_s))
+    return matched & (ratio < LARGEST_PERIOD_FACTOR) & (ratio > 1 / LARGEST_PERIOD_FACTOR)
+
+
+def _why_no_periods(track: Track) -> str:
+    return NO_PERIODS if track.modal.any() else NO_VOICE
 
 
 def _span_frames(track: Track) -> int:

@@ -5,6 +5,7 @@ openSMILE is not thread-safe: run this in one thread of a process, and use more 
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from opensmile.core.lib import ExternalSinkCallbackEx, OpenSMILE, smileapi
+from opensmile.core.lib import SMILE_SUCCESS, ExternalSinkCallbackEx, OpenSMILE, c_char_p_arr, smileapi
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
-from workers.acoustic.names import LLD_NAMES, MFCC_NAMES
+from workers.acoustic.names import LLD_NAMES, MFCC_NAMES, PITCH_NAMES
 from workers.memo import SAMPLING_RATE
 
 HOP_S = 0.01
@@ -51,12 +52,14 @@ class AcousticPass:
     """What one pass over a memo yields.
 
     functionals: (88,) in the order of FUNCTIONAL_NAMES, stock values, also the zeros that stock openSMILE gives where
-    there is no voiced frame; lld: (frames, 25) in the order of LLD_NAMES; mfcc: (frames, 13). All float32 and finite.
+    there is no voiced frame; lld: (frames, 25) in the order of LLD_NAMES; mfcc: (frames, 13); pitch: (frames, 3) in the
+    order of PITCH_NAMES, also where the descriptors' fixed gate on level has silenced it. All float32 and finite.
     """
 
     functionals: FloatArray
     lld: FloatArray
     mfcc: FloatArray
+    pitch: FloatArray
 
 
 def acoustic_pass(signal: FloatArray) -> AcousticPass:
@@ -79,12 +82,9 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
         smile.free()
     if not functionals or not frames:
         raise Poison("acoustic:too_short", f"openSMILE needs at least {SHORTEST_S:g} s of audio; the memo has less")
-    rows = np.frombuffer(b"".join(frames), np.float32).reshape(-1, len(LLD_NAMES) + len(MFCC_NAMES))
-    return AcousticPass(
-        functionals=np.frombuffer(functionals[0], np.float32),
-        lld=rows[:, : len(LLD_NAMES)],
-        mfcc=rows[:, len(LLD_NAMES) :],
-    )
+    rows = np.frombuffer(b"".join(frames), np.float32).reshape(-1, len(LLD_NAMES + MFCC_NAMES + PITCH_NAMES))
+    lld, mfcc, pitch = np.split(rows, [len(LLD_NAMES), len(LLD_NAMES + MFCC_NAMES)], axis=1)
+    return AcousticPass(np.frombuffer(functionals[0], np.float32), lld, mfcc, pitch)
 
 
 def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -120,8 +120,16 @@ def _packaged() -> Mapping[str, Path]:
 
 def _initialised() -> OpenSMILE:
     smile = OpenSMILE()
-    options: dict[str, object] = {**_packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
-    smile.initialize(str(CONFIGURATION), options, loglevel=0)
+    smile._smileobj = smileapi.smile_new()
+    options = {**_packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
+    texts = [os.fsencode(str(part)) for option in options.items() for part in option]
+    # The package's own `initialize` takes ASCII paths only; people install below folders that bear their names.
+    status = smileapi.smile_initialize(
+        smile._smileobj, os.fsencode(CONFIGURATION), len(options), c_char_p_arr(texts), 0, 0, 0, None
+    )
+    if status != SMILE_SUCCESS:
+        smile.free()
+        raise ConfigurationError(f"openSMILE refuses the acoustic configuration (status {status}): reinstall opensmile")
     return smile
 
 

@@ -12,6 +12,12 @@ Mask = NDArray[np.bool_]
 LOUD_SHARE = 0.2
 """A frame is loud when it lies this far from the floor (P5 of loudness) towards the peak (P95)."""
 
+AUDIBLE_SHARE = 0.015
+"""A frame that stands out from the floor by less is background, however periodic: mains hum is."""
+
+HIGHEST_FLOOR = 0.5
+"""The floor is at most this share of the peak: in a memo without pauses the quietest frames are speech."""
+
 SHORTEST_SPEECH_S = 0.05
 """Loud stretches shorter than this, without voice, are clicks."""
 
@@ -54,6 +60,11 @@ def runs(mask: Mask) -> Runs:
     return Runs(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
 
 
+def audible_frames(loudness: FloatArray) -> Mask:
+    """Frames that stand out from the background. loudness: (frames,) eGeMAPS loudness."""
+    return loudness > _threshold(loudness, AUDIBLE_SHARE)
+
+
 def speech_frames(loudness: FloatArray, voiced: Mask, hop_s: float) -> Mask:
     """Frames that hold speech: voiced ones, and loud ones but for clicks.
 
@@ -63,9 +74,14 @@ def speech_frames(loudness: FloatArray, voiced: Mask, hop_s: float) -> Mask:
     """
     if not voiced.any():
         return np.zeros(len(loudness), bool)
+    active = (loudness > _threshold(loudness, LOUD_SHARE)) | voiced
+    return runs(active).at_least(round(SHORTEST_SPEECH_S / hop_s)).mask(len(loudness)) | voiced
+
+
+def _threshold(loudness: FloatArray, share: float) -> float:
     floor, peak = np.percentile(loudness, [5, 95])
-    active = (loudness > floor + LOUD_SHARE * (peak - floor)) | voiced
-    return runs(active).at_least(max(1, round(SHORTEST_SPEECH_S / hop_s))).mask(len(loudness)) | voiced
+    floor = min(floor, HIGHEST_FLOOR * peak)
+    return float(floor + share * (peak - floor))
 
 
 def pauses(speech: Mask, hop_s: float) -> Runs:

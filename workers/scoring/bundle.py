@@ -38,6 +38,10 @@ MANIFEST, HEAD, POPULATION, CARD, ENCODER = (
 )
 
 
+DATA = (".json", ".safetensors")
+"""Files of the encoder that decide numbers."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
     """Everything that scoring needs.
@@ -124,7 +128,7 @@ def _manifest(bundle: Bundle, path: Path) -> dict[str, Any]:
 
 
 def _files(path: Path) -> list[str]:
-    inside = sorted(f"{ENCODER}/{file.name}" for file in (path / ENCODER).glob("*") if file.is_file())
+    inside = sorted(f"{ENCODER}/{file.name}" for file in (path / ENCODER).glob("*") if file.suffix in DATA)
     return [HEAD, POPULATION, *inside]
 
 

@@ -60,6 +60,11 @@ class Scorer:
                 results[index] = self._scored(parts[row], batch[row], away[row], float(probabilities[row]))
         return [result for result in results if result is not None]
 
+    def raw_logits(self, parts: Sequence[Parts], vectors: FloatArray, normals: PersonalNormal) -> FloatArray:
+        """The head's own logits, before calibration, (memos,). vectors, normals: (memos, features)."""
+        away = deviations(normals, self.bundle.population, vectors)
+        return self.bundle.head.logits(head_input(self.bundle, away, parts))
+
     def _vector(self, parts: Parts) -> FloatArray | Poison:
         try:
             return self.bundle.space.vector(parts)

@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from workers.training.cache import Extraction, extracted
 from workers.training.card import card_of
 from workers.training.examples import Examples
 from workers.training.fit import Recipe, fit
+from workers.training.phones import as_received
 from workers.training.synthetic import random_voice, voice_at
 from workers.training.voice import Voice, speak
 from workers.wav2vec2.stage import EmbeddingStage
@@ -70,9 +72,10 @@ class SpokenMemo:
         return hashlib.sha256(repr(script).encode()).hexdigest()
 
     def read(self) -> tuple[FloatArray, Quality]:
-        """The memo, spoken."""
+        """The memo, spoken, as a phone sends it."""
         rng = np.random.default_rng(self.seed)
-        signal, _ = speak(voice_at(self.voice, self.severity, rng), self.seconds, rng)
+        spoken, _ = speak(voice_at(self.voice, self.severity, rng), self.seconds, rng)
+        signal = as_received(spoken, rng)
         return signal, assess(Decoded(signal, 0.0, SAMPLING_RATE), Thresholds.of(self.settings))
 
 
@@ -102,7 +105,7 @@ def examples_of(memos: list[SpokenMemo], features: list[Mapping[Modality, object
     )
 
 
-def make(out: Path, cache: Path | None) -> Bundle:
+def make(out: Path, folder: Path | None) -> Bundle:
     """Train and write the shipped bundle."""
     settings = Settings.load(bundle=out)
     acoustic, embedding = AcousticStage(settings), EmbeddingStage.from_settings(settings)
@@ -118,7 +121,7 @@ def make(out: Path, cache: Path | None) -> Bundle:
                 Extraction(Modality.ACOUSTIC, acoustic, extractors[Modality.ACOUSTIC], settings.window_s),
                 Extraction(Modality.EMBEDDING, embedding, extractors[Modality.EMBEDDING], settings.window_s),
             ],
-            cache,
+            folder,
         )
     finally:
         acoustic.close()
@@ -130,7 +133,7 @@ def make(out: Path, cache: Path | None) -> Bundle:
         "speakers": SPEAKERS,
         "seed": SEED,
     }
-    bundle = fit(
+    fitted = fit(
         examples_of(memos, features),  # type: ignore[arg-type]
         extractors,
         recipe,
@@ -138,13 +141,14 @@ def make(out: Path, cache: Path | None) -> Bundle:
         encoder=ENCODER,
         training=training,
     )
-    return save(bundle, out, card_of(bundle))
+    return save(fitted.bundle, out, card_of(fitted.bundle))
 
 
+@cache
 def _simulator() -> str:
     """Digest of the simulator's source, so that cached features go when it changes."""
     folder = Path(__file__).parent
-    names = ("voice.py", "phrasing.py", "synthetic.py")
+    names = ("voice.py", "phrasing.py", "synthetic.py", "phones.py")
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 

@@ -37,6 +37,15 @@ class Examples:
         return np.stack([space.vector(part) for part in self.parts])
 
 
+def default_memos(examples: Examples) -> int:
+    """How many memos of their own speakers are given: every one, or none where all of a speaker's have one label."""
+    for speaker in np.unique(examples.speakers):
+        own = examples.labels[examples.speakers == speaker] > 0.5
+        if own.any() and not own.all():
+            return EVERY
+    return 0
+
+
 def normals(
     vectors: FloatArray, examples: Examples, memos: int, rng: np.random.Generator
 ) -> tuple[PersonalNormal, NDArray[np.int64]]:

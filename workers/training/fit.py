@@ -3,7 +3,7 @@
 Everything random comes from the recipe's seed: the same examples and recipe give the same bundle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
 from workers.acoustic.names import FEATURE_NAMES, MARKER_NAMES
 from workers.scoring.bundle import Bundle
-from workers.scoring.calibration import Calibration, choose_bands, fit_temperature
+from workers.scoring.calibration import Bands, Calibration, choose_bands, fit_temperature
 from workers.scoring.features import FeatureSpace
 from workers.scoring.heads import SEQUENTIAL, HeadInput
 from workers.scoring.scorer import head_input, memo_windows
@@ -34,7 +34,9 @@ class Recipe:
 
     kind: of the head; acoustic: names of the features to use; axes: principal axes of the embedding; penalty: the
     inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; undecided: share of memos
-    in the undecided band; controls: whether the population is that of memos with a label under 0.5.
+    in the undecided band; controls: whether the population is that of memos with a label under 0.5; cold_starts: how
+    many memos of their own speakers have, one training round each, an established baseline last; markers: features that
+    may be named as evidence.
     """
 
     kind: str = "logistic"
@@ -42,10 +44,30 @@ class Recipe:
     acoustic: tuple[str, ...] = FEATURE_NAMES
     axes: int = 16
     penalty: float = 100.0
-    folds: int = 5
+    folds: int = 10
     undecided: float = 0.2
     controls: bool = False
     cold_starts: tuple[int, ...] = COLD_STARTS
+    markers: tuple[str, ...] = MARKER_NAMES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Logits of every memo by a model that had not seen its speaker, before calibration.
+
+    raw: (cold starts, memos), by `Recipe.cold_starts`; fold: (memos,), which fold held the memo out.
+    """
+
+    raw: NDArray[np.float64]
+    fold: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A bundle, not yet saved, and what its kind does on speakers held out."""
+
+    bundle: Bundle
+    held_out: HeldOut
 
 
 def fit(
@@ -56,38 +78,60 @@ def fit(
     name: str,
     encoder: str | None = None,
     training: Mapping[str, Any] | None = None,
-) -> Bundle:
+    progress: Callable[[int], None] = lambda _: None,
+) -> Fitted:
     """A bundle trained on all examples, calibrated on logits of models that had not seen the speaker.
 
-    Raises ConfigurationError when there are too few speakers or only one class.
+    progress: told 1 after each fold, and after the last fit. Raises ConfigurationError when there are too few speakers
+    or only one class.
     """
     _check(examples)
-    raw, labels = held_out_logits(examples, extractors, recipe)
-    calibration = fit_temperature(raw, labels)
-    bands = choose_bands(calibration.probability(raw.astype(np.float32)).astype(np.float64), labels, recipe.undecided)
-    bundle = _uncalibrated(examples, extractors, recipe)
-    return replace(
-        bundle, name=name, calibration=calibration, bands=bands, encoder=encoder, training=dict(training or {})
+    held_out = hold_out(examples, extractors, recipe, progress)
+    calibration, bands = calibrated(held_out, examples.labels, np.ones(len(examples), bool), recipe)
+    bundle = replace(
+        _uncalibrated(examples, extractors, recipe),
+        name=name,
+        calibration=calibration,
+        bands=bands,
+        encoder=encoder,
+        training=dict(training or {}),
     )
+    progress(1)
+    return Fitted(bundle, held_out)
 
 
-def held_out_logits(
-    examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Uncalibrated logits of every memo by a model that had not seen its speaker, and the labels.
-
-    Each memo appears as often as there are cold starts.
-    """
-    logits: list[FloatArray] = []
-    labels: list[NDArray[np.float64]] = []
-    for held in speaker_folds(examples, recipe.folds, recipe.seed):
+def hold_out(
+    examples: Examples,
+    extractors: Mapping[Modality, Extractor],
+    recipe: Recipe,
+    progress: Callable[[int], None] = lambda _: None,
+) -> HeldOut:
+    """Train once without each fold of speakers, and score that fold."""
+    raw = np.zeros((len(recipe.cold_starts), len(examples)))
+    fold = np.zeros(len(examples), np.int64)
+    for number, held in enumerate(speaker_folds(examples, recipe.folds, recipe.seed)):
         bundle = _uncalibrated(examples.chosen(~held), extractors, recipe)
-        test = examples.chosen(held)
         rng = np.random.default_rng([recipe.seed, 2])
-        for memos in recipe.cold_starts:
-            logits.append(raw_logits(bundle, test, memos, rng))
-            labels.append(test.labels)
-    return np.concatenate(logits).astype(np.float64), np.concatenate(labels)
+        for row, memos in enumerate(recipe.cold_starts):
+            raw[row, held] = raw_logits(bundle, examples.chosen(held), memos, rng)
+        fold[held] = number
+        progress(1)
+    return HeldOut(raw, fold)
+
+
+def calibrated(
+    held_out: HeldOut, labels: NDArray[np.float64], where: NDArray[np.bool_], recipe: Recipe
+) -> tuple[Calibration, Bands]:
+    """Calibration and bands fitted to held-out logits. where: (memos,), which to use.
+
+    Memos with an established baseline count as much as all colder starts together: most memos have one.
+    """
+    raw = held_out.raw[:, where]
+    weights = np.repeat([*[1 / max(len(raw) - 1, 1)] * (len(raw) - 1), 1.0], raw.shape[1])
+    truth = np.tile(labels[where], len(raw))
+    calibration = fit_temperature(raw.ravel(), truth, weights)
+    warm = calibration.probability(raw[-1].astype(np.float32)).astype(np.float64)
+    return calibration, choose_bands(warm, labels[where], recipe.undecided)
 
 
 def raw_logits(bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator) -> FloatArray:
@@ -123,7 +167,7 @@ def _uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], 
     blank = Bundle(
         name="",
         space=space,
-        markers=tuple(marker for marker in MARKER_NAMES if marker in space.acoustic),
+        markers=tuple(marker for marker in recipe.markers if marker in space.acoustic),
         population=people,
         head=_Unfitted(recipe.kind),
         calibration=Calibration("temperature"),

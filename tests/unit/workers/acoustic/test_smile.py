@@ -6,10 +6,11 @@ import opensmile
 import pytest
 import soundfile
 
-from schemas.errors import Poison
+from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
-from workers.acoustic.names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
+from workers.acoustic import smile
+from workers.acoustic.names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES, PITCH_NAMES
 from workers.acoustic.smile import SHORTEST_S, acoustic_pass, sink_names
 from workers.memo import SAMPLING_RATE
 
@@ -21,14 +22,14 @@ def stock(level: opensmile.FeatureLevel) -> opensmile.Smile:
 def clips(shared: Path, count: int) -> list[FloatArray]:
     """Clips spread evenly over the corpora and speakers."""
     with (shared / "audio" / "manifest.csv").open(newline="") as file:
-        paths = [row["path"] for row in csv.DictReader(file) if float(row["duration_s"]) < 5]
+        paths = [row["path"] for row in csv.DictReader(file) if float(row["duration_s"]) < 2.5]
     chosen = paths[:: max(1, len(paths) // count)][:count]
     return [soundfile.read(shared / "audio" / path, dtype="float32")[0] for path in chosen]
 
 
 def test_our_names_are_opensmiles_own() -> None:
     frames, functionals = sink_names()
-    assert frames == LLD_NAMES + MFCC_NAMES
+    assert frames == LLD_NAMES + MFCC_NAMES + PITCH_NAMES
     assert functionals == FUNCTIONAL_NAMES
     assert tuple(stock(opensmile.FeatureLevel.LowLevelDescriptors).feature_names) == LLD_NAMES
 
@@ -53,11 +54,11 @@ def test_mfccs_are_compares() -> None:
 
 @pytest.mark.shared
 def test_functionals_are_stock_on_a_hundred_real_clips(shared: Path) -> None:
-    smile = stock(opensmile.FeatureLevel.Functionals)
+    whole = stock(opensmile.FeatureLevel.Functionals)
     chosen = clips(shared, 100)
     assert len(chosen) == 100
     for signal in chosen:
-        np.testing.assert_allclose(acoustic_pass(signal).functionals, smile(signal, SAMPLING_RATE)[0, :, 0], rtol=1e-3)
+        np.testing.assert_allclose(acoustic_pass(signal).functionals, whole(signal, SAMPLING_RATE)[0, :, 0], rtol=1e-3)
 
 
 def test_full_scale_is_clipped_rather_than_wrapped() -> None:
@@ -90,3 +91,17 @@ def test_a_pass_depends_on_nothing_before_it() -> None:
     again = acoustic_pass(buzz(120, 0.5))
     assert np.array_equal(first.functionals, again.functionals)
     assert np.array_equal(first.lld, again.lld)
+
+
+def test_a_folder_may_bear_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "Jürgens Ordner"
+    folder.mkdir()
+    (folder / "onepass.conf").write_bytes(smile.CONFIGURATION.read_bytes())
+    monkeypatch.setattr(smile, "CONFIGURATION", folder / "onepass.conf")
+    assert len(acoustic_pass(noise(0.1)).lld) > 0
+
+
+def test_a_configuration_that_cannot_be_used_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smile, "CONFIGURATION", tmp_path / "missing.conf")
+    with pytest.raises(ConfigurationError, match="openSMILE"):
+        acoustic_pass(noise(0.1))

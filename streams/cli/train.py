@@ -1,0 +1,174 @@
+"""`undertone train` and `undertone evaluate`."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
+from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.training.corpora import Sample
+
+CACHE = Path(".undertone/features")
+Head = Literal["logistic", "mlp", "bilstm", "transformer"]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(help="CSV with path,speaker,label and optional recorded_at,split,sex,age,corpus.", exists=True),
+]
+DaicWoz = Annotated[Path | None, typer.Option(help="Folder of DAIC-WOZ or E-DAIC as distributed.", exists=True)]
+Cache = Annotated[Path, typer.Option(help="Where features are kept between runs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
+    manifest: Manifest = None,
+    daic_woz: DaicWoz = None,
+    head: Annotated[Head, typer.Option(help="Every head is reported beside logistic, the default.")] = "logistic",
+    modality: Annotated[
+        list[Modality] | None, typer.Option(help="May be given twice. Without: acoustic, and embedding with --encoder.")
+    ] = None,
+    encoder: Annotated[str | None, typer.Option(help="Folder or hub name of a Wav2Vec2 checkpoint.")] = None,
+    split: Annotated[
+        Literal["manifest", "chronological"],
+        typer.Option(help="The manifest's own split column, or everyone's last memos held back."),
+    ] = "manifest",
+    seed: int = 0,
+    cache: Cache = CACHE,
+    as_json: AsJson = False,
+) -> None:
+    """Train a bundle on labelled recordings, and report how its head does on speakers it has not heard."""
+    from workers.training.fit import Recipe
+    from workers.training.make import corpus_by_time, corpus_of, features_of
+    from workers.training.make import train as make
+
+    samples = _samples(manifest, daic_woz)
+    corpus = corpus_by_time(samples) if split == "chronological" else corpus_of(samples)
+    modalities = _modalities(modality, encoder)
+    source = _encoder(modalities, encoder)
+    settings = Settings.load(**({"encoder": source} if source else {}))
+    with _progress(len(samples), "features") as done:
+        features = features_of(corpus, settings, modalities, cache, done)
+    recipe = Recipe(kind=head, seed=seed)
+    with _progress(recipe.folds + 1, "training") as done:
+        trained = make(corpus, features, recipe, out, encoder=source, progress=done)
+    _tell_failures(features.failed)
+    if as_json:
+        print(json.dumps(_plain({"bundle": trained.bundle.id, **trained.figures})))
+        return
+    print(f"{trained.bundle.id} in {out}")
+    for name, figures in trained.figures.items():
+        _tell(f"{name}, speakers held out" if name != "test" else "test side of the split", figures)
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Option(help="Folder of the bundle.", exists=True)],
+    manifest: Manifest = None,
+    daic_woz: DaicWoz = None,
+    split: Annotated[str, typer.Option(help="Side of the manifest's split to judge; `all` for every memo.")] = "",
+    report: Annotated[Path | None, typer.Option(help="Folder for a page with pictures.")] = None,
+    cache: Cache = CACHE,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
+    from workers.scoring.bundle import Bundle
+    from workers.training.make import corpus_of, features_of, judge
+
+    loaded = Bundle.load(bundle)
+    corpus = corpus_of(_samples(manifest, daic_woz))
+    settings = Settings.load(bundle=bundle, **({"encoder": loaded.encoder_source} if loaded.encoder_source else {}))
+    with _progress(len(corpus.samples), "features") as done:
+        features = features_of(corpus, settings, loaded.modalities, cache, done)
+    found = judge(loaded, corpus, features, _side(split, corpus.sides))
+    _tell_failures(features.failed)
+    if report is not None:
+        from workers.training.report import write_report
+
+        write_report(found, report)
+    if as_json:
+        print(json.dumps(_plain(found.figures)))
+    else:
+        _tell(loaded.id, found.figures)
+
+
+def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":
+    from workers.training.corpora import read_manifest
+    from workers.training.corpora_daic import read_daic_woz
+
+    if (manifest is None) == (daic_woz is None):
+        raise ConfigurationError("name the recordings by one of --manifest and --daic-woz")
+    return read_manifest(manifest) if manifest is not None else read_daic_woz(daic_woz or Path())
+
+
+def _modalities(named: list[Modality] | None, encoder: str | None) -> list[Modality]:
+    if named:
+        return [modality for modality in (Modality.ACOUSTIC, Modality.EMBEDDING) if modality in named]
+    return [Modality.ACOUSTIC, Modality.EMBEDDING] if encoder else [Modality.ACOUSTIC]
+
+
+def _encoder(modalities: list[Modality], encoder: str | None) -> str | None:
+    """The encoder to train on: as named, or the shipped bundle's."""
+    from schemas.settings import SHIPPED_BUNDLE
+    from workers.scoring.bundle import ENCODER
+
+    if Modality.EMBEDDING not in modalities:
+        return None
+    return encoder or str(SHIPPED_BUNDLE / ENCODER)
+
+
+def _side(split: str, sides: "Any") -> str | None:
+    """The side to judge: as asked, or the test side where the manifest has one, or everything."""
+    if split == "all":
+        return None
+    if split and split not in sides:
+        raise ConfigurationError(f"no memo of the manifest stands on the side {split!r}")
+    return split or next((side for side in ("test", "dev") if side in sides), None)
+
+
+@contextmanager
+def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def _tell(title: str, figures: dict[str, Any]) -> None:
+    low, high = figures["auc_ci"]
+    print(f"{title}: {figures['n']} memos of {figures['speakers']} speakers, {figures['positives']} positive")
+    print(f"  AUC {figures['auc']:.3f} ({low:.3f} to {high:.3f}), UAR {figures['uar']:.3f}, ECE {figures['ece']:.3f}")
+    print(
+        f"  {figures['undecided_share']:.0%} undecided; of the rest sensitivity {figures['sensitivity_decided']:.3f}, "
+        f"specificity {figures['specificity_decided']:.3f} (of all {figures['sensitivity']:.3f}, "
+        f"{figures['specificity']:.3f})"
+    )
+
+
+def _tell_failures(failed: "Any") -> None:
+    for reason, count in failed.items():
+        typer.secho(f"{count} recordings left out: {reason}", fg="yellow", err=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,212 @@
+"""Evidence for the acoustic markers: `python -m tests.benchmarks.acoustic`, about 6 minutes on one core.
+
+Writes `results/acoustic.md` and `results/acoustic.png`. The simulator part needs nothing; the comparison with Praat and
+the robustness table need the folder of real speech (UNDERTONE_SHARED, or `shared` beside the project).
+"""
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import parselmouth
+import soundfile
+import soxr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from parselmouth.praat import call
+from scipy import signal as filters
+from scipy.stats import spearmanr
+
+from schemas.events import FloatArray
+from tests.audio_files import ffmpeg, sndfile
+from workers.acoustic.extraction import extract
+from workers.acoustic.markers import MARKERS
+from workers.acoustic.names import MARKER_NAMES
+from workers.audio import decode
+from workers.memo import SAMPLING_RATE
+from workers.training.voice import Truth, Voice, speak
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
+SPEAKERS = {"low": Voice(), "high": Voice(f0_hz=205.0, formant_scale=1.16)}
+SWEEP_S, STEPS = 20.0, 9
+SWEEPS: Mapping[str, tuple[str, float, float]] = {
+    "f0_hz": ("pitch_median", 85.0, 260.0),
+    "f0_range_st": ("pitch_range", 2.0, 14.0),
+    "jitter": ("jitter", 0.003, 0.03),
+    "shimmer": ("shimmer", 0.02, 0.2),
+    "hnr_db": ("hnr", 8.0, 28.0),
+    "creak_share": ("creak_share", 0.0, 0.4),
+    "pause_share": ("pause_share", 0.05, 0.5),
+    "pauses_per_min": ("pause_rate", 4.0, 30.0),
+}
+PRAAT = {"pitch_median": "Hz", "jitter": "share", "shimmer": "dB", "hnr": "dB"}
+Array = NDArray[np.float64]
+
+
+def main() -> None:
+    """Measure everything; write the table and the plot."""
+    figure = Figure(figsize=(14, 6.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 6).ravel()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    machine = f"{_processor()}, {os.cpu_count()} cores; commit {commit.stdout.strip()}"
+    parts = [
+        "# Acoustic markers",
+        f"{machine}; `python -m tests.benchmarks.acoustic`",
+        *_simulator(list(axes[:8])),
+    ]
+    shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared")) / "audio"
+    if (shared / "manifest.csv").is_file():
+        with (shared / "manifest.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        parts += _praat([shared / row["path"] for row in rows[::2]], list(axes[8:]))
+        parts += _robustness([shared / row["path"] for row in rows if row["corpus"] == "librispeech"][::6])
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / "acoustic.png", dpi=70)
+    (RESULTS / "acoustic.md").write_text("\n\n".join(parts) + "\n")
+    sys.stdout.write((RESULTS / "acoustic.md").read_text())
+
+
+def measured(signal: FloatArray) -> dict[str, float]:
+    """The markers of a signal by name."""
+    return dict(zip(MARKER_NAMES, (float(value) for value in extract(signal).markers), strict=True))
+
+
+def _table(header: str, rows: list[str]) -> str:
+    return "\n".join([header, "|".join(["---"] * (header.count("|") + 1)), *rows])
+
+
+def _planted(trait: str, asked: float, truth: Truth) -> float:
+    """What was really planted, where the draw differs from what was asked."""
+    drawn = {
+        "jitter": truth.jitter,
+        "shimmer": truth.shimmer,
+        "creak_share": truth.creak_share,
+        "pause_share": sum(end - start for start, end in truth.pauses) / SWEEP_S,
+        "pauses_per_min": len(truth.pauses) / SWEEP_S * 60,
+    }
+    return drawn.get(trait, asked)
+
+
+def _simulator(axes: list[object]) -> list[str]:
+    rows = []
+    for plot, (trait, (marker, low, high)) in zip(axes, SWEEPS.items(), strict=True):
+        ranks = []
+        for name, voice in SPEAKERS.items():
+            planted, found = [], []
+            for seed, asked in enumerate(np.linspace(low, high, STEPS)):
+                pauses = {"pause_share": 0.3} if trait == "pauses_per_min" else {}
+                signal, truth = speak(replace(voice, **pauses, **{trait: asked}), SWEEP_S, np.random.default_rng(seed))
+                planted.append(_planted(trait, float(asked), truth))
+                found.append(measured(signal)[marker])
+            ranks.append(float(spearmanr(planted, found)[0]))
+            error = np.abs(np.subtract(found, planted))
+            unit = next(m.unit for m in MARKERS if m.name == marker)
+            compared = "–" if trait == "shimmer" else f"{np.median(error):.3g} / {error.max():.3g}"
+            span = f"{min(planted):.3g}–{max(planted):.3g}"
+            rows.append(f"{trait} | {name} | {span} | {marker} ({unit}) | {ranks[-1]:.3f} | {compared}")
+            plot.plot(planted, found, ".-", label=name)  # type: ignore[attr-defined]
+        plot.set_title(f"{marker}: ρ {min(ranks):.2f}", fontsize=9)  # type: ignore[attr-defined]
+        plot.set_xlabel(f"planted {trait}", fontsize=8)  # type: ignore[attr-defined]
+    header = "planted | voice | range | marker | rank correlation | absolute error, median / largest"
+    note = f"{STEPS} memos of {SWEEP_S:.0f} s a sweep, all else held. Shimmer is planted as a share, measured in dB."
+    return ["## Against the simulator", _table(header, rows), note]
+
+
+def praat(signal: FloatArray) -> dict[str, float]:
+    """The same markers by Praat 6, at its default settings but for a pitch range of 75 to 500 Hz."""
+    sound = parselmouth.Sound(signal.astype(np.float64), SAMPLING_RATE)
+    pitch = sound.to_pitch_ac(pitch_floor=75, pitch_ceiling=500)
+    hertz = pitch.selected_array["frequency"]
+    points = call([sound, pitch], "To PointProcess (cc)")
+    harmonicity = call(sound, "To Harmonicity (cc)", 0.01, 75, 0.1, 1.0)
+    return {
+        "pitch_median": float(np.median(hertz[hertz > 0])),
+        "jitter": call(points, "Get jitter (local)", 0, 0, 0.0001, 0.02, 1.3),
+        "shimmer": call([sound, points], "Get shimmer (local_dB)", 0, 0, 0.0001, 0.02, 1.3, 1.6),
+        "hnr": call(harmonicity, "Get mean", 0, 0),
+    }
+
+
+def _praat(paths: list[Path], axes: list[object]) -> list[str]:
+    clips = [soundfile.read(path, dtype="float32")[0] for path in paths]
+    ours = [measured(clip) for clip in clips]
+    theirs = [praat(clip) for clip in clips]
+    semitones = 12 * np.log2([o["pitch_median"] / t["pitch_median"] for o, t in zip(ours, theirs, strict=True)])
+    rows = []
+    for plot, (marker, unit) in zip(axes, PRAAT.items(), strict=True):
+        x, y = np.array([t[marker] for t in theirs]), np.array([o[marker] for o in ours])
+        both = np.isfinite(x) & np.isfinite(y)
+        rank = float(spearmanr(x[both], y[both])[0])
+        rows.append(
+            f"{marker} | {both.sum()} | {rank:.3f} | {np.median(x[both]):.3g} | {np.median(y[both]):.3g} {unit}"
+        )
+        plot.plot(x[both], y[both], ".", markersize=3)  # type: ignore[attr-defined]
+        plot.set_title(f"{marker}: ρ {rank:.2f}", fontsize=9)  # type: ignore[attr-defined]
+        plot.set_xlabel("Praat", fontsize=8)  # type: ignore[attr-defined]
+    within = f"Pitch median within 1 semitone on {np.mean(np.abs(semitones) < 1):.1%} of {len(paths)} clips."
+    note = "HNR is higher than Praat's because it is a median over modal voice; creak is left out, not averaged in."
+    header = "marker | clips | rank correlation | Praat's median | ours"
+    return ["## Against Praat, real speech", within, _table(header, rows), note]
+
+
+def _changes(signal: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+    """The same words under other conditions. signal: peak at 0.09, so that 20 dB more still fit."""
+    band = filters.butter(4, (300.0, 3400.0), "bandpass", fs=SAMPLING_RATE, output="sos")
+    narrow = soxr.resample(soxr.resample(filters.sosfilt(band, signal), SAMPLING_RATE, 8000), 8000, SAMPLING_RATE)
+    loud = signal[np.abs(signal) > 0.1 * np.abs(signal).max()]
+    noise = rng.standard_normal(len(signal)) * np.sqrt(np.mean(loud**2) / 100)
+    mp3 = ffmpeg(signal, container="mp3", codec="libmp3lame", rate=44100, bit_rate=96000)
+    opus = sndfile(signal, kind="OGG", subtype="OPUS", rate=48000)
+    return {
+        "+20 dB": signal * np.float32(10.0),
+        "−20 dB": signal * np.float32(0.1),
+        "telephone": narrow.astype(np.float32),
+        "noise, 20 dB SNR": (signal + noise).astype(np.float32),
+        "mp3, 96 kbit/s": decode(mp3, max_s=60.0, min_s=0.1).signal,
+        "opus": decode(opus, max_s=60.0, min_s=0.1).signal,
+    }
+
+
+def _robustness(paths: list[Path]) -> list[str]:
+    rng = np.random.default_rng(0)
+    plain, moved = [], []
+    for path in paths:
+        signal = soundfile.read(path, dtype="float32")[0][: 8 * SAMPLING_RATE]
+        signal = signal * np.float32(0.09 / np.abs(signal).max())
+        plain.append(list(measured(signal).values()))
+        moved.append([list(measured(changed).values()) for changed in _changes(signal, rng).values()])
+    base = np.array(plain)
+    spread = np.nanstd(base, axis=0)
+    moves = np.sqrt(np.nanmean(np.square(np.array(moved) - base[:, None, :]), axis=0)) / spread
+    names = list(_changes(np.ones(SAMPLING_RATE, np.float32), rng))
+    rows = []
+    for column, marker in enumerate(MARKER_NAMES):
+        cells = [f"**{move:.2f}**" if move > 1 else f"{move:.2f}" for move in moves[:, column]]
+        rows.append(f"{marker} | {spread[column]:.3g} | {' | '.join(cells)}")
+    header = f"marker | between-speaker SD | {' | '.join(names)}"
+    note = (
+        f"{len(paths)} speakers, 8 s each; root mean square of the move, in between-speaker SDs. Bold: more than one."
+    )
+    return ["## Robustness", _table(header, rows), note]
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()

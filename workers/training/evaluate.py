@@ -1,0 +1,252 @@
+"""What a bundle is worth on memos it has never seen, told with its uncertainty."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ConfigurationError, Poison
+from schemas.events import Band, MemoFeatures
+from workers.scoring.bundle import Bundle
+from workers.scoring.personal import PersonalNormal
+from workers.scoring.scorer import Scored, Scorer
+from workers.training import figures
+from workers.training.examples import EVERY, Examples, default_memos, normals
+from workers.training.fit import HeldOut, Recipe, calibrated
+
+COLD_STARTS = (0, 1, 2, 4, 8, 16)
+"""Memos of their own that speakers have, for the cold-start curve."""
+DURATIONS_S = (5.0, 15.0, 30.0)
+SNRS_DB = (10.0, 20.0, 30.0)
+AGES = (30.0, 50.0, 65.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Scores of memos, and the figures made of them. All arrays are (memos,), of the memos that had a probability.
+
+    figures: plain JSON; raw: the head's own logits, before calibration.
+    """
+
+    figures: dict[str, Any]
+    labels: NDArray[np.bool_]
+    raw: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    threshold: float
+    cold_start: Mapping[str, float] = field(default_factory=dict)
+
+
+def evaluate(
+    bundle: Bundle,
+    examples: Examples,
+    groups: Sequence[Mapping[str, str]],
+    *,
+    judged: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+    rounds: int = 1000,
+) -> Evaluation:
+    """Score every memo after the other memos of its speaker (the earlier ones, where times are known), and judge that.
+
+    Where no speaker has memos of both labels, a baseline of one's own would take out just what is looked for: then
+    memos are scored as those of strangers. groups: subgroup by name, of each memo. judged: (memos,), which to judge; the
+    others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can be scored.
+    """
+    memos = default_memos(examples)
+    rng = np.random.default_rng([seed, 5])
+    scored, raw = score_after(bundle, examples, memos, rng)
+    wanted = np.ones(len(examples), bool) if judged is None else judged
+    had = wanted & np.array([s.probability is not None for s in scored])
+    if not had.any():
+        raise ConfigurationError("no memo of the manifest could be scored")
+    kept = [s for s, keep in zip(scored, had, strict=True) if keep]
+    labels = examples.labels[had] > 0.5
+    probabilities = np.array([s.probability for s in kept], np.float64)
+    speakers = examples.speakers[had]
+    told = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
+    curve = cold_start(bundle, examples, wanted, rng)
+    threshold = bundle.bands.threshold
+    values = {
+        **overall(labels, raw[had], probabilities, threshold),
+        "auc_ci": [*figures.auc_interval(labels, raw[had], speakers, rng, rounds)],
+        **decided(labels, kept),
+        "n": len(labels),
+        "without_probability": int((wanted & ~had).sum()),
+        "speakers": len(np.unique(speakers)),
+        "positives": int(labels.sum()),
+        "baseline_memos": "none" if memos == 0 else "all others of the speaker",
+        "cold_start": curve,
+        "groups": by_group(
+            labels, raw[had], probabilities, threshold, [g for g, h in zip(told, had, strict=True) if h]
+        ),
+        "bundle": bundle.id,
+        "head": bundle.head.kind,
+    }
+    return Evaluation(values, labels, raw[had], probabilities, threshold, curve)
+
+
+def cross_validated(examples: Examples, held_out: HeldOut, recipe: Recipe, rounds: int = 1000) -> dict[str, Any]:
+    """Figures of a head on speakers it had not seen, with an established baseline.
+
+    Each fold is calibrated, and its bands chosen, on the logits of the other folds.
+    """
+    raw, labels = held_out.raw[-1], examples.labels > 0.5
+    probabilities = np.zeros(len(examples))
+    bands = np.zeros(len(examples), np.int64)
+    for fold in np.unique(held_out.fold):
+        own = held_out.fold == fold
+        calibration, edges = calibrated(held_out, examples.labels, ~own, recipe)
+        probabilities[own] = calibration.probability(raw[own].astype(np.float32))
+        bands[own] = (probabilities[own] >= edges.high).astype(int) - (probabilities[own] < edges.low)
+    threshold = float(np.clip(examples.labels.mean(), 0.05, 0.95))
+    sure = bands != 0
+    rng = np.random.default_rng([recipe.seed, 6])
+    return {
+        **overall(labels, raw, probabilities, threshold),
+        "auc_ci": [*figures.auc_interval(labels, raw, examples.speakers, rng, rounds)],
+        "undecided_share": float(1 - sure.mean()),
+        "sensitivity_decided": figures.sensitivity(labels[sure], bands[sure] > 0),
+        "specificity_decided": figures.specificity(labels[sure], bands[sure] > 0),
+        "n": len(examples),
+        "speakers": len(np.unique(examples.speakers)),
+        "positives": int(labels.sum()),
+        "folds": len(np.unique(held_out.fold)),
+    }
+
+
+def score_after(
+    bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator
+) -> tuple[list[Scored], NDArray[np.float64]]:
+    """Every memo as scored after `memos` others of its speaker, and the head's logits before calibration.
+
+    Raises Poison for features that the bundle does not score.
+    """
+    vectors = examples.vectors(bundle.space)
+    together, _ = normals(vectors, examples, memos, rng)
+    own = [PersonalNormal(c, m, v) for c, m, v in zip(together.count, together.mean, together.variance, strict=True)]
+    scorer = Scorer(bundle)
+    scored = []
+    for result in scorer.score(list(zip(examples.parts, own, strict=True))):
+        if isinstance(result, Poison):
+            raise result
+        scored.append(result)
+    return scored, scorer.raw_logits(examples.parts, vectors, together).astype(np.float64)
+
+
+def overall(
+    labels: NDArray[np.bool_], raw: NDArray[np.float64], probabilities: NDArray[np.float64], threshold: float
+) -> dict[str, Any]:
+    """Figures over all memos, with none undecided."""
+    positive = probabilities >= threshold
+    before = 1 / (1 + np.exp(-raw))
+    return {
+        "auc": figures.auc(labels, raw),
+        "uar": figures.uar(labels, positive),
+        "f1": figures.f1(labels, positive),
+        "sensitivity": figures.sensitivity(labels, positive),
+        "specificity": figures.specificity(labels, positive),
+        "brier": figures.brier(labels, probabilities),
+        "brier_uncalibrated": figures.brier(labels, before),
+        "ece": figures.ece(labels, probabilities),
+        "ece_uncalibrated": figures.ece(labels, before),
+        "threshold": threshold,
+    }
+
+
+def decided(labels: NDArray[np.bool_], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Figures over the memos that the bundle does not abstain from, and how many it does."""
+    sure = np.array([s.band is not Band.INDETERMINATE for s in scored])
+    undecided = np.array(["undecided" in s.reasons for s in scored])
+    high = np.array([s.band is Band.HIGH for s in scored])
+    return {
+        "undecided_share": float(undecided.mean()),
+        "abstained_share": float((~sure).mean()),
+        "sensitivity_decided": figures.sensitivity(labels[sure], high[sure]),
+        "specificity_decided": figures.specificity(labels[sure], high[sure]),
+        "uar_decided": figures.uar(labels[sure], high[sure]),
+    }
+
+
+def cold_start(
+    bundle: Bundle, examples: Examples, judged: NDArray[np.bool_], rng: np.random.Generator, draws: int = 5
+) -> dict[str, float]:
+    """AUC by how many memos of their own the speakers had; the mean of `draws` draws of which."""
+    vectors, labels = examples.vectors(bundle.space), examples.labels > 0.5
+    scorer = Scorer(bundle)
+    curve = {}
+    for memos in (*COLD_STARTS, EVERY):
+        values = []
+        for _ in range(1 if memos in (0, EVERY) else draws):
+            together, _ = normals(vectors, examples, memos, rng)
+            raw = scorer.raw_logits(examples.parts, vectors, together).astype(np.float64)
+            values.append(figures.auc(labels[judged], raw[judged]))
+        curve["all" if memos == EVERY else str(memos)] = float(np.mean(values))
+    return curve
+
+
+def by_group(
+    labels: NDArray[np.bool_],
+    raw: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    threshold: float,
+    groups: Sequence[Mapping[str, str]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures of every subgroup: factor → level → {n, positives, auc, uar, ece}."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for factor in dict.fromkeys(name for group in groups for name in group):
+        levels = np.array([group.get(factor, "unknown") for group in groups])
+        table[factor] = {
+            str(level): _row(levels == level, labels, raw, probabilities, threshold) for level in np.unique(levels)
+        }
+    return table
+
+
+def _row(
+    where: NDArray[np.bool_],
+    labels: NDArray[np.bool_],
+    raw: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    threshold: float,
+) -> dict[str, Any]:
+    own, said = labels[where], probabilities[where]
+    return {
+        "n": int(where.sum()),
+        "positives": int(own.sum()),
+        "auc": figures.auc(own, raw[where]),
+        "uar": figures.uar(own, said >= threshold),
+        "ece": figures.ece(own, said),
+    }
+
+
+def grouped(groups: Mapping[str, str], parts: Mapping[Any, MemoFeatures]) -> dict[str, str]:
+    """A memo's subgroups: as the manifest names them, ages in bands, and what its audio is like."""
+    part = next(iter(parts.values()))
+    known = dict(groups)
+    if "age" in known:
+        known["age"] = _age(known["age"])
+    return {
+        **known,
+        "duration_s": _between(part.duration_s, DURATIONS_S),
+        "snr_db": _between(part.quality.snr_db, SNRS_DB),
+    }
+
+
+def _age(text: str) -> str:
+    try:
+        return _between(float(text), AGES)
+    except ValueError:
+        return text
+
+
+def _between(value: float, edges: Sequence[float]) -> str:
+    """The band between edges that holds `value`.
+
+    >>> _between(7.0, (5.0, 15.0))
+    '5 to 15'
+    """
+    below = [edge for edge in edges if value >= edge]
+    above = [edge for edge in edges if value < edge]
+    if not below:
+        return f"under {edges[0]:g}"
+    return f"{below[-1]:g} to {above[0]:g}" if above else f"{edges[-1]:g} and more"

@@ -1,0 +1,103 @@
+"""How good probabilities are: the figures of an evaluation. Pure.
+
+labels: (memos,) bool; scores and probabilities: (memos,) float; speakers: (memos,).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+
+
+def auc(labels: Labels, scores: Floats) -> float:
+    """Area under the ROC curve, ties counted half; NaN when there is one class only.
+
+    >>> auc(np.array([False, True, True]), np.array([0.1, 0.1, 0.9]))
+    0.75
+    """
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        return float("nan")
+    ranks = stats.rankdata(scores)
+    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auc_interval(
+    labels: Labels, scores: Floats, speakers: NDArray[np.str_], rng: np.random.Generator, rounds: int = 1000
+) -> tuple[float, float]:
+    """95 % percentile interval of the AUC, bootstrapped over whole speakers, whose memos are not independent."""
+    names = np.unique(speakers)
+    places = [np.flatnonzero(speakers == name) for name in names]
+    draws = []
+    for _ in range(rounds):
+        rows = np.concatenate([places[i] for i in rng.integers(len(names), size=len(names))])
+        draws.append(auc(labels[rows], scores[rows]))
+    known = np.array([draw for draw in draws if np.isfinite(draw)])
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def sensitivity(labels: Labels, positive: Labels) -> float:
+    """Share of the true cases that were called positive; NaN without any."""
+    return float(positive[labels].mean()) if labels.any() else float("nan")
+
+
+def specificity(labels: Labels, positive: Labels) -> float:
+    """Share of the others that were not called positive; NaN without any."""
+    return float((~positive[~labels]).mean()) if (~labels).any() else float("nan")
+
+
+def uar(labels: Labels, positive: Labels) -> float:
+    """Unweighted average recall: the mean of sensitivity and specificity."""
+    return (sensitivity(labels, positive) + specificity(labels, positive)) / 2
+
+
+def f1(labels: Labels, positive: Labels) -> float:
+    """Harmonic mean of precision and sensitivity; 0 when nothing was called positive rightly."""
+    right = float((labels & positive).sum())
+    return 2 * right / max(float(labels.sum() + positive.sum()), 1.0)
+
+
+def brier(labels: Labels, probabilities: Floats) -> float:
+    """Mean squared distance of the probability from what was so."""
+    return float(np.mean((probabilities - labels) ** 2))
+
+
+def reliability(labels: Labels, probabilities: Floats, bins: int = 10) -> list[tuple[float, float, int]]:
+    """(mean probability, share of positives, memos) of each tenth of the range that has memos."""
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    found = [(place == index) for index in range(bins)]
+    return [(float(probabilities[w].mean()), float(labels[w].mean()), int(w.sum())) for w in found if w.any()]
+
+
+def ece(labels: Labels, probabilities: Floats, bins: int = 10) -> float:
+    """Expected calibration error: mean distance of probability from share of positives, in bins of equal width."""
+    rows = reliability(labels, probabilities, bins)
+    return sum(count * abs(said - was) for said, was, count in rows) / len(labels)
+
+
+def roc(labels: Labels, scores: Floats) -> tuple[Floats, Floats]:
+    """False positive rates and sensitivities from the strictest threshold to the laxest, starting at (0, 0)."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.r_[np.diff(scores[order]) != 0, True]
+    hits, misses = np.cumsum(labels[order])[last], np.cumsum(~labels[order])[last]
+    return np.r_[0.0, misses / max(int(misses[-1]), 1)], np.r_[0.0, hits / max(int(hits[-1]), 1)]
+
+
+def risk_coverage(labels: Labels, probabilities: Floats, threshold: float) -> tuple[Floats, Floats]:
+    """Share of memos decided and share of those decided wrongly, the surest decided first."""
+    sure = np.abs(_logit(probabilities) - _logit(np.array([threshold])))
+    wrong = (probabilities >= threshold) != labels
+    ordered = wrong[np.argsort(-sure, kind="stable")]
+    decided = np.arange(1, len(ordered) + 1)
+    return decided / len(ordered), np.cumsum(ordered) / decided
+
+
+def _logit(probabilities: Floats) -> Floats:
+    inside = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
