@@ -57,8 +57,8 @@ schemas: $(VENV)/.dev  ## Write the documents that are generated from the schema
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
 	$(BIN)/python deploy/kafka/server.py
 
-bench: $(VENV)/.bench  ## Run the benchmarks and write tests/benchmarks/results.
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift for some) and write tests/benchmarks/results.
+	$(BIN)/python -m tests.benchmarks $(ONLY)
 
 lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without addresses.
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv

@@ -17,10 +17,10 @@ from schemas.settings import Settings
 from streams import mutes
 from streams.calibration import YEAR_DAYS
 from streams.drift import Outcome
-from streams.follow import Followed, delivered, follow_in_detail
+from streams.follow import Followed, delivered, drift_key, follow_in_detail
 from streams.pool import POOL_KEY, Pool
 from streams.rules import Rules
-from streams.store import WATCHED, Store
+from streams.store import Store
 from workers import instruments
 from workers.dead_letters import Source
 from workers.delivery import Delivery, Outgoing
@@ -134,11 +134,6 @@ class DriftHop:
                     instruments.BASELINE_RESETS.labels(reason="bundle").inc()
         followed_days = sum(len(one.outcomes) for one in followed.values()) / self._settings.memos_per_day
         instruments.ALERTS_BUDGETED.inc(followed_days * self._settings.alerts_per_user_year / YEAR_DAYS)
-
-
-def drift_key(user_id: str) -> str:
-    """Key of a user's drift state. The braces keep all keys of a user in one slot of a Redis cluster."""
-    return f"{WATCHED}{{{user_id}}}"
 
 
 def _outgoing(alert: RiskAlert, cause: Source) -> Outgoing:

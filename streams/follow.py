@@ -19,6 +19,7 @@ from streams.alerting import Alerting, Step, decide, named
 from streams.chart import limit
 from streams.drift import DriftState, Observation, Outcome, observe, update, windows
 from streams.rules import Rules
+from streams.store import WATCHED
 
 VERSION = 1
 LARGEST = 4096
@@ -87,13 +88,12 @@ def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: R
 
 def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
     """The state without these alerts, once they have arrived; the same bytes when it holds none of them."""
-    version, drift, alerting, count = _HEAD.unpack_from(state)
-    kept = [alert for alert in _outbox(state[_HEAD.size + drift + alerting :]) if alert.alert_id not in alert_ids]
-    if version != VERSION or len(kept) == count:
+    try:
+        user = unpack(state)
+    except (struct.error, ValueError):
         return state
-    return _joined(
-        state[_HEAD.size : _HEAD.size + drift], state[_HEAD.size + drift : _HEAD.size + drift + alerting], kept
-    )
+    kept = tuple(alert for alert in user.outbox if alert.alert_id not in alert_ids)
+    return state if len(kept) == len(user.outbox) else pack(user._replace(outbox=kept))
 
 
 def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Outcome, list[RiskAlert]]:
@@ -124,6 +124,23 @@ def in_words(state: bytes | None, rules: Rules) -> str:
         f"EWMA {chart.ewma:.2f}, last 7 days {lately.mean_7:.2f}, last 30 days {lately.mean_30:.2f}, "
         f"statistic {chart.up:.2f} of {limit(chart, rules.chart):.2f}, {episode}"
     )
+
+
+def episode_is_open(state: bytes | None) -> bool:
+    """Whether an alert of either kind is raised and not resolved; a state that cannot be read has none."""
+    if state is None:
+        return False
+    try:
+        _, drift, alerting, _ = _HEAD.unpack_from(state)
+        known = Alerting.from_bytes(state[_HEAD.size + drift : _HEAD.size + drift + alerting])
+    except (struct.error, ValueError):
+        return False
+    return bool(known.drift.key or known.level.key)
+
+
+def drift_key(user_id: str) -> str:
+    """Key of a user's state. The braces keep all keys of a user in one slot of a Redis cluster."""
+    return f"{WATCHED}{{{user_id}}}"
 
 
 def pack(user: User) -> bytes:

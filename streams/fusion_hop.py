@@ -8,7 +8,7 @@ it was, never made anew.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -22,6 +22,7 @@ from schemas.settings import Settings
 from streams import fusion
 from streams.baseline import OUTBOX, BaselineState, baseline_key, delivered, has_seen, load, scored, stored_score
 from streams.deadlines import Deadlines
+from streams.follow import drift_key, episode_is_open
 from streams.fusion import Join, join_key
 from streams.store import Store
 from workers import instruments
@@ -171,8 +172,11 @@ class FusionHop:
         pending = list(complete)
         while pending:
             keys = list({baseline_key(each.join.user_id) for each in pending})
-            before = await self._store.read(keys)
-            after, fresh = await asyncio.to_thread(self._score_against, before, pending)
+            users = {each.join.user_id for each in pending}
+            stored = await self._store.read([*keys, *map(drift_key, users)])
+            before = {key: stored[key] for key in keys}
+            ill = {user for user in users if episode_is_open(stored[drift_key(user)])}
+            after, fresh = await asyncio.to_thread(self._score_against, before, ill, pending)
             unchanged = await self._store.update(
                 keys,
                 lambda key, state, before=before, after=after: (  # type: ignore[misc]
@@ -185,9 +189,12 @@ class FusionHop:
         return [results[each.join.memo_id] for each in complete]
 
     def _score_against(
-        self, before: Mapping[str, bytes | None], complete: Sequence[Complete]
+        self, before: Mapping[str, bytes | None], ill: Collection[str], complete: Sequence[Complete]
     ) -> tuple[dict[str, BaselineState], dict[str, Result]]:
-        """Score everything, a user's memos one after the other: round by round, each round one call of the head."""
+        """Score everything, a user's memos one after the other: round by round, each round one call of the head.
+
+        ill: users with an open alert, whose memos must not become their normal.
+        """
         bundle = self._scorer.bundle
         states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
         results: dict[str, Result] = {}
@@ -210,7 +217,8 @@ class FusionHop:
                 results[each.join.memo_id] = record
                 key = baseline_key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
-                states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector)
+                frozen = each.join.user_id in ill
+                states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
         return states, results
 
     def _record(self, each: Complete, outcome: Scored) -> RiskScored:

@@ -137,8 +137,7 @@ async def _live(user: str, rules: "Rules") -> "tuple[list[Line], str]":
     from schemas import topics
     from schemas.events import RiskScored
     from schemas.settings import Settings
-    from streams.drift_hop import drift_key
-    from streams.follow import in_words
+    from streams.follow import drift_key, in_words
     from streams.reading import follow
     from streams.redis_store import RedisStore
     from streams.replay import line_of

@@ -53,17 +53,37 @@ def features(
         str | None, typer.Option(help="Hugging Face folder or name[@revision] instead of the bundle's encoder.")
     ] = None,
     frames: Annotated[bool, typer.Option("--frames", help="Also every frame of the embedding.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="A PNG of one file: voice, pauses, creak and markers.")] = None,
 ) -> None:
     """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary."""
-    if out is None:
+    if out is None and plot is None:
         raise typer.BadParameter("name the file to write", param_hint="--out")
     files = audio_files(paths)
+    if plot is not None:
+        _plot(files, plot)
+    if out is None:
+        return
     shared = [stem for stem, count in Counter(f.stem for f in files).items() if count > 1]
     if shared:
         raise typer.BadParameter(f"several files are called {shared[0]}; their arrays would have the same name")
     settings = Settings.load(**({"encoder": encoder} if encoder else {}))
     wanted = settings.modalities if modality is None else (modality,)
     raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
+
+
+def _plot(files: list[Path], plot: Path) -> None:
+    if len(files) != 1:
+        raise typer.BadParameter(f"a picture is of one file, not {len(files)}", param_hint="--plot")
+    from schemas.errors import Poison
+    from workers.acoustic.picture import plot_features
+    from workers.loading import load_file
+
+    try:
+        signal, _ = load_file(files[0], Settings.load())
+    except Poison as poison:
+        print(f"{files[0]}: {poison}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    plot_features(plot, signal, files[0].name)
 
 
 def _write_features(

@@ -97,7 +97,7 @@ def rate(detector: Detector, level: float, kind: Kind) -> float:
 def tuned(detector: Detector, kind: Kind) -> float:
     """The level that gives one false alarm a user-year."""
     low, high = detector.levels
-    for _ in range(5 if detector.users < 100 else 9):
+    for _ in range(4 if detector.users < 100 else 8):
         middle = (low + high) / 2
         low, high = (middle, high) if rate(detector, middle, kind) > 1.0 else (low, middle)
     return high

@@ -38,12 +38,12 @@ class Detector:
 def detectors(phi: float, shift: float) -> list[Detector]:
     """All of them. phi, shift: of the data; only the known-parameter bound is told."""
     return [
-        Detector("Undertone", undertone, (2.0, 9.0), 2000),
-        Detector("known-parameter CUSUM", partial(known_cusum, phi, shift), (1.0, 40.0), 2000, scaled=True),
-        Detector("ADWIN", adwin, (0.0, 9.0), 400),
-        Detector("Page–Hinkley δ .25", partial(page_hinkley, 0.25), (2.0, 60.0), 400),
-        Detector("Page–Hinkley δ .5", partial(page_hinkley, 0.5), (2.0, 60.0), 400),
-        Detector("KSWIN 40/12", partial(kswin, 40, 12), (0.3, 6.0), 40),
+        Detector("Undertone", undertone, (2.0, 9.0), 1000),
+        Detector("known-parameter CUSUM", partial(known_cusum, phi, shift), (1.0, 40.0), 1000, scaled=True),
+        Detector("ADWIN", adwin, (0.0, 9.0), 300),
+        Detector("Page–Hinkley δ .25", partial(page_hinkley, 0.25), (2.0, 60.0), 300),
+        Detector("Page–Hinkley δ .5", partial(page_hinkley, 0.5), (2.0, 60.0), 300),
+        Detector("KSWIN 40/12", partial(kswin, 40, 12), (0.3, 6.0), 20),
     ]
 
 

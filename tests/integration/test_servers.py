@@ -100,9 +100,9 @@ def test_the_command_says_how_to_reach_it_and_leaves_nothing(kafka: KafkaServer)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends children with their parent")
-def test_a_killed_test_run_leaves_no_broker(kafka: KafkaServer) -> None:
+def test_a_killed_test_run_leaves_no_broker(kafka: KafkaServer, tmp_path: Path) -> None:
     code = "from deploy.kafka.server import KafkaServer as K; s = K(); s.__enter__(); print(s.pid, flush=True); input()"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:

@@ -34,7 +34,9 @@ class Recipe:
 
     kind: of the head; acoustic: names of the features to use; axes: principal axes of the embedding; penalty: the
     inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; undecided: share of memos
-    in the undecided band; controls: whether the population is that of memos with a label under 0.5.
+    in the undecided band; controls: whether the population is that of memos with a label under 0.5; cold_starts: how
+    many memos of their own speakers have, one training round each, an established baseline last; markers: features that
+    may be named as evidence.
     """
 
     kind: str = "logistic"
@@ -46,6 +48,7 @@ class Recipe:
     undecided: float = 0.2
     controls: bool = False
     cold_starts: tuple[int, ...] = COLD_STARTS
+    markers: tuple[str, ...] = MARKER_NAMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +167,7 @@ def _uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], 
     blank = Bundle(
         name="",
         space=space,
-        markers=tuple(marker for marker in MARKER_NAMES if marker in space.acoustic),
+        markers=tuple(marker for marker in recipe.markers if marker in space.acoustic),
         population=people,
         head=_Unfitted(recipe.kind),
         calibration=Calibration("temperature"),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from workers.scoring.networks import NeuralHead, Shape, build
 from workers.training.trainers import TrainingSet
 
-EPOCHS, PATIENCE, BATCH = 60, 8, 32
+EPOCHS, PATIENCE, BATCH = 40, 6, 64
 VALIDATION = 0.2
 """Share of speakers that stop the training."""
 
@@ -18,7 +18,7 @@ def train(kind: str, data: TrainingSet, seed: int) -> NeuralHead:
     windows = data.inputs.windows.shape[2] if kind != "mlp" else 0
     shape = Shape(data.inputs.deviations.shape[1], windows)
     model = build(kind, shape)
-    model.compile(keras.optimizers.AdamW(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+    model.compile(keras.optimizers.AdamW(1e-3), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     held = _held_out(data.speakers, seed)
     weights = data.class_weights() * data.rounds
     stop = keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)

@@ -118,6 +118,7 @@ def test_a_state_stays_small_even_when_nothing_is_ever_delivered() -> None:
 def test_damaged_bytes_begin_the_user_anew(damaged: bytes) -> None:
     followed = follow_in_detail(damaged, daily(calm(3)), RULES)
     assert not followed.readable
+    assert delivered(damaged, {"any"}) == damaged
     assert followed.state == follow(None, daily(calm(3)), RULES)[0]
 
 

@@ -15,6 +15,7 @@ from schemas.errors import Poison, Transient
 from schemas.events import Band, DeadLetter, Evidence, Extractor, MemoFeatures, Modality, Quality, RiskScored
 from schemas.settings import Settings
 from streams.deadlines import MemoryDeadlines
+from streams.follow import drift_key, episode_is_open
 from streams.fusion_hop import FusionHop
 from streams.store import MemoryStore
 from workers.dead_letters import Source
@@ -226,3 +227,19 @@ async def test_an_absent_store_is_transient() -> None:
     world.store = cast("MortalStore", Away())
     with pytest.raises(Transient):
         await world.restart().process(both("m"))
+
+
+async def test_memos_during_an_open_alert_do_not_become_the_users_normal() -> None:
+    from tests.unit.streams import test_drift_hop
+
+    drifted = test_drift_hop.World()
+    await test_drift_hop.play(drifted, test_drift_hop.way_of("changed", 50, 40), 50)
+    world = World()
+    hop = world.restart()
+    await hop.process(both("before", user="changed"))
+    (state,) = (await drifted.state()).values()
+    await world.store.update([drift_key("changed")], lambda *_: (state, None), ttl_s=1e6)
+    assert episode_is_open(state)
+    await hop.process(both("during", user="changed"))
+    await hop.process(both("after", user="changed"))
+    assert [record.probability for record in world.topic.records] == [0.0, 0.01, 0.01]

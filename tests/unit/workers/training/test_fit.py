@@ -1,0 +1,112 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
+from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
+from workers.scoring.bundle import Bundle, save
+from workers.scoring.heads import KINDS
+from workers.training.evaluate import cross_validated, evaluate
+from workers.training.examples import EVERY, normals
+from workers.training.fit import fit, speaker_folds
+from workers.training.population import population_of
+
+STARTS = (0, 4, EVERY)
+
+
+def test_the_population_is_estimated_as_it_was_planted() -> None:
+    rng = np.random.default_rng(3)
+    speakers = np.repeat([f"s{n}" for n in range(400)], 10)
+    own = np.repeat(rng.normal(5, 2, 400), 10)
+    vectors = (own + rng.normal(0, 1, 4000))[:, None].astype(np.float32)
+    found = population_of(vectors, speakers)
+    assert found.mean[0] == pytest.approx(5, abs=0.3)
+    assert found.within[0] == pytest.approx(1, rel=0.1)
+    assert found.memos[0] == pytest.approx(1 / 4, rel=0.2)
+    assert found.freedom > 20
+
+
+def test_people_who_differ_in_their_variance_make_it_weigh_little() -> None:
+    rng = np.random.default_rng(4)
+    speakers = np.repeat([f"s{n}" for n in range(500)], 15)
+    sd = np.repeat(1 / np.sqrt(rng.chisquare(6, 500) / 6), 15)
+    found = population_of(rng.normal(0, sd)[:, None].astype(np.float32), speakers)
+    assert found.freedom == pytest.approx(6, rel=0.35)
+
+
+def test_a_baseline_never_holds_the_memo_itself_nor_a_later_one() -> None:
+    examples = people(speakers=4, memos=6)
+    vectors = np.arange(24, dtype=np.float32)[:, None]
+    apart, counts = normals(vectors, examples, EVERY, np.random.default_rng(0))
+    assert (counts == 5).all()
+    assert apart.mean[0, 0] == np.mean([1, 2, 3, 4, 5])
+    timed = replace(examples, times=np.tile(np.arange(6.0), 4))
+    earlier, counts = normals(vectors, timed, EVERY, np.random.default_rng(0))
+    assert counts[:6].tolist() == [0, 1, 2, 3, 4, 5]
+    assert earlier.mean[3, 0] == np.mean([0, 1, 2])
+
+
+def test_folds_never_share_a_speaker_and_hold_everyone_out_once() -> None:
+    examples = people(speakers=7, memos=4)
+    folds = speaker_folds(examples, 3, seed=1)
+    assert (np.sum(folds, axis=0) == 1).all()
+    for held in folds:
+        assert not set(examples.speakers[held]) & set(examples.speakers[~held])
+
+
+def test_one_s_own_baseline_tells_what_the_population_cannot() -> None:
+    fitted = fit(people(), EXTRACTORS, replace(RECIPE, cold_starts=STARTS), name="t")
+    fresh = people(seed=9)
+    curve = evaluate(fitted.bundle, fresh, [{}] * len(fresh), rounds=50).figures["cold_start"]
+    assert curve["all"] > curve["0"] + 0.1
+    assert curve["4"] > curve["1"] > curve["0"] - 0.02
+    population_only = fit(people(), EXTRACTORS, replace(RECIPE, cold_starts=(0,)), name="t")
+    plain = evaluate(population_only.bundle, fresh, [{}] * len(fresh), rounds=50).figures["cold_start"]["0"]
+    assert curve["0"] > plain - 0.03
+
+
+def test_held_out_probabilities_are_calibrated_and_abstaining_helps_both_sides() -> None:
+    examples = people(speakers=40)
+    fitted = fit(examples, EXTRACTORS, RECIPE, name="t")
+    found = cross_validated(examples, fitted.held_out, RECIPE, rounds=200)
+    assert found["ece"] < 0.08
+    assert found["undecided_share"] == pytest.approx(0.2, abs=0.05)
+    assert found["sensitivity_decided"] > found["sensitivity"]
+    assert found["specificity_decided"] > found["specificity"]
+    low, high = found["auc_ci"]
+    assert low < found["auc"] < high
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_head_learns_comes_back_from_disk_and_bears_a_missing_modality(kind: str, tmp_path: Path) -> None:
+    examples = people(speakers=16, memos=8)
+    recipe = replace(RECIPE, kind=kind, folds=2, cold_starts=(EVERY,))
+    fitted = fit(examples, EXTRACTORS, recipe, name="t")
+    bundle = save(fitted.bundle, tmp_path, "# {id}\n")
+    fresh = people(speakers=8, memos=8, seed=5)
+    before, after = (evaluate(b, fresh, [{}] * len(fresh), rounds=10) for b in (fitted.bundle, Bundle.load(tmp_path)))
+    np.testing.assert_allclose(before.raw, after.raw, atol=1e-5)
+    assert after.figures["auc"] > 0.75
+    halved = replace(fresh, parts=[{Modality.ACOUSTIC: p[Modality.ACOUSTIC]} for p in fresh.parts])
+    assert evaluate(bundle, halved, [{}] * len(fresh), rounds=10).figures["auc"] > 0.7
+
+
+@pytest.mark.parametrize("kind", ["logistic", "mlp"])
+def test_the_same_seed_gives_the_same_bundle(kind: str, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, kind=kind, folds=2, cold_starts=(0, EVERY))
+    ids = {
+        save(fit(people(speakers=8, memos=6), EXTRACTORS, recipe, name="t").bundle, tmp_path / str(n), "").id
+        for n in range(2)
+    }
+    assert len(ids) == 1
+
+
+def test_too_few_speakers_or_one_label_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="4 speakers"):
+        fit(people(speakers=3), EXTRACTORS, RECIPE, name="t")
+    examples = people(speakers=6)
+    with pytest.raises(ConfigurationError, match="both labels"):
+        fit(examples.chosen(examples.labels > 0.5), EXTRACTORS, RECIPE, name="t")
