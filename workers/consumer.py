@@ -2,8 +2,8 @@
 
 Fetching and loading go on while the stage works; the event loop never waits for either. Within a partition, and so for
 every user, memos are worked on in their order. A record's offset is committed only after everything it led to was
-acknowledged by the broker, and never past one that was not. Loaded audio is bounded by its length in seconds; beyond the
-bound partitions are paused, and polling goes on, so that the group keeps the member.
+acknowledged by the broker, and never past one that was not. Loaded audio is bounded by its length in seconds; beyond
+the bound partitions are paused, and polling goes on, so that the group keeps the member.
 """
 
 import asyncio
