@@ -85,7 +85,6 @@ def test_when_nearly_all_is_undefined_there_is_no_probability() -> None:
     [
         part(Modality.ACOUSTIC, [0] * 4, extractor=Extractor("toy-acoustic", "2", "a" * 64)),
         part(Modality.ACOUSTIC, [0] * 4, extractor=Extractor("toy-acoustic", "1", "c" * 64)),
-        part(Modality.ACOUSTIC, [0] * 5),
         replace(part(Modality.ACOUSTIC, [0] * 4), names=("pitch_sd", "other", "pause_rate", "mfcc1")),
     ],
 )
