@@ -69,7 +69,7 @@ class Marker:
     """One marker: what it is called, what it is measured in, how, and after whom.
 
     fragile: the conditions that move it by more than one speaker differs from another, as measured in
-    `tests/benchmarks/results/acoustic.md`; gain of ±20 dB, mp3 and Opus move none so far.
+    `tests/benchmarks/results/acoustic.md`; gain of ±20 dB, mp3 and Opus move none.
     """
 
     name: str
@@ -107,6 +107,7 @@ def pitch_range(track: Track) -> Measured:
     """Distance from the 5th to the 95th percentile of pitch in modal voice, in semitones.
 
     Narrow is monotone. Undefined without voice.
+    Fragile: a telephone band moves it by more than a between-speaker SD.
     """
     pitch = _modal_pitch(track)
     return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else _why_no_periods(track)
@@ -116,6 +117,7 @@ def pitch_sd(track: Track) -> Measured:
     """Standard deviation of pitch in modal voice, in semitones.
 
     Narrow is monotone; follows single octave errors more than the range does. Undefined without voice.
+    Fragile: a telephone band moves it by more than a between-speaker SD.
     """
     pitch = _modal_pitch(track)
     return float(pitch.std()) if pitch.size else _why_no_periods(track)
@@ -152,6 +154,7 @@ def hnr(track: Track) -> Measured:
 
     10 log10(r / (1 − r)) of their correlation r; Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97–110.
     Undefined without voice.
+    Fragile: noise 20 dB below speech moves it by more than a between-speaker SD.
     """
     if not track.modal.any():
         return NO_VOICE
@@ -182,6 +185,7 @@ def pause_rate(track: Track) -> Measured:
     """Pauses of at least 0.25 s per minute from first to last speech.
 
     0 where nobody paused; undefined without speech.
+    Fragile: noise 20 dB below speech moves it by more than a between-speaker SD.
     """
     span = _span_frames(track)
     return len(pauses(track.speech, track.hop_s).starts) / (span * track.hop_s / 60) if span else NO_SPEECH
@@ -220,6 +224,7 @@ def loudness_sd(track: Track) -> Measured:
 
     Of eGeMAPS loudness, which is close to perceived loudness; as a share, so gain does not move it. Undefined without
     speech.
+    Fragile: noise 20 dB below speech moves it by more than a between-speaker SD.
     """
     loudness = track.loudness[track.speech]
     return float(loudness.std() / loudness.mean()) if loudness.size and loudness.any() else NO_SPEECH
@@ -227,18 +232,18 @@ def loudness_sd(track: Track) -> Measured:
 
 MARKERS = (
     Marker("pitch_median", "Hz", pitch_median, GEMAPS),
-    Marker("pitch_range", "semitones", pitch_range, GEMAPS),
-    Marker("pitch_sd", "semitones", pitch_sd, GEMAPS),
+    Marker("pitch_range", "semitones", pitch_range, GEMAPS, (Condition.TELEPHONE,)),
+    Marker("pitch_sd", "semitones", pitch_sd, GEMAPS, (Condition.TELEPHONE,)),
     Marker("jitter", "share of period", jitter, PRAAT),
     Marker("shimmer", "dB", shimmer, PRAAT),
-    Marker("hnr", "dB", hnr, PRAAT),
+    Marker("hnr", "dB", hnr, PRAAT, (Condition.NOISE,)),
     Marker("creak_share", "share of voiced time", creak_share, ISHI),
     Marker("pause_share", "share of time", pause_share, MUNDT),
-    Marker("pause_rate", "1/min", pause_rate, MUNDT),
+    Marker("pause_rate", "1/min", pause_rate, MUNDT, (Condition.NOISE,)),
     Marker("pause_mean", "s", pause_mean, MUNDT),
     Marker("pause_longest", "s", pause_longest, MUNDT),
     Marker("voiced_rate", "1/s", voiced_rate, GEMAPS),
-    Marker("loudness_sd", "share of mean", loudness_sd, GEMAPS),
+    Marker("loudness_sd", "share of mean", loudness_sd, GEMAPS, (Condition.NOISE,)),
 )
 """Every marker, in the order of `MarkerValues.values`."""
 

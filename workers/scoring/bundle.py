@@ -47,7 +47,8 @@ class Bundle:
     """Everything that scoring needs.
 
     name: what the id begins with, `demo` for the shipped one; space: which features; markers: those of them that may
-    be named as evidence; window_mean, window_sd: (d,) of a window, empty for heads that read none; encoder: a hub
+    be named as evidence; silent: those that the head does not hear, because a codec or a microphone can turn them over;
+    window_mean, window_sd: (d,) of a window, empty for heads that read none; encoder: a hub
     name with `@revision`, or `encoder` for the checkpoint in the folder; training: how it came about, plain JSON;
     path: where it lies, None when it was never saved.
     """
@@ -59,6 +60,7 @@ class Bundle:
     head: Head
     calibration: Calibration
     bands: Bands
+    silent: tuple[str, ...] = ()
     window_mean: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     window_sd: FloatArray = field(default_factory=lambda: np.ones(0, np.float32))
     encoder: str | None = None
@@ -118,6 +120,7 @@ def _manifest(bundle: Bundle, path: Path) -> dict[str, Any]:
         "extractors": {str(m): asdict(e) for m, e in bundle.space.extractors.items()},
         "acoustic": [*bundle.space.acoustic],
         "markers": [*bundle.markers],
+        "silent": [*bundle.silent],
         "head": {"kind": bundle.head.kind, "config": bundle.head.config()},
         "calibration": bundle.calibration.to_json(),
         "bands": asdict(bundle.bands),
@@ -183,6 +186,7 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
         name=manifest["name"],
         space=space,
         markers=tuple(manifest["markers"]),
+        silent=tuple(manifest["silent"]),
         population=Population(arrays["mean"], arrays["within"], arrays["memos"], float(arrays["freedom"][0])),
         head=restore(kind, config, tensors.load_file(path / HEAD)),
         calibration=Calibration.from_json(manifest["calibration"]),
@@ -201,7 +205,7 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
 def _check_fit(bundle: Bundle) -> None:
     """Raises ValueError when the parts are not of one size, or not numbers."""
     features, people = len(bundle.names), bundle.population
-    if bundle.head.config()["features"] != features or not set(bundle.markers) <= set(bundle.names):
+    if bundle.head.config()["features"] != features or not {*bundle.markers, *bundle.silent} <= {*bundle.names}:
         raise ValueError("head or markers name other features than the bundle")
     if any(a.shape != (features,) or not np.isfinite(a).all() for a in (people.mean, people.within, people.memos)):
         raise ValueError("population statistics of another size, or not finite")

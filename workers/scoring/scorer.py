@@ -98,15 +98,16 @@ class Scorer:
 
 def head_input(bundle: Bundle, away: FloatArray, parts: Sequence[Parts]) -> HeadInput:
     """What the bundle's head reads. away: (memos, features), deviations as `deviations` gives them."""
+    heard = clipped(np.where(np.isin(bundle.names, bundle.silent), np.nan, away))
     if bundle.head.kind not in SEQUENTIAL:
-        return HeadInput(clipped(away), np.zeros((len(away), 0, 0), np.float32), np.zeros((len(away), 0), bool))
+        return HeadInput(heard, np.zeros((len(away), 0, 0), np.float32), np.zeros((len(away), 0), bool))
     rows = [memo_windows(part, bundle.modalities, len(bundle.window_mean)) for part in parts]
     windows = np.zeros((len(rows), max(map(len, rows), default=0) or 1, len(bundle.window_mean)), np.float32)
     mask = np.zeros(windows.shape[:2], bool)
     for index, row in enumerate(rows):
         windows[index, : len(row)] = clipped((row - bundle.window_mean) / bundle.window_sd)
         mask[index, : len(row)] = True
-    return HeadInput(clipped(away), windows, mask)
+    return HeadInput(heard, windows, mask)
 
 
 def memo_windows(parts: Parts, modalities: Sequence[Modality], width: int) -> FloatArray:

@@ -50,8 +50,8 @@ def evaluate(
     """Score every memo after the other memos of its speaker (the earlier ones, where times are known), and judge that.
 
     Where no speaker has memos of both labels, a baseline of one's own would take out just what is looked for: then
-    memos are scored as those of strangers. groups: subgroup by name, of each memo. judged: (memos,), which to judge; the
-    others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can be scored.
+    memos are scored as those of strangers. groups: subgroup by name, of each memo. judged: (memos,), which to judge;
+    the others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can be scored.
     """
     memos = default_memos(examples)
     rng = np.random.default_rng([seed, 5])

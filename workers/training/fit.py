@@ -36,7 +36,7 @@ class Recipe:
     inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; undecided: share of memos
     in the undecided band; controls: whether the population is that of memos with a label under 0.5; cold_starts: how
     many memos of their own speakers have, one training round each, an established baseline last; markers: features that
-    may be named as evidence.
+    may be named as evidence; silent: features that the head does not hear.
     """
 
     kind: str = "logistic"
@@ -49,6 +49,7 @@ class Recipe:
     controls: bool = False
     cold_starts: tuple[int, ...] = COLD_STARTS
     markers: tuple[str, ...] = MARKER_NAMES
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +169,7 @@ def _uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], 
         name="",
         space=space,
         markers=tuple(marker for marker in recipe.markers if marker in space.acoustic),
+        silent=tuple(name for name in recipe.silent if name in space.acoustic),
         population=people,
         head=_Unfitted(recipe.kind),
         calibration=Calibration("temperature"),

@@ -101,7 +101,7 @@ def train(
         "data": f"{len(learnt)} memos of {len(np.unique(learnt.speakers))} speakers",
         "corpus": corpus.digest,
         "seed": recipe.seed,
-        "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("acoustic", "markers")},
+        "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("acoustic", "markers", "silent")},
         "versions": {package: metadata.version(package) for package in ("keras", "numpy", "opensmile", "scikit-learn")},
         "recordings": fingerprints([h for h, s in zip(corpus.hashes, corpus.sides, strict=True) if s == TRAIN]),
     }

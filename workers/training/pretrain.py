@@ -26,10 +26,12 @@ from sklearn.cluster import MiniBatchKMeans
 
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
+from workers.training.probe import speaker_disjoint_auc
 from workers.training.synthetic import random_voice, voice_at
 from workers.training.voice import speak
 from workers.wav2vec2 import checkpoint, programs
 from workers.wav2vec2.config import EncoderConfig
+from workers.wav2vec2.embedder import Embedder
 from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.layers import Tensor, dense
 
@@ -219,6 +221,24 @@ def main() -> None:
     CONSOLE.print(f"{len(signals)} clips, {sum(map(len, signals)) / SAMPLING_RATE / 60:.0f} minutes")
     clips = clustered(signals, CONFIG, options.seed)
     checkpoint.save(options.out, CONFIG, train(clips, options.minutes, options.seed).weights_by_name())
+    keras.utils.set_random_seed(options.seed)
+    checkpoint.save(options.out / "untrained", CONFIG, Encoder(CONFIG).weights_by_name())
+    for name, area in probes(options.audio, options.out).items():
+        CONSOLE.print(f"sadness against neutral, other speakers, {name}: AUC {area:.3f}")
+
+
+def probes(audio: Path, trained: Path) -> dict[str, float]:
+    """What a linear probe reads from EmoDB, which no training here has heard, by what it is given of each clip."""
+    with (audio / "manifest.csv").open(encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["emotion"] in {"sadness", "neutral"}]
+    signals = [soundfile.read(audio / row["path"], dtype="float32")[0] for row in rows]
+    vectors = {"mean MFCCs": np.stack([mfccs(signal, CONFIG)[:, :COEFFICIENTS].mean(axis=0) for signal in signals])}
+    for name, folder in (("untrained", trained / "untrained"), ("trained", trained)):
+        embeddings = Embedder(checkpoint.load(str(folder))).embed(signals)
+        vectors[name] = np.stack([embedding.summary for embedding in embeddings])
+    sad = np.array([row["emotion"] == "sadness" for row in rows])
+    speakers = [row["speaker"] for row in rows]
+    return {name: speaker_disjoint_auc(given, sad, speakers) for name, given in vectors.items()}
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def people(speakers: int = 24, memos: int = 12, *, effect: float = 1.5, spread: 
             embedding = rng.normal([label * 2.0, 0, 0], [3.0, 1.0, 0.1])
             parts.append(
                 {
-                    Modality.ACOUSTIC: part(Modality.ACOUSTIC, vector, windows=windows),
-                    Modality.EMBEDDING: part(Modality.EMBEDDING, embedding),
+                    Modality.ACOUSTIC: part(Modality.ACOUSTIC, vector.tolist(), windows=windows),
+                    Modality.EMBEDDING: part(Modality.EMBEDDING, embedding.tolist()),
                 }
             )
             labels.append(float(label))
