@@ -24,6 +24,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
 
 
+PREFIX = "UNDERTONE_"
+_PLAIN = {f"{PREFIX}{name}": name for name in ("KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL")}
+
+
+def _as_text(value: object) -> str | None:
+    """A value as the environment has it; None for none."""
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
 def _plain(name: str) -> AliasChoices:
     return AliasChoices(name, f"UNDERTONE_{name}", name.lower())
 
@@ -37,7 +50,7 @@ class Settings(BaseSettings):
     """Everything an operator can set. Lengths in seconds (`_s`), rates in hertz (`_hz`), sizes in bytes (`_bytes`)."""
 
     model_config = SettingsConfigDict(
-        env_prefix="UNDERTONE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
     # Connections
@@ -131,10 +144,10 @@ class Settings(BaseSettings):
             faults = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
 
-    @staticmethod
-    def child_environment(**values: str) -> dict[str, str]:
-        """This process's environment for a child, with `values` in place of what they name."""
-        return {**os.environ, **values}
+    def child_environment(self) -> dict[str, str]:
+        """The environment in which a child process loads these very settings, however they came about."""
+        given = {f"{PREFIX}{name.upper()}": _as_text(getattr(self, name)) for name in self.model_fields_set}
+        return {**os.environ, **{_PLAIN.get(name, name): text for name, text in given.items() if text is not None}}
 
     @field_validator("audio_prefixes", "modalities", mode="before")
     @classmethod

@@ -80,6 +80,7 @@ class FusionHop:
                 complete.append(Complete(join, self._parts(join), causes[key]))
         await self._deadlines.put(waiting)
         await self._delivery.send(self._delivery.dead_letters(failures))
+        complete.sort(key=lambda each: each.join.recorded_at)
         for several in _at_most_per_user(complete, OUTBOX):
             await self._finish(several)
 
@@ -275,7 +276,7 @@ def _rounds(complete: Sequence[Complete]) -> Iterator[list[Complete]]:
     """The n-th memo of every user, for n = 1, 2 and so on."""
     turns: dict[str, int] = defaultdict(int)
     rounds: dict[int, list[Complete]] = defaultdict(list)
-    for each in sorted(complete, key=lambda c: c.join.recorded_at):
+    for each in complete:
         rounds[turns[each.join.user_id]].append(each)
         turns[each.join.user_id] += 1
     yield from (rounds[turn] for turn in sorted(rounds))

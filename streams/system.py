@@ -86,7 +86,7 @@ class System:
             self.settings = self._given.model_copy(update={"kafka_bootstrap": bootstrap, "redis_url": redis_url})
             self.codec = make_codec(self.settings)
             self.journal = exits.enter_context(Journal(home / "journal.db")) if self.embedded else None
-            self.supervisor = Supervisor(self._roles(), self._environment())
+            self.supervisor = Supervisor(self._roles(), self._for_roles().child_environment())
             exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
             # Ended first, so that nothing that is stopped on purpose is started again.
             self._tasks = [asyncio.create_task(self._keep_store())]
@@ -135,17 +135,13 @@ class System:
         workers = {f"worker {m}": ("worker", str(m)) for m in self._given.modalities}
         return {**workers, "agents": ("agents",)}
 
-    def _environment(self) -> dict[str, str]:
-        prefixes = (self.inbox.folder.resolve().as_uri(), *self._given.audio_prefixes)
-        values = {
-            "KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap or "",
-            "REDIS_URL": self.settings.redis_url or "",
-            "UNDERTONE_AUDIO_PREFIXES": ",".join(prefixes),
-            "UNDERTONE_SUPERVISED": "1",
-        }
+    def _for_roles(self) -> Settings:
+        """What the roles go by: these connections, the inbox beside the given prefixes, an end with this process."""
+        inbox = self.inbox.folder.resolve().as_uri()
+        changes: dict[str, object] = {"audio_prefixes": (inbox, *self._given.audio_prefixes), "supervised": True}
         if self.embedded:
-            values["UNDERTONE_SESSION_TIMEOUT_S"] = str(EMBEDDED_SESSION_S)
-        return Settings.child_environment(**values)
+            changes["session_timeout_s"] = EMBEDDED_SESSION_S
+        return self.settings.model_copy(update=changes)
 
 
 def make_codec(settings: Settings) -> Codec:

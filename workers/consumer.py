@@ -1,9 +1,9 @@
 """The loop of a heavy hop: fetch → load → settle → deliver → commit.
 
-Fetching and loading go on while the stage works; the event loop never waits for either. A record's offset is committed
-only after everything it led to was acknowledged by the broker, and never past one that was not. Loaded audio is bounded
-by its length in seconds; beyond the bound partitions are paused, and polling goes on, so that the group keeps the
-member.
+Fetching and loading go on while the stage works; the event loop never waits for either. Within a partition, and so for
+every user, memos are worked on in their order. A record's offset is committed only after everything it led to was
+acknowledged by the broker, and never past one that was not. Loaded audio is bounded by its length in seconds; beyond
+the bound partitions are paused, and polling goes on, so that the group keeps the member.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from workers import instruments
 from workers.dead_letters import DeadLetterCap, Source
 from workers.delivery import Delivery, Outgoing
 from workers.kafka import make_consumer, make_producer
+from workers.lanes import Lanes
 from workers.memo import Memo
 from workers.offsets import OffsetTracker
 from workers.retries import until_it_succeeds
@@ -40,6 +41,8 @@ LOADERS = 4
 """Memos read and decoded at the same time."""
 FETCHED_RECORDS = 64
 """Records that may wait for their audio; how long it is, is not known before it is read."""
+BATCH_RECORDS = 256
+"""Records in one batch: those that cannot be read have no length that would bound it."""
 COMMIT_INTERVAL_S = 0.5
 
 
@@ -75,8 +78,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             settings.dead_letter_max_share, settings.dead_letter_window, settings.dead_letter_max_run
         )
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
-        self._ready: asyncio.Queue[Item] = asyncio.Queue()
-        self._loading: set[asyncio.Task[None]] = set()
         self._inflight_s = 0.0
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
@@ -84,7 +85,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
-        self._defect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lanes: Lanes[Item] = Lanes()
         async with AsyncExitStack() as exits:
             exits.callback(self._stage.close)
             self._loader = _executor(exits, LOADERS, "load")
@@ -115,16 +116,17 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         asked = asyncio.create_task(self._stopping.wait())
         tasks = (fetching, working, asked)
         try:
-            ends: set[asyncio.Future[Any]] = {*tasks, self._defect}
+            ends: set[asyncio.Future[Any]] = {*tasks, self._lanes.failed}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._stopping.is_set():
                 await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
         finally:
-            for task in (*tasks, *self._loading):
+            self._lanes.drop_all()
+            for task in tasks:
                 task.cancel()
-            results = await asyncio.gather(*tasks, *self._loading, return_exceptions=True)
-        if self._defect.done():
-            self._defect.result()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        if self._lanes.failed.done():
+            self._lanes.failed.result()
         for failure in results:
             if isinstance(failure, Exception):
                 raise failure
@@ -145,24 +147,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 tracker.started(record.offset for record in records)
                 instruments.RECORDS_IN.labels(stage=self._stage.name).inc(len(records))
                 for record in records:
-                    self._begin_loading(record, tracker)
+                    self._lanes.begin(partition, self._load_one(record, tracker))
 
     def _has_room(self) -> bool:
-        return len(self._loading) < FETCHED_RECORDS and self._inflight_s < self._settings.inflight_audio_s
+        return self._lanes.loading < FETCHED_RECORDS and self._inflight_s < self._settings.inflight_audio_s
 
-    def _begin_loading(self, record: Any, tracker: OffsetTracker) -> None:
+    async def _load_one(self, record: Any, tracker: OffsetTracker) -> Item:
         headers = dict(record.headers or ())
         source = Source(record.topic, record.partition, record.offset, record.key, record.value, headers)
-        task = asyncio.create_task(self._load_one(source, tracker, record.timestamp / 1000))
-        self._loading.add(task)
-        task.add_done_callback(self._loaded)
-
-    def _loaded(self, task: asyncio.Task[None]) -> None:
-        self._loading.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not self._defect.done():
-            self._defect.set_exception(error)
-
-    async def _load_one(self, source: Source, tracker: OffsetTracker, written_at: float) -> None:
         loop = asyncio.get_running_loop()
         content: Memo | Poison
         try:
@@ -175,9 +167,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             content = Poison("event:undecodable", str(error))
         except Poison as poison:
             content = poison
-        item = Item(source, tracker, content, written_at)
+        item = Item(source, tracker, content, record.timestamp / 1000)
         self._holds(item.audio_s)
-        self._ready.put_nowait(item)
+        return item
 
     def _read(self, value: bytes | None) -> Memo:
         """Decode and load. In a thread, and again after Transient: a schema registry may be asked, and be away."""
@@ -194,7 +186,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._idle.set()
             batch = await self._next_batch()
             self._idle.clear()
-            batch = [item for item in batch if not item.tracker.abandoned]
             if batch:
                 await self._finish(batch)
             self._gauge(instruments.LAST_PROGRESS, time.time())
@@ -204,16 +195,18 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         await self._commit()
 
     async def _next_batch(self) -> list[Item]:
-        """What is ready now, up to the bound on audio seconds; waits a moment when nothing is."""
-        try:
-            async with asyncio.timeout(COMMIT_INTERVAL_S):
-                batch = [await self._ready.get()]
-        except TimeoutError:
-            return []
-        while not self._ready.empty() and sum(item.audio_s for item in batch) < self._settings.batch_audio_s:
-            batch.append(self._ready.get_nowait())
-        for item in batch:
-            self._holds(-item.audio_s)
+        """What is ready now, in the order of its partition, up to the bound on audio; waits a moment for the first."""
+        batch: list[Item] = []
+        seconds = 0.0
+        while seconds < self._settings.batch_audio_s and len(batch) < BATCH_RECORDS:
+            item = self._lanes.take()
+            if item is None:
+                break
+            batch.append(item)
+            seconds += item.audio_s
+        if not batch:
+            await self._lanes.wait(COMMIT_INTERVAL_S)
+        self._holds(-seconds)
         return batch
 
     async def _finish(self, batch: list[Item]) -> None:
@@ -302,8 +295,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             return
         instruments.REBALANCES.labels(stage=self._stage.name).inc()
         for partition in revoked:
-            if partition in self._trackers:
-                self._trackers[partition].abandoned = True
+            self._holds(-sum(item.audio_s for item in self._lanes.drop(partition)))
         try:
             async with asyncio.timeout(self._settings.stop_deadline_s):
                 await self._idle.wait()

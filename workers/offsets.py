@@ -11,11 +11,9 @@ class OffsetTracker:
     committed when every record fetched before it is finished.
     """
 
-    __slots__ = ("_committed", "_open", "_pending", "_position", "abandoned")
+    __slots__ = ("_committed", "_open", "_pending", "_position")
 
     def __init__(self) -> None:
-        self.abandoned = False
-        """The partition was taken away: what still waits is not begun."""
         self._pending: deque[int] = deque()
         self._open: set[int] = set()
         self._position: int | None = None

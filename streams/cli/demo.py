@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from streams.demo import Story
 
 PICTURE = Path(".undertone/demo.png")
+ALERTS_PER_USER_YEAR = 0.2
+"""A small clinic that would rather wait a day longer than be called in vain: one false alert in five years a user."""
 QUIET_EVERY_S = 10.0
 """Between two lines of progress where nobody watches a terminal."""
 
@@ -34,7 +36,7 @@ def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores an
     story = new_story()
     with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home:
         try:
-            _play(Settings.load(home=Path(home)), story, began)
+            _play(Settings.load(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), story, began)
         except asyncio.CancelledError:
             raise typer.Exit(130) from None
     _draw(story, picture)

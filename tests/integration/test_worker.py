@@ -1,6 +1,7 @@
 """The loop of a heavy hop over a real Kafka connection, with a stage that costs nothing."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -186,8 +187,6 @@ async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Se
 
     def fault(_: Sequence[Memo]) -> None:
         loop.call_soon_threadsafe(begun.set)
-        import time
-
         time.sleep(0.5)
 
     await upload(settings, event("memo"))
@@ -201,3 +200,22 @@ async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Se
         positions = await observer.positions(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name)
     assert sum(positions.values()) == 1
     assert all(isinstance(at, TopicPartition) for at in positions)
+
+
+async def test_a_users_memos_keep_their_order_however_long_each_takes_to_load(settings: Settings) -> None:
+    def slow_at_first(event: MemoUploaded) -> Memo:
+        time.sleep(0.3 if event.memo_id.endswith("0") else 0.0)
+        return load(event)
+
+    producer = make_producer(settings)
+    await producer.start()
+    for number in range(30):
+        await producer.send_and_wait(topics.UPLOADED.name, CODEC.encode(event(f"memo-{number:02d}")), b"one")
+    await producer.stop()
+    async with Worker(settings, CheapStage(), slow_at_first, CODEC, owns_input=True) as worker:
+        run = asyncio.create_task(worker.run())
+        await caught_up(settings)
+        worker.stop()
+        await run
+    delivered = [f.memo_id for f in await everything(settings, topics.FEATURES)]
+    assert delivered == [f"memo-{number:02d}" for number in range(30)]
