@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHMARKS = ("contracts", "audio", "acoustic_cost", "acoustic", "encoder", "drift")
+BENCHMARKS = ("contracts", "audio", "acoustic_cost", "acoustic", "encoder", "drift", "scoring")
 
 
 def main() -> None:

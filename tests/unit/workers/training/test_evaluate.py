@@ -13,7 +13,8 @@ from streams.cli.train import add_to
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.memo import SAMPLING_RATE
 from workers.training import figures
-from workers.training.evaluate import default_memos, evaluate
+from workers.training.evaluate import evaluate
+from workers.training.examples import default_memos
 from workers.training.fit import fit
 from workers.training.report import PICTURES, write_report
 from workers.training.voice import Voice, speak

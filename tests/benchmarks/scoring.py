@@ -1,0 +1,238 @@
+"""Evidence for scores: `python -m tests.benchmarks.scoring`, about 15 minutes on one core.
+
+Writes `results/scoring.md`. The simulator part needs nothing; the comparison of heads and the re-encoded clips need the
+folder of real speech (UNDERTONE_SHARED, or `shared` beside the project).
+"""
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from schemas.errors import Poison
+from schemas.events import FloatArray, Modality, Quality
+from schemas.settings import SHIPPED_BUNDLE, Settings
+from tests.audio_files import ffmpeg, sndfile
+from workers.loading import load_bytes
+from workers.memo import SAMPLING_RATE
+from workers.scoring.bundle import Bundle
+from workers.scoring.features import Parts
+from workers.scoring.heads import KINDS
+from workers.scoring.personal import PersonalNormal, normal_of
+from workers.scoring.scorer import Scored, Scorer
+from workers.training.cache import Recording, extracted
+from workers.training.corpora import Sample
+from workers.training.evaluate import cross_validated, evaluate
+from workers.training.features import LabelledFeatures, extractions, labelled_features
+from workers.training.fit import Recipe, fit
+from workers.training.leaks import content_hashes
+from workers.training.synthetic import random_voice, voice_at
+from workers.training.voice import Voice, speak
+
+ROOT = Path(__file__).parents[2]
+RESULT = Path(__file__).parent / "results" / "scoring.md"
+CACHE = ROOT / ".undertone" / "features"
+BOTH = (Modality.ACOUSTIC, Modality.EMBEDDING)
+USERS, CALM = 20, 10
+CLIPS = 100
+FIGURES = ("auc", "uar", "ece", "sensitivity", "specificity", "undecided_share")
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """An encoded file as a Recording."""
+
+    data: bytes = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """Digest of the file."""
+        return sha256(self.data).hexdigest()
+
+    def read(self) -> tuple[FloatArray, Quality]:
+        """Decoded and assessed as a worker does."""
+        return load_bytes(self.data, Settings.load())
+
+
+def main() -> None:
+    """Measure everything and write the page."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout.strip()
+    lines = [
+        "# Scores",
+        "",
+        f"{_processor()}, {os.cpu_count()} cores; commit {commit}; `python -m tests.benchmarks.scoring`; bundle "
+        f"`{Bundle.load(SHIPPED_BUNDLE).id}`",
+        "",
+        *planted_pauses(),
+        *throughput(),
+    ]
+    shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared"))
+    if (shared / "audio" / "manifest.csv").is_file():
+        lines += [*heads(shared), *encodings(shared)]
+    else:
+        sys.stderr.write("no folder of real speech: heads and encodings are left out\n")
+    RESULT.write_text("\n".join(lines))
+
+
+def planted_pauses() -> Iterator[str]:
+    """A user speaks ten times as usual, then pauses more: what does the evidence name first?"""
+    settings = Settings.load()
+    memos: list[Recording] = []
+    for user in range(USERS):
+        rng = np.random.default_rng([77, user])
+        voice = random_voice(rng)
+        for number in range(CALM + 1):
+            today = voice_at(voice, 0.1, rng)
+            if number == CALM:
+                today = replace(today, pause_share=today.pause_share + 0.25, pauses_per_min=today.pauses_per_min * 1.5)
+            memos.append(Bytes(_spoken(today, rng)))
+    parts = _features(memos, settings, (Modality.ACOUSTIC,))
+    bundle = Bundle.load(SHIPPED_BUNDLE)
+    first = []
+    for user in range(USERS):
+        own = parts[user * (CALM + 1) : (user + 1) * (CALM + 1)]
+        normal = normal_of(np.stack([bundle.space.vector(p) for p in own[:CALM]]))
+        (scored,) = Scorer(bundle).score([(own[CALM], normal)])
+        assert isinstance(scored, Scored)
+        first.append(scored.evidence[0].name)
+    named = sum(name.startswith("pause_") for name in first)
+    yield "## A planted change of pauses"
+    yield ""
+    yield f"After {CALM} usual memos, one with a quarter more of its time in pauses: a pause marker comes first in the "
+    yield f"evidence of {named} of {USERS} simulated users (first: {', '.join(sorted(set(first)))})."
+    yield ""
+
+
+def throughput() -> Iterator[str]:
+    """Scores a second, in batches of 500."""
+    bundle = Bundle.load(SHIPPED_BUNDLE)
+    parts = _features([Bytes(_spoken(Voice(), np.random.default_rng(1)))], Settings.load(), BOTH)
+    batch = [(parts[0], PersonalNormal.empty(len(bundle.names)))] * 500
+    scorer = Scorer(bundle)
+    scorer.score(batch)
+    began = time.perf_counter()
+    for _ in range(10):
+        scorer.score(batch)
+    yield f"{5000 / (time.perf_counter() - began):,.0f} memos a second are scored, in batches of 500, on one core."
+    yield ""
+
+
+def heads(shared: Path) -> Iterator[str]:
+    """Leave one speaker out, sadness against neutral, every head; then the curve of the default."""
+    features = _emodb(shared)
+    yield "## Sadness against neutral, one speaker left out at a time"
+    yield ""
+    yield f"EmoDB, {len(features.examples)} acted clips of 10 speakers, acoustic features, personal normalisation by"
+    yield "the speaker's other clips, without their labels. It says nothing about depression."
+    yield ""
+    yield f"| head | {' | '.join(FIGURES)} | AUC, 95 % | decided: sensitivity, specificity | s to train |"
+    yield "|---" * (len(FIGURES) + 4) + "|"
+    for kind in KINDS:
+        began = time.perf_counter()
+        recipe = Recipe(kind=kind)
+        fitted = fit(features.examples, features.extractors, recipe, name="t")
+        took = time.perf_counter() - began
+        found = cross_validated(features.examples, fitted.held_out, recipe)
+        low, high = found["auc_ci"]
+        figures = " | ".join(f"{found[name]:.3f}" for name in FIGURES)
+        decided = f"{found['sensitivity_decided']:.3f}, {found['specificity_decided']:.3f}"
+        yield f"| {kind} | {figures} | {low:.3f} to {high:.3f} | {decided} | {took:.0f} |"
+    yield ""
+    yield from _cold_start(features)
+
+
+def _cold_start(features: LabelledFeatures) -> Iterator[str]:
+    examples = features.examples
+    curves: dict[str, list[float]] = {}
+    for half in (0, 1):
+        held = np.isin(examples.speakers, np.unique(examples.speakers)[half::2])
+        bundle = fit(examples.chosen(~held), features.extractors, Recipe(folds=5), name="t").bundle
+        test = examples.chosen(held)
+        for memos, value in evaluate(bundle, test, [{}] * len(test), rounds=1).figures["cold_start"].items():
+            curves.setdefault(memos, []).append(value)
+    population = Recipe(cold_starts=(0,))
+    strangers = fit(examples, features.extractors, population, name="t").held_out
+    plain = cross_validated(examples, strangers, population, rounds=1)["auc"]
+    yield "AUC by how many clips of their own speakers have (trained on five speakers, judged on the other five):"
+    yield "; ".join(f"{memos}: {np.mean(values):.3f}" for memos, values in curves.items()) + "."
+    yield f"Trained without any personal baseline, one speaker left out: {plain:.3f}."
+    yield ""
+
+
+def encodings(shared: Path) -> Iterator[str]:
+    """How far the shipped bundle's probability moves when a clip is encoded anew."""
+    with (shared / "audio" / "manifest.csv").open() as file:
+        paths = [row["path"] for row in csv.DictReader(file) if row["corpus"] == "emodb"]
+    chosen = np.random.default_rng(0).permutation(sorted(paths))[:CLIPS]
+    files = [_encodings(soundfile.read(shared / "audio" / path, dtype="float32")[0]) for path in chosen]
+    names = list(files[0])
+    parts = _features([Bytes(clip[name]) for clip in files for name in names], Settings.load(), BOTH)
+    bundle = Bundle.load(SHIPPED_BUNDLE)
+    empty = PersonalNormal.empty(len(bundle.names))
+    scored = [r for r in Scorer(bundle).score([(p, empty) for p in parts]) if isinstance(r, Scored)]
+    said = np.array([np.nan if s.probability is None else s.probability for s in scored]).reshape(len(files), -1)
+    yield "## The same clip in another encoding"
+    yield ""
+    yield f"{len(files)} EmoDB clips, scored by the shipped bundle without a baseline; how far the probability moves."
+    quartiles = ", ".join(f"{q:.2f}" for q in np.quantile(said[:, 0], [0, 0.25, 0.5, 0.75, 1]))
+    yield f"Probabilities of the originals, quartiles: {quartiles}."
+    yield ""
+    yield "| encoding | median | 90 % | largest |"
+    yield "|---|---|---|---|"
+    for column, name in enumerate(names[1:], 1):
+        moved = np.abs(said[:, column] - said[:, 0])
+        yield f"| {name} | {np.median(moved):.3f} | {np.quantile(moved, 0.9):.3f} | {moved.max():.3f} |"
+    yield ""
+
+
+def _encodings(signal: FloatArray) -> dict[str, bytes]:
+    return {
+        "wav": sndfile(signal),
+        "m4a": ffmpeg(signal, container="ipod", codec="aac"),
+        "m4a, 44.1 kHz, 96 kbit/s": ffmpeg(signal, container="ipod", codec="aac", rate=44100, bit_rate=96000),
+        "opus": ffmpeg(signal, container="ogg", codec="libopus"),
+        "opus, 32 kbit/s": ffmpeg(signal, container="ogg", codec="libopus", rate=48000, bit_rate=32000),
+        "mp3": ffmpeg(signal, container="mp3", codec="libmp3lame"),
+        "wav, 48 kHz, 24 bit, stereo": sndfile(signal, subtype="PCM_24", rate=48000, channels=2),
+        "wav, 8 kHz": sndfile(signal, rate=8000),
+    }
+
+
+def _emodb(shared: Path) -> LabelledFeatures:
+    with (shared / "audio" / "manifest.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["emotion"] in ("sadness", "neutral")]
+    samples = [Sample(shared / "audio" / r["path"], r["speaker"], float(r["emotion"] == "sadness")) for r in rows]
+    return labelled_features(samples, content_hashes(samples), Settings.load(), (Modality.ACOUSTIC,), CACHE)
+
+
+def _features(recordings: Sequence[Recording], settings: Settings, modalities: Sequence[Modality]) -> list[Parts]:
+    with extractions(settings, modalities) as stages:
+        found = extracted(recordings, stages, CACHE)
+    assert not any(isinstance(parts, Poison) for parts in found)
+    return [parts for parts in found if not isinstance(parts, Poison)]
+
+
+def _spoken(voice: Voice, rng: np.random.Generator) -> bytes:
+    return sndfile(speak(voice, 10.0, rng)[0], rate=SAMPLING_RATE)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else ():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
