@@ -1,0 +1,61 @@
+"""The bundle that lies in the tree is whole, small, and trained on what the workers make today."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from schemas.events import Modality
+from schemas.settings import SHIPPED_BUNDLE, Settings
+from tests.audio_files import ffmpeg, sndfile
+from workers.acoustic.extraction import extract, extractor
+from workers.acoustic.names import FEATURE_NAMES
+from workers.loading import load_bytes
+from workers.scoring.bundle import Bundle
+from workers.scoring.personal import PersonalNormal, deviations
+from workers.scoring.scorer import head_input
+from workers.wav2vec2 import checkpoint
+from workers.wav2vec2.stage import extractor_of
+
+
+def test_it_says_what_it_is_and_stays_small() -> None:
+    bundle = Bundle.load(SHIPPED_BUNDLE)
+    assert bundle.id.startswith("demo-")
+    card = (SHIPPED_BUNDLE / "README.md").read_text()
+    assert bundle.id in card
+    assert "simulated voices only" in card
+    assert sum(path.stat().st_size for path in SHIPPED_BUNDLE.rglob("*") if path.is_file()) < 5_000_000
+
+
+def test_it_scores_what_the_workers_make_today() -> None:
+    wanted = Bundle.load(SHIPPED_BUNDLE).space.extractors
+    assert wanted[Modality.ACOUSTIC] == extractor(), "the markers changed: python -m workers.training.demo"
+    source = Bundle.load(SHIPPED_BUNDLE).encoder_source
+    assert source is not None
+    assert wanted[Modality.EMBEDDING] == extractor_of(checkpoint.load(source))
+
+
+@pytest.mark.shared
+def test_a_clip_encoded_anew_keeps_its_acoustic_score(shared: Path) -> None:
+    bundle = Bundle.load(SHIPPED_BUNDLE)
+    place = [FEATURE_NAMES.index(name) for name in bundle.space.acoustic]
+
+    def probability(data: bytes) -> float:
+        signal, _ = load_bytes(data, Settings.load())
+        vector = np.full(len(bundle.names), np.nan, np.float32)
+        vector[: len(place)] = extract(signal).summary[place]
+        away = deviations(PersonalNormal.empty(len(bundle.names)), bundle.population, vector[None])
+        return float(bundle.calibration.probability(bundle.head.logits(head_input(bundle, away, [{}])))[0])
+
+    # Among these are the clips that moved most when the head still heard the range of pitch.
+    for name in ("16b01Tb", "16a05Tb", "14b09Td", "13b03Td"):
+        signal, _ = soundfile.read(shared / "audio" / "emodb" / f"{name}.flac", dtype="float32")
+        original = probability(sndfile(signal))
+        for again in (
+            ffmpeg(signal, container="ipod", codec="aac"),
+            ffmpeg(signal, container="ogg", codec="libopus"),
+            ffmpeg(signal, container="mp3", codec="libmp3lame"),
+            sndfile(signal, subtype="PCM_24", rate=48000, channels=2),
+        ):
+            assert abs(probability(again) - original) < 0.1
