@@ -109,7 +109,7 @@ def planted_pauses() -> Iterator[str]:
     named = sum(name.startswith("pause_") for name in first)
     yield "## A planted change of pauses"
     yield ""
-    yield f"After {CALM} usual memos, one with a quarter more of its time in pauses: a pause marker comes first in the "
+    yield f"After {CALM} usual memos, one with a quarter more of its time in pauses: a pause marker comes first in the"
     yield f"evidence of {named} of {USERS} simulated users (first: {', '.join(sorted(set(first)))})."
     yield ""
 
