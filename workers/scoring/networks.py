@@ -29,14 +29,17 @@ class Shape:
 class AttentionPooling(layers.Layer):
     """Weighted mean over time with learnt weights; windows outside the mask weigh nothing, no window gives zeros."""
 
+    supports_masking = True
+
     def build(self, shape: Any) -> None:
         """One scoring vector."""
         self.query = self.add_weight(shape=(shape[-1], 1), initializer="zeros", name="query")
 
-    def call(self, sequence: Any, mask: Any) -> Any:
-        """sequence: (memos, n, d); mask: (memos, n) of 0 and 1 → (memos, d)."""
+    def call(self, sequence: Any, present: Any) -> Any:
+        """sequence: (memos, n, d); present: (memos, n) of 0 and 1 → (memos, d)."""
         score = ops.squeeze(ops.matmul(ops.tanh(sequence), self.query), -1)
-        weight = ops.exp(score - ops.max(score, axis=1, keepdims=True)) * mask
+        score = ops.where(present > 0, score, -1e9)
+        weight = ops.exp(score - ops.max(score, axis=1, keepdims=True)) * present
         weight = weight / ops.maximum(ops.sum(weight, axis=1, keepdims=True), 1e-6)
         return ops.sum(sequence * weight[..., None], axis=1)
 

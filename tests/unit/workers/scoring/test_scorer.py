@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import Poison
-from schemas.events import Band, Extractor, Modality
+from schemas.events import Band, Extractor, MemoFeatures, Modality
 from tests.unit.workers.scoring.toys import GOOD, bundle, f32, memo, part
 from workers.scoring.features import Parts
 from workers.scoring.personal import PersonalNormal, normal_of
@@ -85,12 +85,13 @@ def test_when_nearly_all_is_undefined_there_is_no_probability() -> None:
     [
         part(Modality.ACOUSTIC, [0] * 4, extractor=Extractor("toy-acoustic", "2", "a" * 64)),
         part(Modality.ACOUSTIC, [0] * 4, extractor=Extractor("toy-acoustic", "1", "c" * 64)),
+        part(Modality.EMBEDDING, [0] * 4),
         replace(part(Modality.ACOUSTIC, [0] * 4), names=("pitch_sd", "other", "pause_rate", "mfcc1")),
     ],
 )
-def test_features_of_another_maker_are_poison_and_neighbours_go_on(other: object) -> None:
-    foreign = {**memo(), Modality.ACOUSTIC: other}
-    first, second, third = Scorer(bundle()).score([(memo(), STRANGER), (foreign, STRANGER), (memo(), STRANGER)])  # type: ignore[list-item]
+def test_features_of_another_maker_are_poison_and_neighbours_go_on(other: MemoFeatures) -> None:
+    foreign = {**memo(), other.modality: other}
+    first, second, third = Scorer(bundle()).score([(memo(), STRANGER), (foreign, STRANGER), (memo(), STRANGER)])
     assert isinstance(second, Poison)
     assert second.reason == "features:mismatch"
     assert isinstance(first, Scored)

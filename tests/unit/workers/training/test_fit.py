@@ -82,11 +82,11 @@ def test_held_out_probabilities_are_calibrated_and_abstaining_helps_both_sides()
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_head_learns_comes_back_from_disk_and_bears_a_missing_modality(kind: str, tmp_path: Path) -> None:
-    examples = people(speakers=16, memos=8)
+    examples = people(speakers=16, memos=8, effect=2.5)
     recipe = replace(RECIPE, kind=kind, folds=2, cold_starts=(EVERY,))
     fitted = fit(examples, EXTRACTORS, recipe, name="t")
     bundle = save(fitted.bundle, tmp_path, "# {id}\n")
-    fresh = people(speakers=8, memos=8, seed=5)
+    fresh = people(speakers=8, memos=8, effect=2.5, seed=5)
     before, after = (evaluate(b, fresh, [{}] * len(fresh), rounds=10) for b in (fitted.bundle, Bundle.load(tmp_path)))
     np.testing.assert_allclose(before.raw, after.raw, atol=1e-5)
     assert after.figures["auc"] > 0.75
