@@ -101,7 +101,7 @@ def _throughput(clips: list[FloatArray]) -> list[str]:
     found = (
         f"1 process: {speeds[0]:.0f} × real time; 2 processes: {speeds[1]:.0f} ×; ratio {speeds[1] / speeds[0]:.2f}."
     )
-    return ["## Throughput", found]
+    return ["## Throughput", found, "Means something only where two cores were free: see the load above."]
 
 
 def _memory() -> list[str]:

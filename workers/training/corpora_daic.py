@@ -69,7 +69,8 @@ def pieces(turns: Iterable[Span], most_s: float = PIECE_S, least_s: float = SHOR
         groups[-1].append(first)
         groups.extend([part] for part in rest)
     if len(groups) > 1 and _length(groups[-1]) < least_s:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     return [tuple(group) for group in groups if group]
 
 
