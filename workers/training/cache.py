@@ -2,17 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
 from schemas.events import Extractor, FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
-from workers.memo import SAMPLING_RATE, Memo
+from workers.memo import Memo
 from workers.scoring.features import Parts
 from workers.stage import Stage, settle
 
@@ -117,16 +115,3 @@ def _keep(folder: Path | None, recording: Recording, extraction: Extraction, par
     partial = place.with_suffix(".partial")
     partial.write_bytes(Codec().encode(part))
     partial.replace(place)
-
-
-def joined(signal: FloatArray, spans: Sequence[tuple[float, float]]) -> FloatArray:
-    """The stretches of a signal, one after another; all of it when there are none. spans: (start, end) in seconds."""
-    if not spans:
-        return signal
-    edges = [(round(start * SAMPLING_RATE), round(end * SAMPLING_RATE)) for start, end in spans]
-    return np.concatenate([signal[start:end] for start, end in edges])
-
-
-def requalified(quality: Quality, speech_s: float) -> Quality:
-    """The quality of a stretch that is speech by its transcript."""
-    return replace(quality, speech_s=speech_s)

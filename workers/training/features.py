@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -128,9 +128,3 @@ def examples_of(samples: Sequence[Sample], parts: Sequence[Parts]) -> Examples:
         speakers=np.array([sample.speaker for sample in samples]),
         times=np.array([s.recorded_at.timestamp() if s.recorded_at else np.nan for s in samples], np.float64),
     )
-
-
-def relabelled(features: LabelledFeatures, where: Sequence[bool]) -> LabelledFeatures:
-    """Only the samples where `where` is True."""
-    kept = [sample for sample, keep in zip(features.kept, where, strict=True) if keep]
-    return replace(features, examples=features.examples.chosen(np.array(where, bool)), kept=kept)
