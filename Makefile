@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 REQUIREMENTS := deploy/requirements
+OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 export PYTHONPATH := $(CURDIR)
@@ -38,8 +39,8 @@ demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users
 
 test: $(VENV)/.dev  ## Run the tests.
 	# openSMILE in a process of its own, as in production: it has aborted beside TensorFlow, librdkafka and FFmpeg in one.
-	$(BIN)/python -m pytest tests/unit/workers/acoustic
-	$(BIN)/python -m pytest --ignore=tests/unit/workers/acoustic
+	$(BIN)/python -m pytest $(OPENSMILE_TESTS)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(OPENSMILE_TESTS))
 
 check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.
 	$(BIN)/ruff format --check .
