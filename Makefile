@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schemas kafka bench lock clean
+.PHONY: help setup demo test test-pure test-servers check format schemas kafka bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -37,10 +37,16 @@ $(VENV)/.bench: $(REQUIREMENTS)/bench.txt $(VENV)/.dev
 demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users, and show the alerts it raised.
 	$(BIN)/undertone demo
 
-test: $(VENV)/.dev  ## Run the tests.
+test: $(VENV)/.dev  ## Run the tests, pure ones beside those with real servers.
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-pure test-servers
+
+test-pure: $(VENV)/.dev
 	# openSMILE in a process of its own, as in production: it has aborted beside TensorFlow, librdkafka and FFmpeg in one.
 	$(BIN)/python -m pytest $(OPENSMILE_TESTS)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(OPENSMILE_TESTS))
+	$(BIN)/python -m pytest tests/unit schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
+
+test-servers: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/contract tests/integration tests/faults
 
 check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.
 	$(BIN)/ruff format --check .
