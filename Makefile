@@ -40,12 +40,12 @@ demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users
 test: $(VENV)/.dev  ## Run the tests, pure ones beside those with real servers.
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-pure test-servers
 
-test-pure: $(VENV)/.dev
+test-pure: $(VENV)/.dev  ## Run the tests that need no server.
 	# openSMILE in a process of its own, as in production: it has aborted beside TensorFlow, librdkafka and FFmpeg in one.
 	$(BIN)/python -m pytest $(OPENSMILE_TESTS)
 	$(BIN)/python -m pytest tests/unit schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
 
-test-servers: $(VENV)/.dev
+test-servers: $(VENV)/.dev  ## Run the tests with brokers, stores and whole systems.
 	$(BIN)/python -m pytest tests/contract tests/integration tests/faults
 
 check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.
