@@ -191,7 +191,7 @@ class _Unfitted:
 
     def logits(self, inputs: HeadInput) -> FloatArray:
         """No head yet."""
-        raise NotImplementedError
+        raise ValueError("the head of this bundle has not been fitted")
 
     def config(self) -> dict[str, Any]:
         """Nothing."""
