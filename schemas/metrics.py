@@ -25,9 +25,9 @@ class MetricKind(StrEnum):
 
 
 LABELS = {
-    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`.",
+    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`, and the bridges `alertmanager`, `webhook`.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
-    "target": "What was away: `broker`, `redis`, `storage`, `registry`.",
+    "target": "What was away: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",
     "modality": "`acoustic`, `embedding`.",
@@ -159,6 +159,18 @@ BASELINE_RESETS = _counter(
     "baseline_resets",
     "Baselines started anew: a new `bundle`, an `unreadable` state, or one `lost` from the store.",
     "reason",
+)
+
+# Bridges
+EPISODES_OPEN = _gauge("episodes_open", "Episodes that the Alertmanager bridge keeps firing.")
+ALERTS_UNDELIVERED = _counter(
+    "alerts_undelivered",
+    "Alerts that a receiver refused, or did not take in time; they stay on the topic.",
+    "stage",
+    "reason",
+)
+DELIVERY_LATENCY = _seconds(
+    "alert_delivery", "From the alert's arrival on its topic until a receiver accepted it.", "stage", buckets=WAY
 )
 
 # Redis

@@ -131,6 +131,19 @@ class Settings(BaseSettings):
     """So many of the last `level_of` scores in the high band raise a level alert; 0 for `level_of` raises none."""
     level_of: Annotated[int, Field(ge=0, le=31)] = 7
 
+    # Bridges
+    alertmanager_url: str | None = Field(None, repr=False)
+    """Address of Alertmanager; of all in a cluster, with commas between."""
+    alertmanager_again_s: Positive = 60.0
+    """Between two postings of all open episodes, which Alertmanager forgets when it restarts."""
+    webhook_url: str | None = Field(None, repr=False)
+    webhook_secret: str | None = Field(None, repr=False)
+    """What receivers check signatures with: `whsec_` and base64, or any text of 24 bytes and more."""
+    webhook_give_up_s: Positive = 86400.0
+    """An alert that the receiver fails to take for so long is counted as undelivered, and the next one is sent."""
+    bridge_timeout_s: Positive = 10.0
+    """How long a receiver may take to answer."""
+
     @classmethod
     def load(cls, **overrides: object) -> Self:
         """Settings from the environment. Raises ConfigurationError that names each wrong value and its rule."""

@@ -5,7 +5,10 @@ from functools import partial
 
 from schemas.events import MemoFeatures, Modality
 from schemas.settings import Settings
+from streams.alertmanager import Alertmanager
+from streams.bridge import Bridge
 from streams.system import make_codec
+from streams.webhook import Webhook
 from workers.consumer import Worker
 from workers.loading import load_memo
 from workers.memo import Memo
@@ -43,3 +46,9 @@ async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
     from streams.app import run_app
 
     await run_app(settings, make_codec(settings), stop)
+
+
+async def run_bridge(settings: Settings, receiver: Alertmanager | Webhook, stop: asyncio.Event) -> None:
+    """Bring alerts to `receiver` until `stop` is set."""
+    async with receiver, Bridge(settings, make_codec(settings), receiver) as bridge:
+        await bridge.run(stop)

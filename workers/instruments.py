@@ -103,6 +103,10 @@ ALERTS = _counter(metrics.ALERTS)
 ALERTS_BUDGETED = _counter(metrics.ALERTS_BUDGETED)
 BASELINE_RESETS = _counter(metrics.BASELINE_RESETS)
 
+EPISODES_OPEN = _gauge(metrics.EPISODES_OPEN)
+ALERTS_UNDELIVERED = _counter(metrics.ALERTS_UNDELIVERED)
+DELIVERY_LATENCY = _histogram(metrics.DELIVERY_LATENCY)
+
 REDIS_LATENCY = _histogram(metrics.REDIS_LATENCY)
 REDIS_CONFLICTS = _counter(metrics.REDIS_CONFLICTS)
 

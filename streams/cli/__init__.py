@@ -7,7 +7,7 @@ import sys
 import typer
 
 from schemas.errors import Stop
-from streams.cli import alerts, demo, drift, offline, roles, stream, train
+from streams.cli import alerts, bridge, demo, drift, offline, roles, stream, train
 
 app = typer.Typer(
     name="undertone",
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for commands in (demo, stream, alerts, offline, drift, train, roles):
+for commands in (demo, stream, alerts, offline, drift, train, roles, bridge):
     commands.add_to(app)
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     # TensorFlow greets at length on standard error; only its errors are of interest here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("aiokafka", "faust", "mode"):
+    for chatty in ("aiokafka", "faust", "mode", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         app()

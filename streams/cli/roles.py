@@ -39,7 +39,7 @@ def worker(modality: Annotated[Modality, typer.Argument(help="Which features to 
     settings = Settings.load()
     if modality not in settings.modalities:
         raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
-    _until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
+    until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
 
 
 def agents() -> None:
@@ -49,7 +49,7 @@ def agents() -> None:
 
     import_tensorflow()
     settings = Settings.load()
-    _until_asked_to_stop(settings, lambda stop: run_agents(settings, stop))
+    until_asked_to_stop(settings, lambda stop: run_agents(settings, stop))
 
 
 @topics_app.command()
@@ -72,7 +72,7 @@ def describe() -> None:
     Console().print(asyncio.run(describe_topics(connected(Settings.load()))))
 
 
-def _until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent."""
     if settings.supervised:
         threading.Thread(target=_end_with_parent, daemon=True).start()

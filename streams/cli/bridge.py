@@ -1,0 +1,48 @@
+"""`undertone bridge`: alerts to receivers outside Kafka."""
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.roles import until_asked_to_stop
+
+bridge_app = typer.Typer(help="Bring alerts to Alertmanager, or to a webhook.", no_args_is_help=True)
+
+Url = Annotated[str | None, typer.Option(help="Address of the receiver; else the setting.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.add_typer(bridge_app, name="bridge")
+
+
+@bridge_app.command()
+def alertmanager(url: Url = None) -> None:
+    """Post episodes to Alertmanager: raised fires, resolved resolves, one notification an episode.
+
+    UNDERTONE_ALERTMANAGER_URL names one Alertmanager, or all of a cluster with commas between.
+    """
+    from schemas.settings import Settings
+    from streams.alertmanager import Alertmanager
+    from streams.roles import run_bridge
+    from streams.system import connected
+
+    given = Settings.load(**({"alertmanager_url": url} if url else {}))
+    settings, receiver = connected(given), Alertmanager(given)
+    until_asked_to_stop(settings, lambda stop: run_bridge(settings, receiver, stop))
+
+
+@bridge_app.command()
+def webhook(url: Url = None) -> None:
+    """Post every alert to a webhook, signed by the rules of Standard Webhooks.
+
+    UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.
+    """
+    from schemas.settings import Settings
+    from streams.roles import run_bridge
+    from streams.system import connected
+    from streams.webhook import Webhook
+
+    given = Settings.load(**({"webhook_url": url} if url else {}))
+    settings, receiver = connected(given), Webhook(given)
+    until_asked_to_stop(settings, lambda stop: run_bridge(settings, receiver, stop))

@@ -1,0 +1,65 @@
+"""What tests of both bridges share: alerts on the topic, a bridge in this process, and how far it has come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.events import RiskAlert
+from schemas.settings import Settings
+from streams.backlog import Observer
+from streams.bridge import Bridge, bridge_group
+from workers.instruments import REGISTRY
+from workers.kafka import make_producer
+
+CODEC = Codec()
+
+
+async def publish(settings: Settings, *alerts: RiskAlert | bytes) -> None:
+    """Put alerts, or bytes that are none, on their topic."""
+    producer = make_producer(settings)
+    await producer.start()
+    try:
+        for each in alerts:
+            value = each if isinstance(each, bytes) else CODEC.encode(each, "risk.alerts-value")
+            key = b"user-1" if isinstance(each, bytes) else each.user_id.encode()
+            await producer.send_and_wait(topics.ALERTS.name, value, key)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def bridging(settings: Settings, receiver: Any) -> AsyncIterator[None]:
+    """A bridge that runs while the context is open; what ends it early is raised."""
+    stop = asyncio.Event()
+    async with receiver, Bridge(settings, CODEC, receiver) as bridge:
+        running = asyncio.create_task(bridge.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await running
+
+
+async def delivered(settings: Settings, receiver: str) -> None:
+    """Until the group of the bridges to this receiver has committed every alert of the topic."""
+    async with Observer(settings) as observer:
+        while await observer.backlog(bridge_group(receiver), topics.ALERTS.name):
+            await asyncio.sleep(0.05)
+
+
+async def until(condition: Any) -> None:
+    """Until a condition in this process holds; the test's own timeout ends it."""
+    while not condition():
+        await asyncio.sleep(0.02)
+
+
+@contextmanager
+def counted(name: str, **labels: str) -> Iterator[list[float]]:
+    """By how much a sample grew in the block: the list's only element afterwards."""
+    before = REGISTRY.get_sample_value(f"undertone_{name}", labels) or 0.0
+    grown: list[float] = []
+    yield grown
+    grown.append((REGISTRY.get_sample_value(f"undertone_{name}", labels) or 0.0) - before)
