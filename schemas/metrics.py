@@ -89,7 +89,7 @@ def _info(name: str, meaning: str, *labels: str) -> Metric:
 RECORDS_IN = _counter("records_in", "Records that a stage took from its topic, redelivered ones included.", "stage")
 RECORDS_OUT = _counter("records_out", "Records that a stage delivered to its topic.", "stage")
 RECORDS_FAILED = _counter(
-    "records_failed", "Records whose processing failed, whether it led to a dead letter or to a retry.", "stage"
+    "records_failed", "Records that can never succeed at this stage, whichever stage writes the dead letter.", "stage"
 )
 RECORDS_REPEATED = _counter("records_repeated", "Records recognised as done before, which changed nothing.", "stage")
 DEAD_LETTERS = _counter("dead_letters", "Records that can never succeed.", "stage", "reason")
@@ -108,20 +108,31 @@ RECORDING_LATENCY = _seconds(
 )
 LAST_PROGRESS = _gauge(
     "last_progress_timestamp_seconds",
-    "Unix time at which the stage last finished a batch or found its topic empty.",
+    "Unix time at which the stage last finished a batch or found nothing to do.",
     "stage",
     unit="seconds",
 )
 
 # Kafka
-LAG_RECORDS = _gauge("lag_records", "Records in the partition that wait for the stage.", "stage", "topic", "partition")
+LAG_RECORDS = _gauge(
+    "lag_records",
+    "Records in the partition that the stage has not committed; told by the agents' process of every stage, also of "
+    "those that are dead or stuck.",
+    "stage",
+    "topic",
+    "partition",
+)
 LAG_SECONDS = _gauge(
     "lag_seconds",
-    "Age of the oldest record in the partition that waits for the stage; 0 when none waits.",
+    "Age of the oldest record in the partition that the stage has not committed, 0 when none waits; told as the lag in "
+    "records is.",
     "stage",
     "topic",
     "partition",
     unit="seconds",
+)
+LAG_OBSERVED = _gauge(
+    "lag_observed_timestamp_seconds", "Unix time at which the broker last told how far the stages are.", unit="seconds"
 )
 COMMITS = _counter("commits", "Offset commits.", "stage", "outcome")
 REBALANCES = _counter("rebalances", "Times that partitions were assigned anew.", "stage")

@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     session_timeout_s: Positive = 45.0
     """A process silent for so long loses its partitions to the others."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """Port for `/metrics`; 0 serves none."""
+    """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and those
+    after it, in the order of its modalities, the agents last."""
+    stuck_after_s: Positive = 20.0
+    """Without progress for so long, and without a reason outside this process, `/healthz` says that it is stuck."""
 
     home: Path = Field(default_factory=lambda: user_state_path("undertone"))
     """Where `undertone up` keeps the embedded store, the journal and submitted audio."""

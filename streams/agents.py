@@ -18,6 +18,7 @@ from schemas import topics
 from schemas.settings import Settings
 from workers import instruments
 from workers.dead_letters import Source
+from workers.health import HEALTH, Part
 from workers.retries import until_it_succeeds
 
 log = logging.getLogger(__name__)
@@ -37,18 +38,21 @@ def add_agent(
     app: faust.App, name: str, topic: topics.Topic, hop: Hop, settings: Settings, crash: Callable[[Exception], None]
 ) -> None:
     """An agent that reads `topic` in batches and gives them to `hop`; `crash` ends the process."""
+    part = HEALTH.part(name)
 
     async def agent(stream: Any) -> None:
         async for events in stream.noack_take(settings.agent_batch, within=TAKE_WITHIN_S):
             try:
-                await until_it_succeeds(_attempt(hop, events), stage=name, target="redis")
+                with instruments.STAGE_DURATION.labels(stage=name).time():
+                    await until_it_succeeds(_attempt(part, hop, events), stage=name, target="redis")
             except Exception as error:
                 log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
                 crash(error)
                 raise
             for event in events:
                 event.ack()
-            _observe(app, name, [event.message for event in events])
+            part.rest()
+            instruments.LAST_PROGRESS.labels(stage=name).set(time.time())
 
     source = app.topic(
         topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
@@ -56,27 +60,14 @@ def add_agent(
     app.agent(source, name=f"undertone.{name}", concurrency=1)(agent)
 
 
-def _observe(app: faust.App, stage: str, messages: Sequence[Any]) -> None:
-    """Progress, and how far behind the agent is on each partition of the batch."""
-    now = time.time()
-    instruments.LAST_PROGRESS.labels(stage=stage).set(now)
-    for message in {message.tp: message for message in messages}.values():
-        age_s = now - (message.timestamp or now)
-        instruments.observe_lag(stage, message.tp, message.offset + 1, _end(app, message.tp), age_s)
-
-
-def _end(app: faust.App, partition: Any) -> int | None:
-    """End of a partition as far as it was fetched."""
-    try:
-        end: int | None = app.consumer.highwater(partition)
-    except (AssertionError, AttributeError):  # what aiokafka raises once the partition was taken away
-        return None
-    return end
-
-
-def _attempt(hop: Hop, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
+def _attempt(part: Part, hop: Hop, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
     sources = [_source(event) for event in events]
-    return lambda: hop.process(sources)
+
+    def attempt() -> Awaitable[None]:
+        part.begin("a batch", needs=("broker", "redis"))
+        return hop.process(sources)
+
+    return attempt
 
 
 def _source(event: Any) -> Source:

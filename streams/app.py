@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -17,17 +18,20 @@ from streams.backlog import AGENTS_GROUP
 from streams.deadlines import RedisDeadlines
 from streams.drift_hop import DriftHop, rules_for
 from streams.fusion_hop import FusionHop
+from streams.lag import LagWatch, Stalls
 from streams.redis_store import RedisStore
 from streams.rules import Rules
 from workers import instruments
 from workers.delivery import Delivery
+from workers.health import HEALTH
 from workers.kafka import client_options, make_producer
 from workers.retries import until_it_succeeds
-from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
+HOPS = {"fusion": topics.FEATURES, "drift": topics.SCORED}
+"""What each agent reads."""
 CLOSE_EVERY_S = 2.0
 """Between two looks for joins that stayed open too long."""
 COMMIT_EVERY_S = 0.5
@@ -54,9 +58,8 @@ def make_app(settings: Settings) -> faust.App:
     )
 
 
-async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None:
+async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
     """Run both agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
-    scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
     Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -74,20 +77,26 @@ async def run_app(settings: Settings, codec: Codec, stop: asyncio.Event) -> None
         rules = await until_it_succeeds(lambda: rules_for(settings, store), stage="drift", target="redis")
         drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
         app = make_app(settings)
-        add_agent(app, "fusion", topics.FEATURES, fusion, settings, crash)
-        add_agent(app, "drift", topics.SCORED, drift, settings, crash)
-        closing = asyncio.create_task(_close_joins(fusion))
-        exits.callback(closing.cancel)
+        for stage, hop in (("fusion", fusion), ("drift", drift)):
+            add_agent(app, stage, HOPS[stage], hop, settings, crash)
+        app.on_partitions_assigned.connect(_assigned)
         app.finalize()
         exits.push_async_callback(app.stop)
         await app.start()
+        stalls = Stalls(HOPS, app.consumer.assignment)
+        beside = [
+            asyncio.create_task(_close_joins(fusion)),
+            asyncio.create_task(LagWatch(settings, stalls.look).run()),
+        ]
+        for task in beside:
+            exits.callback(task.cancel)
         instruments.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
         log.info("the agents read; bundle %s", scorer.bundle.id)
         asked = asyncio.create_task(stop.wait())
         exits.callback(asked.cancel)
-        ends: set[asyncio.Future[Any]] = {asked, failed, closing}
+        ends: set[asyncio.Future[Any]] = {asked, failed, *beside}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for ended in (failed, closing):
+        for ended in (failed, *beside):
             if ended.done():
                 ended.result()
 
@@ -96,10 +105,22 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
+    """Partitions came to this process; Faust tells all that it has now, of both hops."""
+    HEALTH.has("partitions")
+    for stage, topic in HOPS.items():
+        instruments.REBALANCES.labels(stage=stage).inc()
+        count = sum(at.topic == topic.name for at in assigned)
+        instruments.PARTITIONS_ASSIGNED.labels(stage=stage).set(count)
+
+
 async def _close_joins(fusion: FusionHop) -> None:
     while True:
         await asyncio.sleep(CLOSE_EVERY_S)
         try:
             await fusion.close_overdue()
         except Transient as error:
+            HEALTH.lacks("redis", "does not answer")
             log.warning("open joins could not be looked through and wait: %s", error)
+        else:
+            HEALTH.has("redis")

@@ -1,19 +1,24 @@
 """How far the hops are behind, as the broker sees it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from schemas import topics
 from schemas.events import Modality
 from schemas.settings import Settings
-from workers.kafka import client_options, make_reader
+from workers.kafka import client_options, make_reader, make_sampler
 
 AGENTS_GROUP = "undertone-agents"
 """Consumer group of the fusion and drift agents."""
+SAMPLE_S = 5.0
+"""To read one record that is known to be there."""
 
 
 def worker_group(modality: Modality) -> str:
@@ -21,11 +26,30 @@ def worker_group(modality: Modality) -> str:
     return f"undertone-{modality}"
 
 
-class Observer:
-    """Looks at positions and ends of topics without joining any group. `async with Observer(settings) as observer`."""
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Who reads what: the stage as metrics name it, its consumer group, its topic."""
 
-    def __init__(self, settings: Settings) -> None:
+    stage: str
+    group: str
+    topic: topics.Topic
+
+
+def hops(settings: Settings) -> list[Hop]:
+    """Every hop of the way, in order."""
+    workers = [Hop(str(modality), worker_group(modality), topics.UPLOADED) for modality in settings.modalities]
+    return [*workers, Hop("fusion", AGENTS_GROUP, topics.FEATURES), Hop("drift", AGENTS_GROUP, topics.SCORED)]
+
+
+class Observer:
+    """Looks at positions and ends of topics without joining any group. `async with Observer(settings) as observer`.
+
+    among: the topics that it may be asked about.
+    """
+
+    def __init__(self, settings: Settings, among: Sequence[topics.Topic] = topics.TOPICS) -> None:
         self._settings = settings
+        self._names = [topic.name for topic in among]
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -33,11 +57,15 @@ class Observer:
             self._admin = AIOKafkaAdminClient(**client_options(self._settings))
             exits.push_async_callback(self._admin.close)
             await self._admin.start()
-            self._reader = make_reader(self._settings, *(topic.name for topic in topics.TOPICS))
+            self._reader = make_reader(self._settings, *self._names)
             exits.push_async_callback(self._reader.stop)
             await self._reader.start()
             # It never reads: a fetch that waits for records would hold up every question on the same connection.
             self._reader.pause(*self._reader.assignment())
+            self._sampler = make_sampler(self._settings, *self._names)
+            exits.push_async_callback(self._sampler.stop)
+            await self._sampler.start()
+            self._sampler.pause(*self._sampler.assignment())
             self._exits = exits.pop_all()
         return self
 
@@ -46,27 +74,54 @@ class Observer:
         await self._exits.aclose()
 
     async def positions(self, group: str, topic: str) -> Mapping[TopicPartition, int]:
-        """The next offset that `group` will read, by partition of `topic`; 0 where it has committed none."""
-        partitions = [TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
+        """The next offset that `group` will read, by partition of `topic`: the oldest where it has committed none.
+
+        Raises GroupAuthorizationFailedError where this process may not look at the group.
+        """
+        partitions = self._partitions(topic)
         # Partitions are named one by one: the embedded broker does not answer for "all".
         committed = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
-        return {at: max(committed[at].offset, 0) if at in committed else 0 for at in partitions}
+        if missing := [at for at in partitions if at not in committed]:
+            # A broker that refuses leaves them out, and aiokafka takes that for an answer.
+            raise GroupAuthorizationFailedError(f"{len(missing)} positions of {group} are not told")
+        starts = await self._reader.beginning_offsets(partitions)
+        return {at: max(committed[at].offset, starts[at]) for at in partitions}
+
+    async def waiting(self, group: str, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
+        """By partition of `topic`: the next offset that `group` will read, and how many records wait from there on."""
+        positions = await self.positions(group, topic)
+        ends = await self._reader.end_offsets(list(positions))
+        return {at: (position, max(ends[at] - position, 0)) for at, position in positions.items()}
 
     async def backlog(self, group: str, topic: str) -> int:
         """Records of `topic` that `group` has not finished."""
-        positions = await self.positions(group, topic)
-        ends = await self._reader.end_offsets(list(positions))
-        return sum(ends[at] - position for at, position in positions.items())
+        return sum(records for _, records in (await self.waiting(group, topic)).values())
+
+    async def written_at(self, at: TopicPartition, offset: int) -> float | None:
+        """Unix time at which a record was written, the first that is kept from `offset` on; None for no such record."""
+        self._sampler.seek(at, offset)
+        self._sampler.resume(at)
+        try:
+            async with asyncio.timeout(SAMPLE_S):
+                record = await self._sampler.getone(at)
+        except TimeoutError:
+            return None
+        finally:
+            self._sampler.pause(at)
+        return float(record.timestamp) / 1000
 
     async def size(self, topic: str) -> tuple[int, int]:
         """Partitions of a topic, and the records that it holds."""
-        partitions = [TopicPartition(topic, p) for p in self._reader.partitions_for_topic(topic) or ()]
+        partitions = self._partitions(topic)
         ends = await self._reader.end_offsets(partitions)
         starts = await self._reader.beginning_offsets(partitions)
         return len(partitions), sum(ends[at] - starts[at] for at in partitions)
 
     async def memos_under_way(self) -> int:
         """Memos that were uploaded and are not finished, at most: the slowest hop of each stretch, added up."""
-        uploads = [await self.backlog(worker_group(m), topics.UPLOADED.name) for m in self._settings.modalities]
-        features = await self.backlog(AGENTS_GROUP, topics.FEATURES.name)
-        return max(uploads) + features + await self.backlog(AGENTS_GROUP, topics.SCORED.name)
+        behind = {hop.stage: await self.backlog(hop.group, hop.topic.name) for hop in hops(self._settings)}
+        agents = behind.pop("fusion") + behind.pop("drift")
+        return max(behind.values()) + agents
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, p) for p in sorted(self._reader.partitions_for_topic(topic) or ())]

@@ -23,6 +23,7 @@ from schemas.errors import Poison, Transient
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from workers import instruments
+from workers.health import BROKER_WITHIN_S, HEALTH
 from workers.kafka import make_consumer
 from workers.retries import until_it_succeeds
 
@@ -89,7 +90,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set. Raises any defect, with the alert under way not committed."""
+        loop = HEALTH.part(self._receiver.name)
         while not stop.is_set():
+            loop.begin("its next look at the topic", within_s=BROKER_WITHIN_S, needs=("broker",))
             for at in sorted(self._new & self._consumer.assignment()):
                 await until_it_succeeds(lambda at=at: self._begin(at), stage=self._receiver.name, target="broker")  # type: ignore[misc]
             for at, records in (await self._consumer.getmany(timeout_ms=200)).items():
@@ -99,6 +102,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             for lane in list(self._lanes.values()):
                 await self._tend(lane)
             instruments.LAST_PROGRESS.labels(stage=self._receiver.name).set(time.time())
+        loop.rest()
 
     async def _begin(self, at: TopicPartition) -> None:
         lane = Lane(at)
@@ -213,6 +217,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Begin with them at the next turn of the loop."""
+        HEALTH.has("partitions")
         self._new |= set(assigned)
         instruments.REBALANCES.labels(stage=self._receiver.name).inc()
         instruments.PARTITIONS_ASSIGNED.labels(stage=self._receiver.name).set(len(assigned))

@@ -6,7 +6,7 @@ changes nothing. Alerts that an operator has muted are counted and marked delive
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from schemas import topics
@@ -51,6 +51,7 @@ class DriftHop:
         """Do everything that these scores ask for; when it returns, all of it is delivered. Raises Transient."""
         instruments.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
         scores, causes, failures = self._decoded(sources)
+        instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         lost = self._store.lost
         followed = await self._store.update(list(scores), self._following(scores), ttl_s=self._settings.state_ttl_s)
         instruments.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
@@ -61,6 +62,7 @@ class DriftHop:
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         await self._mark_delivered(alerts)
         self._count(followed, audible)
+        self._observe_latency(score for several in scores.values() for score in several)
 
     def _decoded(
         self, sources: Sequence[Source]
@@ -134,6 +136,12 @@ class DriftHop:
                     instruments.BASELINE_RESETS.labels(reason="bundle").inc()
         followed_days = sum(len(one.outcomes) for one in followed.values()) / self._settings.memos_per_day
         instruments.ALERTS_BUDGETED.inc(followed_days * self._settings.alerts_per_user_year / YEAR_DAYS)
+
+    def _observe_latency(self, scores: Iterable[RiskScored]) -> None:
+        """From upload and recording to here: the whole way, also of memos that lead to no alert."""
+        now = self._clock().timestamp()
+        for score in scores:
+            instruments.observe_latency(STAGE, score.recorded_at, score.uploaded_at, now)
 
 
 def _outgoing(alert: RiskAlert, cause: Source) -> Outgoing:

@@ -68,6 +68,7 @@ class FusionHop:
         """Do everything that these records ask for; when it returns, all of it is delivered. Raises Transient."""
         instruments.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
         parts, causes, failures = self._decoded(sources)
+        instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         joins = await self._joined(parts)
         complete = []
         waiting = {}
@@ -152,6 +153,7 @@ class FusionHop:
     async def _finish(self, complete: Sequence[Complete]) -> None:
         results = await self._scored(complete)
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
+        instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         made = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, RiskScored)]
         outgoing = [_outgoing(record, each.cause) for each, record in made]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))

@@ -38,9 +38,9 @@ class Supervisor:
     Children see the end of their standard input when this process is gone, however it went, and stop by themselves.
     """
 
-    def __init__(self, roles: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> None:
+    def __init__(self, roles: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]) -> None:
         self.children = [Child(name, tuple(arguments)) for name, arguments in roles.items()]
-        self._environment = dict(environment)
+        self._environments = {name: dict(environments[name]) for name in roles}
 
     def pids(self) -> dict[str, int]:
         """Process ids by role, of those that run."""
@@ -74,7 +74,7 @@ class Supervisor:
             child.restarts += 1
             child.process = subprocess.Popen(  # noqa: S603  # our own program with our own arguments
                 [sys.executable, "-m", "streams.cli", *child.arguments],
-                env=self._environment,
+                env=self._environments[child.name],
                 stdin=subprocess.PIPE,
             )
 

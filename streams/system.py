@@ -86,7 +86,7 @@ class System:
             self.settings = self._given.model_copy(update={"kafka_bootstrap": bootstrap, "redis_url": redis_url})
             self.codec = make_codec(self.settings)
             self.journal = exits.enter_context(Journal(home / "journal.db")) if self.embedded else None
-            self.supervisor = Supervisor(self._roles(), self._for_roles().child_environment())
+            self.supervisor = Supervisor(self._roles(), self._environments())
             exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
             # Ended first, so that nothing that is stopped on purpose is started again.
             self._tasks = [asyncio.create_task(self._keep_store())]
@@ -134,6 +134,14 @@ class System:
     def _roles(self) -> dict[str, tuple[str, ...]]:
         workers = {f"worker {m}": ("worker", str(m)) for m in self._given.modalities}
         return {**workers, "agents": ("agents",)}
+
+    def _environments(self) -> dict[str, dict[str, str]]:
+        """What each role finds in its environment: the same for all, but for the port that it is asked on."""
+        shared, first = self._for_roles(), self._given.metrics_port
+        ports = {name: first + place if first else 0 for place, name in enumerate(self._roles())}
+        return {
+            name: shared.model_copy(update={"metrics_port": port}).child_environment() for name, port in ports.items()
+        }
 
     def _for_roles(self) -> Settings:
         """What the roles go by: these connections, the inbox beside the given prefixes, an end with this process."""

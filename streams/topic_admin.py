@@ -7,7 +7,7 @@ from rich.table import Table
 from schemas import topics
 from schemas.errors import Stop
 from schemas.settings import Settings
-from streams.backlog import AGENTS_GROUP, Observer, worker_group
+from streams.backlog import Observer, hops
 from workers.kafka import client_options
 
 
@@ -47,14 +47,9 @@ async def describe_topics(settings: Settings) -> Table:
     table = Table("topic", "kept", "partitions", "records", "behind", "meaning")
     async with Observer(settings) as observer:
         for topic in topics.TOPICS:
-            behind = [f"{group} {await observer.backlog(group, topic.name)}" for group in _readers(topic, settings)]
+            groups = [hop.group for hop in hops(settings) if hop.topic is topic]
+            behind = [f"{group} {await observer.backlog(group, topic.name)}" for group in groups]
             partitions, records = await observer.size(topic.name)
             kept = f"{topic.retention.days} d"
             table.add_row(topic.name, kept, str(partitions), str(records), "\n".join(behind), topic.meaning)
     return table
-
-
-def _readers(topic: topics.Topic, settings: Settings) -> list[str]:
-    if topic is topics.UPLOADED:
-        return [worker_group(modality) for modality in settings.modalities]
-    return [AGENTS_GROUP] if topic in {topics.FEATURES, topics.SCORED} else []

@@ -27,6 +27,7 @@ from schemas.settings import Settings
 from workers import instruments
 from workers.dead_letters import DeadLetterCap, Source
 from workers.delivery import Delivery, Outgoing
+from workers.health import BROKER_WITHIN_S, HEALTH
 from workers.kafka import make_consumer, make_producer
 from workers.lanes import Lanes
 from workers.memo import Memo
@@ -44,6 +45,12 @@ FETCHED_RECORDS = 64
 BATCH_RECORDS = 256
 """Records in one batch: those that cannot be read have no length that would bound it."""
 COMMIT_INTERVAL_S = 0.5
+
+
+LOAD_WITHIN_S = 120.0
+"""To read and decode one memo, all attempts together; beyond it the worker counts as stuck."""
+SLOWEST = 0.1
+"""Seconds that a stage may need for a second of audio before it tells of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._committed_at = 0.0
+        self._working, self._fetching = HEALTH.part(stage.name), HEALTH.part("fetching")
 
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
@@ -125,6 +133,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
+            self._working.rest()
+            self._fetching.rest()
         if self._lanes.failed.done():
             self._lanes.failed.result()
         for failure in results:
@@ -135,7 +145,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _fetch_forever(self) -> None:
         paused = False
+        self._fetching.begin("its next look at the topic", needs=("broker",))
         while True:
+            self._fetching.progress()
             if paused == self._has_room():
                 paused = not paused
                 partitions = self._consumer.assignment()
@@ -173,7 +185,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def _read(self, value: bytes | None) -> Memo:
         """Decode and load. In a thread, and again after Transient: a schema registry may be asked, and be away."""
-        return self._load(self._codec.decode(value, MemoUploaded))
+        with HEALTH.during("loading", "a memo", within_s=LOAD_WITHIN_S):
+            return self._load(self._codec.decode(value, MemoUploaded))
 
     def _holds(self, audio_s: float) -> None:
         self._inflight_s += audio_s
@@ -184,10 +197,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def _work_until_stopped(self) -> None:
         while not self._stopping.is_set():
             self._idle.set()
+            self._working.rest()
             batch = await self._next_batch()
             self._idle.clear()
             if batch:
                 await self._finish(batch)
+            self._working.begin("committing", within_s=BROKER_WITHIN_S, needs=("broker",))
             self._gauge(instruments.LAST_PROGRESS, time.time())
             self._gauge(instruments.INFLIGHT_RECORDS, sum(map(len, self._trackers.values())))
             if time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
@@ -225,12 +240,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         now = time.time()
         for memo in (item.content for item in batch if isinstance(item.content, Memo)):
             instruments.observe_latency(self._stage.name, memo.event.recorded_at, memo.event.uploaded_at, now)
-        in_order = sorted(batch, key=lambda item: item.source.offset)
-        for item in {item.source.partition: item for item in in_order}.values():
-            place = TopicPartition(item.source.topic, item.source.partition)
-            if item.tracker.position is not None and place in self._consumer.assignment():
-                end = self._consumer.highwater(place)
-                instruments.observe_lag(self._stage.name, place, item.tracker.position, end, now - item.written_at)
 
     def _gauge(self, gauge: Gauge, value: float) -> None:
         gauge.labels(stage=self._stage.name).set(value)
@@ -239,11 +248,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         memos = [item.content for item in batch if isinstance(item.content, Memo)]
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        settled = await until_it_succeeds(
-            lambda: loop.run_in_executor(self._performer, settle, self._stage, memos),
-            stage=self._stage.name,
-            target="storage",
-        )
+
+        def attempt() -> asyncio.Future[list[Outcome[MemoFeatures]]]:
+            self._working.begin("a batch", within_s=batch_within_s(memos))
+            return loop.run_in_executor(self._performer, settle, self._stage, memos)
+
+        settled = await until_it_succeeds(attempt, stage=self._stage.name, target="storage")
         took_s, audio_s = time.perf_counter() - began, sum(item.audio_s for item in batch)
         instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(took_s)
         instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(audio_s)
@@ -307,9 +317,15 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Start afresh on these partitions, from what was committed."""
+        HEALTH.has("partitions")
         for partition in assigned:
             self._trackers[partition] = OffsetTracker()
         self._gauge(instruments.PARTITIONS_ASSIGNED, len(self._consumer.assignment()))
+
+
+def batch_within_s(memos: Collection[Memo]) -> float:
+    """Seconds within which a batch must tell of progress: the longest memo may be worked on in one piece."""
+    return HEALTH.stuck_after_s + SLOWEST * max((memo.duration_s for memo in memos), default=0.0)
 
 
 def _features(features: MemoFeatures, source: Source) -> Outgoing:

@@ -17,6 +17,7 @@ from schemas.events import Record
 from schemas.headers import headers_of
 from workers import instruments
 from workers.dead_letters import Source, dead_letter
+from workers.health import BROKER_WITHIN_S, HEALTH
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ class Delivery:
 
     async def send(self, outgoing: Iterable[Outgoing]) -> None:
         """Send all and wait until the broker has acknowledged every one. Raises Transient when it did not."""
+        with HEALTH.part(self.stage).instead("a delivery", within_s=BROKER_WITHIN_S, needs=("broker",)):
+            await self._send_all(outgoing)
+
+    async def _send_all(self, outgoing: Iterable[Outgoing]) -> None:
         acknowledgements = []
         try:
             for each in outgoing:

@@ -1,4 +1,4 @@
-"""The counters, gauges and histograms behind `schemas/metrics.py`, and the port that shows them.
+"""The counters, gauges and histograms behind `schemas/metrics.py`; `workers/port.py` shows them.
 
     RECORDS_IN.labels(stage="acoustic").inc()
     with STAGE_DURATION.labels(stage="acoustic").time(): ...
@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,29 +22,17 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 from schemas import metrics
-from schemas.errors import ConfigurationError
 from schemas.metrics import Metric
 
 # A second series for every counter, with the time of its creation, doubles what Prometheus stores and nobody reads it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Partition(Protocol):
-    """A partition of a topic, whichever client names it."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-
-
 REGISTRY = CollectorRegistry()
-"""What `serve` shows: Undertone's own metrics, and the process's memory, CPU time and garbage collection."""
+"""What the port shows: Undertone's own metrics, and the process's memory, CPU time and garbage collection."""
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
@@ -78,6 +65,7 @@ LAST_PROGRESS = _gauge(metrics.LAST_PROGRESS)
 
 LAG_RECORDS = _gauge(metrics.LAG_RECORDS)
 LAG_SECONDS = _gauge(metrics.LAG_SECONDS)
+LAG_OBSERVED = _gauge(metrics.LAG_OBSERVED)
 COMMITS = _counter(metrics.COMMITS)
 REBALANCES = _counter(metrics.REBALANCES)
 PARTITIONS_ASSIGNED = _gauge(metrics.PARTITIONS_ASSIGNED)
@@ -131,37 +119,3 @@ def observe_latency(stage: str, recorded_at: datetime, uploaded_at: datetime, no
     """The stage has delivered what it made of a memo. now: Unix time. A clock that runs behind counts as no latency."""
     RECORDING_LATENCY.labels(stage=stage).observe(max(now - recorded_at.timestamp(), 0.0))
     UPLOAD_LATENCY.labels(stage=stage).observe(max(now - uploaded_at.timestamp(), 0.0))
-
-
-def observe_lag(stage: str, partition: Partition, position: int, end: int | None, age_s: float) -> None:
-    """The stage has finished a partition up to `position`.
-
-    end: of the partition, None when unknown; age_s: of the record before `position`, a little older than the first
-    that waits.
-    """
-    if end is None:
-        return
-    waiting = max(end - position, 0)
-    place = {"topic": partition.topic, "partition": str(partition.partition)}
-    LAG_RECORDS.labels(stage=stage, **place).set(waiting)
-    LAG_SECONDS.labels(stage=stage, **place).set(max(age_s, 0.0) if waiting else 0.0)
-
-
-@contextmanager
-def serve(port: int, host: str = "0.0.0.0") -> Iterator[int]:  # noqa: S104 - Prometheus reads it from elsewhere
-    """Serve `/metrics` from a thread while the context is open; yields the port, a free one for 0.
-
-    Raises ConfigurationError when the port cannot be had.
-    """
-    try:
-        server, thread = start_http_server(port, host, registry=REGISTRY)
-    except OSError as error:
-        raise ConfigurationError(
-            f"UNDERTONE_METRICS_PORT: port {port} cannot be served ({error.strerror}); choose another"
-        ) from error
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -10,6 +11,8 @@ from schemas.topics import TOPICS
 
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
 """Bytes that clients can send and fetch at once; each topic has its own bound within."""
+AWAY = (KafkaError, OSError, TimeoutError)
+"""What clients raise when the broker is away; of the first, only the retriable ones mean that."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -56,4 +59,17 @@ def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AI
         group_id=None,
         auto_offset_reset=start,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )
+
+
+def make_sampler(settings: Settings, *topics: str) -> AIOKafkaConsumer:
+    """A reader for single records here and there: little is fetched beside them, and it never waits for new ones."""
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        group_id=None,
+        auto_offset_reset="earliest",
+        # The broker gives a record whole, however large, when it is the first that was asked for.
+        max_partition_fetch_bytes=64 * 1024,
+        fetch_max_wait_ms=20,
     )

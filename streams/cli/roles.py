@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Annotated
 
@@ -77,11 +77,14 @@ def until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awai
     if settings.supervised:
         threading.Thread(target=_end_with_parent, daemon=True).start()
 
+    from workers.health import HEALTH
+
     async def run() -> None:
         stop = asyncio.Event()
 
         def ask() -> None:
             stop.set()
+            HEALTH.lacks("work", "this process was asked to stop")
             # Clients that cannot reach their broker wait long to say goodbye; the deadline holds for them too.
             last_word = threading.Timer(settings.stop_deadline_s + GOODBYE_S, _leave, [1])
             last_word.daemon = True
@@ -89,17 +92,28 @@ def until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awai
 
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, ask)
-        with ExitStack() as exits:
-            if settings.metrics_port:
-                from workers import instruments
-
-                instruments.BUILD.labels(version=metadata.version("undertone")).set(1)
-                exits.enter_context(instruments.serve(settings.metrics_port))
+        with _told_to_platform(settings):
             await role(stop)
 
     asyncio.run(run())
     # A stage that outlived its deadline still holds a thread, and Python would wait for it.
     _leave(0)
+
+
+@contextmanager
+def _told_to_platform(settings: Settings) -> Iterator[None]:
+    """Metrics and health on the port that the settings name, if they do."""
+    from workers import instruments
+    from workers.health import HEALTH
+    from workers.port import serve
+
+    HEALTH.stuck_after_s = settings.stuck_after_s
+    if not settings.metrics_port:
+        yield
+        return
+    instruments.BUILD.labels(version=metadata.version("undertone")).set(1)
+    with serve(settings.metrics_port):
+        yield
 
 
 def _leave(code: int) -> None:

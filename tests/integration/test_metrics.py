@@ -1,7 +1,9 @@
 """What a worker tells Prometheus while it works on a real broker."""
 
 import asyncio
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +11,12 @@ import pytest
 
 from schemas import topics
 from schemas.settings import Settings
+from streams.backlog import Observer
+from streams.lag import LagWatch, forget
 from tests.integration.test_worker import CheapStage, caught_up, event, upload, working
 from tests.servers import Broker
 from workers.instruments import REGISTRY
+from workers.memo import Memo
 
 STAGE = {"stage": "acoustic"}
 
@@ -59,19 +64,46 @@ async def test_a_worker_tells_what_it_did_and_how_late(settings: Settings) -> No
     assert sample("recording_latency_seconds_sum") - observed["recording"] == pytest.approx(864_000, rel=0.01)
     assert sample("commits_total", outcome="ok") > committed
     assert abs(sample("last_progress_timestamp_seconds") - time.time()) < 10
-    assert lags("records")
-    assert set(lags("records")) == set(lags("seconds")) == {0.0}
     assert sample("dead_letter_ratio") == pytest.approx(1 / 11)
 
 
-async def test_a_worker_that_cannot_keep_up_tells_how_far_behind_it_is(settings: Settings) -> None:
-    slow = settings.model_copy(update={"batch_audio_s": 1.0})
-    await upload(settings, *(event(f"memo-{n}") for n in range(60)))
-    behind: list[float] = []
-    async with working(slow, CheapStage(lambda _: time.sleep(0.05))):
-        while not behind:
-            await asyncio.sleep(0.02)
-            behind = [lag for lag in lags("records") if lag]
-        assert max(lags("seconds")) > 0
+async def looked(settings: Settings) -> None:
+    """Lag as an agents' process would tell it now."""
+    async with Observer(settings) as observer:
+        await LagWatch(settings).look(observer)
+
+
+async def test_lag_is_told_of_workers_that_are_dead_stuck_or_done(settings: Settings) -> None:
+    long_ago = int((time.time() - 600) * 1000)
+    await upload(settings, *(event(f"memo-{n}") for n in range(60)), timestamp_ms=long_ago)
+    await looked(settings)  # no worker ever ran
+    assert sum(lags("records")) == 60
+    assert 600 <= max(lags("seconds")) < 660
+
+    begun, unblock = threading.Event(), threading.Event()
+
+    def stuck(_: Sequence[Memo]) -> None:
+        begun.set()
+        unblock.wait(30)
+
+    async with working(settings, CheapStage(stuck)):
+        await asyncio.to_thread(begun.wait)
+        await looked(settings)
+        assert sum(lags("records")) == 60
+        unblock.set()
         await caught_up(settings)
-    assert max(behind) <= 60
+        await looked(settings)
+        assert set(lags("records")) == set(lags("seconds")) == {0.0}
+    await upload(settings, event("later"))
+    await looked(settings)  # the worker is gone; its old records are no part of the lag in seconds
+    assert sum(lags("records")) == 1
+    assert max(lags("seconds")) < 60
+    assert abs((REGISTRY.get_sample_value("undertone_lag_observed_timestamp_seconds") or 0) - time.time()) < 30
+
+
+async def test_a_lag_that_is_not_known_is_not_told(settings: Settings) -> None:
+    await upload(settings, event("memo"))
+    await looked(settings)
+    assert lags("records")
+    forget()
+    assert lags("records") == lags("seconds") == []

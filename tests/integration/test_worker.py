@@ -77,13 +77,14 @@ def settings(broker: Broker) -> Settings:
     return Settings.load(kafka_bootstrap=broker.bootstrap, session_timeout_s=6.0, stop_deadline_s=5.0)
 
 
-async def upload(settings: Settings, *values: bytes | MemoUploaded) -> None:
+async def upload(settings: Settings, *values: bytes | MemoUploaded, timestamp_ms: int | None = None) -> None:
     producer: AIOKafkaProducer = make_producer(settings)
     await producer.start()
     try:
         for number, value in enumerate(values):
             data = value if isinstance(value, bytes) else CODEC.encode(value)
-            await producer.send_and_wait(topics.UPLOADED.name, data, f"user-{number % 5}".encode())
+            key = f"user-{number % 5}".encode()
+            await producer.send_and_wait(topics.UPLOADED.name, data, key, timestamp_ms=timestamp_ms)
     finally:
         await producer.stop()
 

@@ -1,6 +1,5 @@
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from urllib.request import urlopen
@@ -11,10 +10,10 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas import metrics
-from schemas.errors import ConfigurationError
 from schemas.metrics import Metric, MetricKind
 from streams.drift import Outcome
 from workers import instruments
+from workers.port import serve
 
 ROOT = Path(__file__).parents[3]
 CLASSES = {
@@ -40,7 +39,7 @@ def test_what_is_counted_is_served() -> None:
     instruments.RECORDS_IN.labels(stage="acoustic").inc(3)
     instruments.STAGE_DURATION.labels(stage="acoustic").observe(0.2)
     instruments.BUNDLE.labels(bundle="demo-1").set(1)
-    with instruments.serve(0, "127.0.0.1") as port, urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with serve(0, "127.0.0.1") as port, urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     ours = {name for name in families if name.startswith(metrics.PREFIX)}
@@ -89,22 +88,3 @@ def test_prometheus_own_linter_finds_nothing() -> None:
     text = generate_latest(instruments.REGISTRY)
     done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_the_port_is_given_back() -> None:
-    with instruments.serve(0, "127.0.0.1") as port:
-        pass
-    with instruments.serve(port, "127.0.0.1") as again:
-        assert again == port
-
-
-def test_a_taken_port_is_a_wrong_setting() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with (
-            pytest.raises(ConfigurationError, match=r"UNDERTONE_METRICS_PORT: port .* cannot be served"),
-            instruments.serve(port, "127.0.0.1"),
-        ):
-            pytest.fail("served on a taken port")

@@ -1,0 +1,79 @@
+"""Whether the broker answers, asked over one connection beside the clients, whose own retries would hide it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from schemas.errors import Transient
+from schemas.settings import Settings
+from workers.health import HEALTH, Health
+from workers.kafka import client_options
+
+ANSWER_S = 3.0
+EVERY_S = 3.0
+
+
+class Probe:
+    """One connection to any broker of the cluster, made when needed. It asks for nothing that takes a right."""
+
+    def __init__(self, settings: Settings) -> None:
+        options = client_options(settings)
+        self._addresses = _addresses(options.pop("bootstrap_servers"))
+        self._options = options
+        self._connection: AIOKafkaConnection | None = None
+
+    async def ask(self) -> None:
+        """Return when the broker has answered. Raises Transient when none does."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                if self._connection is None or not self._connection.connected():
+                    self._connection = await self._connect()
+                await self._connection.send(MetadataRequest([]))
+        except (KafkaError, OSError, TimeoutError) as error:
+            self.close()
+            raise Transient(f"the broker does not answer ({type(error).__name__})") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _connect(self) -> AIOKafkaConnection:
+        """A connection to the first address that takes one. Raises what the last one did."""
+        *others, last = self._addresses
+        for host, port in others:
+            try:
+                return await self._connect_to(host, port)
+            except (KafkaError, OSError):
+                continue
+        return await self._connect_to(*last)
+
+    async def _connect_to(self, host: str, port: int) -> AIOKafkaConnection:
+        return await create_conn(host, port, request_timeout_ms=int(ANSWER_S * 1000), **self._options)
+
+
+async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
+    """Tell until cancelled whether the broker answers."""
+    probe = Probe(settings)
+    try:
+        while True:
+            try:
+                await probe.ask()
+            except Transient as error:
+                health.lacks("broker", str(error))
+            else:
+                health.has("broker")
+            await asyncio.sleep(EVERY_S)
+    finally:
+        probe.close()
+
+
+def _addresses(bootstrap: str) -> Sequence[tuple[str, int]]:
+    """Hosts and ports of `host:port,host:port`; IPv6 in brackets."""
+    parts: list[Any] = [address.strip().rpartition(":") for address in bootstrap.split(",")]
+    return [(host.strip("[]"), int(port)) for host, _, port in parts]
