@@ -13,7 +13,7 @@ from schemas.settings import Settings
 from workers.health import HEALTH, Health
 from workers.kafka import client_options
 
-ANSWER_S = 3.0
+ANSWER_S = 10.0
 EVERY_S = 3.0
 
 

@@ -62,7 +62,7 @@ class Part:
         self._work = None
 
     @contextmanager
-    def instead(self, what: str, *, within_s: float, needs: tuple[str, ...]) -> Iterator[None]:
+    def instead(self, what: str, *, within_s: float | None = None, needs: tuple[str, ...] = ()) -> Iterator[None]:
         """Within what was begun, something else for as long as the block; nothing when this part rests."""
         work = self._work
         if work is None:

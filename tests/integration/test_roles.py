@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import numpy as np
@@ -77,6 +77,17 @@ class Roles:
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return {f"{s.name} {s.labels.get('stage', '')}".strip(): s.value for s in samples}
 
+    def asked(self, role: str, page: str) -> tuple[int, str]:
+        """Status and text of a page of a role; status 0 when it does not answer within the time of a probe."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.ports[role]}{page}", timeout=3) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (URLError, TimeoutError):
+            return 0, ""
+
 
 def free_port() -> int:
     with socket.socket() as free:
@@ -128,11 +139,13 @@ def test_production_roles_score_memos_tell_prometheus_and_stop_in_time(
     settings = Settings.load(kafka_bootstrap=kafka.bootstrap)
     with ExitStack() as exits:
         roles.start(exits)
+        roles.wait_until(lambda: all(roles.asked(role, "/healthz")[0] == 200 for role in ROLES))
         roles.run("submit", str(tmp_path / "audio"), "--user", "user-1", "--json")
         roles.wait_until(lambda: len(scores(settings)) == MEMOS)
         assert {score.user_id for score in scores(settings)} == {"user-1"}
+        roles.wait_until(lambda: all(roles.asked(role, "/readyz")[0] == 200 for role in ROLES))
         for role in ("acoustic", "embedding"):
-            roles.wait_until(lambda role=role: roles.metrics(role).get(f"{PREFIX}lag_records {role}") == 0)  # type: ignore[misc]
+            roles.wait_until(lambda role=role: roles.metrics("agents").get(f"{PREFIX}lag_records {role}") == 0)  # type: ignore[misc]
             told = roles.metrics(role)
             assert told[f"{PREFIX}records_out_total {role}"] == MEMOS
             assert told[f"{PREFIX}audio_seconds_total {role}"] == pytest.approx(5.0 * MEMOS, abs=MEMOS)
@@ -141,7 +154,9 @@ def test_production_roles_score_memos_tell_prometheus_and_stop_in_time(
         agents = roles.metrics("agents")
         assert agents[f"{PREFIX}build_info"] == 1
         assert agents[f"{PREFIX}records_out_total fusion"] == MEMOS
-        assert agents[f"{PREFIX}lag_records fusion"] == 0
+        roles.wait_until(lambda: roles.metrics("agents").get(f"{PREFIX}lag_records fusion") == 0)
+        assert agents[f"{PREFIX}upload_latency_seconds_count drift"] == MEMOS
+        assert agents[f"{PREFIX}partitions_assigned fusion"] == 2
         assert agents[f"{PREFIX}bundle_info"] == 1
         assert agents[f"{PREFIX}redis_latency_seconds_count"] > 0
         names = {name.split(" ")[0].removesuffix("_total") for name in agents if name.startswith(PREFIX)}

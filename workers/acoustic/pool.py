@@ -16,6 +16,7 @@ from typing import TypeAlias
 from schemas.errors import Poison
 from schemas.events import FloatArray
 from workers.acoustic.extraction import AcousticFeatures, extract
+from workers.health import HEALTH
 
 LONE_TRIES = 2
 """A memo that ends its process this often, with no other memo beside it, is at fault itself."""
@@ -84,6 +85,8 @@ def _outcome(future: "Future[AcousticFeatures]") -> Result | None:
         return poison
     except BrokenProcessPool:
         return None
+    finally:
+        HEALTH.part("acoustic").progress()
 
 
 def _prepare() -> None:

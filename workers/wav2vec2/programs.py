@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
+from workers.health import HEALTH
 
 Tensor: TypeAlias = Any
 """A tensor of whichever backend Keras runs on."""
@@ -15,6 +16,8 @@ Forward: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """Tensors to tensors, with `keras.ops` only."""
 Program: TypeAlias = Callable[..., list[NDArray[np.float32]]]
 """Arrays to arrays."""
+COMPILE_WITHIN_S = 300.0
+"""For a program's first run; beyond it the stage counts as stuck."""
 
 
 def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
@@ -24,11 +27,11 @@ def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
     """
     match keras.backend.backend():
         case "tensorflow":
-            return _tensorflow(forward)
+            return _told(_tensorflow(forward))
         case "jax":
-            return _jax(forward, variables)
+            return _told(_jax(forward, variables))
         case "torch":
-            return _torch(forward)
+            return _told(_torch(forward))
         case other:
             raise ConfigurationError(f"Keras runs on {other!r}; the encoder needs tensorflow, jax or torch")
 
@@ -58,6 +61,21 @@ def out_of_memory(error: Exception) -> bool:
     """Whether the error says that the accelerator or the machine has no memory left for a batch."""
     named = type(error).__name__ in {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
     return named or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _told(program: Program) -> Program:
+    """The program, whose every run is progress; a first run with new shapes compiles and may take long."""
+    part, known = HEALTH.part("embedding"), set[tuple[tuple[int, ...], ...]]()
+
+    def run(*arrays: NDArray[Any]) -> list[NDArray[np.float32]]:
+        shapes = tuple(array.shape for array in arrays)
+        what, within_s = ("a program", None) if shapes in known else ("compiling a program", COMPILE_WITHIN_S)
+        with part.instead(what, within_s=within_s):
+            outputs = program(*arrays)
+        known.add(shapes)
+        return outputs
+
+    return run
 
 
 def _tensorflow(forward: Forward) -> Program:
