@@ -45,6 +45,12 @@ class DeadLetterCapReached(Stop):
     exit_code = 70
 
 
+class BrokerRefused(Stop):
+    """The broker does not let this process in, or not do what it must; the message says which right is missing."""
+
+    exit_code = 77
+
+
 class ConfigurationError(Stop):
     """A setting, bundle or checkpoint cannot be used; the message says which and why."""
 

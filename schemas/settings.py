@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     """Stable name of this process; with it a restart keeps its partitions (Kafka static membership)."""
     session_timeout_s: Positive = 45.0
     """A process silent for so long loses its partitions to the others."""
+    max_poll_interval_s: Positive = 3600.0
+    """A process that has no room for another record for so long leaves its group. Work does not count: heartbeats and
+    fetching go on beside it."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and those
     after it, in the order of its modalities, the agents last."""
@@ -110,6 +113,8 @@ class Settings(BaseSettings):
     dead_letter_max_share: Share = 0.25
     dead_letter_window: Count = 100
     dead_letter_max_run: Count = 20
+    dead_letter_back_off_s: Positive = 5.0
+    """How long a fault has to pass once too many records have failed, before one is tried again."""
     encoder_batch_s: Positive = 16.0
     """Seconds of audio, padding included, that the encoder computes at once; an accelerator likes several hundred."""
     memory_growth: bool = True

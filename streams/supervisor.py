@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.errors import ConfigurationError, DeadLetterCapReached, Stop
+from schemas.errors import BrokerRefused, ConfigurationError, DeadLetterCapReached, Stop
 
 log = logging.getLogger(__name__)
 
-FATAL = {ConfigurationError.exit_code, DeadLetterCapReached.exit_code}
+FATAL = {kind.exit_code for kind in (BrokerRefused, ConfigurationError, DeadLetterCapReached)}
 """Exit codes after which starting again would only fail again, or do harm."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
 STEADY_S = 30.0

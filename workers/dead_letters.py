@@ -9,6 +9,11 @@ from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
 from schemas.ids import dead_letter_id
 
+_ADVICE = (
+    "nothing of this batch was committed: see `undertone dead-letters list`, mend the cause, start again, "
+    "then `undertone dead-letters redrive`"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -41,7 +46,7 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
 
 
 class DeadLetterCap:
-    """Stops a stage that fails too often: a bad deploy must not empty a topic into `memos.dead`.
+    """How many dead letters are too many: a bad deploy must not empty a topic into `memos.dead`.
 
     max_share: of the last `window` records (judged once that many were seen); max_run: in a row.
     """
@@ -63,12 +68,16 @@ class DeadLetterCap:
         self._run = self._run + 1 if poisoned else 0
         if self._run > self._max_run:
             raise DeadLetterCapReached(
-                f"{self._run} records in a row could not be processed (at most {self._max_run}); "
-                "nothing of this batch was committed: look at the newest dead letters, mend the cause, start again"
+                f"{self._run} records in a row could not be processed (UNDERTONE_DEAD_LETTER_MAX_RUN is "
+                f"{self._max_run}); {_ADVICE}"
             )
         if len(self._recent) == self._recent.maxlen and sum(self._recent) > self._max_share * len(self._recent):
             raise DeadLetterCapReached(
                 f"{sum(self._recent)} of the last {len(self._recent)} records could not be processed "
-                f"(at most {self._max_share:.0%}); nothing of this batch was committed: look at the newest dead "
-                "letters, mend the cause, start again"
+                f"(UNDERTONE_DEAD_LETTER_MAX_SHARE is {self._max_share:g}); {_ADVICE}"
             )
+
+    def reset(self) -> None:
+        """Forget what was recorded: the fault has passed."""
+        self._recent.clear()
+        self._run = 0

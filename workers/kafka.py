@@ -47,8 +47,15 @@ def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsu
         auto_offset_reset="earliest",
         session_timeout_ms=int(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
+        rebalance_timeout_ms=int(rebalance_timeout_s(settings) * 1000),
+        max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
     )
+
+
+def rebalance_timeout_s(settings: Settings) -> float:
+    """How long the group waits for a member to hand its partitions over: longer than that member may take to finish."""
+    return max(settings.session_timeout_s, settings.stop_deadline_s + 5.0)
 
 
 def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AIOKafkaConsumer:

@@ -1,41 +1,51 @@
-"""Memos being loaded, in one lane a partition: many load at once, but each lane gives them up in order."""
+"""Memos being loaded, in one lane a user: many load at once, but each lane gives them up in order."""
 
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+Lane: TypeAlias = tuple[Hashable, Hashable]
+"""A partition, and a key within it."""
 
 
 class Lanes(Generic[T]):
     """Work under way by lane. A lane whose first piece is not ready holds up its own pieces and nobody else's."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Hashable, deque[asyncio.Task[T]]] = {}
+        self._lanes: dict[Lane, deque[asyncio.Task[T]]] = {}
+        self._ready: deque[Lane] = deque()
+        """Lanes that begin with a finished piece, in the order in which they came to."""
+        self._finished: set[asyncio.Task[T]] = set()
         self._changed = asyncio.Event()
+        self.loading = 0
+        """Pieces that are not ready."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with the first defect of any piece; it is never done otherwise."""
 
-    @property
-    def loading(self) -> int:
-        """Pieces that are not ready."""
-        return sum(not task.done() for lane in self._lanes.values() for task in lane)
-
-    def begin(self, lane: Hashable, work: Coroutine[Any, Any, T]) -> None:
-        """Begin one more piece at the end of a lane."""
+    def begin(self, partition: Hashable, key: Hashable, work: Coroutine[Any, Any, T]) -> None:
+        """Begin one more piece at the end of the lane of `key`."""
+        lane = (partition, key)
         task = asyncio.create_task(work)
-        task.add_done_callback(self._done)
+        self.loading += 1
         self._lanes.setdefault(lane, deque()).append(task)
+        task.add_done_callback(lambda done: self._done(lane, done))
 
     def take(self) -> T | None:
         """The next piece that is ready, by turns among the lanes; None when no lane begins with one."""
-        for lane in list(self._lanes):
-            tasks = self._lanes[lane]
-            if tasks and tasks[0].done():
-                self._lanes[lane] = self._lanes.pop(lane)  # its turn is over
-                return tasks.popleft().result()
-        return None
+        if not self._ready:
+            return None
+        lane = self._ready.popleft()
+        tasks = self._lanes[lane]
+        task = tasks.popleft()
+        self._finished.discard(task)
+        if not tasks:
+            del self._lanes[lane]
+        elif tasks[0] in self._finished:
+            self._ready.append(lane)
+        return task.result()
 
     async def wait(self, timeout_s: float) -> None:
         """Return when a piece became ready since the last call, or after a while."""
@@ -46,20 +56,33 @@ class Lanes(Generic[T]):
         finally:
             self._changed.clear()
 
-    def drop(self, lane: Hashable) -> list[T]:
-        """Forget a lane: what loads is cancelled, what was ready is given back."""
-        dropped = self._lanes.pop(lane, deque())
+    def drop(self, partition: Hashable) -> list[T]:
+        """Forget the lanes of a partition: what loads is cancelled, what was ready is given back."""
+        lanes = [lane for lane in self._lanes if lane[0] == partition]
+        self._ready = deque(lane for lane in self._ready if lane[0] != partition)
+        dropped = [task for lane in lanes for task in self._lanes.pop(lane)]
         ready = [task.result() for task in dropped if task.done() and not task.cancelled() and not task.exception()]
+        self._finished.difference_update(dropped)
         for task in dropped:
             task.cancel()
         return ready
 
     def drop_all(self) -> None:
         """Forget everything."""
-        for lane in list(self._lanes):
-            self.drop(lane)
+        for partition in {lane[0] for lane in self._lanes}:
+            self.drop(partition)
 
-    def _done(self, task: asyncio.Task[T]) -> None:
+    def _done(self, lane: Lane, task: asyncio.Task[T]) -> None:
+        self.loading -= 1
         self._changed.set()
-        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
-            self.failed.set_exception(error)
+        if task.cancelled():
+            return
+        if error := task.exception():
+            if not self.failed.done():
+                self.failed.set_exception(error)
+            return
+        tasks = self._lanes.get(lane)
+        if tasks is not None and task in tasks:
+            self._finished.add(task)
+            if tasks[0] is task:
+                self._ready.append(lane)

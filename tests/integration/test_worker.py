@@ -1,6 +1,7 @@
 """The loop of a heavy hop over a real Kafka connection, with a stage that costs nothing."""
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,6 +22,7 @@ from streams.backlog import Observer, worker_group
 from streams.reading import follow
 from tests.servers import Broker
 from workers.consumer import Worker
+from workers.fetching import Load
 from workers.kafka import make_producer
 from workers.memo import SAMPLING_RATE, Memo
 from workers.stage import Outcome
@@ -47,9 +49,12 @@ class CheapStage:
 
     def close(self) -> None: ...
 
+    def is_bad(self, memo_id: str) -> bool:
+        return memo_id.startswith("bad")
+
     def _outcome(self, memo: Memo) -> Outcome[MemoFeatures]:
         event = memo.event
-        if event.memo_id.startswith("bad"):
+        if self.is_bad(event.memo_id):
             return Poison("acoustic:bad", "this memo is bad on purpose")
         extractor = Extractor("cheap", "1", "0")
         one = np.ones((1, 1), np.float32)
@@ -59,6 +64,13 @@ class CheapStage:
                 memo.duration_s, 15.0, one, one[0], ("one",), memo.quality,
             )
         ]  # fmt: skip
+
+
+class MendedStage(CheapStage):
+    """The same after the fix."""
+
+    def is_bad(self, memo_id: str) -> bool:
+        return False
 
 
 def load(event: MemoUploaded) -> Memo:
@@ -74,7 +86,9 @@ def event(memo_id: str, user: str = "u") -> MemoUploaded:
 @pytest.fixture
 def settings(broker: Broker) -> Settings:
     broker.create(*(topic.name for topic in topics.TOPICS))
-    return Settings.load(kafka_bootstrap=broker.bootstrap, session_timeout_s=6.0, stop_deadline_s=5.0)
+    return Settings.load(
+        kafka_bootstrap=broker.bootstrap, session_timeout_s=6.0, stop_deadline_s=5.0, dead_letter_back_off_s=0.1
+    )
 
 
 async def upload(settings: Settings, *values: bytes | MemoUploaded, timestamp_ms: int | None = None) -> None:
@@ -90,7 +104,9 @@ async def upload(settings: Settings, *values: bytes | MemoUploaded, timestamp_ms
 
 
 @asynccontextmanager
-async def working(settings: Settings, stage: CheapStage, *, owns_input: bool = True) -> AsyncIterator[Awaitable[None]]:
+async def working(
+    settings: Settings, stage: CheapStage, *, owns_input: bool = True, load: Load = load
+) -> AsyncIterator[Awaitable[None]]:
     async with Worker(settings, stage, load, CODEC, owns_input=owns_input) as worker:
         run = asyncio.create_task(worker.run())
         try:
@@ -109,6 +125,14 @@ async def caught_up(settings: Settings) -> None:
     async with Observer(settings) as observer:
         while await observer.backlog(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name):
             await asyncio.sleep(0.05)
+
+
+async def first_of(*works: Awaitable[None]) -> None:
+    """Wait until one of them is done, and raise what it raises."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 async def test_every_memo_leads_to_its_features_and_is_committed(settings: Settings) -> None:
@@ -180,6 +204,70 @@ async def test_too_many_dead_letters_stop_the_worker_before_it_commits(settings:
         committed = await observer.positions(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name)
     letters = len(await everything(settings, topics.DEAD))
     assert sum(committed.values()) <= letters < 12
+
+
+async def test_half_of_all_poison_stops_the_worker_and_nothing_good_is_lost_after_the_fix(settings: Settings) -> None:
+    way = [event(f"{'bad' if n % 2 else 'good'}-{n:03d}") for n in range(300)]
+    await upload(settings, *way)
+    async with working(settings, CheapStage()) as run:
+        with pytest.raises(DeadLetterCapReached, match="UNDERTONE_DEAD_LETTER_MAX_SHARE"):
+            await run
+    letters = await everything(settings, topics.DEAD)
+    assert len(letters) < 100
+    async with working(settings, MendedStage()):
+        await caught_up(settings)
+    delivered = {f.memo_id for f in await everything(settings, topics.FEATURES)}
+    assert delivered | {CODEC.decode(each.value, MemoUploaded).memo_id for each in letters} == {e.memo_id for e in way}
+    assert {e.memo_id for e in way if e.memo_id.startswith("good")} <= delivered
+
+
+async def test_a_fault_that_passes_in_time_leaves_no_dead_letter(settings: Settings) -> None:
+    """The store refuses everything for a while: the cap is passed, one record is tried again, and all go on."""
+    refusals = iter([True] * 25)
+
+    def refusing(event: MemoUploaded) -> Memo:
+        if next(refusals, False):
+            raise Poison("audio:refused", "no right to read this")
+        return load(event)
+
+    await upload(settings, *(event(f"memo-{n}") for n in range(25)))
+    strict = settings.model_copy(update={"dead_letter_max_run": 2})
+    async with working(strict, CheapStage(), load=refusing) as run:
+        await first_of(run, caught_up(settings))
+    letters = await everything(settings, topics.DEAD)
+    features = await everything(settings, topics.FEATURES)
+    assert len(letters) <= 2 * 3
+    assert len({f.memo_id for f in features}) + len(letters) == 25
+
+
+async def test_a_memo_that_is_slow_to_read_holds_up_nobody_but_its_user(settings: Settings) -> None:
+    released = threading.Event()
+
+    def slow(event: MemoUploaded) -> Memo:
+        if event.memo_id == "slow":
+            released.wait(20)
+        return load(event)
+
+    await upload(settings, event("slow"), *(event(f"memo-{n}") for n in range(1, 20)))  # of five users
+    async with working(settings, CheapStage(), load=slow):
+        while len(done := {f.memo_id for f in await everything(settings, topics.FEATURES)}) < 16:
+            await asyncio.sleep(0.05)
+        assert "slow" not in done
+        released.set()
+        await caught_up(settings)
+
+
+async def test_work_that_takes_longer_than_the_poll_interval_and_the_session_keeps_the_partitions(
+    settings: Settings,
+) -> None:
+    """Fetching and heartbeats go on beside the stage: one batch, processed once, committed by the same member."""
+    impatient = settings.model_copy(update={"max_poll_interval_s": 1.0, "session_timeout_s": 4.0})
+    await upload(settings, *(event(f"memo-{n}") for n in range(5)))
+    stage = CheapStage(lambda _: time.sleep(5.0))
+    async with working(impatient, stage):
+        await caught_up(settings)
+    assert set(stage.processed.values()) == {1}
+    assert len(await everything(settings, topics.FEATURES)) == 5
 
 
 async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Settings) -> None:
