@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers check format schemas kafka bench lock clean
+.PHONY: help setup demo test test-pure test-servers check format schemas kafka servers bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -65,6 +65,9 @@ schemas: $(VENV)/.dev  ## Write the documents that are generated from the schema
 
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
 	$(BIN)/python deploy/kafka/server.py
+
+servers:  ## Install Prometheus, Alertmanager and Redis for the tests, from Debian's packages.
+	deploy/servers.sh
 
 bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift for some) and write tests/benchmarks/results.
 	$(BIN)/python -m tests.benchmarks $(ONLY)

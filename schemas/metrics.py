@@ -117,7 +117,7 @@ LAST_PROGRESS = _gauge(
 LAG_RECORDS = _gauge(
     "lag_records",
     "Records in the partition that the stage has not committed; told by the agents' process of every stage, also of "
-    "those that are dead or stuck.",
+    "those that are dead or stuck; a bridge tells its own.",
     "stage",
     "topic",
     "partition",

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 WAITING_RECORDS = 500
 """Alerts of a partition that may wait in memory; beyond it the partition is paused."""
+ATTEMPT_WITHIN_S = 120.0
+"""For one attempt, its wait for the receiver's `Retry-After` included; beyond it the bridge counts as stuck."""
+REASONS = ("receiver:refused", "receiver:gave_up", "event:undecodable")
+"""Why an alert may not be delivered."""
 
 
 class Receiver(Protocol):
@@ -53,14 +57,22 @@ class Receiver(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """One partition. known_until: records before it are history and were delivered; task: delivers the rest."""
+    """One partition. known_until: records before it are history and were delivered; task: delivers the rest.
+
+    under_way: the record that is being delivered.
+    """
 
     at: TopicPartition
     known_until: int = 0
     history: list[RiskAlert] = field(default_factory=list)
     waiting: "asyncio.Queue[Any]" = field(default_factory=asyncio.Queue)
     task: "asyncio.Task[None] | None" = None
+    under_way: Any = None
     ending: bool = False
+
+    def oldest_written_at(self, now: float) -> float:
+        """Unix time at which the oldest alert that waits was written; now when none waits."""
+        return now if self.under_way is None else float(self.under_way.timestamp) / 1000
 
 
 class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -70,6 +82,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._settings, self._codec, self._receiver = settings, codec, receiver
         self._lanes: dict[TopicPartition, Lane] = {}
         self._new: set[TopicPartition] = set()
+        for reason in REASONS:
+            # A counter that appears with its first failure shows Prometheus no increase.
+            instruments.ALERTS_UNDELIVERED.labels(stage=receiver.name, reason=reason).inc(0)
 
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
@@ -139,9 +154,18 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             lane.task = asyncio.create_task(self._deliver_all(lane))
         if lane.task is not None and lane.task.done():
             lane.task.result()
+        self._tell_lag(lane)
         paused = lane.at in self._consumer.paused()
         if paused != (lane.waiting.qsize() > WAITING_RECORDS):
             (self._consumer.resume if paused else self._consumer.pause)(lane.at)
+
+    def _tell_lag(self, lane: Lane) -> None:
+        place, now = self._place(lane.at), time.time()
+        instruments.LAG_RECORDS.labels(**place).set(lane.waiting.qsize() + (lane.under_way is not None))
+        instruments.LAG_SECONDS.labels(**place).set(max(now - lane.oldest_written_at(now), 0.0))
+
+    def _place(self, at: TopicPartition) -> dict[str, str]:
+        return {"stage": self._receiver.name, "topic": at.topic, "partition": str(at.partition)}
 
     def _decoded(self, record: Any) -> RiskAlert | None:
         try:
@@ -155,12 +179,14 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             record = await lane.waiting.get()
             if lane.ending:
                 return
+            lane.under_way = record
             await self._deliver(lane, record)
             await until_it_succeeds(
                 lambda record=record: self._commit(lane.at, record.offset + 1),  # type: ignore[misc]
                 stage=self._receiver.name,
                 target="broker",
             )
+            lane.under_way = None
 
     async def _deliver(self, lane: Lane, record: Any) -> None:
         stage = self._receiver.name
@@ -169,14 +195,16 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if alert is None:
             return
         try:
-            await until_it_succeeds(
-                lambda: self._receiver.deliver(lane.at.partition, alert), stage=stage, target="receiver"
-            )
+            await until_it_succeeds(lambda: self._attempt(lane, alert), stage=stage, target="receiver")
         except Poison as poison:
             self._refused(record, poison)
             return
         instruments.RECORDS_OUT.labels(stage=stage).inc()
         instruments.DELIVERY_LATENCY.labels(stage=stage).observe(max(time.time() - record.timestamp / 1000, 0.0))
+
+    async def _attempt(self, lane: Lane, alert: RiskAlert) -> None:
+        with HEALTH.during("delivery", "an alert", within_s=ATTEMPT_WITHIN_S):
+            await self._receiver.deliver(lane.at.partition, alert)
 
     def _refused(self, record: Any, poison: Poison) -> None:
         """Counted and named by its place, where it stays for as long as the topic keeps it."""
@@ -209,6 +237,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         await asyncio.gather(*tasks, return_exceptions=True)
         for lane in lanes:
             self._receiver.forget(lane.at.partition)
+            for gauge in (instruments.LAG_RECORDS, instruments.LAG_SECONDS):
+                with suppress(KeyError):
+                    gauge.remove(*self._place(lane.at).values())
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Give them up."""

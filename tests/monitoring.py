@@ -1,6 +1,6 @@
 """Real Prometheus and Alertmanager for tests, each in a folder of its own that goes with it.
 
-Debian's packages `prometheus` and `prometheus-alertmanager` bring them; `make monitoring` installs them where it can.
+Debian's packages `prometheus` and `prometheus-alertmanager` bring them; `make servers` installs them where it can.
 """
 
 import json
@@ -22,7 +22,7 @@ from deploy.kafka.server import dies_with_parent
 from tests.servers import required
 
 START_S = 30.0
-BRING = "`make monitoring` installs it from Debian's packages, or install prometheus and prometheus-alertmanager"
+BRING = "`make servers` installs it from Debian's packages, or install prometheus and prometheus-alertmanager"
 
 
 def program(*names: str) -> str:

@@ -1,4 +1,4 @@
-"""Alert rules: each fires when it should and is silent otherwise, names what exists, and has its entry in the runbook."""
+"""Alert rules: each fires when it should and is silent otherwise, names what exists, and has a runbook entry."""
 
 import re
 import subprocess
@@ -108,7 +108,9 @@ CASES = [
     ),
     Case("UndertoneDependencyAway", True, "5m", {'undertone_retries_total{stage="drift",target="redis"}': "0+2x40"}),
     Case("UndertoneDependencyAway", False, "5m", {'undertone_retries_total{stage="drift",target="redis"}': "0x5 1x40"}),
-    Case("UndertoneCommitsFailing", True, "30m", {'undertone_commits_total{stage="drift",outcome="failed"}': "0+1x150"}),
+    Case(
+        "UndertoneCommitsFailing", True, "30m", {'undertone_commits_total{stage="drift",outcome="failed"}': "0+1x150"}
+    ),
     Case("UndertoneCommitsFailing", False, "30m", {'undertone_commits_total{stage="drift",outcome="ok"}': "0+9x150"}),
     Case("UndertoneRebalancing", True, "15m", {'undertone_rebalances_total{stage="drift"}': "0+1x80"}),
     Case("UndertoneRebalancing", False, "15m", {'undertone_rebalances_total{stage="drift"}': "0x10 4x80"}),
@@ -206,14 +208,20 @@ CASES = [
         "UndertoneBundlesMixed",
         True,
         "2h",
-        {'undertone_bundle_info{bundle="a",instance="1"}': "1x150", 'undertone_bundle_info{bundle="b",instance="2"}': "1x150"},
+        {
+            'undertone_bundle_info{bundle="a",instance="1"}': "1x150",
+            'undertone_bundle_info{bundle="b",instance="2"}': "1x150",
+        },
         "1m",
     ),
     Case(
         "UndertoneBundlesMixed",
         False,
         "2h",
-        {'undertone_bundle_info{bundle="b",instance="1"}': "1x150", 'undertone_bundle_info{bundle="b",instance="2"}': "1x150"},
+        {
+            'undertone_bundle_info{bundle="b",instance="1"}': "1x150",
+            'undertone_bundle_info{bundle="b",instance="2"}': "1x150",
+        },
         "1m",
     ),
     Case(
@@ -249,7 +257,25 @@ CASES = [
         {'undertone_alerts_undelivered_total{stage="webhook",reason="receiver:refused"}': "0x40"},
     ),
     Case(
-        "UndertoneReceiverAway", True, "10m", {'undertone_retries_total{stage="alertmanager",target="receiver"}': "0+1x60"}
+        "UndertoneReceiverAway",
+        True,
+        "10m",
+        {'undertone_retries_total{stage="alertmanager",target="receiver"}': "0+1x60"},
+    ),
+    Case(
+        "UndertoneBridgeGone",
+        True,
+        "10m",
+        {'undertone_last_progress_timestamp_seconds{stage="webhook",instance="w"}': "0+15x4 stale _x60"},
+    ),
+    Case(
+        "UndertoneBridgeGone",
+        False,
+        "10m",
+        {
+            'undertone_last_progress_timestamp_seconds{stage="webhook",instance="w"}': "0+15x4 stale _x60",
+            'undertone_last_progress_timestamp_seconds{stage="webhook",instance="v"}': "0+15x60",
+        },
     ),
     Case(
         "UndertoneReceiverAway",

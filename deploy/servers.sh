@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Install the servers that tests run beside Undertone, from Debian's packages, unless they are here: `make servers`.
+# Their daemons are not started: tests start servers of their own on free ports.
+set -euo pipefail
+packages=(prometheus prometheus-alertmanager redis-server)
+programs=(prometheus prometheus-alertmanager redis-server)
+missing=()
+for i in "${!packages[@]}"; do
+  command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+install="apt-get update && apt-get install --yes --no-install-recommends ${missing[*]}"
+if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+  # A run level of 1 keeps Debian's packages from starting what they install.
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive bash -c "$install" >/dev/null
+else
+  echo "missing here: ${missing[*]}. On Debian: sudo sh -c '$install'" >&2
+  exit 1
+fi
