@@ -55,13 +55,15 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python deploy/grafana/boards.py --check
 
 format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-schemas: $(VENV)/.dev  ## Write the documents that are generated from the schemas.
+schemas: $(VENV)/.dev  ## Write the documents and dashboards that are generated from the code.
 	$(BIN)/python -m schemas.documents
+	$(BIN)/python deploy/grafana/boards.py
 
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
 	$(BIN)/python deploy/kafka/server.py

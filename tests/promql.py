@@ -10,8 +10,12 @@ from schemas.metrics import LABELS, METRICS, Metric, MetricKind
 
 OF_TARGETS = {"job", "instance", "role", "le"}
 """Labels that Prometheus adds, and the one of buckets."""
-OTHERS = {"up", "ALERTS", "process_resident_memory_bytes", "process_cpu_seconds_total"}
-"""Metrics of Prometheus itself and of the process, which `schemas/metrics.py` does not list."""
+OTHERS: dict[str, set[str]] = {
+    "up": set(),
+    "ALERTS": {"alertname", "alertstate", "severity"},
+    "process_resident_memory_bytes": set(),
+}
+"""Metrics of Prometheus itself and of the process, which `schemas/metrics.py` does not list, and their labels."""
 
 
 def series_of(metric: Metric) -> set[str]:
@@ -62,6 +66,7 @@ def faults(expression: str) -> list[str]:
         metric = KNOWN.get(selector.name)
         if metric is None:
             found += [] if selector.name in OTHERS else [f"no metric {selector.name}"]
+            carried |= OTHERS.get(selector.name, set())
             continue
         carried |= set(metric.labels)
         for matcher in selector.matchers.matchers:

@@ -1,0 +1,435 @@
+"""Grafana's dashboards, written once as tables: `python deploy/grafana/boards.py [--check]` makes the JSON from them.
+
+`--check` writes nothing and fails when a file is not what the tables say. Every panel says what it shows and when to
+worry. A test holds every expression against `schemas/metrics.py`.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "dashboards"
+SOURCE = {"type": "prometheus", "uid": "prometheus"}
+WIDTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel. queries: expression → legend; worry: value from which it turns red, upwards; kind: Grafana's type."""
+
+    title: str
+    says: str
+    unit: str
+    queries: dict[str, str]
+    worry: float | None = None
+    kind: str = "timeseries"
+    width: int = 8
+    height: int = 7
+    stacked: bool = False
+    most: float | None = None
+
+
+def p95(metric: str, by: str = "stage") -> str:
+    """The 95th percentile of a histogram."""
+    return f"histogram_quantile(0.95, sum by (le, {by}) (rate({metric}_bucket[$__rate_interval])))"
+
+
+def per_second(metric: str, by: str) -> str:
+    """A counter's rate."""
+    return f"sum by ({by}) (rate({metric}[$__rate_interval]))"
+
+
+OVERVIEW: dict[str, Sequence[Panel]] = {
+    "At a glance": (
+        Panel(
+            "Processes that answer",
+            "By role. Fewer than you started is UndertoneDown.",
+            "short",
+            {'sum by (role) (up{job="undertone"})': "{{role}}"},
+            kind="stat",
+        ),
+        Panel(
+            "Furthest behind",
+            "Age of the oldest record that waits for any stage.",
+            "s",
+            {"max(undertone_lag_seconds)": "behind"},
+            worry=60,
+            kind="stat",
+        ),
+        Panel(
+            "What calls somebody now",
+            "Alert rules that fire; the runbook has an entry for each.",
+            "short",
+            {'count by (alertname) (ALERTS{alertname=~"Undertone.*",alertstate="firing"})': "{{alertname}}"},
+            worry=1,
+            kind="stat",
+        ),
+    ),
+    "Pace": (
+        Panel(
+            "Lag in seconds",
+            "Age of the oldest record that waits, by stage. A line that rises by a second a second is a dead stage.",
+            "s",
+            {"max by (stage) (undertone_lag_seconds)": "{{stage}}"},
+            worry=60,
+        ),
+        Panel(
+            "Lag in records",
+            "Records that wait, by stage.",
+            "short",
+            {"sum by (stage) (undertone_lag_records)": "{{stage}}"},
+        ),
+        Panel(
+            "Lag by partition",
+            "One line that rises alone is one busy user, or one process.",
+            "short",
+            {"undertone_lag_records": "{{stage}} {{partition}}"},
+        ),
+        Panel(
+            "Records in", "Taken, by stage.", "cps", {per_second("undertone_records_in_total", "stage"): "{{stage}}"}
+        ),
+        Panel(
+            "Records out",
+            "Delivered, by stage.",
+            "cps",
+            {per_second("undertone_records_out_total", "stage"): "{{stage}}"},
+        ),
+        Panel(
+            "Audio",
+            "Seconds of audio a second, by worker: ten means ten people speaking at once.",
+            "none",
+            {per_second("undertone_audio_seconds_total", "stage"): "{{stage}}"},
+        ),
+    ),
+    "Time": (
+        Panel(
+            "Upload to delivered, 95 %",
+            "Fusion is the time from upload to score; acoustic and embedding are parts of it.",
+            "s",
+            {p95("undertone_upload_latency_seconds"): "{{stage}}"},
+            worry=900,
+        ),
+        Panel(
+            "Recording to delivered, 95 %",
+            "Includes the time until the phone uploads.",
+            "s",
+            {p95("undertone_recording_latency_seconds"): "{{stage}}"},
+        ),
+        Panel(
+            "A batch, 95 %",
+            "Work of a stage on one batch.",
+            "s",
+            {p95("undertone_stage_duration_seconds"): "{{stage}}"},
+        ),
+    ),
+    "Failures": (
+        Panel(
+            "Dead letters by reason",
+            "Records that can never succeed.",
+            "cps",
+            {per_second("undertone_dead_letters_total", "stage, reason"): "{{stage}} {{reason}}"},
+        ),
+        Panel(
+            "Share of dead letters",
+            "Of the last records. The stage stops itself at a quarter.",
+            "percentunit",
+            {"max by (stage) (undertone_dead_letter_ratio)": "{{stage}}"},
+            worry=0.1,
+            most=1,
+        ),
+        Panel(
+            "Retries by what was away",
+            "Nothing is lost while it waits.",
+            "cps",
+            {per_second("undertone_retries_total", "stage, target"): "{{stage}} {{target}}"},
+        ),
+        Panel(
+            "Rebalances",
+            "At each the group stands still.",
+            "short",
+            {"sum by (stage) (increase(undertone_rebalances_total[15m]))": "{{stage}}"},
+            worry=10,
+        ),
+        Panel(
+            "Redis, 99 %",
+            "One call.",
+            "s",
+            {
+                "histogram_quantile(0.99, sum by (le, operation) "
+                "(rate(undertone_redis_latency_seconds_bucket[$__rate_interval])))": "{{operation}}"
+            },
+            worry=0.25,
+        ),
+        Panel(
+            "Storage, 95 %",
+            "One read of a memo's audio.",
+            "s",
+            {p95("undertone_storage_latency_seconds", "scheme, outcome"): "{{scheme}} {{outcome}}"},
+        ),
+    ),
+    "Embedding worker": (
+        Panel(
+            "Real-time factor",
+            "Processing over audio: 0.1 is ten times faster than speech.",
+            "none",
+            {"max by (stage) (undertone_real_time_factor_ratio)": "{{stage}}"},
+            worry=1,
+        ),
+        Panel(
+            "Batch fill, mean",
+            "Full batches feed an accelerator well; low with little lag is fine.",
+            "percentunit",
+            {
+                "sum by (stage) (rate(undertone_batch_fill_ratio_sum[$__rate_interval]))"
+                " / sum by (stage) (rate(undertone_batch_fill_ratio_count[$__rate_interval]))": "{{stage}}"
+            },
+            most=1,
+        ),
+        Panel(
+            "Held in memory",
+            "Decoded audio; at UNDERTONE_INFLIGHT_AUDIO_S the partitions are paused.",
+            "s",
+            {"sum by (stage) (undertone_inflight_audio_seconds)": "{{stage}}"},
+        ),
+        Panel(
+            "Memory of a process",
+            "Resident.",
+            "bytes",
+            {'process_resident_memory_bytes{job="undertone"}': "{{role}} {{instance}}"},
+        ),
+        Panel(
+            "Partitions",
+            "Assigned, by stage: together as many as the topic has.",
+            "short",
+            {"sum by (stage) (undertone_partitions_assigned)": "{{stage}}"},
+        ),
+        Panel(
+            "Partitions paused",
+            "Enough work is held; lag beside it says more processes are needed.",
+            "short",
+            {"sum by (stage) (undertone_partitions_paused)": "{{stage}}"},
+        ),
+    ),
+    "Delivery of alerts": (
+        Panel(
+            "Topic to receiver, 95 %",
+            "From the topic until the receiver accepted.",
+            "s",
+            {p95("undertone_alert_delivery_seconds"): "{{stage}}"},
+            worry=60,
+        ),
+        Panel(
+            "Open in Alertmanager",
+            "Episodes that the bridge keeps firing.",
+            "short",
+            {"sum(undertone_episodes_open)": "open"},
+        ),
+        Panel(
+            "Undelivered",
+            "Refused, or not taken for a day. Each is one too many.",
+            "short",
+            {"sum by (stage, reason) (increase(undertone_alerts_undelivered_total[1d]))": "{{stage}} {{reason}}"},
+            worry=1,
+        ),
+    ),
+}
+
+CLINICAL: dict[str, Sequence[Panel]] = {
+    "Scores": (
+        Panel(
+            "Distribution of scores",
+            "Scores in each tenth, over a day. A hump that moves is a changed input until shown otherwise.",
+            "short",
+            {"sum by (le) (increase(undertone_score_probability_ratio_bucket[1d]))": "{{le}}"},
+            kind="bargauge",
+            width=12,
+            height=9,
+        ),
+        Panel(
+            "Mean score by bundle",
+            "Of everybody, over a day. People change one by one; all at once is a release, a phone or a codec.",
+            "none",
+            {
+                "sum by (bundle) (increase(undertone_score_probability_ratio_sum[1d]))"
+                " / sum by (bundle) (increase(undertone_score_probability_ratio_count[1d]))": "{{bundle}}"
+            },
+            width=12,
+            height=9,
+            most=1,
+        ),
+        Panel(
+            "Scores by band",
+            "Share of each over six hours.",
+            "percentunit",
+            {
+                "sum by (band) (increase(undertone_scores_total[6h]))"
+                " / ignoring (band) group_left sum(increase(undertone_scores_total[6h]))": "{{band}}"
+            },
+            stacked=True,
+            most=1,
+        ),
+        Panel(
+            "Share indeterminate",
+            "Memos from which the system abstained. Those people are followed by nobody.",
+            "percentunit",
+            {
+                'sum(increase(undertone_scores_total{band="indeterminate"}[6h]))'
+                " / sum(increase(undertone_scores_total[6h]))": "abstained"
+            },
+            worry=0.4,
+            most=1,
+        ),
+        Panel(
+            "Why it abstained",
+            "Reasons over six hours; a memo may have several.",
+            "short",
+            {"sum by (reason) (increase(undertone_scores_indeterminate_total[6h]))": "{{reason}}"},
+        ),
+        Panel(
+            "Joins open, and the oldest",
+            "Memos that wait for a modality.",
+            "short",
+            {"sum(undertone_joins_open)": "open", "max(undertone_join_oldest_seconds)": "age of the oldest (s)"},
+        ),
+        Panel(
+            "Modalities that never came",
+            "Joins closed by the timer, over an hour.",
+            "short",
+            {"sum by (modality) (increase(undertone_joins_timed_out_total[1h]))": "{{modality}}"},
+            worry=10,
+        ),
+        Panel(
+            "Bundles in use",
+            "More than one is a roll-out; for over an hour it is a forgotten one.",
+            "short",
+            {"count by (bundle) (undertone_bundle_info)": "{{bundle}}"},
+            worry=None,
+        ),
+    ),
+    "Alerts": (
+        Panel(
+            "Raised against the budget, a week",
+            "Episodes raised, and the false ones that the operator allowed. True changes come on top of the budget.",
+            "short",
+            {
+                'sum(increase(undertone_alerts_total{state="raised"}[7d]))': "raised",
+                "sum(increase(undertone_alerts_budgeted_total[7d]))": "budget of false ones",
+            },
+        ),
+        Panel(
+            "Steps by kind",
+            "Over a day.",
+            "short",
+            {"sum by (kind, state) (increase(undertone_alerts_total[1d]))": "{{kind}} {{state}}"},
+        ),
+        Panel(
+            "Drift updates",
+            "What became of each score: `late`, `crowded` and `future` ones were left out of the chart.",
+            "cps",
+            {per_second("undertone_drift_updates_total", "outcome"): "{{outcome}}"},
+        ),
+        Panel(
+            "Baselines started anew",
+            "`bundle` is a roll-out. `lost` and `unreadable` are people who were forgotten.",
+            "short",
+            {"sum by (reason) (increase(undertone_baseline_resets_total[1d]))": "{{reason}}"},
+        ),
+    ),
+}
+
+BOARDS = {
+    "undertone-overview": ("Undertone: overview", "now-3h", OVERVIEW),
+    "undertone-clinical": ("Undertone: clinical safety", "now-7d", CLINICAL),
+}
+
+
+def as_json(panel: Panel, number: int, x: int, y: int) -> dict[str, Any]:
+    """The panel as Grafana stores it."""
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if panel.worry is not None:
+        steps.append({"color": "red", "value": panel.worry})
+    custom = {"fillOpacity": 10, "stacking": {"mode": "normal" if panel.stacked else "none"}}
+    if panel.worry is not None:
+        custom["thresholdsStyle"] = {"mode": "line"}
+    defaults: dict[str, Any] = {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
+    if panel.most is not None:
+        defaults["max"] = panel.most
+    if panel.kind == "timeseries":
+        defaults["custom"] = custom
+    now = panel.kind != "timeseries"
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.says,
+        "datasource": SOURCE,
+        "gridPos": {"x": x, "y": y, "w": panel.width, "h": panel.height},
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "options": {"reduceOptions": {"calcs": ["lastNotNull"]}} if now else {"legend": {"displayMode": "list"}},
+        "targets": [
+            {
+                "refId": chr(65 + i),
+                "datasource": SOURCE,
+                "expr": expr,
+                "legendFormat": legend,
+                "instant": now,
+                # Buckets of a histogram are counted up; Grafana takes them apart in this format only.
+                "format": "heatmap" if legend == "{{le}}" else "time_series",
+            }
+            for i, (expr, legend) in enumerate(panel.queries.items())
+        ],
+    }
+
+
+def board(uid: str) -> dict[str, Any]:
+    """A whole dashboard: rows of panels, filled from left to right."""
+    title, since, rows = BOARDS[uid]
+    panels: list[dict[str, Any]] = []
+    y = 0
+    for name, row in rows.items():
+        place = {"x": 0, "y": y, "w": WIDTH, "h": 1}
+        panels.append({"id": len(panels) + 1, "type": "row", "title": name, "gridPos": place, "panels": []})
+        x, y, tallest = 0, y + 1, 0
+        for panel in row:
+            if x + panel.width > WIDTH:
+                x, y, tallest = 0, y + tallest, 0
+            panels.append(as_json(panel, len(panels) + 1, x, y))
+            x, tallest = x + panel.width, max(tallest, panel.height)
+        y += tallest
+    return {
+        "uid": uid,
+        "title": title,
+        "tags": ["undertone"],
+        "schemaVersion": 41,
+        "editable": False,
+        "refresh": "30s",
+        "time": {"from": since, "to": "now"},
+        "panels": panels,
+    }
+
+
+def text(uid: str) -> str:
+    """The file of a dashboard."""
+    return json.dumps(board(uid), indent=1, ensure_ascii=False) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command."""
+    stale = [uid for uid in BOARDS if not (f := FOLDER / f"{uid}.json").is_file() or f.read_text() != text(uid)]
+    if "--check" in arguments:
+        for uid in stale:
+            print(
+                f"deploy/grafana/dashboards/{uid}.json is not what the code says: run `make schemas`", file=sys.stderr
+            )
+        return min(len(stale), 1)
+    FOLDER.mkdir(exist_ok=True)
+    for uid in stale:
+        (FOLDER / f"{uid}.json").write_text(text(uid))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
