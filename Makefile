@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 REQUIREMENTS := deploy/requirements
+# These mostly wait, for what real life takes its time over: a lane of their own costs little.
+PLATFORM_TESTS := $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py)
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
@@ -10,10 +12,10 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers check format schemas kafka servers bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e bench lock clean
 
 help:  ## List every target.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: $(VENV)/.dev  ## Create the virtual environment with everything that running and testing needs.
 
@@ -38,7 +40,7 @@ demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users
 	$(BIN)/undertone demo
 
 test: $(VENV)/.dev  ## Run the tests, pure ones beside those with real servers.
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-pure test-servers
+	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
 test-pure: $(VENV)/.dev  ## Run the tests that need no server.
 	# openSMILE in a process of its own, as in production: it has aborted beside TensorFlow, librdkafka and FFmpeg in one.
@@ -46,7 +48,10 @@ test-pure: $(VENV)/.dev  ## Run the tests that need no server.
 	$(BIN)/python -m pytest tests/unit schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
 
 test-servers: $(VENV)/.dev  ## Run the tests with brokers, stores and whole systems.
-	$(BIN)/python -m pytest tests/contract tests/integration tests/faults
+	$(BIN)/python -m pytest tests/contract tests/integration tests/faults $(addprefix --ignore=,$(PLATFORM_TESTS))
+
+test-platform: $(VENV)/.dev  ## Run the tests of bridges, and of the whole system beside a platform's own servers.
+	$(BIN)/python -m pytest $(PLATFORM_TESTS)
 
 check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.
 	$(BIN)/ruff format --check .
@@ -70,6 +75,9 @@ kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and M
 
 servers:  ## Install Prometheus, Alertmanager and Redis for the tests, from Debian's packages.
 	deploy/servers.sh
+
+e2e: $(VENV)/.dev servers  ## Run the whole system beside real Kafka, Redis, Prometheus and Alertmanager: memos in, alerts out.
+	UNDERTONE_REQUIRE=kafka,redis,monitoring $(BIN)/python -m pytest -m e2e tests/integration
 
 bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift for some) and write tests/benchmarks/results.
 	$(BIN)/python -m tests.benchmarks $(ONLY)

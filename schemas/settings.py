@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     fetching go on beside it."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and those
-    after it, in the order of its modalities, the agents last."""
+    after it, in the order of its modalities, then the agents, then the bridges."""
     stuck_after_s: Positive = 20.0
     """Without progress for so long, and without a reason outside this process, `/healthz` says that it is stuck."""
 

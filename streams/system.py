@@ -132,8 +132,11 @@ class System:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _roles(self) -> dict[str, tuple[str, ...]]:
-        workers = {f"worker {m}": ("worker", str(m)) for m in self._given.modalities}
-        return {**workers, "agents": ("agents",)}
+        given = self._given
+        workers = {f"worker {m}": ("worker", str(m)) for m in given.modalities}
+        urls = {"alertmanager": given.alertmanager_url, "webhook": given.webhook_url}
+        bridges = {f"bridge {name}": ("bridge", name) for name, url in urls.items() if url}
+        return {**workers, "agents": ("agents",), **bridges}
 
     def _environments(self) -> dict[str, dict[str, str]]:
         """What each role finds in its environment: the same for all, but for the port that it is asked on."""
