@@ -1,15 +1,19 @@
 """Images and compose name only what exists: variables, commands, ports, paths, versions."""
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from jsonschema import Draft7Validator
 
 from deploy.kafka.server import version
 from schemas.settings import Settings
@@ -18,7 +22,9 @@ from streams.cli import app
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile.*"))
-OURS = ("topics", "acoustic", "embedding", "embedding-gpu", "agents")
+OURS = ("topics", "acoustic", "embedding", "embedding-gpu", "agents", "bridge")
+GROUPS = {"topics", "bridge"}
+"""Commands that have commands of their own."""
 PLAIN = {"KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL"}
 # Read by compose itself, to choose folders, images and a password.
 COMPOSES_OWN = {"UNDERTONE_AUDIO", "UNDERTONE_MODELS", "KARAPACE_IMAGE", "GRAFANA_PASSWORD"}
@@ -79,7 +85,7 @@ def test_every_command_exists() -> None:
         context = typer.Context(command)
         found = command.get_command(context, first)  # type: ignore[attr-defined]
         assert found is not None, first
-        if first == "topics":
+        if first in GROUPS:
             found = found.get_command(context, rest.pop(0))
             assert found is not None
         assert found.make_context("undertone", list(rest))
@@ -158,6 +164,30 @@ def test_who_waits_for_whom_can_be_waited_for() -> None:
                 assert "test" in every[other]["healthcheck"]
             else:
                 assert every[other]["restart"] == "on-failure"
+
+
+def test_the_file_is_what_the_compose_specification_allows() -> None:
+    """Against its JSON schema, which the package check-jsonschema carries."""
+    package = find_spec("check_jsonschema")
+    assert package is not None
+    assert package.origin is not None
+    vendored = Path(package.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
+    validator = Draft7Validator(json.loads(vendored.read_text()))
+    assert [error.message for error in validator.iter_errors(compose())] == []
+    wrong = {"services": {"kafka": {"image": "x", "port": ["1:1"]}}}
+    assert list(validator.iter_errors(wrong))
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_hadolint_finds_nothing(dockerfile: Path) -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([program, dockerfile], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_is_healthy_when_its_process_is_alive(dockerfile: Path) -> None:
+    assert "/healthz" in dict(instructions(dockerfile))["HEALTHCHECK"]
 
 
 @pytest.mark.parametrize("profile", ["core", "gpu", "monitoring", "registry"])
