@@ -25,7 +25,8 @@ class MetricKind(StrEnum):
 
 
 LABELS = {
-    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`, and the bridges `alertmanager`, `webhook`.",
+    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`, `letters`, and the bridges `alertmanager`, "
+    "`webhook`.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
     "target": "What was away: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",

@@ -9,19 +9,20 @@ from typing import Any
 
 import faust
 
-from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Transient
 from schemas.settings import Settings
 from streams.agents import add_agent
-from streams.backlog import AGENTS_GROUP
+from streams.backlog import AGENTS, AGENTS_GROUP
 from streams.deadlines import RedisDeadlines
 from streams.drift_hop import DriftHop, rules_for
-from streams.fusion_hop import FusionHop
+from streams.fusion_hop import CLOSED_AT_ONCE, FusionHop
 from streams.lag import LagWatch, Stalls
+from streams.letters_hop import LettersHop
 from streams.redis_store import RedisStore
 from streams.rules import Rules
 from workers import instruments
+from workers.connecting import started
 from workers.delivery import Delivery
 from workers.health import HEALTH
 from workers.kafka import client_options, make_producer
@@ -30,8 +31,6 @@ from workers.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
-HOPS = {"fusion": topics.FEATURES, "drift": topics.SCORED}
-"""What each agent reads."""
 CLOSE_EVERY_S = 2.0
 """Between two looks for joins that stayed open too long."""
 COMMIT_EVERY_S = 0.5
@@ -59,7 +58,7 @@ def make_app(settings: Settings) -> faust.App:
 
 
 async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
-    """Run both agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
+    """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
     Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -70,20 +69,20 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
     async with AsyncExitStack() as exits:
         store = await exits.enter_async_context(RedisStore(settings.redis_url or ""))
         deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or ""))
-        producer = make_producer(settings)
+        producer = await started(lambda: make_producer(settings), stage="agents")
         exits.push_async_callback(producer.stop)
-        await producer.start()
         fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
         rules = await until_it_succeeds(lambda: rules_for(settings, store), stage="drift", target="redis")
         drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
         app = make_app(settings)
-        for stage, hop in (("fusion", fusion), ("drift", drift)):
-            add_agent(app, stage, HOPS[stage], hop, settings, crash)
+        letters = LettersHop(settings, store, deadlines, codec)
+        for stage, hop in (("fusion", fusion), ("drift", drift), ("letters", letters)):
+            add_agent(app, stage, AGENTS[stage], hop, settings, crash)
         app.on_partitions_assigned.connect(_assigned)
         app.finalize()
         exits.push_async_callback(app.stop)
         await app.start()
-        stalls = Stalls(HOPS, app.consumer.assignment)
+        stalls = Stalls(AGENTS, app.consumer.assignment)
         beside = [
             asyncio.create_task(_close_joins(fusion)),
             asyncio.create_task(LagWatch(settings, stalls.look).run()),
@@ -106,9 +105,9 @@ def _now() -> datetime:
 
 
 async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
-    """Partitions came to this process; Faust tells all that it has now, of both hops."""
+    """Partitions came to this process; Faust tells all that it has now, of all hops."""
     HEALTH.has("partitions")
-    for stage, topic in HOPS.items():
+    for stage, topic in AGENTS.items():
         instruments.REBALANCES.labels(stage=stage).inc()
         count = sum(at.topic == topic.name for at in assigned)
         instruments.PARTITIONS_ASSIGNED.labels(stage=stage).set(count)
@@ -118,7 +117,8 @@ async def _close_joins(fusion: FusionHop) -> None:
     while True:
         await asyncio.sleep(CLOSE_EVERY_S)
         try:
-            await fusion.close_overdue()
+            while await fusion.close_overdue() == CLOSED_AT_ONCE:
+                await asyncio.sleep(0)
         except Transient as error:
             HEALTH.lacks("redis", "does not answer")
             log.warning("open joins could not be looked through and wait: %s", error)

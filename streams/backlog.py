@@ -16,7 +16,9 @@ from schemas.settings import Settings
 from workers.kafka import client_options, make_reader, make_sampler
 
 AGENTS_GROUP = "undertone-agents"
-"""Consumer group of the fusion and drift agents."""
+"""Consumer group of the agents."""
+AGENTS = {"fusion": topics.FEATURES, "drift": topics.SCORED, "letters": topics.DEAD}
+"""What each agent reads."""
 SAMPLE_S = 5.0
 """To read one record that is known to be there."""
 
@@ -38,7 +40,7 @@ class Hop:
 def hops(settings: Settings) -> list[Hop]:
     """Every hop of the way, in order."""
     workers = [Hop(str(modality), worker_group(modality), topics.UPLOADED) for modality in settings.modalities]
-    return [*workers, Hop("fusion", AGENTS_GROUP, topics.FEATURES), Hop("drift", AGENTS_GROUP, topics.SCORED)]
+    return [*workers, *(Hop(stage, AGENTS_GROUP, topic) for stage, topic in AGENTS.items())]
 
 
 class Observer:

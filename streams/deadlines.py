@@ -2,7 +2,9 @@
 
 import asyncio
 import heapq
-from collections.abc import Collection, Mapping
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
@@ -10,12 +12,17 @@ from redis.asyncio import Redis
 
 from streams.redis_store import redis_failures
 
+CLOCK_S = 10.0
+"""Between two questions for the server's time."""
 OPEN_JOINS = "undertone:joins:open"
 """Key of the sorted set: members are join keys, scores are due times in Unix seconds."""
 
 
 class Deadlines(Protocol):
     """Keys and when they are due. Everything is idempotent; the first time that a key is given stands."""
+
+    async def now(self) -> datetime:
+        """The time that deadlines go by: one clock for all processes, and steady within each."""
 
     async def put(self, due: Mapping[str, datetime]) -> None:
         """Remember keys; one that is known keeps its time."""
@@ -34,10 +41,15 @@ class Deadlines(Protocol):
 
 
 class MemoryDeadlines:
-    """Deadlines of one process."""
+    """Deadlines of one process. clock: the time now, aware."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._due: dict[str, datetime] = {}
+        self._clock = clock
+
+    async def now(self) -> datetime:
+        """See Deadlines."""
+        return self._clock()
 
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""
@@ -67,11 +79,27 @@ class MemoryDeadlines:
 
 
 class RedisDeadlines:
-    """Deadlines that all processes share. Raises Transient when Redis is away. `async with RedisDeadlines(url)`."""
+    """Deadlines that all processes share. Raises Transient when Redis is away. `async with RedisDeadlines(url)`.
+
+    Time is the server's, carried on from one question to the next by this process's steady clock: a wall clock that
+    jumps, here or beside another agent, closes no join early and keeps none open.
+    """
 
     def __init__(self, url: str, key: str = OPEN_JOINS, timeout_s: float = 5.0) -> None:
         self._client: Any = Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
         self._key = key
+        self._asked_at = -math.inf
+        self._ahead_s = 0.0
+        """Of the server's clock before the steady one here."""
+
+    async def now(self) -> datetime:
+        """See Deadlines."""
+        if time.monotonic() - self._asked_at > CLOCK_S:
+            async with redis_failures("deadlines"):
+                seconds, micros = await self._client.time()
+            self._asked_at = time.monotonic()
+            self._ahead_s = seconds + micros / 1e6 - self._asked_at
+        return datetime.fromtimestamp(self._ahead_s + time.monotonic(), UTC)
 
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""

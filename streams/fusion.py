@@ -3,9 +3,12 @@
 Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `join_key`.
 
     open ──all parts──▶ open and complete ──its score was delivered──▶ settled
-      └──too long open──▶ closed ──its indeterminate score was delivered──▶ settled
+      ├──too long open──▶ closed ──its indeterminate score was delivered──▶ settled
+      └──a stage made a dead letter of the memo──▶ dead
 
 Everything may happen twice: a part that comes again replaces itself, and a settled join answers with nothing to do.
+A memo that was redriven comes as a later attempt: it opens its join again if that is dead or was closed, never if the
+memo has a score.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,17 +18,19 @@ from typing import Any
 
 import msgpack
 
-from schemas.events import Band, MemoFeatures, Modality, RiskScored
+from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.ids import score_id
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
     """What is known of one memo.
 
-    parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete.
+    parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete; dead: whether a dead
+    letter stands for this memo; attempt: how often the memo had been redriven when that was decided.
     """
 
     memo_id: str
@@ -35,6 +40,18 @@ class Join:
     parts: Mapping[Modality, bytes] = field(default_factory=dict)
     closed_at: datetime | None = None
     settled: bool = False
+    dead: bool = False
+    attempt: int = 0
+
+    @property
+    def decided(self) -> bool:
+        """Whether this attempt has come to its end, so that nothing of it is to be done any more."""
+        return self.settled or self.dead or self.closed_at is not None
+
+    @property
+    def scored(self) -> bool:
+        """Whether the score of all parts has been delivered; nothing opens this join again."""
+        return self.settled and self.closed_at is None
 
     def missing(self, needed: Collection[Modality]) -> tuple[Modality, ...]:
         """Modalities that have not come, in the order of `needed`."""
@@ -44,16 +61,17 @@ class Join:
         """The join as one value of the store. A settled join keeps no parts."""
         parts = {} if self.settled else {str(m): part for m, part in self.parts.items()}
         times = [t and _to_millis(t) for t in (self.recorded_at, self.uploaded_at, self.closed_at)]
-        packed: bytes = msgpack.packb([VERSION, self.memo_id, self.user_id, *times, parts, self.settled])
+        flags = [self.settled, self.dead, self.attempt]
+        packed: bytes = msgpack.packb([VERSION, self.memo_id, self.user_id, *times, parts, *flags])
         return packed
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Join":
         """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no join."""
         fields: list[Any] = msgpack.unpackb(data)
-        if fields[0] != VERSION:
-            raise ValueError(f"a join of version {fields[0]}, this program reads version {VERSION}")
-        _, memo_id, user_id, recorded, uploaded, closed, parts, settled = fields
+        if fields[0] not in READABLE:
+            raise ValueError(f"a join of version {fields[0]}, this program reads up to version {VERSION}")
+        _, memo_id, user_id, recorded, uploaded, closed, parts, *flags = fields
         return cls(
             memo_id,
             user_id,
@@ -61,7 +79,7 @@ class Join:
             _from_millis(uploaded),
             {Modality(m): p for m, p in parts.items()},
             None if closed is None else _from_millis(closed),
-            settled,
+            *flags,
         )
 
 
@@ -78,30 +96,52 @@ def join_key(user_id: str, memo_id: str) -> str:
     return f"join:{{{user_id}}}:{memo_id}"
 
 
-def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]) -> Join:
-    """The join with the parts added. parts: decoded and encoded, all of one memo.
+def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]], attempt: int = 0) -> Join:
+    """The join with the parts added. parts: decoded and encoded, all of one memo; attempt: how often it was redriven.
 
-    A closed or settled join takes no more parts: its score has been decided.
+    A join that is decided takes no more parts of the same or an earlier attempt. A later attempt opens it again, with
+    the parts that it still has, unless it was scored.
     """
     if state is not None:
         join = Join.from_bytes(state)
     else:
         first = next(iter(parts))[0]
         join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at)
-    if join.closed_at or join.settled:
+    if attempt > join.attempt and not join.scored:
+        join = replace(join, attempt=attempt, settled=False, dead=False, closed_at=None)
+    if join.decided:
         return join
     return replace(join, parts={**join.parts, **{features.modality: encoded for features, encoded in parts}})
 
 
+def die(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
+    """The join of a memo that became a dead letter; None when that changes nothing: decided, or tried again since.
+
+    It keeps its parts, for a redrive may bring only what is missing.
+    """
+    join = Join(memo.memo_id, memo.user_id, memo.recorded_at, memo.uploaded_at)
+    if state is not None:
+        join = Join.from_bytes(state)
+    return None if join.decided or attempt < join.attempt else replace(join, dead=True, attempt=attempt)
+
+
+def bury(state: bytes | None) -> Join | None:
+    """The join whose parts can never be scored, once its dead letter was delivered; None when it is gone or decided."""
+    if state is None:
+        return None
+    join = Join.from_bytes(state)
+    return None if join.decided else replace(join, dead=True)
+
+
 def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
-    """The join, given up; None when it needs no closing: gone, complete, or settled.
+    """The join, given up; None when it needs no closing: gone, complete, settled, or dead.
 
     Closing twice keeps the first time.
     """
     if state is None:
         return None
     join = Join.from_bytes(state)
-    if join.settled or not join.missing(needed):
+    if join.settled or join.dead or not join.missing(needed):
         return None
     return join if join.closed_at else replace(join, closed_at=now)
 

@@ -8,44 +8,30 @@ it was, never made anew.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
-from schemas.events import MemoFeatures, Modality, RiskScored
-from schemas.ids import score_id
+from schemas.events import MemoFeatures, RiskScored
+from schemas.redrives import redrives_of
 from schemas.settings import Settings
 from streams import fusion
-from streams.baseline import OUTBOX, BaselineState, baseline_key, delivered, has_seen, load, scored, stored_score
 from streams.deadlines import Deadlines
-from streams.follow import drift_key, episode_is_open
 from streams.fusion import Join, join_key
+from streams.personal_scores import Complete, Parts, PersonalScores, Result, at_most_per_user
 from streams.store import Store
 from workers import instruments
 from workers.dead_letters import Source
 from workers.delivery import Delivery, Outgoing
-from workers.scoring.scorer import Scored, Scorer
+from workers.scoring.scorer import Scorer
 
 STAGE = "fusion"
 CLOSED_AT_ONCE = 500
-"""Overdue joins that one tick of the timer closes."""
-
-Parts: TypeAlias = Mapping[Modality, MemoFeatures]
-Result: TypeAlias = RiskScored | Poison | None
-"""What a complete join leads to; None when its score is known to have been delivered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """A join with all its parts, and the record that completed it."""
-
-    join: Join
-    parts: Parts
-    cause: Source
+"""Overdue joins that are looked at together."""
+CLOSING_WITHIN = timedelta(seconds=30)
+"""A join that one process is giving up is left alone by the others for so long; then that process must have died."""
 
 
 class FusionHop:
@@ -63,37 +49,47 @@ class FusionHop:
         self._settings, self._scorer, self._clock = settings, scorer, clock
         self._store, self._deadlines, self._delivery = store, deadlines, delivery
         self._codec: Codec = delivery.codec
+        self._scores = PersonalScores(settings, scorer, store, delivery.codec, clock)
+        self._batch: Sequence[Source] = ()
+        self._made: dict[str, tuple[Complete, Result]] = {}
+        """What was made of joins in the batch under way. Its life is the batch's: nothing is lost with the process."""
 
     async def process(self, sources: Sequence[Source]) -> None:
-        """Do everything that these records ask for; when it returns, all of it is delivered. Raises Transient."""
-        instruments.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
+        """Do everything that these records ask for; when it returns, all of it is delivered. Raises Transient.
+
+        Called again with the same sequence after Transient, it scores nothing twice, even if the store was emptied.
+        """
+        if sources is not self._batch:
+            self._batch, self._made = sources, {}
+            instruments.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
         parts, causes, failures = self._decoded(sources)
         instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
-        joins = await self._joined(parts)
-        complete = []
-        waiting = {}
+        joins = await self._joined(parts, causes)
+        complete, waiting = [], []
         for key, join in joins.items():
-            if join.settled or join.closed_at:
+            if key in self._made:
+                complete.append(self._made[key][0])
+            elif join.decided:
                 instruments.RECORDS_REPEATED.labels(stage=STAGE).inc()
             elif join.missing(self._settings.modalities):
-                waiting[key] = self._clock() + timedelta(seconds=self._settings.join_timeout_s)
+                waiting.append(key)
             else:
                 complete.append(Complete(join, self._parts(join), causes[key]))
-        await self._deadlines.put(waiting)
+        await self._wait_for_others(waiting)
         await self._delivery.send(self._delivery.dead_letters(failures))
         complete.sort(key=lambda each: each.join.recorded_at)
-        for several in _at_most_per_user(complete, OUTBOX):
+        for several in at_most_per_user(complete):
             await self._finish(several)
+        self._batch, self._made = (), {}
 
     async def close_overdue(self) -> int:
-        """Give up the joins that stayed open too long: an indeterminate score each. How many were closed."""
-        now = self._clock()
+        """Give up the joins that stayed open too long: an indeterminate score each. How many were looked at."""
+        now = await self._deadlines.now()
         keys = await self._deadlines.due(now, CLOSED_AT_ONCE)
-        closed = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
+        looked_at = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
+        closed = {key: join for key, (join, _) in looked_at.items() if join is not None}
         records = [
-            fusion.incomplete(join, self._settings.modalities, self._scorer.bundle.id)
-            for join in closed.values()
-            if join is not None
+            fusion.incomplete(join, self._settings.modalities, self._scorer.bundle.id) for join in closed.values()
         ]
         nowhere = Source(topics.FEATURES.name, -1, -1, None, None)
         await self._delivery.send([_outgoing(record, nowhere) for record in records])
@@ -101,9 +97,10 @@ class FusionHop:
             _count(record)
             for reason in record.reasons:
                 instruments.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
-        await self._settle(keys)
+        await self._settle(list(closed))
+        await self._deadlines.drop([key for key, (_, is_over) in looked_at.items() if is_over])
         await self._observe_joins(now)
-        return len(records)
+        return len(keys)
 
     async def _observe_joins(self, now: datetime) -> None:
         instruments.JOINS_OPEN.set(await self._deadlines.count())
@@ -133,25 +130,41 @@ class FusionHop:
             causes[key] = source
         return parts, causes, failures
 
-    async def _joined(self, parts: Mapping[str, list[tuple[MemoFeatures, bytes]]]) -> dict[str, Join]:
+    async def _joined(
+        self, parts: Mapping[str, list[tuple[MemoFeatures, bytes]]], causes: Mapping[str, Source]
+    ) -> dict[str, Join]:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
-            join = fusion.add_parts(state, parts[key])
+            join = fusion.add_parts(state, parts[key], redrives_of(causes[key].headers))
             encoded = join.to_bytes()
             return (None if encoded == state else encoded), join
 
         return await self._store.update(list(parts), add, ttl_s=self._ttl_s)
 
+    async def _wait_for_others(self, keys: Sequence[str]) -> None:
+        if keys:
+            due = await self._deadlines.now() + timedelta(seconds=self._settings.join_timeout_s)
+            await self._deadlines.put(dict.fromkeys(keys, due))
+
     def _parts(self, join: Join) -> Parts:
         return {modality: self._codec.decode(part, MemoFeatures) for modality, part in join.parts.items()}
 
-    def _closing(self, state: bytes | None, now: datetime) -> tuple[bytes | None, Join | None]:
+    def _closing(self, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
+        """The join if it is this process's to give up now; and whether its deadline has done its duty."""
         join = fusion.close(state, self._settings.modalities, now)
-        return (None if join is None else join.to_bytes()), join
+        if join is None or state is None:
+            # One that is complete keeps its deadline until it was scored.
+            return None, (None, state is None or Join.from_bytes(state).decided)
+        taken_at = Join.from_bytes(state).closed_at
+        if taken_at is not None and now - taken_at < CLOSING_WITHIN:
+            return None, (None, False)
+        return join.to_bytes(), (join, True)
 
     # Scoring and delivering
 
     async def _finish(self, complete: Sequence[Complete]) -> None:
-        results = await self._scored(complete)
+        new = [each for each in complete if _key(each.join) not in self._made]
+        self._made |= {_key(e.join): (e, r) for e, r in zip(new, await self._scores.of(new), strict=True)}
+        results = [self._made[_key(each.join)][1] for each in complete]
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
         instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         made = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, RiskScored)]
@@ -160,86 +173,13 @@ class FusionHop:
         for _, record in made:
             _count(record)
             instruments.observe_latency(STAGE, record.recorded_at, record.uploaded_at, self._clock().timestamp())
-        memos: dict[str, list[str]] = defaultdict(list)
-        for each in complete:
-            memos[baseline_key(each.join.user_id)].append(each.join.memo_id)
-        keys = [join_key(each.join.user_id, each.join.memo_id) for each in complete]
+        dead = [_key(each.join) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
+        done = [_key(each.join) for each, r in zip(complete, results, strict=True) if not isinstance(r, Poison)]
         await asyncio.gather(
-            self._settle(keys),
-            self._store.update(list(memos), self._forget(memos), ttl_s=self._settings.state_ttl_s),
-        )
-
-    async def _scored(self, complete: Sequence[Complete]) -> list[Result]:
-        """A result for each, in order; what another process changed meanwhile is scored again."""
-        results: dict[str, Result] = {}
-        pending = list(complete)
-        while pending:
-            keys = list({baseline_key(each.join.user_id) for each in pending})
-            users = {each.join.user_id for each in pending}
-            stored = await self._store.read([*keys, *map(drift_key, users)])
-            before = {key: stored[key] for key in keys}
-            ill = {user for user in users if episode_is_open(stored[drift_key(user)])}
-            after, fresh = await asyncio.to_thread(self._score_against, before, ill, pending)
-            unchanged = await self._store.update(
-                keys,
-                lambda key, state, before=before, after=after: (  # type: ignore[misc]
-                    (after[key].to_bytes(), True) if state == before[key] else (None, False)
-                ),
-                ttl_s=self._settings.state_ttl_s,
-            )
-            results |= fresh
-            pending = [each for each in pending if not unchanged[baseline_key(each.join.user_id)]]
-        return [results[each.join.memo_id] for each in complete]
-
-    def _score_against(
-        self, before: Mapping[str, bytes | None], ill: Collection[str], complete: Sequence[Complete]
-    ) -> tuple[dict[str, BaselineState], dict[str, Result]]:
-        """Score everything, a user's memos one after the other: round by round, each round one call of the head.
-
-        ill: users with an open alert, whose memos must not become their normal.
-        """
-        bundle = self._scorer.bundle
-        states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
-        results: dict[str, Result] = {}
-        for turn in _rounds(complete):
-            new = []
-            for each in turn:
-                state = states[baseline_key(each.join.user_id)]
-                if has_seen(state, each.join.memo_id):
-                    stored = stored_score(state, each.join.memo_id)
-                    results[each.join.memo_id] = None if stored is None else self._codec.decode(stored, RiskScored)
-                else:
-                    new.append(each)
-            normals = [states[baseline_key(each.join.user_id)].normal for each in new]
-            outcomes = self._scorer.score([(e.parts, n) for e, n in zip(new, normals, strict=True)])
-            for each, outcome in zip(new, outcomes, strict=True):
-                if isinstance(outcome, Poison):
-                    results[each.join.memo_id] = outcome
-                    continue
-                record = self._record(each, outcome)
-                results[each.join.memo_id] = record
-                key = baseline_key(each.join.user_id)
-                encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
-                frozen = each.join.user_id in ill
-                states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
-        return states, results
-
-    def _record(self, each: Complete, outcome: Scored) -> RiskScored:
-        bundle_id = self._scorer.bundle.id
-        now = self._clock()
-        return RiskScored(
-            score_id=score_id(each.join.memo_id, bundle_id),
-            memo_id=each.join.memo_id,
-            user_id=each.join.user_id,
-            recorded_at=each.join.recorded_at,
-            uploaded_at=each.join.uploaded_at,
-            scored_at=now.replace(microsecond=now.microsecond // 1000 * 1000),
-            probability=outcome.probability,
-            band=outcome.band,
-            reasons=outcome.reasons,
-            evidence=outcome.evidence,
-            modalities=tuple(m for m in self._settings.modalities if m in each.parts),
-            bundle_id=bundle_id,
+            self._settle(done),
+            self._store.update(dead, _buried, ttl_s=self._ttl_s),
+            self._deadlines.drop(dead),
+            self._scores.forget([each.join for each in complete]),
         )
 
     async def _settle(self, keys: Sequence[str]) -> None:
@@ -250,15 +190,14 @@ class FusionHop:
         await self._store.update(keys, settled, ttl_s=self._ttl_s)
         await self._deadlines.drop(keys)
 
-    def _forget(self, memos: Mapping[str, Sequence[str]]) -> Callable[[str, bytes | None], tuple[bytes | None, None]]:
-        bundle = self._scorer.bundle
 
-        def forget(key: str, state: bytes | None) -> tuple[bytes | None, None]:
-            if state is None:
-                return None, None
-            return delivered(load(state, bundle.id, len(bundle.names)), memos[key]).to_bytes(), None
+def _key(join: Join) -> str:
+    return join_key(join.user_id, join.memo_id)
 
-        return forget
+
+def _buried(_: str, state: bytes | None) -> tuple[bytes | None, None]:
+    join = fusion.bury(state)
+    return (None if join is None else join.to_bytes()), None
 
 
 def _outgoing(record: RiskScored, cause: Source) -> Outgoing:
@@ -272,23 +211,3 @@ def _count(record: RiskScored) -> None:
         instruments.INDETERMINATE.labels(reason=reason).inc()
     if record.probability is not None:
         instruments.PROBABILITY.labels(bundle=record.bundle_id).observe(record.probability)
-
-
-def _rounds(complete: Sequence[Complete]) -> Iterator[list[Complete]]:
-    """The n-th memo of every user, for n = 1, 2 and so on."""
-    turns: dict[str, int] = defaultdict(int)
-    rounds: dict[int, list[Complete]] = defaultdict(list)
-    for each in complete:
-        rounds[turns[each.join.user_id]].append(each)
-        turns[each.join.user_id] += 1
-    yield from (rounds[turn] for turn in sorted(rounds))
-
-
-def _at_most_per_user(complete: Sequence[Complete], most: int) -> Iterator[list[Complete]]:
-    """The same memos in batches that hold at most `most` of any user, in order."""
-    counts: dict[str, int] = defaultdict(int)
-    batches: dict[int, list[Complete]] = defaultdict(list)
-    for each in complete:
-        batches[counts[each.join.user_id] // most].append(each)
-        counts[each.join.user_id] += 1
-    yield from (batches[index] for index in sorted(batches))

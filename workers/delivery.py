@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaError
 from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison, Transient
-from schemas.events import Record
+from schemas.events import MemoFeatures, Record
 from schemas.headers import headers_of
+from schemas.redrives import REDRIVES
 from workers import instruments
 from workers.dead_letters import Source, dead_letter
 from workers.health import BROKER_WITHIN_S, HEALTH
@@ -61,6 +62,8 @@ class Delivery:
     async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
         value = self.codec.encode(each.record, f"{each.topic.name}-value")
         headers = headers_of(each.record, self.stage, each.cause.headers)
+        if REDRIVES in each.cause.headers and isinstance(each.record, MemoFeatures):
+            headers.append((REDRIVES, each.cause.headers[REDRIVES]))
         try:
             sent: asyncio.Future[Any] = await self.producer.send(
                 each.topic.name, value=value, key=each.key, headers=headers
