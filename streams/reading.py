@@ -3,11 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
+
 from schemas import topics
 from schemas.codec import Codec, DecodeError
+from schemas.errors import Stop
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from workers.kafka import make_reader
+from workers.refusals import refusals_stop
 
 R = TypeVar("R")
 
@@ -15,10 +20,13 @@ R = TypeVar("R")
 async def follow(
     settings: Settings, codec: Codec, topic: topics.Topic, record: type[R], *, from_start: bool, once: bool
 ) -> AsyncIterator[R]:
-    """Records of a topic as they come; with `once`, only those that are there now. What does not decode is left out."""
+    """Records of a topic as they come; with `once`, only those that are there now. What does not decode is left out.
+
+    Raises Stop when no broker answers or it refuses.
+    """
     reader = make_reader(settings, topic.name, start="earliest" if from_start else "latest")
-    await reader.start()
     try:
+        await _start(reader)
         ends = await reader.end_offsets(list(reader.assignment())) if once else None
         while True:
             for records in (await reader.getmany(timeout_ms=200)).values():
@@ -36,3 +44,11 @@ async def follow(
 def follow_alerts(settings: Settings, codec: Codec, *, from_start: bool, once: bool) -> AsyncIterator[RiskAlert]:
     """The alerts, as `follow` gives them."""
     return follow(settings, codec, topics.ALERTS, RiskAlert, from_start=from_start, once=once)
+
+
+async def _start(reader: AIOKafkaConsumer) -> None:
+    try:
+        with refusals_stop():
+            await reader.start()
+    except KafkaConnectionError as error:
+        raise Stop("no broker answers: is it running, and is KAFKA_BOOTSTRAP right?") from error

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from schemas.errors import Stop
-from streams.cli import alerts, bridge, demo, drift, offline, roles, stream, train
+from streams.cli import alerts, bridge, dead_letters, demo, drift, offline, roles, stream, train
 
 app = typer.Typer(
     name="undertone",
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for commands in (demo, stream, alerts, offline, drift, train, roles, bridge):
+for commands in (demo, stream, alerts, offline, drift, train, roles, bridge, dead_letters):
     commands.add_to(app)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
+_LENGTH = r"(\d+)([mhdw])"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -19,7 +20,12 @@ def moment(text: str) -> datetime:
 
 def length(text: str) -> timedelta:
     """A length such as `90m`, `12h`, `3d` or `2w`. Raises typer.BadParameter."""
-    found = re.fullmatch(r"(\d+)([mhdw])", text)
+    found = re.fullmatch(_LENGTH, text)
     if found is None:
         raise typer.BadParameter("not a length such as 90m, 12h, 3d or 2w")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def since_moment(text: str) -> datetime:
+    """A moment in RFC 3339, or so long ago: `90m`, `12h`, `3d`, `2w`. Raises typer.BadParameter."""
+    return datetime.now(UTC) - length(text) if re.fullmatch(_LENGTH, text) else moment(text)

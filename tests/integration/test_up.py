@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from redis import Redis
 
 from schemas import topics
 from schemas.codec import Codec
+from schemas.events import MemoUploaded
 from schemas.settings import Settings
 from streams.backlog import Observer
 from streams.reading import follow
+from streams.submissions import Submitter
 from streams.system import Running, connected
 from workers.memo import SAMPLING_RATE
 from workers.training.synthetic import random_voice
@@ -75,6 +78,15 @@ class Up:
         done = self.run("submit", *names, "--user", user, "--recorded-at", at.isoformat(), "--json")
         assert done.returncode == 0, done.stderr
         return [json.loads(line)["memo_id"] for line in done.stdout.splitlines()]
+
+    def upload(self, *events: MemoUploaded) -> None:
+        """Send events as a platform does."""
+
+        async def send() -> None:
+            async with Submitter.open(self.settings, CODEC, None) as submitter:
+                await submitter.send_all(events)
+
+        asyncio.run(send())
 
     @property
     def settings(self) -> Settings:
@@ -151,6 +163,21 @@ def test_the_same_memo_again_changes_nothing(up: Up, voices: list[Path]) -> None
         up.wait_until(lambda: up.backlog() == 0)
         assert up.scores() == scores
         assert {key: redis.get(key) for key in redis.keys("undertone:*{*")} == state
+
+
+def test_a_memo_that_was_mended_and_sent_back_scores_as_if_it_had_never_failed(up: Up, voices: list[Path]) -> None:
+    """Two users say the same; the audio of one is not there at first, and its memo becomes a dead letter."""
+    calm, late = (up.home / "audio" / f"{name}.wav" for name in ("calm", "late"))
+    shutil.copy(voices[0], calm)
+    up.upload(*(MemoUploaded(path.stem, path.stem, DAY, DAY, path.as_uri()) for path in (calm, late)))
+    up.wait_until(lambda: up.scores()["calm"] and len(up.read(topics.DEAD)) == 2)
+    assert up.scores()["late"] == 0
+    shutil.copy(voices[0], late)
+    assert up.run("dead-letters", "redrive", "--reason", "audio:missing").stdout == "1 records sent back\n"
+    up.wait_until(lambda: up.scores()["late"])
+    one, other = (s for s in up.read(topics.SCORED) if s.memo_id in {"calm", "late"})
+    assert (one.probability, one.band, one.evidence) == (other.probability, other.band, other.evidence)
+    assert "sent back before" in up.run("dead-letters", "redrive", "--reason", "audio:missing").stdout
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc, which Linux has")

@@ -1,0 +1,198 @@
+"""`undertone dead-letters`: what can never succeed as it is, and sending it back once the cause was mended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.settings import Settings
+from streams.cli.times import since_moment
+
+if TYPE_CHECKING:
+    from schemas.plain import Json
+    from streams.letters import Kept, Wanted
+    from streams.store import Store
+
+letters_app = typer.Typer(help="Look at dead letters, and send them back.", no_args_is_help=True)
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(parser=since_moment, help="Written since then: RFC 3339, or so long ago (90m, 12h, 3d, 2w)."),
+]
+Stage = Annotated[str | None, typer.Option(help="Written by this stage: acoustic, embedding, fusion, drift.")]
+Reason = Annotated[str | None, typer.Option(help="For this reason, such as audio:undecodable.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+TEXT_BYTES = 400
+"""Of a record that cannot be decoded."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.add_typer(letters_app, name="dead-letters")
+
+
+@letters_app.command("list")
+def list_letters(
+    since: Since = None, stage: Stage = None, reason: Reason = None, json_lines: JsonLines = False
+) -> None:
+    """What lies on memos.dead, oldest first."""
+    from schemas.plain import to_json
+    from streams.letters import Wanted
+
+    kept = asyncio.run(_find(Wanted(since, stage, reason)))
+    if json_lines:
+        for each in kept:
+            print(to_json(_summary(each)))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "at", "stage", "reason", "from", "redriven")
+    for each in kept:
+        letter = each.letter
+        place = f"{letter.topic} {letter.partition}:{letter.offset}"
+        row = (letter.dead_letter_id, f"{letter.at:%Y-%m-%d %H:%M:%S}", letter.stage, letter.reason, place)
+        table.add_row(*row, str(_redrives(each)) if _redrives(each) else "")
+    Console(soft_wrap=True).print(table)
+    print(f"{len(kept)} dead letters")
+
+
+@letters_app.command()
+def show(
+    dead_letter_id: Annotated[str, typer.Argument(help="Id of the letter, or what it begins with.")],
+    json_lines: JsonLines = False,
+) -> None:
+    """One letter: why, where its record came from, its history, and the record itself. It may name a person's id."""
+    from schemas.plain import to_json
+    from streams.letters import Wanted
+
+    found = asyncio.run(_find(Wanted(ids=(dead_letter_id,))))
+    if len(found) != 1:
+        raise typer.BadParameter(f"{len(found)} letters have an id that begins so", param_hint="DEAD_LETTER_ID")
+    (each,) = found
+    told: dict[str, Json] = {**_summary(each), **_whole(each)}
+    if json_lines:
+        print(to_json(told))
+        return
+    from rich.console import Console
+    from rich.pretty import Pretty
+
+    for name, value in told.items():
+        Console(soft_wrap=True).print(f"[bold]{name}[/bold]", Pretty(value, max_string=TEXT_BYTES, max_length=20))
+
+
+@letters_app.command()
+def redrive(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids, or what they begin with; all letters without.")] = None,
+    since: Since = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    again: Annotated[bool, typer.Option("--again", help="Also letters that were sent back before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+) -> None:
+    """Send records back to the topic and partition they came from, once the cause was mended.
+
+    A letter is sent back once, however often this is run. A record that fails again is a new letter with its history.
+    """
+    from streams.letters import Wanted
+
+    sent, skipped = asyncio.run(_redrive(Wanted(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run))
+    earlier = f"; {skipped} had been sent back before (--again sends them too)" if skipped else ""
+    print(f"{sent} records {'would be ' if dry_run else ''}sent back{earlier}")
+
+
+async def _find(wanted: "Wanted") -> "list[Kept]":
+    from streams import letters
+    from streams.system import make_codec
+
+    async with _connected() as (settings, store):
+        return await letters.find(settings, make_codec(settings), store, wanted)
+
+
+async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int, int]:
+    """How many records were sent back, and how many letters were left out because they had been before."""
+    from streams import letters
+    from streams.system import make_codec
+    from workers.connecting import started
+    from workers.kafka import make_producer
+
+    async with _connected() as (settings, store):
+        kept = await letters.find(settings, make_codec(settings), store, wanted)
+        records = letters.chosen(kept, again=again)
+        skipped = 0 if again else sum(each.redriven > 0 for each in kept)
+        if not dry_run and records:
+            producer = await started(lambda: make_producer(settings), stage="dead-letters")
+            try:
+                await letters.redrive(records, producer, store)
+            finally:
+                await producer.stop()
+        return len(records), skipped
+
+
+@asynccontextmanager
+async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
+    from streams.redis_store import RedisStore
+    from streams.system import connected
+
+    settings = connected(Settings.load())
+    async with RedisStore(settings.redis_url or "") as store:
+        yield settings, store
+
+
+def _redrives(each: "Kept") -> int:
+    """How often this record was sent back in all: before this letter, and since."""
+    from schemas.redrives import redrives_of
+
+    return redrives_of(each.letter.headers) + each.redriven
+
+
+def _summary(each: "Kept") -> "dict[str, Json]":
+    from schemas.plain import to_plain
+
+    names = ("dead_letter_id", "at", "stage", "reason", "detail", "topic", "partition", "offset")
+    return {name: to_plain(getattr(each.letter, name)) for name in names} | {"redriven": _redrives(each)}
+
+
+def _whole(each: "Kept") -> "dict[str, Json]":
+    """What `list` does not show: history, headers, key, and the record, decoded where it can be."""
+    from schemas.plain import to_plain
+    from schemas.redrives import HISTORY, history_of
+
+    letter = each.letter
+    headers = {name: _text(value) for name, value in letter.headers.items() if name != HISTORY}
+    return {
+        "history": to_plain(history_of(letter.headers)),
+        "headers": to_plain(headers),
+        "key": _text(letter.key),
+        "bytes": None if letter.value is None else len(letter.value),
+        "record": _record(letter.topic, letter.value),
+        "value_hex": None if letter.value is None else letter.value.hex(),
+    }
+
+
+def _record(topic: str, value: bytes | None) -> "Json":
+    from schemas import topics
+    from schemas.codec import DecodeError
+    from schemas.plain import to_plain
+    from streams.system import make_codec
+
+    kind = next((known.record for known in topics.TOPICS if known.name == topic), None)
+    if kind is None:
+        return _text(value)
+    try:
+        return to_plain(make_codec(Settings.load()).decode(value, kind))
+    except DecodeError:
+        return _text(value)
+
+
+def _text(value: bytes | None) -> "Json":
+    """Bytes as text where they are text, else as hexadecimal digits."""
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
