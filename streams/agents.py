@@ -1,10 +1,9 @@
-"""The Faust agents: one per hop, each a loop of take, process, acknowledge.
+"""The Faust agents: one per hop, each a loop of take, process, tell that it was delivered.
 
-Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to four rules:
-events come by `noack_take`, because `take` acknowledges also when the body raises; they are acknowledged in order
-and only after their results were delivered; `concurrency` is 1, because offsets acknowledged out of order are
-committed past gaps; and a batch that fails for good ends the process, because a Faust that goes on would commit past
-it.
+Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to four rules: events come by
+`noack_take`, because `take` acknowledges also when the body raises; the position moves by `DeliveredConsumer`, which
+knows nothing but what was delivered; `concurrency` is 1, so that the events of a partition are finished in their order;
+and a batch that fails for good ends the process, because a Faust that goes on would leave it behind.
 """
 
 import logging
@@ -12,10 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-import faust
-
 from schemas import topics
 from schemas.settings import Settings
+from streams.positions import App
+from streams.turns import Turns
 from workers import instruments
 from workers.dead_letters import Source
 from workers.health import HEALTH, Part
@@ -35,21 +34,31 @@ class Hop(Protocol):
 
 
 def add_agent(
-    app: faust.App, name: str, topic: topics.Topic, hop: Hop, settings: Settings, crash: Callable[[Exception], None]
+    app: App,
+    name: str,
+    topic: topics.Topic,
+    hop: Hop,
+    settings: Settings,
+    turns: Turns,
+    crash: Callable[[Exception], None],
 ) -> None:
-    """An agent that reads `topic` in batches and gives them to `hop`; `crash` ends the process."""
-    part = HEALTH.part(name)
+    """An agent that reads `topic` in batches and gives them to `hop`, in its turn; `crash` ends the process."""
+    part, turn = HEALTH.part(name), turns.of(name)
 
     async def agent(stream: Any) -> None:
-        async for events in stream.noack_take(settings.agent_batch, within=TAKE_WITHIN_S):
-            try:
-                with instruments.STAGE_DURATION.labels(stage=name).time():
-                    await until_it_succeeds(_attempt(part, hop, events), stage=name, target="redis")
-            except Exception as error:
-                log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
-                crash(error)
-                raise
-            for event in events:
+        async for taken in stream.noack_take(settings.agent_batch, within=TAKE_WITHIN_S):
+            async with turn:
+                # What was taken before a rebalance is fetched again by whoever has the partition now.
+                events = [event for event in taken if event.message.generation_id == app.consumer_generation_id]
+                try:
+                    with instruments.STAGE_DURATION.labels(stage=name).time():
+                        await until_it_succeeds(_attempt(part, hop, events), stage=name, target="redis")
+                except Exception as error:
+                    log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
+                    crash(error)
+                    raise
+                app.consumer.delivered(event.message for event in events)
+            for event in taken:
                 event.ack()
             part.rest()
             instruments.LAST_PROGRESS.labels(stage=name).set(time.time())

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,20 +12,23 @@ import faust
 from schemas.codec import Codec
 from schemas.errors import Transient
 from schemas.settings import Settings
-from streams.agents import add_agent
+from streams.agents import Hop, add_agent
 from streams.backlog import AGENTS, AGENTS_GROUP
 from streams.deadlines import RedisDeadlines
 from streams.drift_hop import DriftHop, rules_for
 from streams.fusion_hop import CLOSED_AT_ONCE, FusionHop
 from streams.lag import LagWatch, Stalls
 from streams.letters_hop import LettersHop
+from streams.positions import App
 from streams.redis_store import RedisStore
 from streams.rules import Rules
+from streams.turns import Turns
 from workers import instruments
 from workers.connecting import started
 from workers.delivery import Delivery
 from workers.health import HEALTH
-from workers.kafka import client_options, make_producer
+from workers.kafka import client_options, make_producer, rebalance_timeout_s
+from workers.refusals import refusal
 from workers.retries import until_it_succeeds
 from workers.scoring.scorer import Scorer
 
@@ -36,10 +39,10 @@ CLOSE_EVERY_S = 2.0
 COMMIT_EVERY_S = 0.5
 
 
-def make_app(settings: Settings) -> faust.App:
+def make_app(settings: Settings) -> App:
     """A Faust application without agents: no tables, no changelogs, no leader, no web server, no reply topic."""
     broker = client_options(settings)["bootstrap_servers"]
-    return faust.App(
+    return App(
         AGENTS_GROUP,
         broker=[f"kafka://{address}" for address in broker.split(",")],
         store="memory://",
@@ -53,6 +56,8 @@ def make_app(settings: Settings) -> faust.App:
         broker_commit_interval=COMMIT_EVERY_S,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 3,
+        broker_rebalance_timeout=rebalance_timeout_s(settings),
+        broker_max_poll_interval=settings.max_poll_interval_s,
         stream_wait_empty=False,
     )
 
@@ -60,12 +65,6 @@ def make_app(settings: Settings) -> faust.App:
 async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
     """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
     Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
-    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def crash(error: Exception) -> None:
-        if not failed.done():
-            failed.set_exception(error)
-
     async with AsyncExitStack() as exits:
         store = await exits.enter_async_context(RedisStore(settings.redis_url or ""))
         deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or ""))
@@ -74,30 +73,73 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
         fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
         rules = await until_it_succeeds(lambda: rules_for(settings, store), stage="drift", target="redis")
         drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
-        app = make_app(settings)
         letters = LettersHop(settings, store, deadlines, codec)
-        for stage, hop in (("fusion", fusion), ("drift", drift), ("letters", letters)):
-            add_agent(app, stage, AGENTS[stage], hop, settings, crash)
-        app.on_partitions_assigned.connect(_assigned)
-        app.finalize()
-        exits.push_async_callback(app.stop)
+        async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):
+            stalls = Stalls(AGENTS, app.consumer.assignment)
+            beside = [
+                asyncio.create_task(_close_joins(fusion)),
+                asyncio.create_task(LagWatch(settings, stalls.look).run()),
+            ]
+            for task in beside:
+                exits.callback(task.cancel)
+            instruments.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
+            log.info("the agents read; bundle %s", scorer.bundle.id)
+            await _first_of(stop, failed, *beside)
+
+
+@asynccontextmanager
+async def reading(settings: Settings, hops: Mapping[str, Hop]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
+    """Agents that read while the block runs, and a future that fails when one of them, or Faust itself, gives up.
+
+    At the end, and before partitions are handed over, the batches under way are finished, delivered and committed,
+    within `settings.stop_deadline_s`.
+    """
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    app, turns = make_app(settings), Turns()
+
+    def crash(error: BaseException | None) -> None:
+        if not failed.done():
+            failed.set_exception(refusal(error) or error or RuntimeError("Faust ended by itself"))
+
+    async def finish(*_: Any, **__: Any) -> None:
+        async with turns.quiet(settings.stop_deadline_s) as in_time:
+            if not in_time:
+                log.warning("a batch did not end in time; it comes again")
+            await app.consumer.commit()
+
+    async def watch() -> None:
+        await app._crashed.wait()
+        crash(app.crash_reason)
+
+    for stage, hop in hops.items():
+        add_agent(app, stage, AGENTS[stage], hop, settings, turns, crash)
+    app.on_partitions_assigned.connect(_assigned, weak=False)
+    app.on_partitions_revoked.connect(finish, weak=False)
+    app.finalize()
+    watching = asyncio.create_task(watch())
+    try:
         await app.start()
-        stalls = Stalls(AGENTS, app.consumer.assignment)
-        beside = [
-            asyncio.create_task(_close_joins(fusion)),
-            asyncio.create_task(LagWatch(settings, stalls.look).run()),
-        ]
-        for task in beside:
-            exits.callback(task.cancel)
-        instruments.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
-        log.info("the agents read; bundle %s", scorer.bundle.id)
-        asked = asyncio.create_task(stop.wait())
-        exits.callback(asked.cancel)
-        ends: set[asyncio.Future[Any]] = {asked, failed, *beside}
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for ended in (failed, *beside):
+        yield app, failed
+        try:
+            async with asyncio.timeout(settings.stop_deadline_s):
+                await finish()
+        except TimeoutError:
+            log.warning("what was delivered last could not be committed in time; it comes again")
+    finally:
+        watching.cancel()
+        await app.stop()
+
+
+async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
+    """Return when `stop` is set; raise what one of the others raises before."""
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for ended in others:
             if ended.done():
                 ended.result()
+    finally:
+        asked.cancel()
 
 
 def _now() -> datetime:

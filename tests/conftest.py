@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import broker, kafka, redis_server
+from tests.servers import broker, kafka, one_broker, redis_server
 
-__all__ = ["anyio_backend", "broker", "kafka", "redis_server", "shared"]
+__all__ = ["anyio_backend", "broker", "kafka", "one_broker", "redis_server", "shared"]
 
 
 @pytest.fixture(scope="session")

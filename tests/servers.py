@@ -163,3 +163,15 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         broker = Broker(request.getfixturevalue("kafka").bootstrap, real=True)
         broker.empty()
         yield broker
+
+
+@pytest.fixture
+def one_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """For tests of a client's own ways: Apache Kafka, emptied before; where it cannot be had, the embedded broker."""
+    if (lacking() or _unavailable()) and not required("kafka"):
+        with EmbeddedKafka([]) as embedded:
+            yield Broker(embedded.bootstrap, real=False)
+    else:
+        broker = Broker(request.getfixturevalue("kafka").bootstrap, real=True)
+        broker.empty()
+        yield broker

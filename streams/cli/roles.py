@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from schemas.errors import Stop
 from schemas.events import Modality
 from schemas.settings import Settings
 
@@ -95,8 +97,15 @@ def until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awai
         with _told_to_platform(settings):
             await role(stop)
 
-    asyncio.run(run())
     # A stage that outlived its deadline still holds a thread, and Python would wait for it.
+    try:
+        asyncio.run(run())
+    except Stop as stop:
+        typer.secho(f"undertone: {stop}", fg="red", err=True)
+        _leave(stop.exit_code)
+    except BaseException:
+        traceback.print_exc()
+        _leave(1)
     _leave(0)
 
 

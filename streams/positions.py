@@ -1,0 +1,87 @@
+"""Faust's consumer with other bookkeeping: its position moves past what was delivered, and past nothing else.
+
+Stock Faust (0.15.3) commits what was acknowledged, and acknowledges too much: events whose body raised, events that it
+skipped around a rebalance. It steps over a gap of one event, over any gap before its first commit, and a commit that
+failed counts as done. `tests/integration/test_faust_hazards.py` shows each. Here none of that bookkeeping is used: an
+agent says which events were delivered, in their order, and that is what is committed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+
+class DeliveredConsumer(driver.Consumer):
+    """Commits the end of what agents have called `delivered`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._delivered: dict[TP, int] = {}
+        self._written: dict[TP, int] = {}
+        """What the broker has accepted."""
+
+    def delivered(self, messages: Iterable[Any]) -> None:
+        """All that these messages led to has arrived. Messages of a partition come in the order of the partition.
+
+        Those of an earlier assignment are passed over: they were fetched again, and are in other hands.
+        """
+        for message in messages:
+            if message.generation_id == self.app.consumer_generation_id:
+                self._delivered[message.tp] = message.offset + 1
+
+    def ack(self, message: Any) -> bool:
+        """What Faust calls an acknowledgement; no position follows from it."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return False
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let the application finish and commit, then forget these partitions."""
+        await super().on_partitions_revoked(revoked)
+        self._forget(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Start afresh on these partitions, from what was committed."""
+        self._forget(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _forget(self, partitions: Collection[TP]) -> None:
+        for partition in partitions:
+            self._delivered.pop(partition, None)
+            self._written.pop(partition, None)
+
+    # What Faust's committing asks of its bookkeeping
+
+    def _filter_tps_with_pending_acks(self, topics: Collection[Any] | None = None) -> Iterator[TP]:
+        return (tp for tp in list(self._delivered) if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._delivered.get(tp)
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        return offset != self._written.get(tp)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets that are not there (compaction, markers) are no gap in what was delivered."""
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        committed: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if committed:
+            self._written.update({tp: offset for tp, offset in offsets.items() if tp in self._delivered})
+        return committed
+
+
+class Transport(driver.Transport):
+    """Faust's transport over aiokafka with this consumer."""
+
+    Consumer = DeliveredConsumer
+
+
+class App(faust.App):
+    """A Faust application whose position moves past what was delivered only."""
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
