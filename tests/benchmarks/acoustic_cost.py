@@ -4,22 +4,18 @@ Writes `results/acoustic_cost.md`: CPU beside stock openSMILE on the same clips,
 a 30-minute memo. Uses real speech where it lies (UNDERTONE_SHARED, or `shared` beside the project), else the simulator.
 """
 
-import csv
-import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import opensmile
 import soundfile
 
 from schemas.events import FloatArray
-from tests.benchmarks.acoustic import RESULTS, ROOT, _processor
+from tests.benchmarks.acoustic import RESULTS, provenance, real_speech
 from workers.acoustic.extraction import extract
 from workers.acoustic.pool import ExtractionPool
 from workers.acoustic.smile import acoustic_pass
@@ -33,13 +29,9 @@ LONG_S = 1800
 def main() -> None:
     """Measure everything and write the table."""
     clips = _clips()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
     parts = [
         "# What the acoustic pass costs",
-        f"{_processor()}, {cores}; commit {commit.stdout.strip()}; `python -m tests.benchmarks.acoustic_cost`",
+        provenance("tests.benchmarks.acoustic_cost"),
         *_beside_stock(clips),
         *_throughput(clips),
         *_memory(),
@@ -50,12 +42,8 @@ def main() -> None:
 
 
 def _clips() -> list[FloatArray]:
-    shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared")) / "audio"
-    if not (shared / "manifest.csv").is_file():
-        return [speak(Voice(), 8.0, np.random.default_rng(seed))[0] for seed in range(20)]
-    with (shared / "manifest.csv").open(newline="") as file:
-        paths = [row["path"] for row in csv.DictReader(file)][::30]
-    return [soundfile.read(shared / path, dtype="float32")[0] for path in paths]
+    clips = [soundfile.read(path, dtype="float32")[0] for path, _ in real_speech()[::30]]
+    return clips or [speak(Voice(), 8.0, np.random.default_rng(seed))[0] for seed in range(20)]
 
 
 def _cpu(work: Callable[[], object]) -> float:

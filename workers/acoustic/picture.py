@@ -61,7 +61,7 @@ def plot_features(path: Path, signal: FloatArray, title: str = "") -> None:
     `acoustic_pass` raises, OSError when the path cannot be written.
     """
     found = acoustic_pass(signal)
-    track = voice_track(signal, found.lld, found.pitch, HOP_S)
+    track = voice_track(signal, found.lld, HOP_S)
     figure = Figure(figsize=(13.5, 7.2), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(3, 2, width_ratios=(3.6, 1), height_ratios=(1, 1.6, 1))
@@ -96,7 +96,7 @@ def _waveform(axes: Axes, signal: FloatArray) -> None:
 
 
 def _pitch(axes: Axes, track: Track) -> None:
-    hertz = np.where(track.modal, 27.5 * 2 ** (track.pitch_st / 12), np.nan)
+    hertz = np.where(track.modal, track.pitch_hz, np.nan)
     axes.set_yscale("log")
     low, high = _pitch_limits(hertz)
     axes.set_ylim(low, high)

@@ -10,7 +10,7 @@ from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic import smile
-from workers.acoustic.names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES, PITCH_NAMES
+from workers.acoustic.names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
 from workers.acoustic.smile import SHORTEST_S, acoustic_pass, sink_names
 from workers.memo import SAMPLING_RATE
 
@@ -29,7 +29,7 @@ def clips(shared: Path, count: int) -> list[FloatArray]:
 
 def test_our_names_are_opensmiles_own() -> None:
     frames, functionals = sink_names()
-    assert frames == LLD_NAMES + MFCC_NAMES + PITCH_NAMES
+    assert frames == LLD_NAMES + MFCC_NAMES
     assert functionals == FUNCTIONAL_NAMES
     assert tuple(stock(opensmile.FeatureLevel.LowLevelDescriptors).feature_names) == LLD_NAMES
 
