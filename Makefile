@@ -39,6 +39,8 @@ $(VENV)/.bench: $(REQUIREMENTS)/bench.txt $(VENV)/.dev
 demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users, and show the alerts it raised.
 	$(BIN)/undertone demo
 
+# Where real servers can be had, a test that lacks them fails; elsewhere it is skipped and says what would bring them.
+test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell command -v mvn),kafka)),$(if $(shell command -v redis-server),redis)
 test: $(VENV)/.dev  ## Run the tests, pure ones beside those with real servers.
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
