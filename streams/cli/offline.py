@@ -55,7 +55,11 @@ def features(
     frames: Annotated[bool, typer.Option("--frames", help="Also every frame of the embedding.")] = False,
     plot: Annotated[Path | None, typer.Option(help="A PNG of one file: voice, pauses, creak and markers.")] = None,
 ) -> None:
-    """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary."""
+    """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary.
+
+    STEM.undefined says why a marker is NaN, as marker:reason; STEM.fragile names those that the recording may have
+    moved.
+    """
     if out is None and plot is None:
         raise typer.BadParameter("name the file to write", param_hint="--out")
     files = audio_files(paths)
@@ -79,11 +83,14 @@ def _plot(files: list[Path], plot: Path) -> None:
     from workers.loading import load_file
 
     try:
-        signal, _ = load_file(files[0], Settings.load())
+        signal, quality = load_file(files[0], Settings.load())
+        plot_features(plot, signal, files[0].name, quality)
     except Poison as poison:
         print(f"{files[0]}: {poison}", file=sys.stderr)
         raise typer.Exit(1) from None
-    plot_features(plot, signal, files[0].name)
+    except OSError as error:
+        print(f"{plot}: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def _write_features(

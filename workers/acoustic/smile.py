@@ -78,11 +78,10 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
     Raises Poison `acoustic:too_short` below SHORTEST_S, ConfigurationError when openSMILE refuses our configuration.
     """
     smile = _initialised()
-    frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Feed(smile, signal).ahead_of)
-    functionals = _Rows(1, len(FUNCTIONAL_NAMES))
     try:
+        frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Feed(smile, signal).ahead_of)
+        functionals = _Rows(1, len(FUNCTIONAL_NAMES))
         keep = [_collect(smile, _FRAMES_SINK, frames), _collect(smile, _FUNCTIONALS_SINK, functionals)]
-        frames.then(0)
         smile.run()
         del keep
     finally:
@@ -93,19 +92,24 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
 
 
 class _Rows:
-    """Room for the rows that a sink will bring. then: told how many have come, after each."""
+    """Room for the rows that a sink will bring.
 
-    def __init__(self, most: int, width: int, then: Callable[[int], None] = lambda _: None) -> None:
+    then: told how many have come when they are as many as it last asked for; once before the first.
+    """
+
+    def __init__(self, most: int, width: int, then: Callable[[int], int] = lambda filled: filled + 1) -> None:
         self.table = np.zeros((most, width), np.float32)
         self.filled = 0
         self.then = then
+        self.wanted = then(0)
         self._address, self._row_bytes = self.table.ctypes.data, width * self.table.itemsize
 
     def take(self, data: object, steps: int, width: int, _meta: object, _param: object) -> int:
         """Copy rows as they come: what openSMILE calls, by the signature of its sink's callback."""
         ctypes.memmove(self._address + self.filled * self._row_bytes, data, steps * self._row_bytes)  # type: ignore[arg-type]
         self.filled += steps
-        self.then(self.filled)
+        if self.filled >= self.wanted:
+            self.wanted = self.then(self.filled)
         return 1
 
 
@@ -115,8 +119,8 @@ class _Feed:
     def __init__(self, smile: OpenSMILE, signal: FloatArray) -> None:
         self._smile, self._signal, self._given, self._ended = smile, signal, 0, False
 
-    def ahead_of(self, frames: int) -> None:
-        """Give what is wanted when so many frames are done."""
+    def ahead_of(self, frames: int) -> int:
+        """Give what is wanted when so many frames are done; returns at how many to ask again."""
         while self._given < min(frames * _HOP + _AHEAD, len(self._signal)):
             chunk = self._signal[self._given : self._given + _AHEAD]
             self._smile.external_audio_source_write_data(_SOURCE, _as_int16(chunk))
@@ -124,6 +128,7 @@ class _Feed:
         if self._given == len(self._signal) and not self._ended:
             self._ended = True
             self._smile.external_audio_source_set_eoi(_SOURCE)
+        return frames + _AHEAD // _HOP // 10
 
 
 def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
