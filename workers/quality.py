@@ -170,7 +170,8 @@ def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float
     if len(signal) < width or not np.any(signal):
         return 0.0
     starts = np.linspace(0, len(signal) - width, min(most, len(signal) // width)).astype(int)
-    pieces = signal[starts[:, None] + np.arange(width)] * np.hanning(width).astype(np.float32)
-    density = np.mean(np.abs(fft.rfft(pieces)) ** 2, axis=0)[1:]
+    pieces = signal[starts[:, None] + np.arange(width)]
+    shaped = (pieces - pieces.mean(axis=1, keepdims=True)) * np.hanning(width).astype(np.float32)
+    density = np.mean(np.abs(fft.rfft(shaped)) ** 2, axis=0)[1:]
     heard = np.flatnonzero(density > density.max() * 10 ** (-EDGE_DB / 10)) + 1
     return float(min(heard.max(initial=0) * SAMPLING_RATE / width, sampling_rate / 2))

@@ -33,6 +33,8 @@ CANDIDATES = 4
 """Pitches that a frame may have, besides none."""
 SILENCE = 0.03
 """Share of the memo's peak below which a frame is silent."""
+FAINTEST = 2.0**-15
+"""A frame whose peak is less than one step of 16 bits is silent, also in a memo that has nothing louder."""
 BUMP = 4.0
 """A peak that is more than this many times those of loud frames (P95) is a bump of the microphone, not speech."""
 VOICING = 0.45
@@ -65,6 +67,7 @@ def pitch_track(signal: FloatArray, moments_s: NDArray[np.floating[Any]], heard:
         pieces = pieces - pieces.mean(axis=1, keepdims=True)
         peaks[at] = np.abs(pieces).max(axis=1)
         hertz[places[at], 1:], strength[places[at], 1:] = _candidates(pieces)
+    strength[places[peaks < FAINTEST], 1:] = -np.inf
     loudest = min(peaks.max(initial=0.0), BUMP * np.percentile(peaks, 95)) if len(peaks) else 0.0
     if loudest > 0.0:
         strength[places, 0] = VOICING + np.maximum(2.0 - peaks / loudest * (1 + VOICING) / SILENCE, 0.0)

@@ -173,3 +173,7 @@ def test_the_gate_names_the_markers_that_a_recording_moves() -> None:
     assert "loudness_sd" in hissed.fragile
     assert "pitch_range" in called.fragile
     assert "pause_share" not in hissed.fragile + called.fragile
+
+
+def test_an_offset_narrows_no_band() -> None:
+    assert judged(SPEECH + 0.5).bandwidth_hz == judged(SPEECH).bandwidth_hz

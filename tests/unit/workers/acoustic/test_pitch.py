@@ -30,7 +30,11 @@ def test_a_voice_an_octave_up_for_one_frame_is_a_glitch_and_a_glide_is_not() -> 
     assert np.ptp(tracked(dented)) < 10.0
 
 
-@pytest.mark.parametrize("signal", [silence(1.0), noise(1.0), silence(0.06)], ids=["silence", "noise", "one frame"])
+@pytest.mark.parametrize(
+    "signal",
+    [silence(1.0), silence(1.0) + np.float32(0.4), noise(1.0), silence(0.06)],
+    ids=["silence", "one value", "noise", "one frame"],
+)
 def test_what_is_no_voice_has_no_pitch(signal: FloatArray) -> None:
     assert not tracked(signal).any()
 
