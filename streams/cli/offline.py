@@ -16,6 +16,9 @@ from schemas.events import Modality
 from schemas.settings import Settings
 from streams.cli.files import audio_files
 
+PICTURES = (".png", ".svg", ".pdf")
+"""What a picture may be written as."""
+
 Paths = Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")]
 
 
@@ -78,6 +81,8 @@ def features(
 def _plot(files: list[Path], plot: Path) -> None:
     if len(files) != 1:
         raise typer.BadParameter(f"a picture is of one file, not {len(files)}", param_hint="--plot")
+    if plot.suffix.lower() not in PICTURES:
+        raise typer.BadParameter(f"name a file that ends in {', '.join(PICTURES)}", param_hint="--plot")
     from schemas.errors import Poison
     from workers.acoustic.picture import plot_features
     from workers.loading import load_file
