@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -39,8 +39,6 @@ $(VENV)/.bench: $(REQUIREMENTS)/bench.txt $(VENV)/.dev
 demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users, and show the alerts it raised.
 	$(BIN)/undertone demo
 
-# Where real servers can be had, a test that lacks them fails; elsewhere it is skipped and says what would bring them.
-test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell command -v mvn),kafka)),$(if $(shell command -v redis-server),redis)
 test: $(VENV)/.dev  ## Run the tests, pure ones beside those with real servers.
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
@@ -63,7 +61,6 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m schemas.documents --check
 	$(BIN)/python deploy/grafana/boards.py --check
-	$(BIN)/python -m tests.benchmarks.figures --check
 
 format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 	$(BIN)/ruff format .
@@ -72,7 +69,6 @@ format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 schemas: $(VENV)/.dev  ## Write the documents and dashboards that are generated from the code.
 	$(BIN)/python -m schemas.documents
 	$(BIN)/python deploy/grafana/boards.py
-	$(BIN)/python -m tests.benchmarks.figures
 
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
 	$(BIN)/python deploy/kafka/server.py
@@ -82,6 +78,9 @@ servers:  ## Install Prometheus, Alertmanager and Redis for the tests, from Debi
 
 e2e: $(VENV)/.dev servers  ## Run the whole system beside real Kafka, Redis, Prometheus and Alertmanager: memos in, alerts out.
 	UNDERTONE_REQUIRE=kafka,redis,monitoring $(BIN)/python -m pytest -m e2e tests/integration
+
+chaos: $(VENV)/.dev  ## Tell the long stories of things that die while memos flow (SEED=7 tells one again).
+	$(BIN)/python -m tests.faults long real empty --report tests/benchmarks/results/chaos.md $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift for some) and write tests/benchmarks/results.
 	$(BIN)/python -m tests.benchmarks $(ONLY)

@@ -38,6 +38,9 @@ def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
             "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
             "max.message.bytes": str(topic.max_bytes),
             "compression.type": "producer",
+            # The broker's clock, not the writer's: one that is wrong by an hour is refused, and one that is days behind
+            # has its records removed as old.
+            "message.timestamp.type": "LogAppendTime",
         },
     )
 

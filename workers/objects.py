@@ -99,7 +99,8 @@ class AudioStore:
         """The object's bytes. sha256: hex digest they must have, None for any.
 
         Raises Poison: `audio:uri_refused` outside the prefixes, `audio:missing` after a few tries, `audio:forbidden`,
-        `audio:too_large`, `audio:checksum`; Transient when the storage fails. No message holds the URI.
+        `audio:too_large`, `audio:checksum`; Transient when the storage fails, or when the very folder of its prefix is
+        gone, as one is whose disk is not mounted. No message holds the URI.
         """
         where = place(uri)
         if not self._allowed(where):
@@ -122,12 +123,19 @@ class AudioStore:
     def _allowed(self, where: Place) -> bool:
         return any(prefix.holds(where) for prefix in self._prefixes)
 
+    def _away(self, where: Place) -> bool:
+        """Whether the storage itself is missing, not an object in it. Remote storage says so by errors of its own."""
+        holding = [prefix for prefix in self._prefixes if prefix.holds(where)]
+        return where.scheme == "file" and not any(Path(*prefix.parts).exists() for prefix in holding)
+
     def _once(self, where: Place) -> bytes:
         read = _read_file if where.scheme == "file" else _read_remote
         try:
             with instruments.timed(instruments.STORAGE_LATENCY, scheme=where.scheme):
                 return read(where, self._max_bytes)
         except FileNotFoundError:
+            if self._away(where):
+                raise Transient("the folder that the audio prefix names is not there; is its disk mounted?") from None
             raise Missing("the audio object is not there") from None
         except PermissionError:
             raise Poison("audio:forbidden", "this worker may not read the audio object; check its rights") from None

@@ -100,12 +100,17 @@ class KafkaServer:
     """One broker. It can be killed, stopped and started again with its data, until the context ends.
 
     port: a free one for 0; properties: added to the server's own, such as listeners with encryption; java_options: of
-    the broker's process. On Linux the broker dies with the thread that started it, so that nothing outlives a killed
-    test run.
+    the broker's process; links: further ports to listen on, each with the port that clients are told to come back to,
+    for something that stands between. On Linux the broker dies with the thread that started it, so that nothing
+    outlives a killed test run.
     """
 
     def __init__(
-        self, port: int = 0, properties: Mapping[str, str] | None = None, java_options: Sequence[str] = LIGHT
+        self,
+        port: int = 0,
+        properties: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = LIGHT,
+        links: Mapping[int, int] | None = None,
     ) -> None:
         self._libraries = libraries()
         self._options = tuple(java_options)
@@ -117,6 +122,8 @@ class KafkaServer:
             "controller.quorum.voters": f"1@127.0.0.1:{second}",
             "log.dirs": str(self._folder / "data"),
         }
+        if links:
+            addresses |= _linked(addresses["listeners"], self.bootstrap, links)
         lines = [f"{name}={value}\n" for name, value in {**PROPERTIES, **addresses, **(properties or {})}.items()]
         self._config = self._folder / "server.properties"
         self._config.write_text("".join(lines))
@@ -231,6 +238,21 @@ class KafkaServer:
 def dies_with_parent() -> list[str]:
     """What to write before a command so that it dies with the thread that starts it; nothing where there is no way."""
     return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+
+
+def _linked(listeners: str, bootstrap: str, links: Mapping[int, int]) -> dict[str, str]:
+    """Properties of a broker that also listens on the keys of `links`, and sends clients from there to the values."""
+    names = [f"LINK{number}" for number in range(len(links))]
+    own, told = (
+        ",".join(f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=True))
+        for ports in (links.keys(), links.values())
+    )
+    return {
+        "listeners": f"{listeners},{own}",
+        "advertised.listeners": f"PLAINTEXT://{bootstrap},{told}",
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *names)),
+        "inter.broker.listener.name": "PLAINTEXT",
+    }
 
 
 def _free_ports() -> tuple[int, int]:

@@ -48,9 +48,12 @@ def agents() -> None:
     """Run the agents: memos.features → risk.scored → risk.alerts."""
     from streams.cli.quiet import import_tensorflow
     from streams.roles import run_agents
+    from workers.scoring.bundle import head_kind
+    from workers.scoring.heads import NEURAL
 
-    import_tensorflow()
     settings = Settings.load()
+    if head_kind(settings.bundle) in NEURAL:
+        import_tensorflow()
     until_asked_to_stop(settings, lambda stop: run_agents(settings, stop))
 
 

@@ -98,6 +98,14 @@ class Bundle:
             ) from error
 
 
+def head_kind(path: Path) -> str:
+    """The kind of the head of the bundle in a folder, read without loading it. Raises ConfigurationError."""
+    try:
+        return str(_read_manifest(path)["head"]["kind"])
+    except (KeyError, TypeError) as error:
+        raise _refused(f"{MANIFEST} names no kind of head") from error
+
+
 def save(bundle: Bundle, path: Path, card: str) -> Bundle:
     """Write a bundle's files into the folder and load it again. An `encoder/` that lies there already belongs to it.
 

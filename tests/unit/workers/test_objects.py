@@ -139,6 +139,15 @@ def test_the_bytes_are_those_that_were_promised(folder: Path) -> None:
     assert refusal(store(folder), f"{folder}/memo.wav", "0" * 64) == "audio:checksum"
 
 
+def test_a_missing_folder_is_an_outage_and_its_objects_are_no_poison(folder: Path) -> None:
+    storage = store(folder)
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(Transient):
+        storage.read(f"{folder}/memo.wav", None)
+    folder.with_name("away").rename(folder)
+    assert storage.read(f"{folder}/memo.wav", None) == CONTENT
+
+
 def test_a_missing_object_is_poison_after_a_few_tries(folder: Path) -> None:
     assert refusal(store(folder), f"{folder}/nothing.wav") == "audio:missing"
 

@@ -1,0 +1,67 @@
+"""`python -m tests.faults.cheap_worker acoustic`: the real `undertone worker`, only that hearing costs nothing.
+
+Two things are put in place of the real ones: decoding (the "audio" is a vector, see cohort.py) and the stage.
+Reading the audio store, the loop, delivery, commits and the end are those of production.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.errors import Poison
+from schemas.events import MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.settings import Settings
+from streams import cli, roles
+from streams.cli import quiet
+from tests.faults.cohort import acoustic_summary, embedding_summary
+from workers.memo import Memo
+from workers.objects import AudioStore
+from workers.scoring.bundle import Bundle
+from workers.stage import Outcome, Stage
+
+QUALITY = Quality(speech_s=5.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
+DURATION_S = 6.0
+
+
+class CheapStage:
+    """The features that a memo's vector stands for."""
+
+    def __init__(self, bundle: Bundle, modality: Modality) -> None:
+        self.name = str(modality)
+        self._bundle, self._modality = bundle, modality
+
+    def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
+        return [[self._features(memo)] for memo in batch]
+
+    def close(self) -> None: ...
+
+    def _features(self, memo: Memo) -> MemoFeatures:
+        acoustic = self._modality is Modality.ACOUSTIC
+        summary = (acoustic_summary if acoustic else embedding_summary)(self._bundle, memo.signal)
+        event = memo.event
+        return MemoFeatures(
+            event.memo_id, event.user_id, event.recorded_at, event.uploaded_at, self._modality,
+            self._bundle.space.extractors[self._modality], DURATION_S, 15.0, summary[None], summary,
+            self._bundle.space.acoustic if acoustic else (), memo.quality,
+        )  # fmt: skip
+
+
+def load(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
+    """As workers.loading.load_memo, with a vector for a signal."""
+    data = store.read(event.audio_uri, event.sha256)
+    if len(data) % 4 or not data:
+        raise Poison("audio:undecodable", "this is no vector")
+    return Memo(event, np.frombuffer(data, "<f4"), QUALITY)
+
+
+def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
+    """As streams.roles.make_stage, without any cost."""
+    return CheapStage(Bundle.load(settings.bundle), modality)
+
+
+if __name__ == "__main__":
+    roles.make_stage, roles.load_memo = make_stage, load  # type: ignore[attr-defined]
+    quiet.import_tensorflow = lambda: None
+    sys.argv[1:1] = ["worker"]
+    cli.main()

@@ -1,0 +1,233 @@
+"""A world to break: real Kafka, real Redis, links between them and the roles, and the roles themselves."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import singledispatchmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Producer
+
+from deploy.kafka.server import KafkaServer
+from schemas.codec import Codec
+from schemas.events import MemoUploaded
+from streams.backlog import AGENTS_GROUP
+from tests.faults import story
+from tests.faults.judge import Seen
+from tests.faults.proxy import Link
+from tests.faults.reader import Positions, Reader
+from tests.faults.roles import Command, Roles
+from tests.servers import RedisServer
+
+
+class World:
+    """Everything that a story needs. `with World(folder, audio, memos, cheap, settings) as world: world.play(story)`.
+
+    folder: for logs; audio: the folder of the memos' audio; memos: what uploads take from, in order; settings:
+    environment of the roles; session_s: a process silent for so long loses its partitions.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        audio: Path,
+        memos: Iterable[MemoUploaded],
+        command: Command,
+        settings: Mapping[str, str],
+        *,
+        session_s: float = 4.0,
+        patience_s: float = 240.0,
+    ) -> None:
+        self._folder, self._audio, self._settings = folder, audio, settings
+        self._memos: Iterator[MemoUploaded] = iter(memos)
+        self._session_s, self._patience_s = session_s, patience_s
+        self.accepted: set[str] = set()
+        self.roles = Roles(folder, command, self._environment)
+        self._uploaded = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self._folder.mkdir(parents=True)
+            ports = [_free_port() for _ in story.KINDS]
+            self._links = {kind: exits.enter_context(Link(port)) for kind, port in zip(story.KINDS, ports, strict=True)}
+            links = {port: link.port for port, link in zip(ports, self._links.values(), strict=True)}
+            self._kafka = exits.enter_context(KafkaServer(links=links))
+            self._redis = exits.enter_context(RedisServer())
+            self._links["redis"] = exits.enter_context(Link(self._redis.port))
+            self._create_topics()
+            self._producer = Producer(
+                {"bootstrap.servers": self._kafka.bootstrap, "enable.idempotence": True, "log_level": 0}
+                | {"message.timeout.ms": 600_000, "linger.ms": 5}
+            )
+            self._reader = Reader(self._kafka.bootstrap)
+            exits.callback(self._reader.close)
+            self._positions = Positions(self._kafka.bootstrap, AGENTS_GROUP)
+            exits.callback(self._positions.close)
+            exits.callback(self.roles.end_all)
+            for name in story.ROLES:
+                self.roles.begin(name)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._exits.close()
+
+    def play(self, steps: story.Story) -> Seen:
+        """Take every step, wait until all memos are through, end all roles in good order; what lies on the topics."""
+        for step in steps:
+            print(f"{time.strftime('%H:%M:%S')} {story.in_words(step)}", flush=True)
+            self._tend()
+            self._take(step)
+        self._settle()
+        for name in self.roles.running:
+            self.roles.leave(name, self._patience_s)
+        return self._reader.read()
+
+    def _environment(self, kind: str) -> dict[str, str]:
+        return {
+            "KAFKA_BOOTSTRAP": f"127.0.0.1:{self._links[kind].port}",
+            "REDIS_URL": f"redis://127.0.0.1:{self._links['redis'].port}/0",
+            "UNDERTONE_AUDIO_PREFIXES": self._audio.as_uri(),
+            "UNDERTONE_SESSION_TIMEOUT_S": str(self._session_s),
+            **self._settings,
+        }
+
+    def _tend(self) -> None:
+        self._producer.poll(0)
+        self.roles.tend()
+
+    # Steps
+
+    @singledispatchmethod
+    def _take(self, step: story.Step) -> None:
+        raise TypeError(f"no way to take {step}")
+
+    @_take.register
+    def _(self, step: story.Upload) -> None:
+        codec = Codec()
+        for _ in range(step.memos):
+            memo = next(self._memos)
+            self._uploaded += 1
+            self._producer.produce(
+                "memos.uploaded", codec.encode(memo), memo.user_id.encode(), on_delivery=self._acknowledged(memo)
+            )
+        self._producer.poll(0)
+
+    @_take.register
+    def _(self, step: story.Settled) -> None:
+        self._settle()
+
+    @_take.register
+    def _(self, step: story.Pause) -> None:
+        until = time.monotonic() + step.seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.2))
+            self._tend()
+
+    @_take.register
+    def _(self, step: story.Kill) -> None:
+        self.roles.kill(step.role)
+
+    @_take.register
+    def _(self, step: story.Start) -> None:
+        self.roles.begin(step.role)
+
+    @_take.register
+    def _(self, step: story.Leave) -> None:
+        self.roles.leave(step.role, self._patience_s)
+
+    @_take.register
+    def _(self, step: story.Freeze) -> None:
+        self.roles.signal(step.role, signal.SIGSTOP)
+
+    @_take.register
+    def _(self, step: story.Thaw) -> None:
+        self.roles.signal(step.role, signal.SIGCONT)
+
+    @_take.register
+    def _(self, step: story.StopBroker) -> None:
+        self._kafka.stop()
+
+    @_take.register
+    def _(self, step: story.KillBroker) -> None:
+        self._kafka.kill()
+
+    @_take.register
+    def _(self, step: story.StartBroker) -> None:
+        self._kafka.start()
+
+    @_take.register
+    def _(self, step: story.KillRedis) -> None:
+        self._redis.kill()
+
+    @_take.register
+    def _(self, step: story.StartRedis) -> None:
+        self._redis.start()
+
+    @_take.register
+    def _(self, step: story.StartEmptyRedis) -> None:
+        self._redis.lose_data()
+        self._redis.start()
+
+    @_take.register
+    def _(self, step: story.Cut) -> None:
+        self._links[step.link].cut()
+
+    @_take.register
+    def _(self, step: story.Break) -> None:
+        self._links[step.link].break_all()
+
+    @_take.register
+    def _(self, step: story.Mend) -> None:
+        self._links[step.link].mend()
+
+    @_take.register
+    def _(self, step: story.TakeAudioAway) -> None:
+        self._audio.rename(self._audio.with_name("away"))
+
+    @_take.register
+    def _(self, step: story.BringAudioBack) -> None:
+        self._audio.with_name("away").rename(self._audio)
+
+    @_take.register
+    def _(self, step: story.SetClock) -> None:
+        self.roles.set_clock(step.role, step.seconds)
+
+    # Waiting
+
+    def _settle(self) -> None:
+        """Wait until every memo has its end and the drift agent has followed every score, or patience ends."""
+        deadline = time.monotonic() + self._patience_s
+        while self._producer.flush(1) or not self._through():
+            self._tend()
+            if time.monotonic() > deadline:
+                print(f"{self._uploaded - len(self._reader.seen.finished())} memos are not through", flush=True)
+                print(self.roles.told(), flush=True)
+                return
+
+    def _through(self) -> bool:
+        return len(self._reader.read().finished()) >= self._uploaded and self._positions.caught_up("risk.scored")
+
+    def _acknowledged(self, memo: MemoUploaded) -> Callable[[object, object], None]:
+        def note(error: object, _: object) -> None:
+            if error is None:
+                self.accepted.add(memo.memo_id)
+
+        return note
+
+    def _create_topics(self) -> None:
+        environment = {**os.environ, "KAFKA_BOOTSTRAP": self._kafka.bootstrap, "UNDERTONE_PARTITIONS": "4"}
+        subprocess.run([sys.executable, "-m", "streams.cli", "topics", "create"], env=environment, check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
