@@ -39,6 +39,8 @@ $(VENV)/.bench: $(REQUIREMENTS)/bench.txt $(VENV)/.dev
 demo: $(VENV)/.run  ## Run the whole system on this machine with simulated users, and show the alerts it raised.
 	$(BIN)/undertone demo
 
+# Where real servers can be had, a test that lacks them fails; elsewhere it is skipped and says what would bring them.
+test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell command -v mvn),kafka)),$(if $(shell command -v redis-server),redis)
 test: $(VENV)/.dev  ## Run the tests, pure ones beside those with real servers.
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
@@ -61,6 +63,7 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m schemas.documents --check
 	$(BIN)/python deploy/grafana/boards.py --check
+	$(BIN)/python -m tests.benchmarks.figures --check
 
 format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 	$(BIN)/ruff format .
@@ -69,6 +72,7 @@ format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 schemas: $(VENV)/.dev  ## Write the documents and dashboards that are generated from the code.
 	$(BIN)/python -m schemas.documents
 	$(BIN)/python deploy/grafana/boards.py
+	$(BIN)/python -m tests.benchmarks.figures
 
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
 	$(BIN)/python deploy/kafka/server.py

@@ -102,7 +102,9 @@ class Quality:
     """How much of the memo can be trusted.
 
     speech_s: seconds of speech; snr_db: speech level over noise floor (dB); clipped: share of samples at full scale,
-    0 to 1; bandwidth_hz: highest frequency that carries signal; reasons: why the memo is not usable, empty when it is.
+    0 to 1; bandwidth_hz: highest frequency that carries signal; reasons: why the memo is not usable, empty when it is;
+    fragile: acoustic markers that this recording may have moved by more than one speaker differs from another. They are
+    still measured: a user who always calls from the same telephone can be compared with themselves.
     """
 
     speech_s: float
@@ -110,6 +112,7 @@ class Quality:
     clipped: float
     bandwidth_hz: float
     reasons: tuple[str, ...] = ()
+    fragile: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,12 +163,14 @@ def _same(one: object, other: object) -> bool:
 class Evidence:
     """One marker that moved the score.
 
-    value: in the marker's own unit; deviation_sd: distance from the user's own baseline, in standard deviations of it.
+    value: in the marker's own unit; deviation_sd: distance from the user's own baseline, in standard deviations of it;
+    fragile: the recording's noise or narrow band may have moved it, rather than the speaker.
     """
 
     name: str
     value: float
     deviation_sd: float
+    fragile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,8 @@ class RiskScored:
     """A calibrated score of one memo, or why there is none.
 
     probability: calibrated, 0 to 1, None when nothing could be computed; reasons: why the band is indeterminate;
-    evidence: strongest first; bundle_id: the model that scored, `demo-…` for the shipped demonstration.
+    evidence: strongest first, fragile markers after the others; bundle_id: the model that scored, `demo-…` for the
+    shipped demonstration.
     """
 
     score_id: str

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import faust
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from schemas.codec import Codec
 from schemas.errors import Transient
@@ -28,7 +29,7 @@ from workers.connecting import started
 from workers.delivery import Delivery
 from workers.health import HEALTH
 from workers.kafka import client_options, make_producer, rebalance_timeout_s
-from workers.refusals import refusal
+from workers.refusals import refusal, refusals_stop
 from workers.retries import until_it_succeeds
 from workers.scoring.scorer import Scorer
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 CLOSE_EVERY_S = 2.0
 """Between two looks for joins that stayed open too long."""
 COMMIT_EVERY_S = 0.5
+WATCH_EVERY_S = 0.5
+"""Between two looks at whether Faust still runs and may read."""
 
 
 def make_app(settings: Settings) -> App:
@@ -108,8 +111,11 @@ async def reading(settings: Settings, hops: Mapping[str, Hop]) -> AsyncIterator[
             await app.consumer.commit()
 
     async def watch() -> None:
-        await app._crashed.wait()
-        crash(app.crash_reason)
+        while not app._crashed.is_set():
+            await asyncio.sleep(WATCH_EVERY_S)
+            if topics := app.consumer.refused_topics() & {AGENTS[stage].name for stage in hops}:
+                return crash(TopicAuthorizationFailedError(*topics))
+        return crash(app.crash_reason)
 
     for stage, hop in hops.items():
         add_agent(app, stage, AGENTS[stage], hop, settings, turns, crash)
@@ -120,14 +126,18 @@ async def reading(settings: Settings, hops: Mapping[str, Hop]) -> AsyncIterator[
     try:
         await app.start()
         yield app, failed
-        try:
-            async with asyncio.timeout(settings.stop_deadline_s):
-                await finish()
-        except TimeoutError:
-            log.warning("what was delivered last could not be committed in time; it comes again")
+        if not (failed.done() or app._crashed.is_set()):
+            await _in_time(finish(), settings.stop_deadline_s)
     finally:
         watching.cancel()
         await app.stop()
+
+
+async def _in_time(finishing: Awaitable[None], within_s: float) -> None:
+    try:
+        await asyncio.wait_for(finishing, within_s)
+    except TimeoutError:
+        log.warning("what was delivered last could not be committed in time; it comes again")
 
 
 async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
@@ -137,7 +147,8 @@ async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
         await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
         for ended in others:
             if ended.done():
-                ended.result()
+                with refusals_stop():
+                    ended.result()
     finally:
         asked.cancel()
 

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias, cast
 from schemas.errors import ConfigurationError
 
 YEAR_DAYS = 365.25
-AT_INDEPENDENCE = 0.97
-AT_WORST = 1.3
+AT_INDEPENDENCE = 1.0
+AT_WORST = 1.4
 """Of the requested false alerts, where nobody says how memos correlate: below it where they do not, not far above
 it where they do."""
 Nested: TypeAlias = Sequence["Nested | float"]

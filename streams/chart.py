@@ -10,6 +10,11 @@ normal score u feeds the charts upward, C ← max(0, C + u − k), and downward.
 baseline starts with the first memo and learns from every calm day.
 Source: Hawkins 1987, "Self-Starting Cusum Charts for Location and Scale", The Statistician 36.
 
+Such a chart learns a change too: of N days in the baseline only n₀ lie before it, n₀/N of the change is left, and a
+fixed k is soon above that. So k falls with (n₀/N)² while the chart stands above zero, n₀ being the days before it left
+zero, to KEPT of itself. That is what finds changes after a short baseline. (The power is more than one because the SD
+learns the change as well; without an end to the fall, few and old false alarms would never end.)
+
 Outliers are winsorised twice: u before it is summed, y before it is learnt. Everything is plain floats in one tuple:
 the same arithmetic, for many users at once, makes the shipped thresholds (`tests/benchmarks/drift_simulation.py`).
 """
@@ -19,10 +24,14 @@ from typing import NamedTuple
 
 REFERENCE = 0.4
 """k: half of the smallest change worth finding, in SDs of whitened days; between 0.4 and 0.5 for 1 SD."""
+KEPT = 0.4
+"""Share of k that is left at the least while the baseline learns a change. Found by simulation, as its power was."""
 FIRST_JUDGED = 7
 """Days of baseline before the first alert."""
-U_LIMIT = 3.0
+U_LIMIT = 2.25
+"""SDs that a day can count for at most: low, so that users whose scores are skewed upward keep the promise too."""
 Z_LIMIT = 3.0
+"""SDs from the mean that a day can be learnt as at most."""
 PHI_LIMIT = 0.7
 SD_FLOOR = 0.02
 """Logits; a user whose scores never vary is not infinitely surprising."""
@@ -34,6 +43,8 @@ HALF_LIFE_DAYS = 14.0
 """After a gap of more than GRACE_DAYS the evidence halves every HALF_LIFE_DAYS: silence is not calm, nor change."""
 RECOVERY_MIN = 0.3
 RECOVERY_MAX = 1.5
+DOUBT = 0.75
+"""Standard errors of the baseline before the change, added to that half: false alarms come where it lay too low."""
 RELEARN_DAYS = 14.0
 """Weight that the past keeps when the user has lastingly improved, or has settled at a new level."""
 
@@ -82,7 +93,7 @@ class ChartRules(NamedTuple):
     young: float
     """Share that the threshold is higher by for a baseline of ten days; half as much for twenty."""
     correlated: float
-    """Share that it is higher by per unit of autocorrelation in force, which is itself only an estimate."""
+    """How many times more that share is, per unit of autocorrelation: ten days that correlate tell less than ten."""
     phi: float
     """Autocorrelation of days to assume before a user's own is known."""
     phi_weight: float
@@ -102,7 +113,7 @@ def step(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules) -
         faded = 0.5 ** ((gap - GRACE_DAYS) / HALF_LIFE_DAYS)
         chart = chart._replace(up=chart.up * faded, down=chart.down * faded)
     weight = 1.0 if memos == 1 else float(min(memos, rules.memos_cap))
-    sd = max(SD_FLOOR, sqrt(chart.squares / (chart.n - 1)))
+    sd = max(SD_FLOOR, sqrt(chart.squares / (chart.n - 1) / shrinkage(chart.n, chart.phi)))
     r = (mean - chart.mean) / sd * sqrt(weight)
     rho = chart.phi if gap <= 1 else chart.phi**gap
     u = normal_score((r - rho * chart.z) / sqrt((1 - rho * rho) * (1 + 1 / chart.n)), chart.n - 1)
@@ -116,13 +127,26 @@ def limit(chart: Chart, rules: ChartRules) -> float:
     """The threshold that holds for this chart; infinite before the baseline can be judged."""
     if chart.n < FIRST_JUDGED:
         return inf
-    return rules.threshold * (1.0 + rules.young * 10.0 / chart.n + rules.correlated * chart.phi)
+    return height(chart.n, chart.phi, rules)
+
+
+def height(n: float, phi: float, rules: ChartRules) -> float:
+    """The threshold for a baseline of n days that correlate by phi."""
+    return rules.threshold * (1.0 + rules.young * (1.0 + rules.correlated * phi) * 10.0 / n)
+
+
+def shrinkage(n: float, phi: float) -> float:
+    """How much of their variance n days show whose neighbours correlate by phi: at most 1, at least a half.
+
+    E s² = σ² (1 − 2 Σ (1 − k/n) φᵏ / (n − 1)), k = 1 … n − 1; here to first order in 1/n.
+    """
+    return max(0.5, 1.0 - 2.0 * phi / ((1.0 - phi) * n))
 
 
 def raise_episode(chart: Chart) -> Chart:
     """The chart once its change was alerted: it is judged by the baseline before the change, which stands still."""
     shift = (chart.up + REFERENCE * chart.run) / max(1.0, chart.run)
-    half = max(RECOVERY_MIN, min(RECOVERY_MAX, shift / 2))
+    half = max(RECOVERY_MIN, min(RECOVERY_MAX, shift / 2 + DOUBT / sqrt(max(1.0, chart.calm_n))))
     return _swapped(chart)._replace(recovery=half, down=0.0)
 
 
@@ -189,7 +213,7 @@ def _calm(
     rules: ChartRules,
 ) -> Chart:  # fmt: skip
     n, m, squares, pairs, products, phi, z0, _, up, down, run, run_sum, since, n0, m0, squares0, ewma, _ = chart
-    up += u - REFERENCE
+    up += u - REFERENCE * (max(KEPT, n0 * n0 / (n * n)) if run else 1.0)
     down -= u + REFERENCE
     if up <= 0.0:
         up = run = run_sum = 0.0
@@ -207,7 +231,7 @@ def _calm(
     n, m, squares = _learn(n, m, squares, surprise, weight)
     if down < 0.0:
         down = 0.0
-    elif n > RELEARN_DAYS and down > rules.threshold * (1.0 + rules.young * 10.0 / n + rules.correlated * phi):
+    elif n > RELEARN_DAYS and down > height(n, phi, rules):
         squares *= (RELEARN_DAYS - 1) / (n - 1)
         n, down = RELEARN_DAYS, 0.0
     ewma += EWMA_WEIGHT * (mean - ewma)

@@ -184,7 +184,9 @@ def update(
     if recorded_s > observation.uploaded_s + FUTURE_S:
         return state, _verdict(Outcome.FUTURE, state, rules)
     number, memo = int(recorded_s // DAY_S), _short(observation.memo_id)
-    found = next((day for day in reversed(state.days) if day.day == number), None)
+    found = None
+    if state.days and number <= state.days[-1].day:
+        found = next((day for day in reversed(state.days) if day.day == number), None)
     if found and memo in found.ids:
         return state, _verdict(Outcome.DUPLICATE, state, rules)
     if found and len(found.ids) >= MEMOS_A_DAY:

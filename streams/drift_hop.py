@@ -33,7 +33,11 @@ Alerts = Sequence[tuple[str, RiskAlert]]
 
 async def rules_for(settings: Settings, store: Store) -> Rules:
     """The rules that the settings ask for, with what the store knows of the autocorrelation of all users."""
-    rules = Rules.from_settings(settings)
+    return await with_pool(Rules.from_settings(settings), store)
+
+
+async def with_pool(rules: Rules, store: Store) -> Rules:
+    """The rules as an agent that starts now takes them up. Raises Transient when the store is away."""
     pool = Pool.from_bytes((await store.read([POOL_KEY]))[POOL_KEY])
     return rules._replace(chart=rules.chart._replace(phi=pool.autocorrelation(rules.chart.phi)))
 

@@ -18,15 +18,18 @@ COLOURS = {AlertState.RAISED: "tab:red", AlertState.ESCALATED: "darkred", AlertS
 Array = NDArray[np.float64]
 
 
-def draw(path: Path, told: Sequence[Moment], note: str = "") -> None:
-    """Write a PNG of one user's history. note: one line below the title, empty for none."""
+def draw(path: Path, told: Sequence[Moment], published: Sequence[RiskAlert] | None = None, note: str = "") -> None:
+    """Write a PNG of one user's history.
+
+    published: the alerts to show; None for those that the history itself tells; note: below the title, empty for none.
+    """
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     times = date2num([moment.observation.recorded_at for moment in told])
     _scores(upper, times, told)
     _statistic(lower, times, told)
-    alerts = [alert for moment in told for alert in moment.alerts]
+    alerts = [alert for moment in told for alert in moment.alerts] if published is None else published
     for axes in (upper, lower):
         _episodes(axes, alerts, float(times[-1]))
         axes.legend(loc="upper left", fontsize=8, framealpha=0.9)

@@ -23,7 +23,7 @@ from streams.fusion import Join, join_key
 from streams.personal_scores import Complete, Parts, PersonalScores, Result, at_most_per_user
 from streams.store import Store
 from workers import instruments
-from workers.dead_letters import Source
+from workers.dead_letters import DeadLetterCap, Source
 from workers.delivery import Delivery, Outgoing
 from workers.scoring.scorer import Scorer
 
@@ -50,6 +50,7 @@ class FusionHop:
         self._store, self._deadlines, self._delivery = store, deadlines, delivery
         self._codec: Codec = delivery.codec
         self._scores = PersonalScores(settings, scorer, store, delivery.codec, clock)
+        self._cap = DeadLetterCap.of(settings)
         self._batch: Sequence[Source] = ()
         self._made: dict[str, tuple[Complete, Result]] = {}
         """What was made of joins in the batch under way. Its life is the batch's: nothing is lost with the process."""
@@ -57,7 +58,8 @@ class FusionHop:
     async def process(self, sources: Sequence[Source]) -> None:
         """Do everything that these records ask for; when it returns, all of it is delivered. Raises Transient.
 
-        Called again with the same sequence after Transient, it scores nothing twice, even if the store was emptied.
+        Raises DeadLetterCapReached when too many memos cannot be scored. Called again with the same sequence after
+        Transient, it scores nothing twice, even if the store was emptied.
         """
         if sources is not self._batch:
             self._batch, self._made = sources, {}
@@ -163,7 +165,10 @@ class FusionHop:
 
     async def _finish(self, complete: Sequence[Complete]) -> None:
         new = [each for each in complete if _key(each.join) not in self._made]
-        self._made |= {_key(e.join): (e, r) for e, r in zip(new, await self._scores.of(new), strict=True)}
+        for each, result in zip(new, await self._scores.of(new), strict=True):
+            # The bundle may be the wrong one: then nothing more becomes a dead letter, and nothing is committed.
+            self._cap.record(poisoned=isinstance(result, Poison))
+            self._made[_key(each.join)] = (each, result)
         results = [self._made[_key(each.join)][1] for each in complete]
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
         instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))

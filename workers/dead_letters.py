@@ -4,10 +4,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
 from schemas.ids import dead_letter_id
+from schemas.settings import Settings
 
 _ADVICE = (
     "nothing of this batch was committed: see `undertone dead-letters list`, mend the cause, start again, "
@@ -56,6 +58,11 @@ class DeadLetterCap:
         self._max_run = max_run
         self._recent: deque[bool] = deque(maxlen=window)
         self._run = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The cap that the settings ask for."""
+        return cls(settings.dead_letter_max_share, settings.dead_letter_window, settings.dead_letter_max_run)
 
     @property
     def share(self) -> float:

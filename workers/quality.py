@@ -9,6 +9,7 @@ from scipy import signal as filters
 
 from schemas.events import FloatArray, Quality
 from schemas.settings import Settings
+from workers.acoustic.reliability import fragile_markers
 from workers.audio import Decoded
 from workers.memo import SAMPLING_RATE
 
@@ -59,7 +60,8 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
 
     Reasons: `quality:no_speech`, `quality:too_little_speech`, `quality:noisy`, `quality:clipped`,
     `quality:narrow_band`. Where no speech was found the SNR is 0 dB, nothing stands above the floor, and the only other
-    reason is noise loud enough to have buried it.
+    reason is noise loud enough to have buried it. Whatever the reasons, `fragile` names the acoustic markers that this
+    noise or this band moves.
     """
     heard = high_passed(decoded.signal)
     powers = frame_powers(heard)
@@ -77,7 +79,8 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
         "quality:clipped": clipped > thresholds.max_clipped,
         "quality:narrow_band": bandwidth_hz < thresholds.min_bandwidth_hz,
     }
-    return Quality(speech_s, snr_db, clipped, bandwidth_hz, tuple(reason for reason, broken in rules.items() if broken))
+    reasons = tuple(reason for reason, broken in rules.items() if broken)
+    return Quality(speech_s, snr_db, clipped, bandwidth_hz, reasons, fragile_markers(snr_db, bandwidth_hz))
 
 
 def high_passed(signal: FloatArray) -> FloatArray:
@@ -167,7 +170,8 @@ def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float
     if len(signal) < width or not np.any(signal):
         return 0.0
     starts = np.linspace(0, len(signal) - width, min(most, len(signal) // width)).astype(int)
-    pieces = signal[starts[:, None] + np.arange(width)] * np.hanning(width).astype(np.float32)
-    density = np.mean(np.abs(fft.rfft(pieces)) ** 2, axis=0)[1:]
+    pieces = signal[starts[:, None] + np.arange(width)]
+    shaped = (pieces - pieces.mean(axis=1, keepdims=True)) * np.hanning(width).astype(np.float32)
+    density = np.mean(np.abs(fft.rfft(shaped)) ** 2, axis=0)[1:]
     heard = np.flatnonzero(density > density.max() * 10 ** (-EDGE_DB / 10)) + 1
     return float(min(heard.max(initial=0) * SAMPLING_RATE / width, sampling_rate / 2))

@@ -4,11 +4,12 @@ import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
+    from schemas.events import RiskAlert
     from schemas.settings import Settings
     from streams.replay import Line
     from streams.rules import Rules
@@ -73,17 +74,21 @@ def replay(
 ) -> None:
     """Follow scores from lines of JSON on standard input with the agent's own code; alerts as lines of JSON, by time.
 
-    A line: `{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}`; `band` and
-    `bundle_id` where known. Sorted, or out of order within the reorder window. A line that is no score is named on
-    standard error, the others are followed all the same, and the exit code is 1.
+    A line: `{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}`; `band`,
+    `bundle_id` and `uploaded_at` where known. Sorted, or out of order within the reorder window; what comes later is
+    counted on standard error. A line that is no score is named there, the others are followed all the same, and the
+    exit code is 1.
     """
     from schemas.plain import to_json
-    from streams.replay import replay as replayed
+    from streams.replay import Replay, followed
 
     faults: list[int] = []
-    rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
-    for alert in replayed(_lines(sys.stdin, faults), rules):
+    course = Replay(_rules(alerts_per_user_year, memos_per_day, autocorrelation))
+    for alert in followed(_lines(sys.stdin.buffer, faults), course):
         print(to_json(alert))
+    if course.left_out:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(course.left_out.items()))
+        print(f"left out: {counts}", file=sys.stderr)
     if faults:
         raise typer.Exit(1)
 
@@ -92,7 +97,8 @@ def replay(
 def plot(
     user: Annotated[str, typer.Option(help="Whose history.")],
     scores: Annotated[
-        typer.FileText | None, typer.Option(help="Lines of scores, as `replay` reads them; else the topic and Redis.")
+        typer.FileBinaryRead | None,
+        typer.Option(help="Lines of scores, as `replay` reads them; else the topic and Redis."),
     ] = None,
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("drift.png"),
     alerts_per_user_year: AlertsPerYear = None,
@@ -101,24 +107,37 @@ def plot(
 ) -> None:
     """Draw one user's history: scores, baseline, statistic, threshold, alerts.
 
-    From the topic, the history reaches back as far as the topic keeps scores (30 days unless changed), and the chart is
-    drawn as it would stand had the user begun there; what Redis holds now stands beside it.
+    From the topics, the history reaches back as far as they keep scores (30 days unless changed), and the chart is
+    drawn as it would stand had the user begun there; what Redis holds now stands beside it, and the alerts are those
+    that were published. From a file, the alerts are those of a replay.
     """
     from streams.drift_picture import draw
     from streams.replay import history
 
     faults: list[int] = []
     rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
-    lines, note = (_lines(scores, faults), "") if scores else asyncio.run(_live(user, rules))
-    told = history((line for line in lines if line.user_id == user), rules)
+    if scores:
+        live = Live([line for line in _lines(scores, faults) if line.user_id == user], rules)
+    else:
+        live = asyncio.run(_live(user, rules))
+    told = history(live.lines, live.rules)
     if not told:
         print("no score of this user there", file=sys.stderr)
         raise typer.Exit(1)
-    draw(out, told, note)
-    print(out)
+    draw(out, told, live.alerts, live.note)
+    print(*filter(None, (live.note, out)), sep="\n")
 
 
-def _lines(texts: Iterable[str], faults: list[int]) -> "Iterator[Line]":
+class Live(NamedTuple):
+    """What there is to draw of one user. alerts: those that were published; None where only a replay can tell them."""
+
+    lines: "list[Line]"
+    rules: "Rules"
+    alerts: "list[RiskAlert] | None" = None
+    note: str = ""
+
+
+def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
     """The scores in lines of text; the numbers of those that are none go to `faults`."""
     from schemas.errors import Poison
     from streams.replay import parse
@@ -132,11 +151,12 @@ def _lines(texts: Iterable[str], faults: list[int]) -> "Iterator[Line]":
                 print(f"line {number}: {poison.detail}", file=sys.stderr)
 
 
-async def _live(user: str, rules: "Rules") -> "tuple[list[Line], str]":
-    """The user's scores in the topic, and what their state in Redis says."""
+async def _live(user: str, rules: "Rules") -> Live:
+    """The user's scores and alerts in the topics, the rules as agents have them, and what the user's state says."""
     from schemas import topics
-    from schemas.events import RiskScored
+    from schemas.events import RiskAlert, RiskScored
     from schemas.settings import Settings
+    from streams.drift_hop import with_pool
     from streams.follow import drift_key, in_words
     from streams.reading import follow
     from streams.redis_store import RedisStore
@@ -144,11 +164,15 @@ async def _live(user: str, rules: "Rules") -> "tuple[list[Line], str]":
     from streams.system import connected, make_codec
 
     settings = connected(Settings.load())
-    records = follow(settings, make_codec(settings), topics.SCORED, RiskScored, from_start=True, once=True)
-    lines = [line_of(score) async for score in records if score.user_id == user]
+    codec = make_codec(settings)
+    scored = follow(settings, codec, topics.SCORED, RiskScored, from_start=True, once=True)
+    lines = [line_of(score) async for score in scored if score.user_id == user]
+    alerted = follow(settings, codec, topics.ALERTS, RiskAlert, from_start=True, once=True)
+    alerts = {alert.alert_id: alert async for alert in alerted if alert.user_id == user}
     async with RedisStore(settings.redis_url or "") as store:
+        rules = await with_pool(rules, store)
         key = drift_key(user)
-        return lines, in_words((await store.read([key]))[key], rules)
+        return Live(lines, rules, list(alerts.values()), in_words((await store.read([key]))[key], rules))
 
 
 def _settings(*asked: float | None) -> "Settings":

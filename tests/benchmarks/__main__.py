@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHMARKS = ("contracts", "audio", "acoustic_cost", "acoustic", "encoder", "drift", "scoring")
+BENCHMARKS = ("contracts", "audio", "acoustic_cost", "acoustic", "acoustic_praat", "encoder", "drift", "scoring")
 
 
 def main() -> None:

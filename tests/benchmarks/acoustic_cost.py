@@ -4,14 +4,10 @@ Writes `results/acoustic_cost.md`: CPU beside stock openSMILE on the same clips,
 a 30-minute memo. Uses real speech where it lies (UNDERTONE_SHARED, or `shared` beside the project), else the simulator.
 """
 
-import csv
-import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +15,7 @@ import opensmile
 import soundfile
 
 from schemas.events import FloatArray
-from tests.benchmarks.acoustic import RESULTS, ROOT, _processor
+from tests.benchmarks.acoustic import RESULTS, provenance, real_speech
 from workers.acoustic.extraction import extract
 from workers.acoustic.pool import ExtractionPool
 from workers.acoustic.smile import acoustic_pass
@@ -33,13 +29,9 @@ LONG_S = 1800
 def main() -> None:
     """Measure everything and write the table."""
     clips = _clips()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
     parts = [
         "# What the acoustic pass costs",
-        f"{_processor()}, {cores}; commit {commit.stdout.strip()}; `python -m tests.benchmarks.acoustic_cost`",
+        provenance("tests.benchmarks.acoustic_cost"),
         *_beside_stock(clips),
         *_throughput(clips),
         *_memory(),
@@ -50,12 +42,8 @@ def main() -> None:
 
 
 def _clips() -> list[FloatArray]:
-    shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared")) / "audio"
-    if not (shared / "manifest.csv").is_file():
-        return [speak(Voice(), 8.0, np.random.default_rng(seed))[0] for seed in range(20)]
-    with (shared / "manifest.csv").open(newline="") as file:
-        paths = [row["path"] for row in csv.DictReader(file)][::30]
-    return [soundfile.read(shared / path, dtype="float32")[0] for path in paths]
+    clips = [soundfile.read(path, dtype="float32")[0] for path, _ in real_speech()[::30]]
+    return clips or [speak(Voice(), 8.0, np.random.default_rng(seed))[0] for seed in range(20)]
 
 
 def _cpu(work: Callable[[], object]) -> float:
@@ -105,26 +93,21 @@ def _throughput(clips: list[FloatArray]) -> list[str]:
 
 
 def _memory() -> list[str]:
-    context = get_context("spawn")
+    """What the process of a pool, as the worker runs it, comes to need; told by the kernel."""
+    part = speak(Voice(), 15.0, np.random.default_rng(0))[0]
     peaks = []
     for seconds in (15, LONG_S):
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_peak, args=(seconds, sender))
-        child.start()
-        peaks.append(receiver.recv())
-        child.join()
-    (short, _), (long, spent) = peaks
+        pool = ExtractionPool(1, window_s=15.0)
+        others = set(active_children())
+        pool.extract([np.tile(part, seconds // 15)])
+        (child,) = set(active_children()) - others
+        status = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+        peaks.append(int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024)
+        pool.close()
+    short, long = peaks
     found = f"{short:.0f} MB at its peak for 15 s of audio, {long:.0f} MB for {LONG_S} s"
-    return ["## Memory of one process", f"{found}, which took {spent:.0f} CPU-seconds."]
-
-
-def _peak(seconds: int, sender: object) -> None:
-    part = speak(Voice(), 15.0, np.random.default_rng(0))[0]
-    signal = np.tile(part, seconds // 15)
-    started = time.process_time()
-    extract(signal)
-    spent = time.process_time() - started
-    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, spent))  # type: ignore[attr-defined]
+    shares = f"of which the audio itself, as it comes through the pipe, is {LONG_S * SAMPLING_RATE * 8 / 2**20:.0f} MB"
+    return ["## Memory of one process", f"{found}, {shares}."]
 
 
 if __name__ == "__main__":

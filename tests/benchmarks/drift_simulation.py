@@ -70,14 +70,16 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
     gap = (day - c["day"]) / rules.spacing
     faded = np.where(gap > chart.GRACE_DAYS, 0.5 ** ((gap - chart.GRACE_DAYS) / chart.HALF_LIFE_DAYS), 1.0)
     weight = np.minimum(memos, rules.memos_cap)
-    sd = np.maximum(chart.SD_FLOOR, np.sqrt(squares / (n - 1)))
+    shrinkage = np.maximum(0.5, 1.0 - 2.0 * c["phi"] / ((1.0 - c["phi"]) * n))
+    sd = np.maximum(chart.SD_FLOOR, np.sqrt(squares / (n - 1) / shrinkage))
     r = (mean - m) / sd * np.sqrt(weight)
     rho = np.where(gap <= 1, c["phi"], c["phi"] ** np.maximum(gap, 1.0))
     u = normal_score((r - rho * z0) / np.sqrt((1 - rho * rho) * (1 + 1 / n)), n - 1)
     z = np.clip(r, -chart.Z_LIMIT, chart.Z_LIMIT)
-    up = np.maximum(0.0, c["up"] * faded + u - chart.REFERENCE)
     ewma = c["ewma"] + chart.EWMA_WEIGHT * (mean - c["ewma"])
     episode = c["recovery"] > 0
+    share = np.where((c["run"] > 0) & ~episode, np.maximum(chart.KEPT, (c["calm_n"] / n) ** 2), 1.0)
+    up = np.maximum(0.0, c["up"] * faded + u - chart.REFERENCE * share)
     down = c["down"] * faded - u + np.where(episode, c["recovery"], -chart.REFERENCE)
     zero = (up == 0.0) & ~episode
     starts = ~zero & ~episode & (c["run"] == 0.0)
@@ -88,8 +90,7 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
     estimate = (products + rules.phi_weight * rules.phi) / (pairs + rules.phi_weight)
     phi = np.where(zero, np.clip(estimate, 0.0, chart.PHI_LIMIT), c["phi"])
     n1, m1, squares1 = _learn(n, m, squares, z * sd / np.sqrt(weight), weight)
-    height = rules.threshold * (1.0 + rules.young * 10.0 / n1 + rules.correlated * phi)
-    improved = ~episode & (n1 > chart.RELEARN_DAYS) & (down > height)
+    improved = ~episode & (n1 > chart.RELEARN_DAYS) & (down > _height(n1, phi, rules))
     squares1 = np.where(improved, squares1 * (chart.RELEARN_DAYS - 1) / (n1 - 1), squares1)
     n1 = np.where(improved, chart.RELEARN_DAYS, n1)
     keep = np.where
@@ -122,9 +123,11 @@ def normal_score(t: Array, nu: Array) -> Array:
 
 
 def _limit(c: Charts, rules: ChartRules) -> Array:
-    n = np.maximum(c["n"], 1.0)
-    height = rules.threshold * (1.0 + rules.young * 10.0 / n + rules.correlated * c["phi"])
-    return np.where(c["n"] >= chart.FIRST_JUDGED, height, np.inf)
+    return np.where(c["n"] >= chart.FIRST_JUDGED, _height(np.maximum(c["n"], 1.0), c["phi"], rules), np.inf)
+
+
+def _height(n: Array, phi: Array, rules: ChartRules) -> Array:
+    return rules.threshold * (1.0 + rules.young * (1.0 + rules.correlated * phi) * 10.0 / n)
 
 
 def _start(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) -> Charts:
@@ -146,7 +149,8 @@ def _mended(c: Charts, begins: Flags, back: Flags, settles: Flags) -> Charts:
     """The charts as episodes that begin or end leave them."""
     c = dict(c)
     run = np.maximum(1.0, c["run"])
-    half = np.clip((c["up"] + chart.REFERENCE * c["run"]) / run / 2, chart.RECOVERY_MIN, chart.RECOVERY_MAX)
+    half = (c["up"] + chart.REFERENCE * c["run"]) / run / 2 + chart.DOUBT / np.sqrt(np.maximum(1.0, c["calm_n"]))
+    half = np.clip(half, chart.RECOVERY_MIN, chart.RECOVERY_MAX)
     spread = c["squares"] / np.maximum(1.0, c["n"] - 1)
     c = _swapped(c, begins | back | settles)
     fresh = np.minimum(c["run"], chart.RELEARN_DAYS)

@@ -18,7 +18,7 @@ from tests.benchmarks.drift_simulation import simulate
 
 MEMOS = (1, 2, 3, 6, 12)
 PHIS = (0.0, 0.3, 0.5)
-THRESHOLDS = (2.5, 3.25, 4.0, 4.75, 5.5, 6.5, 7.5, 9.0)
+THRESHOLDS = (2.5, 3.25, 4.0, 4.75, 5.5, 6.5, 8.0, 10.0, 13.0)
 SHIFTS = (0.5, 1.0, 1.5, 2.0)
 FIRST, YEAR, CALM, WATCHED = 7, 365, 60, 100
 COOLDOWN_S = 7 * 86400.0

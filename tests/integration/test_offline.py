@@ -85,6 +85,31 @@ def test_features_are_written_under_the_promised_names(tmp_path: Path) -> None:
         assert np.allclose(frames.mean(axis=0), arrays["memo.embedding_summary"], atol=1e-4)
 
 
+def test_what_is_undefined_or_doubtful_is_written_beside_the_numbers(tmp_path: Path) -> None:
+    hissing = spoken(4.0) + np.random.default_rng(0).normal(0, 0.006, 4 * SAMPLING_RATE).astype(np.float32)
+    files = {"still": sndfile(np.zeros(2 * SAMPLING_RATE, np.float32)), "hissing": sndfile(hissing)}
+    out = tmp_path / "features.npz"
+    done = undertone("features", *written(tmp_path, files, "wav"), "--modality", "acoustic", "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    with np.load(out) as arrays:
+        for stem in files:
+            undefined = arrays["markers_names"][np.isnan(arrays[f"{stem}.markers"])]
+            assert [entry.split(":")[0] for entry in arrays[f"{stem}.undefined"]] == undefined.tolist()
+        assert np.isnan(arrays["still.markers"]).all()
+        assert "loudness_sd" in arrays["hissing.fragile"]
+
+
+def test_a_page_is_drawn_or_says_why_not(tmp_path: Path) -> None:
+    (path,) = written(tmp_path, {"memo": sndfile(spoken(3.0))}, "wav")
+    done = undertone("features", path, "--plot", tmp_path / "memo.png")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "memo.png").read_bytes()[1:4] == b"PNG"
+    assert undertone("features", path, "--plot", tmp_path / "memo.doc").returncode == 2
+    nowhere = undertone("features", path, "--plot", tmp_path / "nowhere" / "memo.png")
+    assert nowhere.returncode == 1
+    assert "No such file" in nowhere.stderr
+
+
 def test_files_of_one_name_are_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

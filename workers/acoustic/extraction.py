@@ -40,13 +40,12 @@ def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
     signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1]. Raises what `acoustic_pass` raises.
     """
     found = acoustic_pass(signal)
-    marked = markers(voice_track(signal, found.lld, found.pitch, HOP_S))
-    frames = np.hstack([found.lld, found.mfcc])
+    marked = markers(voice_track(signal, found.lld, HOP_S))
     return AcousticFeatures(
         functionals=found.functionals,
         markers=marked.values,
         undefined=marked.undefined,
-        windows=window_statistics(frames, HOP_S, len(signal), window_s),
+        windows=window_statistics(found.frames, HOP_S, len(signal), window_s),
     )
 
 

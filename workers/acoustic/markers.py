@@ -16,10 +16,11 @@ from workers.acoustic.periods import Periods
 from workers.acoustic.speech import Mask, pauses, runs
 from workers.acoustic.track import Track
 
-MARKERS_VERSION = "2"
+MARKERS_VERSION = "3"
 """Goes up whenever a marker's definition changes: scores of different versions do not mix."""
 
 GEMAPS = "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417"
+BOERSMA = "Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97-110"
 PRAAT = "Boersma & Weenink, Praat: jitter (local), shimmer (local, dB), harmonicity (cc)"
 ISHI = "Ishi et al. 2005, doi:10.21437/Interspeech.2005-321"
 MUNDT = "Mundt et al. 2012, doi:10.1016/j.biopsych.2012.03.015"
@@ -30,14 +31,11 @@ NO_PAUSE = "no_pause"
 NO_PERIODS = "no_periods"
 """Voiced frames are there, but too few periods in a row to compare."""
 
-LEAST_MATCH = 0.5
-"""Voice whose waveform matches its neighbouring periods less than this has no pitch to speak of."""
-
-SURE_MATCH = 0.7
+SURE_MATCH = 0.5
 """Pulses whose waveforms correlate less with their neighbours' are no pulses, or not neighbours."""
 
-LARGEST_PERIOD_FACTOR = 1.2
-"""Neighbouring periods that differ by more are a wrong pulse, not jitter (Praat's default is 1.3)."""
+LARGEST_PERIOD_FACTOR = 1.3
+"""Neighbouring periods that differ by more are a wrong pulse, not jitter (Praat's default)."""
 
 LARGEST_STEP_DB = 20 * np.log10(1.6)
 """Neighbouring amplitudes that differ by more are a change of sound, not shimmer (Praat's default)."""
@@ -96,11 +94,10 @@ def markers(track: Track) -> MarkerValues:
 def pitch_median(track: Track) -> Measured:
     """Median pitch of modal voice, in Hz.
 
-    From the glottal pulses, so vocal fry and what only sounds periodic are left out. Undefined without voice. Source of
-    pitch as a marker: GeMAPS.
+    Vocal fry is left out. Undefined without voice. Source of pitch as a marker: GeMAPS.
     """
-    pitch = _modal_pitch(track)
-    return float(27.5 * 2 ** (np.median(pitch) / 12)) if pitch.size else _why_no_periods(track)
+    pitch = track.pitch_hz[track.modal]
+    return float(np.median(pitch)) if pitch.size else NO_VOICE
 
 
 def pitch_range(track: Track) -> Measured:
@@ -109,8 +106,8 @@ def pitch_range(track: Track) -> Measured:
     Narrow is monotone. Undefined without voice.
     Fragile: a telephone band moves it by more than a between-speaker SD.
     """
-    pitch = _modal_pitch(track)
-    return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else _why_no_periods(track)
+    pitch = _semitones(track)
+    return float(np.subtract(*np.percentile(pitch, [95, 5]))) if pitch.size else NO_VOICE
 
 
 def pitch_sd(track: Track) -> Measured:
@@ -119,29 +116,29 @@ def pitch_sd(track: Track) -> Measured:
     Narrow is monotone; follows single octave errors more than the range does. Undefined without voice.
     Fragile: a telephone band moves it by more than a between-speaker SD.
     """
-    pitch = _modal_pitch(track)
-    return float(pitch.std()) if pitch.size else _why_no_periods(track)
+    pitch = _semitones(track)
+    return float(pitch.std()) if pitch.size else NO_VOICE
 
 
-def jitter(track: Track) -> Measured:
+def jitter(track: Track, least_match: float = SURE_MATCH) -> Measured:
     """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice.
 
-    Praat's jitter (local) averages the same differences; here each is judged against its own two periods. Undefined
-    without voice, or where no three pulses follow each other surely.
+    Praat's jitter (local), at one pulse of each frame. Undefined without voice, or where no three pulses follow each
+    other surely.
     """
-    sure = _sure(track.pulses, SURE_MATCH)
+    sure = _sure(track.pulses, least_match)
     if not sure.any():
         return _why_no_periods(track)
     before, after = track.pulses.before_s[sure], track.pulses.after_s[sure]
-    return float(np.mean(2 * np.abs(after - before) / (after + before)))
+    return float(2 * np.abs(after - before).mean() / (after + before).mean())
 
 
-def shimmer(track: Track) -> Measured:
+def shimmer(track: Track, least_match: float = SURE_MATCH) -> Measured:
     """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB.
 
     Praat's shimmer (local, dB), with its window on the pulse and its limit on the step. Undefined as jitter is.
     """
-    pulses, sure = track.pulses, _sure(track.pulses, SURE_MATCH)
+    pulses, sure = track.pulses, _sure(track.pulses, least_match)
     steps = np.abs(np.concatenate([pulses.step_before_db[sure], pulses.step_after_db[sure]]))
     steps = steps[steps < LARGEST_STEP_DB]
     if not steps.size:
@@ -231,7 +228,7 @@ def loudness_sd(track: Track) -> Measured:
 
 
 MARKERS = (
-    Marker("pitch_median", "Hz", pitch_median, GEMAPS),
+    Marker("pitch_median", "Hz", pitch_median, BOERSMA),
     Marker("pitch_range", "semitones", pitch_range, GEMAPS, (Condition.TELEPHONE,)),
     Marker("pitch_sd", "semitones", pitch_sd, GEMAPS, (Condition.TELEPHONE,)),
     Marker("jitter", "share of period", jitter, PRAAT),
@@ -248,15 +245,13 @@ MARKERS = (
 """Every marker, in the order of `MarkerValues.values`."""
 
 
-def _modal_pitch(track: Track) -> FloatArray:
-    """Semitones above 27.5 Hz, from the pulses themselves, where they surely are."""
-    sure = _sure(track.pulses, LEAST_MATCH)
-    mean_s = (track.pulses.before_s[sure] + track.pulses.after_s[sure]) / 2
-    return np.asarray(-12 * np.log2(27.5 * mean_s), np.float32)
+def _semitones(track: Track) -> FloatArray:
+    """Pitch of modal voice in semitones, above anything."""
+    return np.asarray(12 * np.log2(track.pitch_hz[track.modal]), np.float32)
 
 
 def _sure(pulses: Periods, least_match: float) -> Mask:
-    """Where all three pulses match this well and their periods are neighbours'."""
+    """Where all three pulses match and their periods are neighbours'."""
     matched = (pulses.match_before > least_match) & (pulses.match_after > least_match)
     ratio = np.divide(pulses.after_s, pulses.before_s, where=matched, out=np.zeros_like(pulses.after_s))
     return matched & (ratio < LARGEST_PERIOD_FACTOR) & (ratio > 1 / LARGEST_PERIOD_FACTOR)

@@ -126,9 +126,6 @@ LLD_NAMES = (
 MFCC_NAMES = tuple(f"mfcc_sma3[{i}]" for i in range(1, 14))
 """MFCC 1-13, smoothed over three frames, as ComParE_2016 computes its own."""
 
-PITCH_NAMES = ("F0final_sma3nz", "F0finalLog_sma3nz", "voicingFinalUnclipped_sma3nz")
-"""Pitch before its gate on level: Hz, semitones above 27.5 Hz, and how periodic the frame is (0 to 1)."""
-
 MARKER_NAMES = (
     "pitch_median",
     "pitch_range",

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import fft
 
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
@@ -27,7 +26,10 @@ SEARCH = (0.8, 1.25)
 PEAK_HALF = 0.2
 """Half width, in periods, of the window on a pulse whose level is taken."""
 
-PAD = 3 * LONGEST
+WIDEST = int(1.25 * LONGEST) + LONGEST // 2 + 1
+"""Samples on either side of a pulse that are looked at, at most."""
+
+PAD = WIDEST + 2 * LONGEST
 """Zeros on either side, so that no window leaves the signal."""
 
 BLOCK = 2048
@@ -62,68 +64,78 @@ def periods(signal: FloatArray, moments_s: Numbers, pitch_hz: Numbers) -> Period
     expected = np.clip(SAMPLING_RATE / np.maximum(pitch_hz, 1.0), SHORTEST, LONGEST)
     centres = np.clip(np.round(moments_s * SAMPLING_RATE).astype(int), 0, max(len(signal) - 1, 0))
     group = np.floor(np.log(expected / SHORTEST) / np.log(RATIO)).astype(int)
-    padded = np.pad(signal, PAD)
+    around = sliding_window_view(np.pad(signal, PAD), 2 * WIDEST + 1)
     for number in np.unique(group):
         members = np.flatnonzero(group == number)
         for start in range(0, len(members), BLOCK):
             chosen = members[start : start + BLOCK]
-            table[:, chosen] = _matched(padded, centres[chosen] + PAD, np.round(expected[chosen]).astype(int))
+            table[:, chosen] = _matched(around, centres[chosen], np.round(expected[chosen]).astype(int))
     return Periods(*table)
 
 
-def _matched(padded: FloatArray, centres: Indices, expected: Indices) -> FloatArray:
-    """(6, moments) in the order of Periods; expected: periods in samples, of one group."""
+def _matched(windows: FloatArray, centres: Indices, expected: Indices) -> FloatArray:
+    """(6, moments) in the order of Periods.
+
+    windows: (samples, 2 × WIDEST + 1), what lies about each sample of the padded signal; centres: samples of the
+    signal; expected: periods in samples, of one group.
+    """
     period = int(expected.max())
     half = period // 2
-    reach = int(SEARCH[1] * period) + half + 2
-    nearby = np.abs(_around(padded, centres, half))
-    pulses = np.clip(centres + np.argmax(nearby, axis=1) - half, PAD, len(padded) - PAD - 1)
-    match = _correlation(_around(padded, pulses, reach), reach, half)
-    before, match_before, at_before = _best(match[:, reach::-1], expected)
-    after, match_after, at_after = _best(match[:, reach:], expected)
-    steps = np.diff(_level_db(padded, np.stack([pulses - at_before, pulses, pulses + at_after]), period), axis=0)
+    lags = np.arange(int(SEARCH[0] * expected.min()) - 1, int(np.ceil(SEARCH[1] * period)) + 2)
+    centres = centres + PAD - WIDEST
+    nearby = np.abs(_about(windows, centres, half))
+    pulses = np.clip(centres + np.argmax(nearby, axis=1) - half, 2 * LONGEST, len(windows) - 2 * LONGEST - 1)
+    match_before, match_after = _correlation(_about(windows, pulses, half + int(lags[-1])), half, lags)
+    before, match_before, at_before = _best(match_before, lags, expected)
+    after, match_after, at_after = _best(match_after, lags, expected)
+    steps = np.diff(_level_db(windows, np.stack([pulses - at_before, pulses, pulses + at_after]), period), axis=0)
     rows = (before / SAMPLING_RATE, after / SAMPLING_RATE, match_before, match_after, *steps)
     return np.array(rows, np.float32)
 
 
-def _around(padded: FloatArray, centres: Indices, half: int) -> FloatArray:
-    """The 2 × half + 1 samples about each centre: (…, 2 × half + 1)."""
-    return np.asarray(sliding_window_view(padded, 2 * half + 1)[centres - half])
+def _about(windows: FloatArray, centres: Indices, half: int) -> FloatArray:
+    """A copy of the 2 × half + 1 samples about each centre: (…, 2 × half + 1)."""
+    return windows[centres, WIDEST - half : WIDEST + half + 1]
 
 
-def _correlation(pieces: FloatArray, reach: int, half: int) -> FloatArray:
-    """Normalised correlation of each piece's middle 2 × half + 1 samples with itself moved by −reach … reach.
+def _correlation(pieces: FloatArray, half: int, lags: Indices) -> tuple[FloatArray, FloatArray]:
+    """Normalised correlation of each piece's middle 2 × half + 1 samples with those `lags` before, and after.
 
-    Right only for moves that keep the middle inside the piece: the transform is circular and no longer than that.
+    pieces: (moments, 2 × (half + lags[-1]) + 1); the result is (moments, lags) twice.
     """
-    size = fft.next_fast_len(2 * reach + 1, real=True)
-    template = np.zeros_like(pieces)
-    template[:, reach - half : reach + half + 1] = pieces[:, reach - half : reach + half + 1]
-    products = fft.irfft(fft.rfft(pieces, size) * np.conj(fft.rfft(template, size)), size)
-    correlation = np.concatenate([products[:, -reach:], products[:, : reach + 1]], axis=1)
-    total = np.cumsum(np.square(pieces, dtype=np.float64), axis=1)
-    energy = np.zeros_like(pieces)
-    energy[:, half + 1 : -half] = total[:, 2 * half + 1 :] - total[:, : -2 * half - 1]
-    return np.asarray(correlation / np.sqrt(np.maximum(energy * energy[:, reach, None], 1e-12)))
+    reach, width = half + int(lags[-1]), 2 * half + 1
+    template = np.ascontiguousarray(pieces[:, reach - half : reach + half + 1])
+    total = np.zeros((len(pieces), pieces.shape[1] + 1))
+    np.cumsum(np.square(pieces), axis=1, out=total[:, 1:])
+    template /= _norm(total, slice(reach - half, reach - half + 1), width)
+    windows = sliding_window_view(pieces, width, axis=1)
+    sides = slice(0, len(lags)), slice(-len(lags), None)
+    before, after = (np.einsum("nlw,nw->nl", windows[:, side], template) / _norm(total, side, width) for side in sides)
+    return before[:, ::-1], after
 
 
-def _best(match: FloatArray, expected: Indices) -> tuple[FloatArray, FloatArray, Indices]:
-    """Period in samples, refined by a parabola, its match, and the whole lag. match: (moments, lags from 0)."""
-    low, high = int(SEARCH[0] * expected.min()), int(np.ceil(SEARCH[1] * expected.max()))
-    lags = np.arange(low, high + 1)
-    allowed = (lags >= SEARCH[0] * expected[:, None]) & (lags <= SEARCH[1] * expected[:, None])
-    at = low + np.argmax(np.where(allowed, match[:, low : high + 1], -2), axis=1)
+def _norm(total: NDArray[np.float64], starts: slice, width: int) -> FloatArray:
+    """Root of the energy of the windows that begin at `starts`. total: running sums of the squares before."""
+    ends = total[:, width:][:, starts]
+    return np.sqrt(np.maximum(ends - total[:, :-width][:, starts], 1e-12)).astype(np.float32)
+
+
+def _best(match: FloatArray, lags: Indices, expected: Indices) -> tuple[FloatArray, FloatArray, Indices]:
+    """Period in samples, refined by a parabola, its match, and the whole lag. match: (moments, lags)."""
+    low, high = (np.multiply(edge, expected, dtype=np.float32)[:, None] for edge in SEARCH)
+    places = lags.astype(np.float32)
+    at = np.argmax(np.where((places >= low) & (places <= high), match, np.float32(-2)), axis=1)
     rows = np.arange(len(match))
-    left, peak, right = match[rows, at - 1], match[rows, at], match[rows, np.minimum(at + 1, match.shape[1] - 1)]
+    left, peak, right = match[rows, at - 1], match[rows, at], match[rows, at + 1]
     curve = left - 2 * peak + right
     shift = np.where(curve < 0, 0.5 * (left - right) / np.where(curve < 0, curve, 1), 0).clip(-0.5, 0.5)
-    return at + shift, np.minimum(peak - 0.25 * (left - right) * shift, 1.0), at
+    return lags[at] + shift, np.minimum(peak - 0.25 * (left - right) * shift, 1.0), lags[at]
 
 
-def _level_db(padded: FloatArray, centres: Indices, period: int) -> FloatArray:
+def _level_db(windows: FloatArray, centres: Indices, period: int) -> FloatArray:
     """Level about pulses, in dB, under a Hann window, as Praat's amplitude tier takes it: the shape of `centres`."""
     half = max(1, round(PEAK_HALF * period))
     weights = np.square(np.hanning(2 * half + 3)[1:-1]).astype(np.float32)
-    power = np.square(_around(padded, centres, half)) @ weights
+    power = np.square(_about(windows, centres, half)) @ weights
     level: FloatArray = 10 * np.log10(np.maximum(power, 1e-12))
     return level

@@ -1,5 +1,6 @@
 """A memo on one page: what was said when, how high, how loud, where it pauses and creaks, and the markers beside it."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,29 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from schemas.events import FloatArray
+from schemas.events import FloatArray, Quality
 from workers.acoustic.markers import MARKERS, MarkerValues, markers
 from workers.acoustic.smile import HOP_S, acoustic_pass
 from workers.acoustic.speech import Runs, pauses, runs
 from workers.acoustic.track import HALF_FRAME_S, Track, voice_track
 from workers.memo import SAMPLING_RATE
 
-INK, FAINT, VOICE, LOUD, PAUSE, CREAK = "#1f2933", "#9aa5b1", "#20639b", "#3caea3", "#e4e7eb", "#f6a35c"
+INK, FAINT, VOICE, LOUD, PAUSE, CREAK, DOUBT = (
+    "#1f2933",
+    "#7b8794",
+    "#20639b",
+    "#3caea3",
+    "#e4e7eb",
+    "#f6a35c",
+    "#b44d12",
+)
 COLUMNS = 1600
 """The waveform is drawn as the extremes of this many stretches."""
+
+CROWDED_S = 20.0
+"""Memos longer than this are drawn with finer lines."""
+LEAP_ST = 4.0
+"""The line of pitch is not drawn across a leap of more than this many semitones in one frame."""
 
 PITCH_TICKS_HZ = (50, 75, 100, 150, 200, 300, 400, 600)
 GROUPS = (
@@ -54,14 +68,14 @@ REASONS = {
 """Why there is no number, in words."""
 
 
-def plot_features(path: Path, signal: FloatArray, title: str = "") -> None:
+def plot_features(path: Path, signal: FloatArray, title: str = "", quality: Quality | None = None) -> None:
     """Draw a memo's acoustic page to `path`, a PNG or whatever its suffix says.
 
-    signal: (samples,) float32, mono, at SAMPLING_RATE. Leaves matplotlib's global state alone. Raises what
-    `acoustic_pass` raises, OSError when the path cannot be written.
+    signal: (samples,) float32, mono, at SAMPLING_RATE; quality: shown below the title, and its fragile markers marked.
+    Leaves matplotlib's global state alone. Raises what `acoustic_pass` raises, OSError when the path cannot be written.
     """
     found = acoustic_pass(signal)
-    track = voice_track(signal, found.lld, found.pitch, HOP_S)
+    track = voice_track(signal, found.lld, HOP_S)
     figure = Figure(figsize=(13.5, 7.2), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(3, 2, width_ratios=(3.6, 1), height_ratios=(1, 1.6, 1))
@@ -77,9 +91,24 @@ def plot_features(path: Path, signal: FloatArray, title: str = "") -> None:
     _legend(rows[0])
     rows[0].set_xlim(0, len(signal) / SAMPLING_RATE)
     rows[2].set_xlabel("time (s)", color=INK)
-    _table(figure.add_subplot(grid[:, 1]), markers(track))
+    for axes in rows[:2]:
+        axes.tick_params(labelbottom=False)
+    _table(figure.add_subplot(grid[:, 1]), markers(track), quality.fragile if quality else ())
     figure.suptitle(title or "Voice memo", x=0.01, ha="left", color=INK, fontsize=14, fontweight="bold")
+    rows[0].set_title(_recording(len(signal) / SAMPLING_RATE, quality), loc="left", color=FAINT, fontsize=10, pad=26)
     figure.savefig(path, dpi=120)
+
+
+def _recording(duration_s: float, quality: Quality | None) -> str:
+    """One line about the recording itself."""
+    told = [f"{duration_s:.1f} s"]
+    if quality is not None:
+        if quality.speech_s:
+            told += [f"{quality.speech_s:.1f} s of speech", f"{quality.snr_db:.0f} dB above the noise"]
+        if quality.bandwidth_hz:
+            told.append(f"band to {quality.bandwidth_hz / 1000:.1f} kHz")
+        told += [reason.removeprefix("quality:").replace("_", " ") for reason in quality.reasons]
+    return "   ·   ".join(told)
 
 
 def _moments(track: Track) -> FloatArray:
@@ -96,15 +125,20 @@ def _waveform(axes: Axes, signal: FloatArray) -> None:
 
 
 def _pitch(axes: Axes, track: Track) -> None:
-    hertz = np.where(track.modal, 27.5 * 2 ** (track.pitch_st / 12), np.nan)
+    hertz = np.where(track.modal, track.pitch_hz, np.nan)
+    fine = float(np.clip(CROWDED_S / (len(hertz) * HOP_S + 1e-9), 0.3, 1.0)) ** 0.5
     axes.set_yscale("log")
     low, high = _pitch_limits(hertz)
     axes.set_ylim(low, high)
     ticks = [tick for tick in PITCH_TICKS_HZ if low <= tick <= high]
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.plot(_moments(track), hertz, color=VOICE, linewidth=2.0, marker=".", markersize=3)
-    if np.isfinite(hertz).any():
+    steps = 12 * np.abs(np.diff(np.log2(hertz), prepend=np.nan))
+    axes.plot(_moments(track), hertz, color=VOICE, linestyle="none", marker=".", markersize=4 * fine)
+    axes.plot(_moments(track), np.where(steps < LEAP_ST, hertz, np.nan), color=VOICE, linewidth=2.0 * fine)
+    if not np.isfinite(hertz).any():
+        axes.text(0.5, 0.5, "no voice found", transform=axes.transAxes, color=FAINT, ha="center", va="center")
+    else:
         axes.axhline(float(np.nanmedian(hertz)), color=VOICE, linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.7)
     axes.set_ylabel("pitch (Hz)", color=INK)
 
@@ -148,7 +182,7 @@ def _quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _table(axes: Axes, values: MarkerValues) -> None:
+def _table(axes: Axes, values: MarkerValues, fragile: Collection[str]) -> None:
     axes.set_axis_off()
     by_name = {marker.name: float(value) for marker, value in zip(MARKERS, values.values, strict=True)}
     reasons = dict(entry.split(":", 1) for entry in values.undefined)
@@ -159,10 +193,14 @@ def _table(axes: Axes, values: MarkerValues) -> None:
         for name in names:
             label, unit, factor, decimals = LABELS[name]
             shown = f"{by_name[name] * factor:.{decimals}f} {unit}" if name not in reasons else _words(reasons[name])
-            axes.text(0.03, 1 - row, label, transform=axes.transAxes, color=INK, fontsize=10, va="top")
-            axes.text(1.0, 1 - row, shown, transform=axes.transAxes, color=INK, fontsize=10, va="top", ha="right")
+            colour, mark = (DOUBT, "*") if name in fragile and name not in reasons else (INK, "")
+            axes.text(0.03, 1 - row, label + mark, transform=axes.transAxes, color=colour, fontsize=10, va="top")
+            axes.text(1.0, 1 - row, shown, transform=axes.transAxes, color=colour, fontsize=10, va="top", ha="right")
             row += 0.046
         row += 0.025
+    if any(name in fragile for name in by_name if name not in reasons):
+        doubt = "* this recording's noise or narrow band\n   may have moved it"
+        axes.text(0.0, 0.05, doubt, transform=axes.transAxes, color=DOUBT, fontsize=9, va="bottom")
     axes.text(0.0, 0.0, "Descriptive. Not a diagnosis.", transform=axes.transAxes, color=FAINT, fontsize=9, va="bottom")
 
 

@@ -6,7 +6,7 @@ openSMILE is not thread-safe: run this in one thread of a process, and use more 
 import ctypes
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -19,7 +19,7 @@ from opensmile.core.lib import SMILE_SUCCESS, ExternalSinkCallbackEx, OpenSMILE,
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
-from workers.acoustic.names import LLD_NAMES, MFCC_NAMES, PITCH_NAMES
+from workers.acoustic.names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
 from workers.memo import SAMPLING_RATE
 
 HOP_S = 0.01
@@ -43,7 +43,9 @@ _PACKAGED = {
 }
 """What our configuration includes, by the option that names it; below the package's own configuration folder."""
 
-_CHUNK = 10 * SAMPLING_RATE
+_HOP = round(HOP_S * SAMPLING_RATE)
+_AHEAD = 10 * SAMPLING_RATE
+"""Samples given ahead of the frames: far more than openSMILE holds back before a frame leaves it."""
 _FRAMES_SINK, _FUNCTIONALS_SINK, _SOURCE = "framesSink", "functionalsSink", "extsource"
 
 
@@ -52,14 +54,21 @@ class AcousticPass:
     """What one pass over a memo yields.
 
     functionals: (88,) in the order of FUNCTIONAL_NAMES, stock values, also the zeros that stock openSMILE gives where
-    there is no voiced frame; lld: (frames, 25) in the order of LLD_NAMES; mfcc: (frames, 13); pitch: (frames, 3) in the
-    order of PITCH_NAMES, also where the descriptors' fixed gate on level has silenced it. All float32 and finite.
+    there is no voiced frame; frames: (frames, 38), low-level descriptors then MFCCs. All float32 and finite.
     """
 
     functionals: FloatArray
-    lld: FloatArray
-    mfcc: FloatArray
-    pitch: FloatArray
+    frames: FloatArray
+
+    @property
+    def lld(self) -> FloatArray:
+        """(frames, 25) in the order of LLD_NAMES."""
+        return self.frames[:, : len(LLD_NAMES)]
+
+    @property
+    def mfcc(self) -> FloatArray:
+        """(frames, 13) in the order of MFCC_NAMES."""
+        return self.frames[:, len(LLD_NAMES) :]
 
 
 def acoustic_pass(signal: FloatArray) -> AcousticPass:
@@ -68,23 +77,58 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
     signal: (samples,) float32, mono, at SAMPLING_RATE; clipped to [-1, 1], because openSMILE's 16-bit integers wrap.
     Raises Poison `acoustic:too_short` below SHORTEST_S, ConfigurationError when openSMILE refuses our configuration.
     """
-    frames: list[bytes] = []
-    functionals: list[bytes] = []
     smile = _initialised()
     try:
+        frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Feed(smile, signal).ahead_of)
+        functionals = _Rows(1, len(FUNCTIONAL_NAMES))
         keep = [_collect(smile, _FRAMES_SINK, frames), _collect(smile, _FUNCTIONALS_SINK, functionals)]
-        for start in range(0, len(signal), _CHUNK):
-            smile.external_audio_source_write_data(_SOURCE, _as_int16(signal[start : start + _CHUNK]))
-        smile.external_audio_source_set_eoi(_SOURCE)
         smile.run()
         del keep
     finally:
         smile.free()
-    if not functionals or not frames:
+    if not functionals.filled or not frames.filled:
         raise Poison("acoustic:too_short", f"openSMILE needs at least {SHORTEST_S:g} s of audio; the memo has less")
-    rows = np.frombuffer(b"".join(frames), np.float32).reshape(-1, len(LLD_NAMES + MFCC_NAMES + PITCH_NAMES))
-    lld, mfcc, pitch = np.split(rows, [len(LLD_NAMES), len(LLD_NAMES + MFCC_NAMES)], axis=1)
-    return AcousticPass(np.frombuffer(functionals[0], np.float32), lld, mfcc, pitch)
+    return AcousticPass(functionals.table[0], frames.table[: frames.filled])
+
+
+class _Rows:
+    """Room for the rows that a sink will bring.
+
+    then: told how many have come when they are as many as it last asked for; once before the first.
+    """
+
+    def __init__(self, most: int, width: int, then: Callable[[int], int] = lambda filled: filled + 1) -> None:
+        self.table = np.zeros((most, width), np.float32)
+        self.filled = 0
+        self.then = then
+        self.wanted = then(0)
+        self._address, self._row_bytes = self.table.ctypes.data, width * self.table.itemsize
+
+    def take(self, data: object, steps: int, width: int, _meta: object, _param: object) -> int:
+        """Copy rows as they come: what openSMILE calls, by the signature of its sink's callback."""
+        ctypes.memmove(self._address + self.filled * self._row_bytes, data, steps * self._row_bytes)  # type: ignore[arg-type]
+        self.filled += steps
+        if self.filled >= self.wanted:
+            self.wanted = self.then(self.filled)
+        return 1
+
+
+class _Feed:
+    """The memo's samples, given to openSMILE a little ahead of its work, because it copies all that it is given."""
+
+    def __init__(self, smile: OpenSMILE, signal: FloatArray) -> None:
+        self._smile, self._signal, self._given, self._ended = smile, signal, 0, False
+
+    def ahead_of(self, frames: int) -> int:
+        """Give what is wanted when so many frames are done; returns at how many to ask again."""
+        while self._given < min(frames * _HOP + _AHEAD, len(self._signal)):
+            chunk = self._signal[self._given : self._given + _AHEAD]
+            self._smile.external_audio_source_write_data(_SOURCE, _as_int16(chunk))
+            self._given += len(chunk)
+        if self._given == len(self._signal) and not self._ended:
+            self._ended = True
+            self._smile.external_audio_source_set_eoi(_SOURCE)
+        return frames + _AHEAD // _HOP // 10
 
 
 def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -133,15 +177,9 @@ def _initialised() -> OpenSMILE:
     return smile
 
 
-def _collect(smile: OpenSMILE, sink: str, rows: list[bytes]) -> object:
-    """Append the sink's rows as they come; the returned callback must outlive the run."""
-    item = ctypes.sizeof(ctypes.c_float)
-
-    def take(data: object, steps: int, width: int, _meta: object, _param: object) -> int:
-        rows.append(ctypes.string_at(data, steps * width * item))  # type: ignore[arg-type]
-        return 1
-
-    callback = ExternalSinkCallbackEx(take)
+def _collect(smile: OpenSMILE, sink: str, rows: _Rows) -> object:
+    """Have the sink's rows taken as they come; the returned callback must outlive the run."""
+    callback = ExternalSinkCallbackEx(rows.take)
     # The package's own registration wraps every row in a NumPy array, a cost paid a hundred times a second of audio.
     smile._check_smile_result(
         smileapi.smile_extsink_set_data_callback_ex(smile._smileobj, sink.encode(), callback, None)

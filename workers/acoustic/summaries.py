@@ -20,5 +20,5 @@ def window_statistics(frames: FloatArray, hop_s: float, samples: int, window_s: 
     hop = round(hop_s * SAMPLING_RATE)
     bounds = window_bounds(samples, round(window_s * SAMPLING_RATE), round(SHORTEST_TAIL_S * SAMPLING_RATE))
     cuts = [-(-start // hop) for start, _ in bounds]
-    parts = np.split(frames.astype(np.float64), cuts[1:])
+    parts = (part.astype(np.float64) for part in np.split(frames, cuts[1:]))
     return np.array([np.concatenate([part.mean(axis=0), part.std(axis=0)]) for part in parts], np.float32)

@@ -1,6 +1,6 @@
 """From features and a person's own normal to a probability, a band, reasons and evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +23,8 @@ class Scored:
     """What scoring made of a memo.
 
     probability: calibrated, None when it could not be computed; reasons: why the band is indeterminate, empty
-    otherwise; evidence: strongest first; vector: (features,) for the user's baseline, None when the memo is not to be
-    learnt from.
+    otherwise; evidence: strongest first, but markers that the recording may have moved come last; vector: (features,)
+    for the user's baseline, None when the memo is not to be learnt from.
     """
 
     probability: float | None
@@ -85,15 +85,22 @@ class Scorer:
             probability=probability if computed else None,
             band=Band.INDETERMINATE if reasons else band,
             reasons=reasons,
-            evidence=self._evidence(vector, away) if computed else (),
+            evidence=self._evidence(vector, away, _fragile(parts)) if computed else (),
             vector=None if spoilt or missing or not computed else vector,
         )
 
-    def _evidence(self, vector: FloatArray, away: FloatArray) -> tuple[Evidence, ...]:
-        finite = [index for index in self._markers if np.isfinite(away[index])]
-        finite.sort(key=lambda index: -abs(float(away[index])))
+    def _evidence(self, vector: FloatArray, away: FloatArray, fragile: Collection[str]) -> tuple[Evidence, ...]:
         names = self.bundle.names
-        return tuple(Evidence(names[i], float(vector[i]), float(away[i])) for i in finite[:STRONGEST])
+        finite = [index for index in self._markers if np.isfinite(away[index])]
+        finite.sort(key=lambda index: (names[index] in fragile, -abs(float(away[index]))))
+        return tuple(
+            Evidence(names[i], float(vector[i]), float(away[i]), names[i] in fragile) for i in finite[:STRONGEST]
+        )
+
+
+def _fragile(parts: Parts) -> frozenset[str]:
+    """Markers that any part's recording may have moved."""
+    return frozenset(name for part in parts.values() for name in part.quality.fragile)
 
 
 def head_input(bundle: Bundle, away: FloatArray, parts: Sequence[Parts]) -> HeadInput:

@@ -63,7 +63,7 @@ def feature_records(draw: st.DrawFn) -> MemoFeatures:
         draw(arrays(st.integers(0, 3), st.integers(0, 4))),
         summary,
         names,
-        draw(st.builds(Quality, numbers, numbers, numbers, numbers, texts)),
+        draw(st.builds(Quality, numbers, numbers, numbers, numbers, texts, texts)),
         draw(texts),
     )
 
@@ -81,7 +81,7 @@ scores = st.builds(
     st.none() | st.floats(0, 1),
     st.sampled_from(Band),
     texts,
-    st.lists(st.builds(Evidence, text, numbers, numbers), max_size=3).map(tuple),
+    st.lists(st.builds(Evidence, text, numbers, numbers, st.booleans()), max_size=3).map(tuple),
     st.lists(st.sampled_from(Modality), max_size=2).map(tuple),
     text,
 )
@@ -131,7 +131,7 @@ FEATURES = MemoFeatures(
     np.arange(6, dtype=np.float32).reshape(2, 3),
     np.array([1.5, np.nan], np.float32),
     ("jitter", "shimmer"),
-    Quality(20.0, 30.0, 0.0, 8000.0, ("noisy",)),
+    Quality(20.0, 20.0, 0.0, 8000.0, ("noisy",), ("hnr",)),
     ("shimmer:unvoiced",),
 )
 SCORED = RiskScored(
@@ -144,7 +144,7 @@ SCORED = RiskScored(
     0.25,
     Band.LOW,
     (),
-    (Evidence("pause_share", 0.4, 1.5),),
+    (Evidence("pause_share", 0.4, 1.5), Evidence("hnr", 14.0, -2.5, fragile=True)),
     (Modality.ACOUSTIC, Modality.EMBEDDING),
     "demo-1",
 )

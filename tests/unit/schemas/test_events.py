@@ -18,7 +18,7 @@ from schemas.events import RECORDS
 from schemas.topics import TOPICS
 from tests.unit.schemas.records import EXAMPLES, FEATURES
 
-PLAIN = {str: "string", float: "double", bytes: "bytes"}
+PLAIN = {str: "string", float: "double", bytes: "bytes", bool: "boolean"}
 
 
 def schema_of(kind: type[Any]) -> dict[str, Any]:

@@ -39,8 +39,18 @@ def test_older_baselines_keep_the_promise_too(baseline: int) -> None:
     assert _rate(1.0, 1, 0.5, 1500, baseline=baseline) <= 1.6
 
 
-def _delays(shift: float) -> NDArray[np.int64]:
-    users, calm = 3000, 60
+@pytest.mark.parametrize("noise", ["heavy tails", "outliers"])
+def test_scores_that_are_not_normal_keep_the_promise_too(noise: str) -> None:
+    rng = np.random.default_rng(8)
+    shape = (WARM_UP + YEAR, 1, 800)
+    heavy = rng.standard_t(3, shape)
+    scores = heavy if noise == "heavy tails" else rng.standard_normal(shape) + 8 * (rng.random(shape) < 0.02)
+    raised = simulate(scores, promised(1.0, 1), COOLDOWN_S).raised[WARM_UP:]
+    assert 0.5 <= raised.sum() / shape[2] <= 1.25
+
+
+def _delays(shift: float, calm: int = 60) -> NDArray[np.int64]:
+    users = 3000
     scores = calm_scores(0.0, calm + 40, 1, users, np.random.default_rng(11))
     scores[calm:] += shift
     raised = simulate(scores, promised(1.0, 1), COOLDOWN_S).raised[calm:, 0]
@@ -52,6 +62,11 @@ def test_changes_are_found_in_time(shift: float, median: int, within: int, share
     found = _delays(shift)
     assert np.median(found) <= median
     assert (found <= within).mean() >= share
+
+
+@pytest.mark.parametrize(("calm", "share"), [(14, 0.65), (30, 0.85)])
+def test_a_short_baseline_does_not_hide_a_change(calm: int, share: float) -> None:
+    assert (_delays(1.0, calm) <= 30).mean() >= share
 
 
 def test_the_table_tells_the_delays_that_happen() -> None:

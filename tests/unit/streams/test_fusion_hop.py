@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from schemas.codec import Codec
-from schemas.errors import Poison, Transient
+from schemas.errors import DeadLetterCapReached, Poison, Transient
 from schemas.events import (
     Band,
     DeadLetter,
@@ -371,6 +371,16 @@ async def test_letters_that_are_about_no_memo_are_passed_over() -> None:
     values = [CODEC.encode(other), CODEC.encode(garbage), b"no letter", None]
     await world.letters().process([Source("memos.dead", 0, n, b"u", value) for n, value in enumerate(values)])
     assert await world.store.find("*") == []
+
+
+async def test_a_bundle_that_can_score_nothing_stops_the_agent_before_it_empties_the_topic() -> None:
+    world = World()
+    hop = world.restart()
+    for number in range(20):
+        await hop.process([source(f"m{number}", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+    with pytest.raises(DeadLetterCapReached):
+        await hop.process([source("one more", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+    assert "one more" not in world.outcomes()
 
 
 # A modality that is away, and clocks

@@ -8,8 +8,9 @@ import pytest
 from schemas.errors import Poison
 from schemas.events import AlertState, RiskAlert
 from schemas.plain import to_plain
+from streams.drift import Outcome
 from streams.follow import follow
-from streams.replay import Line, history, line_of, parse, replay
+from streams.replay import Line, Replay, followed, history, line_of, parse, replay
 from tests.unit.streams.scores import RULES, calm, daily
 
 SCORES = daily([*calm(60), *(x + 1.5 for x in calm(30, seed=9)), *calm(40, seed=5)])
@@ -76,8 +77,32 @@ def test_an_abstention_has_no_logit(change: dict[str, object]) -> None:
         '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": true}',
         '{"user_id": 7, "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5}',
         '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5, "band": "x"}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "9999-12-31T23:59:59-12:00", "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "0001-01-01T00:00:00+14:00", "probability": 0.5}',
+        '{"user_id": "u\\ud800", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5}',
+        '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": ' + "[" * 100_000,
+        "null",
     ],
 )
 def test_what_is_no_score_is_refused_with_what_was_expected(text: str) -> None:
     with pytest.raises(Poison, match="expected"):
         parse(text)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(Poison, match="expected"):
+        parse(b'{"user_id": "\xff"}')
+
+
+def test_a_clock_that_was_ahead_is_known_by_the_upload() -> None:
+    line = '{"user_id":"u","memo_id":"m","recorded_at":"2099-05-01T08:30:00Z","probability":0.5,"uploaded_at":"%s"}'
+    course = Replay(RULES)
+    followed([parse(line % "2026-05-01T08:31:00Z"), *_lines()], course)
+    assert course.left_out == {Outcome.FUTURE: 1}
+
+
+def test_what_comes_too_late_is_counted() -> None:
+    course = Replay(RULES)
+    assert followed([*_lines(), _lines()[0]._replace(memo_id="new")], course) == replay(_lines(), RULES)
+    assert course.left_out == {Outcome.LATE: 1}

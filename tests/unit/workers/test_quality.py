@@ -162,3 +162,18 @@ def test_real_speech_is_judged_alike_in_every_encoding(shared: Path) -> None:
             quality = assess(read(data), THRESHOLDS)
             assert quality.reasons == expected.reasons, name
             assert quality.speech_s == pytest.approx(expected.speech_s, rel=0.08), name
+
+
+def test_the_gate_names_the_markers_that_a_recording_moves() -> None:
+    band = filters.butter(4, (300.0, 3400.0), "bandpass", fs=SAMPLING_RATE, output="sos")
+    called = assess(Decoded(filters.sosfilt(band, SPEECH).astype(np.float32), 0.0, 8000), THRESHOLDS)
+    hissed = judged(SPEECH + 0.006 * noise())
+    assert judged(SPEECH).fragile == ()
+    assert hissed.reasons == called.reasons == ()
+    assert "loudness_sd" in hissed.fragile
+    assert "pitch_range" in called.fragile
+    assert "pause_share" not in hissed.fragile + called.fragile
+
+
+def test_an_offset_narrows_no_band() -> None:
+    assert judged(SPEECH + 0.5).bandwidth_hz == judged(SPEECH).bandwidth_hz

@@ -1,8 +1,10 @@
 import os
 import signal as signals
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from multiprocessing import active_children
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from schemas.errors import Poison
 from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.settings import Settings
-from tests.unit.workers.acoustic.voices import buzz, silence
+from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic.extraction import extract
 from workers.acoustic.names import FEATURE_NAMES, FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
 from workers.acoustic.stage import AcousticStage
@@ -25,6 +27,22 @@ class Deadly(np.ndarray):
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return os._exit, (139,)
+
+
+class DeadlyOnce(np.ndarray):
+    """A signal that kills the process at work on it, the first time; `left`: the mark that it leaves."""
+
+    left: str
+
+    def __reduce__(self) -> tuple[object, tuple[FloatArray, str]]:
+        return _received, (np.asarray(self), self.left)
+
+
+def _received(signal: FloatArray, left: str) -> FloatArray:
+    if not Path(left).exists():
+        Path(left).touch()
+        threading.Timer(0.2, os.kill, (os.getpid(), signals.SIGKILL)).start()
+    return signal
 
 
 def memo(name: str, signal: FloatArray) -> Memo:
@@ -92,6 +110,15 @@ def test_a_batch_survives_the_death_of_its_processes() -> None:
     finally:
         stage.close()
     assert [only(o) for o in after] == [only(o) for o in before]
+
+
+def test_a_process_killed_in_the_middle_of_a_memo_costs_nothing_but_time(stage: AcousticStage, tmp_path: Path) -> None:
+    long = np.tile(buzz(150, 10.0) + noise(10.0, 0.01), 3).view(DeadlyOnce)
+    long.left = str(tmp_path / "killed")
+    outcomes = stage.process([memo("a", buzz(150, 0.5)), memo("b", long), memo("c", buzz(200, 0.5))])
+    assert (tmp_path / "killed").exists()
+    for outcome, signal in zip(outcomes, (buzz(150, 0.5), np.asarray(long), buzz(200, 0.5)), strict=True):
+        np.testing.assert_array_equal(only(outcome).summary, extract(signal).summary)
 
 
 def test_a_memo_that_kills_its_process_is_poison_and_its_neighbours_go_on(stage: AcousticStage) -> None:

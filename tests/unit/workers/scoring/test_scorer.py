@@ -46,6 +46,14 @@ def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> Non
     assert evidence[0].deviation_sd == pytest.approx(4.0, rel=0.2)
 
 
+def test_what_the_recording_may_have_moved_comes_after_what_it_cannot() -> None:
+    noisy = replace(GOOD, snr_db=18.0, fragile=("pitch_sd",))
+    clean, doubted = (score(memo(pitch_sd=-4.0, pause_share=2.0, quality=q)).evidence for q in (GOOD, noisy))
+    assert [(e.name, e.fragile) for e in clean] == [("pitch_sd", False), ("pause_share", False), ("pause_rate", False)]
+    assert [(e.name, e.fragile) for e in doubted] == [("pause_share", False), ("pause_rate", False), ("pitch_sd", True)]
+    assert {e.name: (e.value, e.deviation_sd) for e in clean} == {e.name: (e.value, e.deviation_sd) for e in doubted}
+
+
 def test_undefined_markers_are_no_evidence() -> None:
     named = {e.name for e in score(memo(pitch_sd=float("nan"), pause_share=1)).evidence}
     assert named == {"pause_share", "pause_rate"}

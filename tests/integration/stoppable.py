@@ -1,0 +1,56 @@
+"""A role whose work only takes time, as a process of its own: `python -m tests.integration.stoppable worker 2`.
+
+It says `begun` when a batch is begun. Settings come from the environment, as for every role.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+
+from schemas import topics
+from schemas.events import MemoFeatures
+from schemas.settings import Settings
+from streams.app import reading
+from streams.cli.roles import until_asked_to_stop
+from tests.integration.test_worker import CODEC, CheapStage, load
+from workers.consumer import Worker
+from workers.dead_letters import Source
+from workers.delivery import Delivery, Outgoing
+from workers.kafka import make_producer
+
+
+def slow(seconds: float) -> None:
+    print("begun", flush=True)
+    time.sleep(seconds)
+
+
+async def work(settings: Settings, seconds: float, stop: asyncio.Event) -> None:
+    async with Worker(settings, CheapStage(lambda _: slow(seconds)), load, CODEC, owns_input=True) as worker:
+        asking = asyncio.create_task(stop.wait())
+        asking.add_done_callback(lambda _: worker.stop())
+        await worker.run()
+
+
+class PassingOn:
+    """A hop that sends features on as they are, after a while."""
+
+    def __init__(self, delivery: Delivery, seconds: float) -> None:
+        self._delivery, self._seconds = delivery, seconds
+
+    async def process(self, sources: Sequence[Source]) -> None:
+        await asyncio.to_thread(slow, self._seconds)
+        records = [(source, CODEC.decode(source.value, MemoFeatures)) for source in sources]
+        await self._delivery.send([Outgoing(topics.SCORED, source.key, record, source) for source, record in records])
+
+
+async def agents(settings: Settings, seconds: float, stop: asyncio.Event) -> None:
+    async with make_producer(settings) as producer:
+        hop = PassingOn(Delivery(producer, CODEC, "fusion"), seconds)
+        async with reading(settings, {"fusion": hop}):
+            await stop.wait()
+
+
+if __name__ == "__main__":
+    role, seconds = {"worker": work, "agents": agents}[sys.argv[1]], float(sys.argv[2])
+    until_asked_to_stop(Settings.load(), lambda stop: role(Settings.load(), seconds, stop))

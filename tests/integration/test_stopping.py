@@ -1,0 +1,133 @@
+"""SIGTERM with work in flight: real processes on a real broker end in time, and nothing is lost or done twice."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas import topics
+from schemas.errors import Poison
+from schemas.events import MemoFeatures, Modality
+from schemas.settings import Settings
+from streams.backlog import AGENTS_GROUP, Observer, worker_group
+from streams.reading import follow
+from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
+from tests.servers import Broker
+from workers.kafka import make_producer
+
+MEMOS = [event(f"memo-{number:02d}") for number in range(12)]
+WAYS = {
+    "worker": (worker_group(Modality.ACOUSTIC), topics.UPLOADED, topics.FEATURES),
+    "agents": (AGENTS_GROUP, topics.FEATURES, topics.SCORED),
+}
+PATIENCE_S = 60.0
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Role:
+    """One of the roles of `stoppable.py`, whose every batch takes `seconds`."""
+
+    def __init__(self, settings: Settings, kind: str, seconds: float) -> None:
+        changes = {"batch_audio_s": 3.0, "agent_batch": 3}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.stoppable", kind, str(seconds)],
+            env={**settings.model_copy(update=changes).child_environment(), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_work(self) -> None:
+        """Return when a batch was begun."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "begun\n"
+
+    def stop(self) -> tuple[int, float]:
+        """Ask it to end: its exit code, and the seconds that it took."""
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(PATIENCE_S)
+        return code, time.monotonic() - began
+
+    def __enter__(self) -> "Role":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.stop()
+        self._process.communicate()
+
+
+@pytest.fixture
+def settings(one_broker: Broker) -> Settings:
+    one_broker.create(*(topic.name for topic in topics.TOPICS))
+    return Settings.load(kafka_bootstrap=one_broker.bootstrap, session_timeout_s=6.0)
+
+
+@pytest.fixture(params=list(WAYS))
+def kind(request: pytest.FixtureRequest, settings: Settings) -> str:
+    """A role, with twelve memos that wait for it."""
+
+    async def features() -> None:
+        async with make_producer(settings) as producer:
+            for outcome in CheapStage().process([load(memo) for memo in MEMOS]):
+                assert not isinstance(outcome, Poison)
+                await producer.send_and_wait(topics.FEATURES.name, CODEC.encode(outcome[0]), b"user")
+
+    asyncio.run(upload(settings, *MEMOS) if request.param == "worker" else features())
+    kind: str = request.param
+    return kind
+
+
+def delivered(settings: Settings, kind: str) -> Counter[str]:
+    async def read() -> Counter[str]:
+        topic = WAYS[kind][2]
+        return Counter(
+            [r.memo_id async for r in follow(settings, CODEC, topic, MemoFeatures, from_start=True, once=True)]
+        )
+
+    return asyncio.run(read())
+
+
+def committed(settings: Settings, kind: str) -> int:
+    async def read() -> int:
+        group, topic, _ = WAYS[kind]
+        async with Observer(settings) as observer:
+            return sum((await observer.positions(group, topic.name)).values())
+
+    return asyncio.run(read())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_asked_to_stop_it_finishes_what_it_works_on_and_no_more(settings: Settings, kind: str) -> None:
+    with Role(settings, kind, seconds=1.0) as role:
+        role.wait_for_work()
+        code, took_s = role.stop()
+    assert code == 0
+    assert took_s < 10
+    done = delivered(settings, kind)
+    assert 0 < len(done) < len(MEMOS)
+    assert committed(settings, kind) == done.total()
+    with Role(settings, kind, seconds=0.0):
+        wait_until(lambda: committed(settings, kind) == len(MEMOS))
+    assert delivered(settings, kind) == Counter(memo.memo_id for memo in MEMOS)
+
+
+def test_a_batch_that_does_not_end_is_left_in_time_and_comes_again(settings: Settings, kind: str) -> None:
+    with Role(settings.model_copy(update={"stop_deadline_s": 2.0}), kind, seconds=60.0) as role:
+        role.wait_for_work()
+        _, took_s = role.stop()
+    assert took_s < 10
+    assert delivered(settings, kind) == Counter()
+    assert committed(settings, kind) == 0

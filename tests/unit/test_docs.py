@@ -1,0 +1,121 @@
+"""Documents name only what exists, and quote only what was measured."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from schemas import topics
+from schemas.metrics import METRICS
+from schemas.settings import Settings
+from streams.cli import app
+from tests.benchmarks import figures
+from tests.promql import series_of
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+GUIDES = [page for page in PAGES if page.parent.name != "decisions"]
+"""Pages that users act by; decisions tell of their day."""
+ELSEWHERE = {"UNDERTONE_SECRETS_DIR", "UNDERTONE_SHARED", "UNDERTONE_REQUIRE", "UNDERTONE_AUDIO", "UNDERTONE_MODELS"}
+"""Variables that are no settings: read before them, by tests, or by compose."""
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as hosts of Markdown make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def code(page: Path) -> str:
+    """What a page shows as code, blocks and words."""
+    text = page.read_text()
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)(?: \"[^\"]*\")?\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_variables_are_settings(page: Path) -> None:
+    known = {f"UNDERTONE_{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
+    assert set(re.findall(r"UNDERTONE_[A-Z][A-Z_]*[A-Z]", page.read_text())) <= known
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_metrics_exist(page: Path) -> None:
+    known = {name for metric in METRICS for name in {metric.name, *series_of(metric)}}
+    assert set(re.findall(r"\bundertone_[a-z_]+\b", code(page))) <= known | {"undertone_kafka_password"}
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    for line in code(page).splitlines():
+        for words in re.findall(r"(?:^|[;&|] |\. )undertone ((?:[a-z-]+ ?)+)", line.strip()):
+            yield words.split()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_commands_exist(page: Path) -> None:
+    for words in commands(page):
+        command: Any = typer.main.get_command(app)
+        context = typer.Context(command)
+        for word in words:
+            if not hasattr(command, "get_command"):
+                break
+            found = command.get_command(context, word)
+            assert found is not None or command.invoke_without_command, f"undertone {' '.join(words)}"
+            if found is None:
+                break
+            command = found
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_reasons_are_given_by_the_code(page: Path) -> None:
+    source = "".join(p.read_text() for package in ("workers", "streams") for p in (ROOT / package).rglob("*.py"))
+    for reason in re.findall(r"`((?:audio|event|quality|features|receiver):[a-z_]+)`", page.read_text()):
+        assert f'"{reason}"' in source, reason
+
+
+def test_retention_is_what_topics_are_made_with() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    told = dict(re.findall(r"^\| `([\w.]+)` \|.*\| (\d+) days? \|$", text, re.MULTILINE))
+    assert told == {topic.name: str(topic.retention.days) for topic in topics.TOPICS}
+
+
+def test_every_figure_is_what_its_file_says() -> None:
+    assert figures.main(["--check"]) == 0
+    assert all(any(True for _ in figures.quotes(page.read_text())) for page in figures.DOCUMENTS)
+
+
+def test_a_figure_that_is_not_in_its_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "speed.md").write_text("It took 4.5 s\nand 1,200 memos a\nsecond.\n| a | 7 |\n| b | 7 |\n")
+    link = '[{}](results/speed.md "{}")'
+    for place, value in (("took # s", "4.5"), ("and # memos a second", "1,200"), ("| … | # |", "7")):
+        assert figures.renewed(link.format("?", place), tmp_path) == link.format(value, place)
+    for place in ("took s", "took # minutes", "a # b #", "# s … #"):
+        with pytest.raises(figures.FigureError):
+            figures.renewed(link.format("4.5", place), tmp_path)
+    with pytest.raises(figures.FigureError, match="no result"):
+        figures.renewed('[1](results/none.md "took # s")', tmp_path)
+
+
+def test_operations_has_no_figure_of_its_own() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"\[[^\]]*\]\([^)\s]+(?: \"[^\"]*\")?\)|`[^`]*`", "", prose)
+    assert re.findall(r".*\d.*", prose) == []

@@ -1,0 +1,142 @@
+"""Pitch and voicing, frame by frame, from the signal's autocorrelation. Pure.
+
+The method and its costs are Boersma's, as Praat's `To Pitch (ac)` has them by default: Boersma 1993, Proc. Inst.
+Phonetic Sciences Amsterdam 17, 97-110. Three things differ: frames that nobody can hear are not looked at; a bump of
+the microphone does not make speech silent; and the best path is found for short stretches side by side, each with its
+neighbourhood.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import fft
+
+from schemas.events import FloatArray
+from workers.acoustic.speech import Mask
+from workers.memo import SAMPLING_RATE
+
+FLOOR_HZ, CEILING_HZ = 75.0, 600.0
+"""Range of pitch; slower pulses are vocal fry, which is looked for elsewhere."""
+
+WINDOW = round(3 * SAMPLING_RATE / FLOOR_HZ)
+"""Samples of a frame: three of the longest periods."""
+RATE = SAMPLING_RATE // 2
+"""Hz of the autocorrelation: what lies above 4 kHz is noise to it, and half of the lags need no work."""
+SHORTEST, LONGEST = int(RATE / CEILING_HZ), int(np.ceil(RATE / FLOOR_HZ))
+"""Lags, at RATE, among which periods are looked for."""
+SIZE = 2 * fft.next_fast_len(WINDOW // 2 + LONGEST + 2, real=True)
+
+CANDIDATES = 4
+"""Pitches that a frame may have, besides none."""
+SILENCE = 0.03
+"""Share of the memo's peak below which a frame is silent."""
+FAINTEST = 2.0**-15
+"""A frame whose peak is less than one step of 16 bits is silent, also in a memo that has nothing louder."""
+BUMP = 4.0
+"""A peak that is more than this many times those of loud frames (P95) is a bump of the microphone, not speech."""
+VOICING = 0.45
+"""Least periodicity of voice."""
+OCTAVE_COST, JUMP_COST, CHANGE_COST = 0.01, 0.35, 0.14
+"""Per octave below the ceiling; per octave from frame to frame; for beginning or ending voice."""
+
+BLOCK = 1024
+"""Frames worked on at once: what they need of memory does not grow with the memo."""
+STRETCH, NEIGHBOURHOOD = 40, 20
+"""Frames whose path is kept, and frames before and after that decide it with them."""
+
+
+def pitch_track(signal: FloatArray, moments_s: NDArray[np.floating[Any]], heard: Mask) -> FloatArray:
+    """Pitch at each moment, in Hz, 0 where there is no voice.
+
+    signal: (samples,) at SAMPLING_RATE; moments_s: (frames,), 10 ms apart; heard: (frames,), False where no voice can
+    be.
+    """
+    hertz = np.zeros((len(moments_s), CANDIDATES + 1), np.float32)
+    strength = np.full(hertz.shape, -np.inf, np.float32)
+    strength[:, 0] = 2.0
+    places = np.flatnonzero(heard)
+    centres = np.round(moments_s[places] * SAMPLING_RATE).astype(int)
+    frames = sliding_window_view(np.pad(signal, WINDOW), WINDOW)
+    peaks = np.zeros(len(places), np.float32)
+    for start in range(0, len(places), BLOCK):
+        at = slice(start, start + BLOCK)
+        pieces = frames[centres[at] + WINDOW - WINDOW // 2]
+        pieces = pieces - pieces.mean(axis=1, keepdims=True)
+        peaks[at] = np.abs(pieces).max(axis=1)
+        hertz[places[at], 1:], strength[places[at], 1:] = _candidates(pieces)
+    strength[places[peaks < FAINTEST], 1:] = -np.inf
+    loudest = min(peaks.max(initial=0.0), BUMP * np.percentile(peaks, 95)) if len(peaks) else 0.0
+    if loudest > 0.0:
+        strength[places, 0] = VOICING + np.maximum(2.0 - peaks / loudest * (1 + VOICING) / SILENCE, 0.0)
+    return hertz[np.arange(len(hertz)), _path(hertz, strength)]
+
+
+@cache
+def _window() -> tuple[FloatArray, FloatArray]:
+    """Hann window, and the autocorrelation that it has by itself, at lags up to LONGEST + 1."""
+    window = np.hanning(WINDOW + 2)[1:-1]
+    own = fft.irfft(np.abs(fft.rfft(window, SIZE)) ** 2, SIZE)[: 2 * LONGEST + 3 : 2]
+    return window.astype(np.float32), (own / own[0]).astype(np.float32)
+
+
+def _candidates(pieces: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(frames, CANDIDATES) each: the strongest pitches and their strengths, −inf where there are fewer."""
+    window, own = _window()
+    spectrum = fft.rfft(pieces * window, SIZE)
+    power = spectrum.real**2 + spectrum.imag**2
+    total = power.sum(axis=1) - (power[:, 0] + power[:, -1]) / 2
+    correlation = fft.irfft(power[:, : SIZE // 4 + 1], SIZE // 2)[:, SHORTEST - 1 : LONGEST + 2]
+    match = correlation * (SIZE / 4 / np.maximum(total, 1e-12))[:, None] / own[SHORTEST - 1 :]
+    left, middle, right = match[:, :-2], match[:, 1:-1], match[:, 2:]
+    row, at = np.nonzero((middle > left) & (middle >= right) & (middle > 0.5 * VOICING))
+    before, peak, after = left[row, at], middle[row, at], right[row, at]
+    shift = 0.5 * (before - after) / np.minimum(before - 2 * peak + after, -1e-9)
+    hertz = RATE / (at + SHORTEST + shift)
+    strength = peak - 0.25 * (before - after) * shift - OCTAVE_COST * np.log2(CEILING_HZ / hertz)
+    return _strongest(row, hertz, strength, len(pieces))
+
+
+def _strongest(
+    row: NDArray[np.intp], hertz: FloatArray, strength: FloatArray, rows: int
+) -> tuple[FloatArray, FloatArray]:
+    """The CANDIDATES strongest of each row, from a list of all: (rows, CANDIDATES) each."""
+    order = np.lexsort((-strength, row))
+    row = row[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    kept = rank < CANDIDATES
+    table = np.zeros((2, rows, CANDIDATES), np.float32)
+    table[1] = -np.inf
+    table[:, row[kept], rank[kept]] = hertz[order][kept], strength[order][kept]
+    return table[0], table[1]
+
+
+def _path(hertz: FloatArray, strength: FloatArray) -> NDArray[np.intp]:
+    """Which candidate each frame has on the best path: (frames,). Candidate 0 is no voice."""
+    count = len(hertz)
+    stretches = -(-count // STRETCH)
+    steps = STRETCH + 2 * NEIGHBOURHOOD
+    places = np.arange(stretches)[:, None] * STRETCH - NEIGHBOURHOOD + np.arange(steps)
+    outside = (places < 0) | (places >= count)
+    places = places.clip(0, max(count - 1, 0))
+    gain = np.where(outside[..., None], 0.0, strength[places]).astype(np.float32)
+    pitch = np.log2(np.maximum(hertz, 1.0))[places]
+    voiced = np.arange(hertz.shape[1]) > 0
+    change = (CHANGE_COST * (voiced[:, None] != voiced)).astype(np.float32)
+    both = voiced[:, None] & voiced
+    cost = np.where(both, JUMP_COST * np.abs(pitch[:, :-1, :, None] - pitch[:, 1:, None, :]), change)
+    cost[outside[:, 1:] | outside[:, :-1]] = 0.0
+    came_from = np.zeros((steps, *gain[:, 0].shape), np.intp)
+    score = gain[:, 0]
+    for step in range(1, steps):
+        paths = score[:, :, None] - cost[:, step - 1]
+        came_from[step] = paths.argmax(axis=1)
+        score = paths.max(axis=1) + gain[:, step]
+    chosen = np.zeros((stretches, steps), np.intp)
+    chosen[:, -1] = score.argmax(axis=1)
+    rows = np.arange(stretches)
+    for step in range(steps - 1, 0, -1):
+        chosen[:, step - 1] = came_from[step, rows, chosen[:, step]]
+    return chosen[:, NEIGHBOURHOOD : NEIGHBOURHOOD + STRETCH].reshape(-1)[:count]
