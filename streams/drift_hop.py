@@ -2,7 +2,8 @@
 
 For a batch: change every user's state by compare-and-set, publish the alerts that the states still hold, mark them
 delivered. The state keeps an alert until then, so a crash in between costs nothing, and a score that comes again
-changes nothing. Alerts that an operator has muted are counted and marked delivered, but not published.
+changes nothing. Alerts that an operator has muted are counted and marked delivered, but not published, unless they end
+an episode.
 """
 
 from collections import defaultdict
@@ -12,7 +13,7 @@ from datetime import datetime
 from schemas import topics
 from schemas.codec import DecodeError
 from schemas.errors import Poison
-from schemas.events import RiskAlert, RiskScored
+from schemas.events import AlertState, RiskAlert, RiskScored
 from schemas.settings import Settings
 from streams import mutes
 from streams.calibration import YEAR_DAYS
@@ -103,19 +104,24 @@ class DriftHop:
             )
 
     async def _not_muted(self, alerts: Alerts) -> Alerts:
-        """The alerts that nobody has muted; the others are counted in their mute."""
+        """The alerts that nobody has muted; the others are counted in their mute.
+
+        The end of an episode is told in any case: who was told of its beginning would keep it open for ever.
+        """
         if not alerts:
             return alerts
         now = self._clock()
         active = mutes.load((await self._store.read([mutes.MUTES_KEY]))[mutes.MUTES_KEY])
-        withheld = [alert.user_id for _, alert in alerts if mutes.muted_by(active, alert.user_id, now)]
+        begun = [(key, alert) for key, alert in alerts if alert.state is not AlertState.RESOLVED]
+        withheld = [alert.user_id for _, alert in begun if mutes.muted_by(active, alert.user_id, now)]
         if withheld:
             await self._store.update(
                 [mutes.MUTES_KEY],
                 lambda _, data: (mutes.dump(mutes.with_withheld(mutes.load(data), withheld, now), now), None),
                 ttl_s=mutes.TTL_S,
             )
-        return [(key, alert) for key, alert in alerts if alert.user_id not in withheld]
+        over = AlertState.RESOLVED
+        return [(key, alert) for key, alert in alerts if alert.state is over or alert.user_id not in withheld]
 
     async def _mark_delivered(self, alerts: Alerts) -> None:
         ids: dict[str, list[str]] = defaultdict(list)

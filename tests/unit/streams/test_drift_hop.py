@@ -110,6 +110,19 @@ async def test_a_muted_user_is_silent_and_the_mute_counts_it() -> None:
     assert counted.withheld >= 1
 
 
+async def test_a_mute_keeps_back_what_begins_and_never_what_ends() -> None:
+    world = World()
+    changed = way_of("changed", 60, 40)
+    await play(world, changed, 20)
+    assert world.topic.records[-1].state is not AlertState.RESOLVED
+    mute = mutes.Mute(mutes.Scope.USER, "changed", START, START + timedelta(days=1), "known to the clinic")
+    await world.store.update([mutes.MUTES_KEY], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
+    logits = np.random.default_rng(9).normal(-1.0, 0.5, 60)
+    back = [source("changed", 60 + day, float(1 / (1 + np.exp(-logit)))) for day, logit in enumerate(logits)]
+    await play(world, back, 20)
+    assert world.topic.records[-1].state is AlertState.RESOLVED
+
+
 async def test_the_pool_of_all_users_is_kept_and_taken_up() -> None:
     world = World()
     await play(world, [s for n in range(4) for s in way_of(f"user-{n}", 60, 1000, seed=n)], 50)
