@@ -27,7 +27,7 @@ GROUPS = {"topics", "bridge"}
 """Commands that have commands of their own."""
 PLAIN = {"KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL"}
 # Read by compose itself, to choose folders, images and a password.
-COMPOSES_OWN = {"UNDERTONE_AUDIO", "UNDERTONE_MODELS", "KARAPACE_IMAGE", "GRAFANA_PASSWORD"}
+COMPOSES_OWN = {"UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_SECRETS", "KARAPACE_IMAGE", "GRAFANA_PASSWORD"}
 
 
 def compose() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def services(*names: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def known_variables() -> set[str]:
-    return PLAIN | {f"UNDERTONE_{name.upper()}" for name in Settings.model_fields}
+    return PLAIN | {"UNDERTONE_SECRETS_DIR"} | {f"UNDERTONE_{name.upper()}" for name in Settings.model_fields}
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
@@ -63,10 +63,14 @@ def test_every_variable_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ((_, service),) = services(name)
     for variable, value in service["environment"].items():
         monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
+    assert any(
+        volume.endswith(f":{service['environment']['UNDERTONE_SECRETS_DIR']}:ro") for volume in service["volumes"]
+    )
+    monkeypatch.setenv("UNDERTONE_SECRETS_DIR", str(tmp_path))
     settings = Settings.load()
     assert settings.kafka_bootstrap == "kafka:9092"
     assert settings.schema_registry_url is None
