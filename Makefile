@@ -63,6 +63,7 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m schemas.documents --check
 	$(BIN)/python deploy/grafana/boards.py --check
+	$(BIN)/python deploy/prometheus/as_kubernetes.py --check
 	$(BIN)/python -m tests.benchmarks.figures --check
 
 format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
@@ -72,6 +73,7 @@ format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 schemas: $(VENV)/.dev  ## Write the documents and dashboards that are generated from the code.
 	$(BIN)/python -m schemas.documents
 	$(BIN)/python deploy/grafana/boards.py
+	$(BIN)/python deploy/prometheus/as_kubernetes.py
 	$(BIN)/python -m tests.benchmarks.figures
 
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.

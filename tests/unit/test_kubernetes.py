@@ -9,6 +9,7 @@ import pytest
 import typer
 import yaml
 
+from deploy.prometheus import as_kubernetes
 from schemas import topics
 from schemas.events import Modality
 from schemas.settings import Settings
@@ -20,7 +21,11 @@ ROOT = Path(__file__).parent.parent.parent
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("cpu", "gpu")
 VERSION = "1.34"
-OTHERS = {"ScaledObject": "keda.sh/v1alpha1", "ServiceMonitor": "monitoring.coreos.com/v1"}
+OTHERS = {
+    "ScaledObject": "keda.sh/v1alpha1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+}
 """Kinds that operators bring; their schemas are not Kubernetes' own."""
 ROLES = {"acoustic", "embedding", "agents", "bridge"}
 SCALER = {
@@ -228,6 +233,12 @@ def test_each_role_reaches_only_what_it_needs() -> None:
     assert ports(policies["bridge"]) == {9093}
     (ingress,) = policies[""]["spec"]["ingress"]
     assert [port["port"] for port in ingress["ports"]] == [9464]
+
+
+def test_the_rules_are_those_that_promtool_has_tested() -> None:
+    ((_, manifest),) = of("cpu", "PrometheusRule").items()
+    assert manifest["spec"] == yaml.safe_load((ROOT / "deploy/prometheus/rules/undertone.yml").read_text())
+    assert as_kubernetes.main(["--check"]) == 0
 
 
 def test_prometheus_finds_the_roles_under_the_job_of_the_rules() -> None:
