@@ -64,8 +64,8 @@ def pitch_track(signal: FloatArray, moments_s: NDArray[np.floating[Any]], heard:
     for start in range(0, len(places), BLOCK):
         at = slice(start, start + BLOCK)
         pieces = frames[centres[at] + WINDOW - WINDOW // 2]
-        pieces = pieces - pieces.mean(axis=1, keepdims=True)
-        peaks[at] = np.abs(pieces).max(axis=1)
+        pieces -= pieces.mean(axis=1, keepdims=True)
+        peaks[at] = np.maximum(pieces.max(axis=1), -pieces.min(axis=1))
         hertz[places[at], 1:], strength[places[at], 1:] = _candidates(pieces)
     strength[places[peaks < FAINTEST], 1:] = -np.inf
     loudest = min(peaks.max(initial=0.0), BUMP * np.percentile(peaks, 95)) if len(peaks) else 0.0

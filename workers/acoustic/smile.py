@@ -46,6 +46,11 @@ _PACKAGED = {
 _HOP = round(HOP_S * SAMPLING_RATE)
 _AHEAD = 10 * SAMPLING_RATE
 """Samples given ahead of the frames: far more than openSMILE holds back before a frame leaves it."""
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p
+)
+"""openSMILE's `ExternalSinkCallbackEx`, its pointers as plain addresses."""
+
 _FRAMES_SINK, _FUNCTIONALS_SINK, _SOURCE = "framesSink", "functionalsSink", "extsource"
 
 
@@ -104,9 +109,10 @@ class _Rows:
         self.wanted = then(0)
         self._address, self._row_bytes = self.table.ctypes.data, width * self.table.itemsize
 
-    def take(self, data: object, steps: int, width: int, _meta: object, _param: object) -> int:
-        """Copy rows as they come: what openSMILE calls, by the signature of its sink's callback."""
-        ctypes.memmove(self._address + self.filled * self._row_bytes, data, steps * self._row_bytes)  # type: ignore[arg-type]
+    def take(self, data: int, steps: int, _width: int, _meta: object, _param: object) -> int:
+        """Copy rows as they come: what openSMILE calls, a hundred times a second of audio."""
+        ctypes.memmove(self._address, data, steps * self._row_bytes)
+        self._address += steps * self._row_bytes
         self.filled += steps
         if self.filled >= self.wanted:
             self.wanted = self.then(self.filled)
@@ -179,11 +185,10 @@ def _initialised() -> OpenSMILE:
 
 def _collect(smile: OpenSMILE, sink: str, rows: _Rows) -> object:
     """Have the sink's rows taken as they come; the returned callback must outlive the run."""
-    callback = ExternalSinkCallbackEx(rows.take)
-    # The package's own registration wraps every row in a NumPy array, a cost paid a hundred times a second of audio.
-    smile._check_smile_result(
-        smileapi.smile_extsink_set_data_callback_ex(smile._smileobj, sink.encode(), callback, None)
-    )
+    callback = _Callback(rows.take)
+    # The package's own registration wraps every row in a NumPy array, and its own type every pointer in an object.
+    taken = ctypes.cast(callback, ExternalSinkCallbackEx)
+    smile._check_smile_result(smileapi.smile_extsink_set_data_callback_ex(smile._smileobj, sink.encode(), taken, None))
     return callback
 
 
