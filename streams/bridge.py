@@ -146,18 +146,26 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     async def _tend(self, lane: Lane) -> None:
         """Start delivering once the history is whole, raise what ended it, and bound what waits."""
-        if lane.at not in self._consumer.assignment():
-            return
-        if lane.task is None and await self._consumer.position(lane.at) >= lane.known_until:
+        if lane.task is None and await self._knows_history(lane):
             self._receiver.take_up(lane.at.partition, lane.history)
             lane.history = []
             lane.task = asyncio.create_task(self._deliver_all(lane))
+        if lane.ending or lane.at not in self._consumer.assignment():
+            return
         if lane.task is not None and lane.task.done():
             lane.task.result()
         self._tell_lag(lane)
         paused = lane.at in self._consumer.paused()
         if paused != (lane.waiting.qsize() > WAITING_RECORDS):
             (self._consumer.resume if paused else self._consumer.pause)(lane.at)
+
+    async def _knows_history(self, lane: Lane) -> bool:
+        """Whether all that was delivered before has been read; never of a partition that was taken away meanwhile."""
+        try:
+            position = await self._consumer.position(lane.at)
+        except IllegalStateError:
+            return False
+        return bool(position >= lane.known_until) and not lane.ending
 
     def _tell_lag(self, lane: Lane) -> None:
         place, now = self._place(lane.at), time.time()
