@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Install the servers that tests run beside Undertone, from Debian's packages, unless they are here: `make servers`.
+# Install the servers that tests run beside Undertone, and what Kafka needs, from Debian's packages, unless they are here: `make servers`.
 # Their daemons are not started: tests start servers of their own on free ports.
 set -euo pipefail
-packages=(prometheus prometheus-alertmanager redis-server)
-programs=(prometheus prometheus-alertmanager redis-server)
+packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven)
+programs=(prometheus prometheus-alertmanager redis-server java mvn)
 missing=()
 for i in "${!packages[@]}"; do
   command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
