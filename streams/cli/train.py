@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CACHE = Path(".undertone/features")
 Head = Literal["logistic", "mlp", "bilstm", "transformer"]
+Method = Literal["better", "temperature", "isotonic"]
 Manifest = Annotated[
     Path | None,
     typer.Option(help="CSV with path,speaker,label and optional recorded_at,split,sex,age,corpus.", exists=True),
@@ -46,6 +47,9 @@ def train(
         Literal["manifest", "chronological"],
         typer.Option(help="The manifest's own split column, or everyone's last memos held back."),
     ] = "manifest",
+    calibration: Annotated[
+        Method, typer.Option(help="Without: whichever predicts speakers held out better by more than chance.")
+    ] = "better",
     seed: int = 0,
     cache: Cache = CACHE,
     as_json: AsJson = False,
@@ -62,7 +66,7 @@ def train(
     settings = Settings.load(**({"encoder": source} if source else {}))
     with _progress(len(samples), "features") as done:
         features = features_of(corpus, settings, modalities, cache, done)
-    recipe = Recipe(kind=head, seed=seed)
+    recipe = Recipe(kind=head, seed=seed, calibration=None if calibration == "better" else calibration)
     with _progress(recipe.folds + 1, "training") as done:
         trained = make(corpus, features, recipe, out, encoder=source, progress=done)
     _tell_failures(features.failed)

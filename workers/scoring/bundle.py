@@ -28,7 +28,7 @@ from workers.scoring.features import FeatureSpace
 from workers.scoring.heads import SEQUENTIAL, Head, restore
 from workers.scoring.personal import Population
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, HEAD, POPULATION, CARD, ENCODER = (
     "manifest.json",
     "head.safetensors",
@@ -150,6 +150,7 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
         "within": people.within,
         "memos": people.memos,
         "freedom": np.array([people.freedom], np.float32),
+        "mood": np.array([people.mood], np.float32),
         "centre": bundle.space.centre,
         "axes": bundle.space.axes,
         "window_mean": bundle.window_mean,
@@ -195,7 +196,9 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
         space=space,
         markers=tuple(manifest["markers"]),
         silent=tuple(manifest["silent"]),
-        population=Population(arrays["mean"], arrays["within"], arrays["memos"], float(arrays["freedom"][0])),
+        population=Population(
+            arrays["mean"], arrays["within"], arrays["memos"], float(arrays["freedom"][0]), float(arrays["mood"][0])
+        ),
         head=restore(kind, config, tensors.load_file(path / HEAD)),
         calibration=Calibration.from_json(manifest["calibration"]),
         bands=Bands(**manifest["bands"]),
@@ -219,6 +222,8 @@ def _check_fit(bundle: Bundle) -> None:
         raise ValueError("population statistics of another size, or not finite")
     if min(people.within.min(), people.memos.min(), people.freedom) <= 0:
         raise ValueError("population variances must be above 0")
+    if not (np.isfinite(people.freedom) and np.isfinite(people.mood) and people.mood >= 0):
+        raise ValueError("the population's freedom and mood must be finite, the mood not below 0")
     if not all(np.isfinite(w).all() for w in bundle.head.weights().values()):
         raise ValueError("the head has weights that are not finite")
     if not 0 <= bundle.bands.low <= bundle.bands.threshold <= bundle.bands.high <= 1:

@@ -3,19 +3,16 @@
 Calibrated logits stay within ±LOGIT_BOUND, smoothly, so that drift has room on every side and no memo is certain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize
 
 from schemas.events import Band, FloatArray
 
 LOGIT_BOUND = 4.0
 """Probabilities lie between 0.018 and 0.982."""
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,51 +74,3 @@ class Bands:
         if probability < self.low:
             return Band.LOW
         return Band.HIGH if probability >= self.high else Band.INDETERMINATE
-
-
-def fit_temperature(raw: Floats, labels: Floats, weights: Floats | None = None) -> Calibration:
-    """Scale and shift of the logits by maximum likelihood, pulled slightly to 1 and 0 so that few memos do no harm.
-
-    raw, labels, weights: (memos,); the logits must come from models that never saw the memo's speaker. labels may be
-    soft. Source: Platt 1999 (scale and shift); Guo et al. 2017, arXiv:1706.04599 (temperature scaling).
-    """
-    weight = np.ones_like(raw) if weights is None else weights
-
-    def loss(parameters: Floats) -> float:
-        line = LOGIT_BOUND * np.tanh((np.exp(parameters[0]) * raw + parameters[1]) / LOGIT_BOUND)
-        likelihood = np.sum(weight * (np.logaddexp(0, line) - labels * line))
-        return float(likelihood + 0.5 * np.sum(parameters**2))
-
-    found = optimize.minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-5, 3), (-5, 5)])
-    return Calibration("temperature", slope=float(np.exp(found.x[0])), offset=float(found.x[1]))
-
-
-def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Bands:
-    """The band of about `share` of the memos around the threshold that helps sensitivity and specificity alike.
-
-    probability, labels: (memos,), from models that never saw the memo's speaker. The threshold is the prevalence:
-    there, a calibrated probability says that both classes are equally likely to have made the memo's features.
-    """
-    threshold = float(np.clip(labels.mean(), 0.05, 0.95))
-    ordered = np.sort(probability)
-    at = int(np.searchsorted(ordered, threshold))
-    width = round(share * len(ordered))
-    starts = range(max(at - width, 0), min(at, len(ordered) - width) + 1)
-    candidates = [_edges(ordered, start, width, threshold) for start in starts]
-    return max(candidates, key=lambda bands: _worst(bands, probability, labels), default=Bands(*[threshold] * 3))
-
-
-def _edges(ordered: Floats, start: int, width: int, threshold: float) -> Bands:
-    low = ordered[start] if width else threshold
-    high = ordered[start + width] if start + width < len(ordered) else 1.0
-    return Bands(min(float(low), threshold), threshold, max(float(high), threshold))
-
-
-def _worst(bands: Bands, probability: Floats, labels: Floats) -> float:
-    """The smaller of sensitivity and specificity among the decided memos."""
-    sides: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = (
-        (labels > 0.5, probability >= bands.high),
-        (labels <= 0.5, probability < bands.low),
-    )
-    decided = (probability < bands.low) | (probability >= bands.high)
-    return min(float(np.mean(right[side & decided])) if (side & decided).any() else 0.0 for side, right in sides)

@@ -2,7 +2,8 @@
 
 A young baseline knows little, so it leans on the population, and leans less with every memo. With no memo at all a
 deviation is the distance from the population's mean in its total standard deviation; with many it is the distance from
-the person's own mean in their own. Everything is element by element: shapes may be (features,) or (memos, features).
+the person's own mean in their own. Whoever comes from elsewhere (another microphone, room or language than the
+population's) leans on it less from the first memo. Shapes may be (features,) or (memos, features).
 Source of the model: the normal one-way random-effects model with conjugate priors (Gelman et al., Bayesian Data
 Analysis, chapters 3 and 5); the strength of the priors is estimated from the training population (empirical Bayes).
 """
@@ -16,6 +17,8 @@ from schemas.events import FloatArray
 
 MEMORY = 90
 """Memos that a baseline remembers: past so many it follows slowly, as an exponential average does."""
+FARTHEST = 400.0
+"""How far, in variances within a person, one feature can lie outside of the population."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,13 +27,15 @@ class Population:
 
     mean: of all memos; within: variance of one person's memos; memos: how many memos of their own it takes to outweigh
     the population's mean (variance within over variance between people); freedom: how many degrees of freedom the
-    population's variance within weighs. mean, within, memos: (features,) float32, within and memos above 0.
+    population's variance within weighs; mood: how far, as `strangeness`, one memo alone takes its speaker away from the
+    population, in 19 of 20 memos. mean, within, memos: (features,) float32, within and memos above 0.
     """
 
     mean: FloatArray
     within: FloatArray
     memos: FloatArray
     freedom: float
+    mood: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,13 +90,51 @@ def deviations(normal: PersonalNormal, population: Population, vector: FloatArra
 
     NaN where `vector` is. The expectation is the posterior predictive one: it is wider the less is known.
     """
-    weight = normal.count + population.memos
-    mean = (normal.count * normal.mean + population.memos * population.mean) / weight
+    prior = prior_memos(normal, population)
+    weight = normal.count + prior
+    mean = (normal.count * normal.mean + prior * population.mean) / weight
     squares = normal.count * normal.variance + population.freedom * population.within
     variance = squares / (np.maximum(normal.count - 1, 0) + population.freedom) * (1 + 1 / weight)
     finite = np.where(np.isfinite(vector), vector, np.nan)
     away: FloatArray = ((finite - mean) / np.sqrt(variance)).astype(np.float32)
     return away
+
+
+def prior_memos(normal: PersonalNormal, population: Population) -> FloatArray:
+    """How many memos the population's mean is worth to this person: `population.memos`, fewer for a stranger to it.
+
+    People of one corpus share a microphone, a room and a language, so it cannot tell how far these carry a normal away.
+    The person's own memos can, beyond what moods come to (one or two memos may be moods, so more is asked of them): the
+    variance between people grows by half of what the feature itself lies outside of the population and half of what all
+    of them do.
+    """
+    memos = np.maximum(normal.count.max(axis=-1, keepdims=True, initial=0), 1)
+    moods = population.mood / memos * (1 + 2 / memos)
+    overall = np.maximum(strangeness(normal, population) - moods, 0)
+    own = np.maximum(_beyond(normal, population), 0)
+    foreign = np.where(normal.count > 0, (overall + own) / 2 * overall / (1 + overall), 0)
+    worth: FloatArray = (1 / (1 / population.memos + foreign)).astype(np.float32)
+    return worth
+
+
+def strangeness(normal: PersonalNormal, population: Population) -> FloatArray:
+    """How far a person's mean lies outside of the population, over all features: (..., 1), about 0 for its own people.
+
+    In variances within a person; each feature weighs by how precisely its mean could be expected (method of moments).
+    """
+    expected = 1 / np.maximum(normal.count, 1) + 1 / population.memos
+    weight = np.where(normal.count > 0, expected**-2.0, 0)
+    total = np.maximum(weight.sum(axis=-1, keepdims=True), 1e-9)
+    found: FloatArray = (weight * _beyond(normal, population)).sum(axis=-1, keepdims=True) / total
+    return found
+
+
+def _beyond(normal: PersonalNormal, population: Population) -> FloatArray:
+    """Squared distance of every mean from the population's, less what was to be expected, in variances within."""
+    expected = 1 / np.maximum(normal.count, 1) + 1 / population.memos
+    squares = (normal.mean - population.mean) ** 2 / population.within
+    beyond: FloatArray = np.where(normal.count > 0, np.minimum(squares, FARTHEST) - expected, 0)
+    return beyond
 
 
 def stacked(normals: Sequence[PersonalNormal]) -> PersonalNormal:

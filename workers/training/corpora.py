@@ -32,8 +32,8 @@ class Sample:
 def read_manifest(path: Path) -> list[Sample]:
     """The samples of a CSV with columns `path,speaker,label` and, if wanted, `recorded_at,split,sex,age,corpus`.
 
-    Paths are relative to the manifest; times are ISO 8601, UTC where they name no zone. Raises ConfigurationError that
-    names the line at fault.
+    Paths are relative to the manifest, or to the working directory where nothing lies there; times are ISO 8601, UTC
+    where they name no zone. Raises ConfigurationError that names the line at fault.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -53,10 +53,8 @@ def _sample(row: Mapping[str, str | None], folder: Path, line: int) -> Sample:
     values = {key: (value or "").strip() for key, value in row.items() if key}
     if not values["path"] or not values["speaker"]:
         raise ConfigurationError(f"line {line} of the manifest lacks a path or a speaker")
-    if not (folder / values["path"]).is_file():
-        raise ConfigurationError(f"line {line} of the manifest names a file that is not there")
     return Sample(
-        path=folder / values["path"],
+        path=_path(values["path"], folder, line),
         speaker=values["speaker"],
         label=_label(values["label"], line),
         recorded_at=_time(values.get("recorded_at", ""), line),
@@ -65,13 +63,25 @@ def _sample(row: Mapping[str, str | None], folder: Path, line: int) -> Sample:
     )
 
 
+def _path(text: str, folder: Path, line: int) -> Path:
+    found = next((path for path in (folder / text, Path(text)) if path.is_file()), None)
+    if found is None:
+        raise ConfigurationError(
+            f"line {line} of the manifest names a file that is not there; paths are relative to the manifest"
+        )
+    return found
+
+
 def _label(text: str, line: int) -> float:
     try:
         label = float(text)
     except ValueError:
         label = -1.0
     if not 0 <= label <= 1:
-        raise ConfigurationError(f"line {line} of the manifest has a label that is not between 0 and 1")
+        raise ConfigurationError(
+            f"line {line} of the manifest has a label that is no number between 0 and 1; write 1 where what is looked "
+            "for is there and 0 where it is not"
+        )
     return label
 
 

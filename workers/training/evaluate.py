@@ -50,8 +50,11 @@ def evaluate(
     """Score every memo after the other memos of its speaker (the earlier ones, where times are known), and judge that.
 
     Where no speaker has memos of both labels, a baseline of one's own would take out just what is looked for: then
-    memos are scored as those of strangers. groups: subgroup by name, of each memo. judged: (memos,), which to judge;
-    the others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can be scored.
+    memos are scored as those of strangers. No memo leaves the AUC by being abstained from: one that is too noisy or
+    undecided still has its probability, and one without any (`without_probability`) ranks at the threshold, as it says
+    nothing; the other figures are of those that have one. groups: subgroup by name, of each memo. judged: (memos,),
+    which to judge; the others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can
+    be scored.
     """
     memos = default_memos(examples)
     rng = np.random.default_rng([seed, 5])
@@ -61,20 +64,21 @@ def evaluate(
     if not had.any():
         raise ConfigurationError("no memo of the manifest could be scored")
     kept = [s for s, keep in zip(scored, had, strict=True) if keep]
-    labels = examples.labels[had] > 0.5
+    truth, labels = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5
     probabilities = np.array([s.probability for s in kept], np.float64)
-    speakers = examples.speakers[had]
     told = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
     curve = cold_start(bundle, examples, wanted, rng)
     threshold = bundle.bands.threshold
+    ranks = np.where(had, bundle.calibration.logit(raw.astype(np.float32)), np.log(threshold / (1 - threshold)))[wanted]
     values = {
         **overall(labels, raw[had], probabilities, threshold),
-        "auc_ci": [*figures.auc_interval(labels, raw[had], speakers, rng, rounds)],
-        **decided(labels, kept),
-        "n": len(labels),
+        "auc": figures.auc(truth, ranks),
+        "auc_ci": [*figures.auc_interval(truth, ranks, examples.speakers[wanted], rng, rounds)],
+        **decided(truth, [s for s, judge in zip(scored, wanted, strict=True) if judge]),
+        "n": int(wanted.sum()),
         "without_probability": int((wanted & ~had).sum()),
-        "speakers": len(np.unique(speakers)),
-        "positives": int(labels.sum()),
+        "speakers": len(np.unique(examples.speakers[wanted])),
+        "positives": int(truth.sum()),
         "baseline_memos": "none" if memos == 0 else "all others of the speaker",
         "cold_start": curve,
         "groups": by_group(
@@ -82,6 +86,7 @@ def evaluate(
         ),
         "bundle": bundle.id,
         "head": bundle.head.kind,
+        "calibration": bundle.calibration.kind,
     }
     return Evaluation(values, labels, raw[had], probabilities, threshold, curve)
 
@@ -155,7 +160,10 @@ def overall(
 
 
 def decided(labels: NDArray[np.bool_], scored: Sequence[Scored]) -> dict[str, Any]:
-    """Figures over the memos that the bundle does not abstain from, and how many it does."""
+    """Figures over the memos that the bundle does not abstain from, and shares of all that it does.
+
+    `undecided_share`: for a probability within the band; `abstained_share`: for that or for any other reason.
+    """
     sure = np.array([s.band is not Band.INDETERMINATE for s in scored])
     undecided = np.array(["undecided" in s.reasons for s in scored])
     high = np.array([s.band is Band.HIGH for s in scored])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from workers.scoring.features import Parts
 from workers.training.cache import Extraction, extracted
 from workers.training.corpora import Sample
 from workers.training.examples import Examples
-from workers.wav2vec2.stage import EmbeddingStage
 
 LONGEST_S = 4 * 3600.0
 """Interviews are longer than memos; their pieces are not."""
@@ -70,7 +70,8 @@ def extractions(settings: Settings, modalities: Sequence[Modality]) -> Iterator[
             stage = AcousticStage(settings)
             found.append(Extraction(Modality.ACOUSTIC, stage, acoustic_extractor(), settings.window_s))
         if Modality.EMBEDDING in modalities:
-            embedding = EmbeddingStage.from_settings(settings)
+            # TensorFlow takes seconds to load: corpora whose acoustics alone are read do without.
+            embedding = import_module("workers.wav2vec2.stage").EmbeddingStage.from_settings(settings)
             found.append(Extraction(Modality.EMBEDDING, embedding, embedding.extractor, settings.window_s))
         yield found
     finally:

@@ -14,12 +14,13 @@ from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
 from workers.acoustic.names import FEATURE_NAMES, MARKER_NAMES
 from workers.scoring.bundle import Bundle
-from workers.scoring.calibration import Bands, Calibration, choose_bands, fit_temperature
+from workers.scoring.calibration import Bands, Calibration
 from workers.scoring.features import FeatureSpace
 from workers.scoring.heads import SEQUENTIAL, HeadInput
 from workers.scoring.scorer import head_input, memo_windows
+from workers.training.calibrating import FITS, Method, better_method, choose_bands
 from workers.training.examples import EVERY, Examples, away
-from workers.training.population import population_of
+from workers.training.population import population_of, with_mood
 from workers.training.trainers import TrainingSet, train_head
 
 COLD_STARTS = (0, 1, 3, 8, EVERY)
@@ -33,18 +34,20 @@ class Recipe:
     """How to train.
 
     kind: of the head; acoustic: names of the features to use; axes: principal axes of the embedding; penalty: the
-    inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; undecided: share of memos
-    in the undecided band; controls: whether the population is that of memos with a label under 0.5; cold_starts: how
-    many memos of their own speakers have, one training round each, an established baseline last; markers: features that
-    may be named as evidence; silent: features that the head does not hear.
+    inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; calibration: None for
+    whichever predicts held-out folds better; undecided: share of memos in the undecided band; controls: whether the
+    population is that of memos with a label under 0.5; cold_starts: how many memos of their own speakers have, one
+    training round each, an established baseline last; markers: features that may be named as evidence; silent:
+    features that the head does not hear.
     """
 
     kind: str = "logistic"
     seed: int = 0
     acoustic: tuple[str, ...] = FEATURE_NAMES
     axes: int = 16
-    penalty: float = 100.0
+    penalty: float = 30.0
     folds: int = 10
+    calibration: Method | None = None
     undecided: float = 0.2
     controls: bool = False
     cold_starts: tuple[int, ...] = COLD_STARTS
@@ -129,8 +132,9 @@ def calibrated(
     """
     raw = held_out.raw[:, where]
     weights = np.repeat([*[1 / max(len(raw) - 1, 1)] * (len(raw) - 1), 1.0], raw.shape[1])
-    truth = np.tile(labels[where], len(raw))
-    calibration = fit_temperature(raw.ravel(), truth, weights)
+    known = raw.ravel(), np.tile(labels[where], len(raw)), weights
+    method = recipe.calibration or better_method(*known, np.tile(held_out.fold[where], len(raw)))
+    calibration = FITS[method](*known)
     warm = calibration.probability(raw[-1].astype(np.float32)).astype(np.float64)
     return calibration, choose_bands(warm, labels[where], recipe.undecided)
 
@@ -163,7 +167,7 @@ def _uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], 
     space = space_of(examples, extractors, recipe)
     vectors = examples.vectors(space)
     healthy = examples.labels < 0.5 if recipe.controls else np.ones(len(examples), bool)
-    people = population_of(vectors[healthy], examples.speakers[healthy])
+    people = with_mood(population_of(vectors[healthy], examples.speakers[healthy]), vectors)
     windows = _window_statistics(examples, space) if recipe.kind in SEQUENTIAL else (np.zeros(0, np.float32),) * 2
     blank = Bundle(
         name="",

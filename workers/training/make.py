@@ -125,7 +125,8 @@ def judge(bundle: Bundle, corpus: Corpus, features: LabelledFeatures, side: str 
     judged = np.ones(len(sides), bool) if side is None else sides == side
     hashes = [h for h, s in zip(corpus.hashes, corpus.sides, strict=True) if side in (None, s)]
     refuse_seen(hashes, bundle.training.get("recordings", []))
-    return evaluate(bundle, features.examples, _groups(features), judged=judged)
+    found = evaluate(bundle, features.examples, _groups(features), judged=judged)
+    return replace(found, figures=found.figures | {"left_out": dict(features.failed)})
 
 
 def features_of(

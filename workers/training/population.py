@@ -1,17 +1,19 @@
 """Population statistics and the strength of shrinkage, estimated from many people's memos. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
 from schemas.events import FloatArray
-from workers.scoring.personal import Population
+from workers.scoring.personal import PersonalNormal, Population, strangeness
 
 MEMOS_RANGE = (0.1, 20.0)
 """Memos that a population's mean may outweigh: estimates outside come from too few people."""
 FREEDOM_RANGE = (2.0, 50.0)
+MOODS = 0.95
+"""Share of memos that a mood explains."""
 Floats = NDArray[np.float64]
 
 
@@ -32,6 +34,14 @@ def population_of(vectors: FloatArray, speakers: NDArray[np.str_]) -> Population
         memos=np.array([column.memos for column in columns], np.float32),
         freedom=float(np.clip(np.median(freedoms) if freedoms else 10.0, *FREEDOM_RANGE)),
     )
+
+
+def with_mood(people: Population, vectors: FloatArray) -> Population:
+    """The population with the mood that these memos, of any label, come to. vectors: (memos, features)."""
+    known = np.isfinite(vectors)
+    alone = PersonalNormal(known.astype(np.float32), np.where(known, vectors, 0), np.zeros_like(vectors))
+    away = float(np.quantile(strangeness(alone, people), MOODS))
+    return replace(people, mood=float(np.float32(max(away, 0.0))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ def as_markdown(values: Mapping[str, Any]) -> str:
         f"# {values['bundle']}",
         "",
         f"{values['n']} memos of {values['speakers']} speakers, {values['positives']} positive; "
-        f"head `{values['head']}`; baseline: {values['baseline_memos']}.",
+        f"head `{values['head']}`; baseline: {values['baseline_memos']}; calibration: {values['calibration']}.",
+        *_unscored(values),
         "",
         "| figure | value |",
         "|---|---|",
@@ -83,6 +84,13 @@ def as_markdown(values: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _unscored(values: Mapping[str, Any]) -> list[str]:
+    """What the figures are not of."""
+    without, unread = values["without_probability"], sum(values.get("left_out", {}).values())
+    told = [f"{without} have no probability; in the AUC they rank at the threshold."] if without else []
+    return told + ([f"{unread} more recordings could not be read."] if unread else [])
 
 
 def _number(value: float) -> str:

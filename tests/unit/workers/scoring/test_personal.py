@@ -10,6 +10,7 @@ from workers.scoring.personal import (
     Population,
     deviations,
     normal_of,
+    prior_memos,
     stacked,
     updated,
 )
@@ -49,12 +50,35 @@ def test_with_many_memos_a_deviation_is_the_distance_from_ones_own_mean_in_ones_
 
 
 def test_a_young_baseline_lies_between_population_and_person() -> None:
-    vector = f32([20.0, 0.0])
-    stranger, known = PersonalNormal.empty(2), normal_of(np.full((30, 2), [20.0, 0.0], np.float32))
-    young = normal_of(np.full((1, 2), [20.0, 0.0], np.float32))
+    vector = f32([12.0, 0.0])
+    stranger, known = PersonalNormal.empty(2), normal_of(np.full((30, 2), [12.0, 0.0], np.float32))
+    young = normal_of(np.full((1, 2), [12.0, 0.0], np.float32))
     far, near, between = (deviations(n, PEOPLE, vector)[0] for n in (stranger, known, young))
     assert near < between < far
-    assert between == pytest.approx((20 - (20 + 0.5 * 10) / 1.5) / np.sqrt(4 * (1 + 1 / 1.5)), rel=1e-5)
+    assert between == pytest.approx((12 - (12 + 0.5 * 10) / 1.5) / np.sqrt(4 * (1 + 1 / 1.5)), rel=1e-5)
+
+
+def test_someone_from_elsewhere_is_held_against_themselves_from_the_first_memo() -> None:
+    one_room = Population(mean=np.zeros(40, np.float32), within=f32([1] * 40), memos=f32([10] * 40), freedom=20.0)
+    rng = np.random.default_rng(2)
+    here, elsewhere = (rng.normal(0, sd, 40).astype(np.float32) for sd in (0.3, 6.0))
+    memos = np.repeat([here, elsewhere], 3, axis=0) + rng.normal(size=(6, 40)).astype(np.float32)
+    usual, usual_elsewhere = (normal_of(memos[rows]) for rows in (slice(0, 2), slice(3, 5)))
+    assert np.median(prior_memos(usual, one_room)) > 5
+    assert prior_memos(usual_elsewhere, one_room).max() < 0.2
+    assert np.abs(deviations(usual_elsewhere, one_room, memos[5])).mean() < 1.5
+    stranger = deviations(PersonalNormal.empty(40), one_room, memos[5])
+    assert np.abs(stranger).mean() > 3
+    np.testing.assert_array_equal(prior_memos(PersonalNormal.empty(40), one_room), one_room.memos)
+
+
+def test_one_odd_feature_does_not_make_a_stranger_but_is_trusted_less() -> None:
+    people = Population(mean=np.zeros(40, np.float32), within=f32([1] * 40), memos=f32([2] * 40), freedom=20.0)
+    odd = np.zeros((8, 40), np.float32)
+    odd[:, 7] = 9.0
+    leaning = prior_memos(normal_of(odd), people)
+    assert leaning[7] < 0.3 * leaning[6]
+    assert leaning[6] > 0.5
 
 
 def test_what_is_undefined_teaches_nothing_and_deviates_by_nothing() -> None:

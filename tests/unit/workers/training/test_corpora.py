@@ -30,6 +30,15 @@ def test_a_manifest_names_recordings_beside_it(tmp_path: Path) -> None:
     assert second.recorded_at.isoformat() == "2026-01-03T00:00:00+00:00"
 
 
+def test_paths_may_be_relative_to_the_working_directory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "audio/a.wav", "")
+    manifest = write(tmp_path / "lists/m.csv", "path,speaker,label\naudio/a.wav,ann,1\n")
+    with pytest.raises(ConfigurationError, match=r"line 2 .* relative to the manifest"):
+        read_manifest(manifest)
+    monkeypatch.chdir(tmp_path)
+    assert read_manifest(manifest)[0].path.samefile(tmp_path / "audio/a.wav")
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

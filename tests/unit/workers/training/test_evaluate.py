@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigurationError
 from streams.cli.train import add_to
+from tests.unit.workers.scoring.toys import GOOD
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.memo import SAMPLING_RATE
 from workers.training import figures
@@ -68,6 +70,27 @@ def test_the_report_tells_every_figure_and_subgroup(tmp_path: Path) -> None:
     page = write_report(found, tmp_path).read_text()
     assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in PICTURES)
     assert f"| {found.figures['auc']:.3f} |" in page
+
+
+def test_a_memo_that_is_abstained_from_stays_in_the_auc() -> None:
+    bundle = fit(people(), EXTRACTORS, RECIPE, name="t").bundle
+    fresh = people(speakers=10, seed=3)
+    silent = replace(GOOD, speech_s=0.0, reasons=("quality:no_speech",))
+    noisy = replace(GOOD, snr_db=1.0, reasons=("quality:noisy",))
+    spoilt = {0: silent, 1: silent, 2: noisy}
+    parts = [
+        {m: replace(p, quality=spoilt.get(index, GOOD)) for m, p in memo.items()}
+        for index, memo in enumerate(fresh.parts)
+    ]
+    clean, found = (evaluate(bundle, e, [{}] * len(e), rounds=10) for e in (fresh, replace(fresh, parts=parts)))
+    assert found.figures["n"] == len(fresh)
+    assert found.figures["without_probability"] == 2
+    assert found.figures["abstained_share"] == pytest.approx(
+        found.figures["undecided_share"] + 3 / len(fresh), abs=0.02
+    )
+    places = np.r_[np.full(2, np.log(bundle.bands.threshold / (1 - bundle.bands.threshold)))]
+    ranks = np.r_[places, bundle.calibration.logit(clean.raw[2:].astype(np.float32))]
+    assert found.figures["auc"] == pytest.approx(roc_auc_score(fresh.labels, ranks))
 
 
 def test_where_everyone_has_one_label_nobody_is_given_a_baseline() -> None:

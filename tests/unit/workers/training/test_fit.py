@@ -3,14 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from schemas.errors import ConfigurationError
-from schemas.events import Modality
+from schemas.events import FloatArray, Modality
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.scoring.bundle import Bundle, save
 from workers.scoring.heads import KINDS
+from workers.training import figures
 from workers.training.evaluate import cross_validated, evaluate
-from workers.training.examples import EVERY, normals
+from workers.training.examples import EVERY, Examples, normals
 from workers.training.fit import fit, speaker_folds
 from workers.training.population import population_of
 
@@ -66,6 +68,30 @@ def test_one_s_own_baseline_tells_what_the_population_cannot() -> None:
     population_only = fit(people(), EXTRACTORS, replace(RECIPE, cold_starts=(0,)), name="t")
     plain = evaluate(population_only.bundle, fresh, [{}] * len(fresh), rounds=50).figures["cold_start"]["0"]
     assert curve["0"] > plain - 0.03
+
+
+def plain(learnt: Examples, judged: Examples) -> float:
+    """AUC of logistic regression on features standardised by all memos of their speaker."""
+
+    def standardised(examples: Examples) -> FloatArray:
+        rows = np.stack([part[Modality.ACOUSTIC].summary for part in examples.parts])
+        for speaker in np.unique(examples.speakers):
+            own = examples.speakers == speaker
+            rows[own] = (rows[own] - rows[own].mean(axis=0)) / rows[own].std(axis=0)
+        return rows
+
+    model = LogisticRegression().fit(standardised(learnt), learnt.labels)
+    return figures.auc(judged.labels > 0.5, model.decision_function(standardised(judged)))
+
+
+@pytest.mark.parametrize("memos", [4, 12])
+def test_people_from_elsewhere_are_told_apart_as_well_as_by_themselves_alone(memos: int) -> None:
+    one_room = people(speakers=12, spread=0.3)
+    elsewhere = people(speakers=30, memos=memos, spread=8.0, seed=4)
+    bundle = fit(one_room, EXTRACTORS, replace(RECIPE, cold_starts=STARTS), name="t").bundle
+    found = evaluate(bundle, elsewhere, [{}] * len(elsewhere), rounds=10).figures
+    assert found["auc"] > plain(one_room, elsewhere) - 0.01
+    assert found["auc"] > found["cold_start"]["0"] + 0.2
 
 
 def test_held_out_probabilities_are_calibrated_and_abstaining_helps_both_sides() -> None:

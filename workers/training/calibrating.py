@@ -1,0 +1,131 @@
+"""Fitting the map from held-out logits to probabilities, and the band within which the system abstains. Pure.
+
+raw, labels, weights, folds: (memos,). The logits must come from models that never saw the memo's speaker; labels may be
+soft.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+from sklearn.isotonic import IsotonicRegression
+
+from workers.scoring.calibration import LOGIT_BOUND, Bands, Calibration
+
+Method = Literal["temperature", "isotonic"]
+Floats = NDArray[np.float64]
+PULL = 1.0
+"""Memos that the straight line weighs in every step of the isotonic map: a step of few memos proves little."""
+RISE = 0.01
+"""Share of the straight line in the isotonic map: two steps at the bound still rise."""
+STEEPEST = 0.95
+"""Share of LOGIT_BOUND that a step may reach: the map stays invertible."""
+
+
+def fit_temperature(raw: Floats, labels: Floats, weights: Floats) -> Calibration:
+    """Scale and shift of the logits by maximum likelihood, pulled slightly to 1 and 0 so that few memos do no harm.
+
+    Source: Platt 1999 (scale and shift); Guo et al. 2017, arXiv:1706.04599 (temperature scaling).
+    """
+
+    def loss(parameters: Floats) -> float:
+        line = LOGIT_BOUND * np.tanh((np.exp(parameters[0]) * raw + parameters[1]) / LOGIT_BOUND)
+        likelihood = np.sum(weights * (np.logaddexp(0, line) - labels * line))
+        return float(likelihood + 0.5 * np.sum(parameters**2))
+
+    found = optimize.minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-5, 3), (-5, 5)])
+    return Calibration("temperature", slope=float(np.exp(found.x[0])), offset=float(found.x[1]))
+
+
+def fit_isotonic(raw: Floats, labels: Floats, weights: Floats) -> Calibration:
+    """The rising map of greatest likelihood, straight between the middles of its steps so that no two memos tie.
+
+    Every step is pulled to the temperature's line by PULL memos, and the line goes on outside the steps. With fewer
+    than two steps, the line itself. Source: Zadrozny & Elkan 2002, doi:10.1145/775047.775151; middles of steps as in
+    centred isotonic regression (Oron & Flournoy 2017, arXiv:1701.05964).
+    """
+    line = fit_temperature(raw, labels, weights)
+    middles, shares, sizes = _steps(raw, labels, weights)
+    said = line.probability(middles.astype(np.float32)).astype(np.float64)
+    middles, shares, _ = _steps(middles, (sizes * shares + PULL * said) / (sizes + PULL), sizes + PULL)
+    if len(middles) < 2:
+        return line
+    bound = STEEPEST * LOGIT_BOUND
+    logits = np.clip(np.log(shares / (1 - shares)), -bound, bound)
+    # `Calibration.logit` bends what it reads off the knots towards its bound: they lie where that puts them right.
+    knots = LOGIT_BOUND * np.arctanh(logits / LOGIT_BOUND)
+    knots += RISE * (line.slope * middles + line.offset - knots)
+    return Calibration("isotonic", line.slope, line.offset, tuple(map(float, middles)), tuple(map(float, knots)))
+
+
+FITS = {"temperature": fit_temperature, "isotonic": fit_isotonic}
+
+
+def better_method(raw: Floats, labels: Floats, weights: Floats, folds: NDArray[np.int64]) -> Method:
+    """Isotonic, where it predicts held-out folds better than temperature by more than a standard error.
+
+    folds: speaker-disjoint. Temperature has two numbers to learn and isotonic as many as it likes: where they tie, the
+    first is the safer on speakers to come. With fewer than three folds there is nothing to compare.
+    """
+    names = np.unique(folds)
+    if len(names) < 3:
+        return "temperature"
+    gains = []
+    for name in names:
+        own = folds == name
+        losses = [
+            _loss(FITS[method](raw[~own], labels[~own], weights[~own]), raw[own], labels[own], weights[own])
+            for method in ("temperature", "isotonic")
+        ]
+        gains.append(losses[0] - losses[1])
+    error = float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
+    return "isotonic" if float(np.mean(gains)) > error else "temperature"
+
+
+def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Bands:
+    """The band of about `share` of the memos around the threshold that helps sensitivity and specificity alike.
+
+    probability, labels: (memos,), from models that never saw the memo's speaker. The threshold is the prevalence:
+    there, a calibrated probability says that both classes are equally likely to have made the memo's features.
+    """
+    threshold = float(np.clip(labels.mean(), 0.05, 0.95))
+    ordered = np.sort(probability)
+    at = int(np.searchsorted(ordered, threshold))
+    width = round(share * len(ordered))
+    starts = range(max(at - width, 0), min(at, len(ordered) - width) + 1)
+    candidates = [_edges(ordered, start, width, threshold) for start in starts]
+    return max(candidates, key=lambda bands: _worst(bands, probability, labels), default=Bands(*[threshold] * 3))
+
+
+def _steps(raw: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Middle, share of positives and weight of every step of the rising regression, from left to right."""
+    order = np.argsort(raw, kind="stable")
+    fitted = IsotonicRegression(increasing=True).fit(raw, labels, sample_weight=weights)
+    rising: Floats = fitted.predict(raw[order])
+    starts = np.flatnonzero(np.r_[True, np.diff(rising) > 0])
+    sizes = np.add.reduceat(weights[order], starts)
+    return np.add.reduceat((weights * raw)[order], starts) / sizes, rising[starts], sizes
+
+
+def _loss(calibration: Calibration, raw: Floats, labels: Floats, weights: Floats) -> float:
+    """Mean cross-entropy."""
+    logit = calibration.logit(raw.astype(np.float32)).astype(np.float64)
+    return float(np.sum(weights * (np.logaddexp(0, logit) - labels * logit)) / np.sum(weights))
+
+
+def _edges(ordered: Floats, start: int, width: int, threshold: float) -> Bands:
+    low = ordered[start] if width else threshold
+    high = ordered[start + width] if start + width < len(ordered) else 1.0
+    return Bands(min(float(low), threshold), threshold, max(float(high), threshold))
+
+
+def _worst(bands: Bands, probability: Floats, labels: Floats) -> float:
+    """The smaller of sensitivity and specificity among the decided memos."""
+    sides: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = (
+        (labels > 0.5, probability >= bands.high),
+        (labels <= 0.5, probability < bands.low),
+    )
+    decided = (probability < bands.low) | (probability >= bands.high)
+    return min(float(np.mean(right[side & decided])) if (side & decided).any() else 0.0 for side, right in sides)
