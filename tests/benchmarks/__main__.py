@@ -3,7 +3,17 @@
 import importlib
 import sys
 
-BENCHMARKS = ("contracts", "audio", "acoustic_cost", "acoustic", "acoustic_praat", "encoder", "drift", "scoring")
+BENCHMARKS = (
+    "contracts",
+    "audio",
+    "acoustic_cost",
+    "acoustic",
+    "acoustic_praat",
+    "encoder",
+    "drift",
+    "scoring",
+    "carry_over",
+)
 
 
 def main() -> None:
