@@ -18,6 +18,8 @@ Method = Literal["temperature", "isotonic"]
 Floats = NDArray[np.float64]
 PULL = 1.0
 """Memos that the straight line weighs in every step of the isotonic map: a step of few memos proves little."""
+FEWEST = 100.0
+"""Weight of the memos of either label from which isotonic is considered: fewer are parted wholly by chance."""
 RISE = 0.01
 """Share of the straight line in the isotonic map: two steps at the bound still rise."""
 STEEPEST = 0.95
@@ -67,10 +69,10 @@ def better_method(raw: Floats, labels: Floats, weights: Floats, folds: NDArray[n
     """Isotonic, where it predicts held-out folds better than temperature by more than a standard error.
 
     folds: speaker-disjoint. Temperature has two numbers to learn and isotonic as many as it likes: where they tie, the
-    first is the safer on speakers to come. With fewer than three folds there is nothing to compare.
+    first is the safer on speakers to come. With fewer than three folds, or FEWEST, there is nothing to compare.
     """
     names = np.unique(folds)
-    if len(names) < 3:
+    if len(names) < 3 or min(np.sum(weights * labels), np.sum(weights * (1 - labels))) < FEWEST:
         return "temperature"
     gains = []
     for name in names:

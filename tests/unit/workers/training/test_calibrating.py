@@ -64,6 +64,11 @@ def test_the_method_is_the_one_that_predicts_speakers_held_out(truth: str, count
         assert better_method(*memos(truth, count, seed), np.arange(count) % 10) == expected
 
 
+def test_few_memos_that_are_parted_wholly_prove_nothing() -> None:
+    raw = np.linspace(-3, 3, 40)
+    assert better_method(raw, (raw > 0).astype(float), np.ones(40), np.arange(40) % 5) == "temperature"
+
+
 def test_two_folds_are_too_few_to_choose_by() -> None:
     known = memos("bent", 1000)
     assert better_method(*known, np.arange(1000) % 2) == "temperature"
