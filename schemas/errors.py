@@ -51,6 +51,12 @@ class BrokerRefused(Stop):
     exit_code = 77
 
 
+class StoreRefused(Stop):
+    """Redis does not let this process in, or not do what it must, or is not the one that we trust."""
+
+    exit_code = 77
+
+
 class ConfigurationError(Stop):
     """A setting, bundle or checkpoint cannot be used; the message says which and why."""
 

@@ -6,6 +6,7 @@ Sources: CloudEvents 1.0.2, Kafka protocol binding, binary content mode; W3C Tra
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TypeAlias
@@ -22,6 +23,21 @@ TYPE_PREFIX = "undertone.v1."
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a record stands in its trace. flags: bit 0 says whether the trace is recorded."""
+
+    trace_id: int
+    span_id: int
+    flags: int
+
+
+def span_of(headers: Mapping[str, bytes]) -> Span | None:
+    """What the `traceparent` of a record says; None where it says nothing that can be read."""
+    given = _parse(headers.get("traceparent") or b"")
+    return None if given is None else Span(int(given[0], 16), int(given[1], 16), given[2])
 
 
 def headers_for(

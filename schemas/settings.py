@@ -1,7 +1,8 @@
 """Frozen settings, built once at start and passed down; the only reader of the environment.
 
-Names are `UNDERTONE_<FIELD>`, but for the four that platforms already set: `KAFKA_BOOTSTRAP`, `REDIS_URL`,
-`SCHEMA_REGISTRY_URL` and `LOG_LEVEL`. A value can also be a file in the folder that `UNDERTONE_SECRETS_DIR` names.
+Names are `UNDERTONE_<FIELD>`, but for the five that platforms already set: `KAFKA_BOOTSTRAP`, `REDIS_URL`,
+`SCHEMA_REGISTRY_URL`, `LOG_LEVEL` and `OTEL_EXPORTER_OTLP_ENDPOINT`. A value can also be a file in the folder that
+`UNDERTONE_SECRETS_DIR` names.
 """
 
 import os
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from platformdirs import user_state_path
-from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from schemas.access import Access
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 
@@ -25,13 +27,17 @@ SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bu
 
 
 PREFIX = "UNDERTONE_"
-_PLAIN = {f"{PREFIX}{name}": name for name in ("KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL")}
+PLAIN = ("KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Variables that have no prefix."""
+_PLAIN = {f"{PREFIX}{name}": name for name in PLAIN}
 
 
 def _as_text(value: object) -> str | None:
     """A value as the environment has it; None for none."""
     if value is None:
         return None
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(int(value)) if isinstance(value, bool) else str(value)
@@ -41,12 +47,17 @@ def _plain(name: str) -> AliasChoices:
     return AliasChoices(name, f"UNDERTONE_{name}", name.lower())
 
 
+def _fault(location: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with one value, or, without a location, with several together."""
+    return f"{_variable(str(location[0]))}: {message}" if location else message
+
+
 def _variable(location: str) -> str:
     """The variable that an operator would set, from where pydantic saw the fault."""
     return location if location.isupper() else f"UNDERTONE_{location.upper()}"
 
 
-class Settings(BaseSettings):
+class Settings(Access):
     """Everything an operator can set. Lengths in seconds (`_s`), rates in hertz (`_hz`), sizes in bytes (`_bytes`)."""
 
     model_config = SettingsConfigDict(
@@ -59,6 +70,14 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(None, validation_alias=_plain("REDIS_URL"), repr=False)
     schema_registry_url: str | None = Field(None, validation_alias=_plain("SCHEMA_REGISTRY_URL"), repr=False)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_plain("LOG_LEVEL"))
+    log_format: Literal["text", "json"] = "text"
+    """`json` is one object a line, for machines."""
+    log_key: SecretStr | None = None
+    """Memos and users are named in logs by a hash with this key; without one they are not named at all."""
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, validation_alias=_plain("OTEL_EXPORTER_OTLP_ENDPOINT"), repr=False
+    )
+    """Where spans are sent, by OTLP over HTTP; none are made without it. OpenTelemetry's own variables hold too."""
     partitions: Count = 4
     replication: Count = 1
     instance: str = ""
@@ -162,7 +181,7 @@ class Settings(BaseSettings):
             return cls(_secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             # The values themselves stay out: one of them may be a secret.
-            faults = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+            faults = "; ".join(_fault(e["loc"], e["msg"]) for e in error.errors())
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
 
     def child_environment(self) -> dict[str, str]:

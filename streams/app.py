@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 from aiokafka.errors import TopicAuthorizationFailedError
+from faust.auth import OAuthCredentials
 
 from schemas.codec import Codec
 from schemas.errors import Transient
@@ -21,6 +22,7 @@ from streams.fusion_hop import CLOSED_AT_ONCE, FusionHop
 from streams.lag import LagWatch, Stalls
 from streams.letters_hop import LettersHop
 from streams.positions import App
+from streams.redis_client import redis_access
 from streams.redis_store import RedisStore
 from streams.rules import Rules
 from streams.turns import Turns
@@ -44,10 +46,11 @@ WATCH_EVERY_S = 0.5
 
 def make_app(settings: Settings) -> App:
     """A Faust application without agents: no tables, no changelogs, no leader, no web server, no reply topic."""
-    broker = client_options(settings)["bootstrap_servers"]
+    options = client_options(settings)
     return App(
         AGENTS_GROUP,
-        broker=[f"kafka://{address}" for address in broker.split(",")],
+        broker=[f"kafka://{address.strip()}" for address in options["bootstrap_servers"].split(",")],
+        broker_credentials=_credentials(options),
         store="memory://",
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -65,13 +68,29 @@ def make_app(settings: Settings) -> App:
     )
 
 
+def _credentials(options: dict[str, Any]) -> faust.SSLCredentials | faust.SASLCredentials | OAuthCredentials | None:
+    """What the other Kafka clients are told, as Faust takes it."""
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            mechanism=options["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
+
+
 async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
     """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
     Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
     async with AsyncExitStack() as exits:
-        store = await exits.enter_async_context(RedisStore(settings.redis_url or ""))
-        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or ""))
-        producer = await started(lambda: make_producer(settings), stage="agents")
+        access = redis_access(settings)
+        store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
+        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
+        producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(producer.stop)
         fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
         rules = await until_it_succeeds(lambda: rules_for(settings, store), stage="drift", target="redis")

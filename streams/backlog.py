@@ -8,17 +8,21 @@ from typing import Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError
+from aiokafka.errors import GroupLoadInProgressError, KafkaError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from schemas import topics
 from schemas.events import Modality
 from schemas.settings import Settings
 from workers.kafka import client_options, make_reader, make_sampler
+from workers.refusals import must_see
 
 AGENTS_GROUP = "undertone-agents"
 """Consumer group of the agents."""
 AGENTS = {"fusion": topics.FEATURES, "drift": topics.SCORED, "letters": topics.DEAD}
 """What each agent reads."""
+ANSWER_S = 10.0
+"""For a group's coordinator to be found."""
 SAMPLE_S = 5.0
 """To read one record that is known to be there."""
 
@@ -62,6 +66,7 @@ class Observer:
             self._reader = make_reader(self._settings, *self._names)
             exits.push_async_callback(self._reader.stop)
             await self._reader.start()
+            must_see(self._reader, *self._names)
             # It never reads: a fetch that waits for records would hold up every question on the same connection.
             self._reader.pause(*self._reader.assignment())
             self._sampler = make_sampler(self._settings, *self._names)
@@ -81,11 +86,18 @@ class Observer:
         Raises GroupAuthorizationFailedError where this process may not look at the group.
         """
         partitions = self._partitions(topic)
-        # Partitions are named one by one: the embedded broker does not answer for "all".
-        committed = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
-        if missing := [at for at in partitions if at not in committed]:
-            # A broker that refuses leaves them out, and aiokafka takes that for an answer.
-            raise GroupAuthorizationFailedError(f"{len(missing)} positions of {group} are not told")
+        # A new broker has no coordinator at once. Partitions are named one by one: the embedded one knows no "all".
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
+            stop=stop_after_delay(ANSWER_S),
+            wait=wait_fixed(0.2),
+            reraise=True,
+        ):
+            with attempt:
+                committed = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
+                if missing := [at for at in partitions if at not in committed]:
+                    # A coordinator that is still loading answers so, and aiokafka does not look at its error.
+                    raise GroupLoadInProgressError(f"{len(missing)} positions of {group} are not told")
         starts = await self._reader.beginning_offsets(partitions)
         return {at: max(committed[at].offset, starts[at]) for at in partitions}
 
@@ -122,8 +134,8 @@ class Observer:
     async def memos_under_way(self) -> int:
         """Memos that were uploaded and are not finished, at most: the slowest hop of each stretch, added up."""
         behind = {hop.stage: await self.backlog(hop.group, hop.topic.name) for hop in hops(self._settings)}
-        agents = behind.pop("fusion") + behind.pop("drift")
-        return max(behind.values()) + agents
+        uploads = max(behind[modality] for modality in self._settings.modalities)
+        return uploads + behind["fusion"] + behind["drift"]
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, p) for p in sorted(self._reader.partitions_for_topic(topic) or ())]

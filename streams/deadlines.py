@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
-from redis.asyncio import Redis
-
+from streams.redis_client import NOTHING, redis_client
 from streams.redis_store import redis_failures
 
 CLOCK_S = 10.0
@@ -85,8 +84,10 @@ class RedisDeadlines:
     jumps, here or beside another agent, closes no join early and keeps none open.
     """
 
-    def __init__(self, url: str, key: str = OPEN_JOINS, timeout_s: float = 5.0) -> None:
-        self._client: Any = Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    def __init__(
+        self, url: str, access: Mapping[str, Any] = NOTHING, *, key: str = OPEN_JOINS, timeout_s: float = 5.0
+    ) -> None:
+        self._client: Any = redis_client(url, access, timeout_s)
         self._key = key
         self._asked_at = -math.inf
         self._ahead_s = 0.0

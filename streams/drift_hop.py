@@ -27,6 +27,8 @@ from workers.dead_letters import Source
 from workers.delivery import Delivery, Outgoing
 
 STAGE = "drift"
+NOWHERE = Source(topics.SCORED.name, -1, -1, None, None)
+"""The cause of an alert whose own is not at hand; its trace then follows from its memo."""
 
 Alerts = Sequence[tuple[str, RiskAlert]]
 """Alerts, each with the key of its user's state."""
@@ -63,7 +65,8 @@ class DriftHop:
         await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
         audible = await self._not_muted(alerts)
-        outgoing = [_outgoing(alert, causes[key]) for key, alert in audible]
+        # An alert that a crash held back may be of a memo that is not among these scores.
+        outgoing = [_outgoing(alert, causes.get(alert.memo_id, NOWHERE)) for _, alert in audible]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         await self._mark_delivered(alerts)
         self._count(followed, audible)
@@ -72,6 +75,7 @@ class DriftHop:
     def _decoded(
         self, sources: Sequence[Source]
     ) -> tuple[dict[str, list[RiskScored]], dict[str, Source], list[tuple[Source, Poison]]]:
+        """Scores by user, where each came from by memo, and what cannot be read."""
         scores: dict[str, list[RiskScored]] = defaultdict(list)
         causes, failures = {}, []
         for source in sources:
@@ -80,9 +84,8 @@ class DriftHop:
             except DecodeError as error:
                 failures.append((source, Poison("event:undecodable", str(error))))
                 continue
-            key = drift_key(score.user_id)
-            scores[key].append(score)
-            causes[key] = source
+            scores[drift_key(score.user_id)].append(score)
+            causes[score.memo_id] = source
         return scores, causes, failures
 
     def _following(

@@ -30,7 +30,8 @@ class Join:
     """What is known of one memo.
 
     parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete; dead: whether a dead
-    letter stands for this memo; attempt: how often the memo had been redriven when that was decided.
+    letter stands for this memo; attempt: how often the memo had been redriven when that was decided; trace:
+    `traceparent` of the first part that came, for a score that no part causes.
     """
 
     memo_id: str
@@ -42,6 +43,7 @@ class Join:
     settled: bool = False
     dead: bool = False
     attempt: int = 0
+    trace: bytes = b""
 
     @property
     def decided(self) -> bool:
@@ -60,8 +62,9 @@ class Join:
     def to_bytes(self) -> bytes:
         """The join as one value of the store. A settled join keeps no parts."""
         parts = {} if self.settled else {str(m): part for m, part in self.parts.items()}
+        trace = b"" if self.settled else self.trace
         times = [t and _to_millis(t) for t in (self.recorded_at, self.uploaded_at, self.closed_at)]
-        flags = [self.settled, self.dead, self.attempt]
+        flags = [self.settled, self.dead, self.attempt, trace]
         packed: bytes = msgpack.packb([VERSION, self.memo_id, self.user_id, *times, parts, *flags])
         return packed
 
@@ -96,8 +99,12 @@ def join_key(user_id: str, memo_id: str) -> str:
     return f"join:{{{user_id}}}:{memo_id}"
 
 
-def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]], attempt: int = 0) -> Join:
-    """The join with the parts added. parts: decoded and encoded, all of one memo; attempt: how often it was redriven.
+def add_parts(
+    state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]], attempt: int = 0, trace: bytes = b""
+) -> Join:
+    """The join with the parts added.
+
+    parts: decoded and encoded, all of one memo; attempt: how often it was redriven; trace: `traceparent` of one part.
 
     A join that is decided takes no more parts of the same or an earlier attempt. A later attempt opens it again, with
     the parts that it still has, unless it was scored.
@@ -106,7 +113,7 @@ def add_parts(state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]]
         join = Join.from_bytes(state)
     else:
         first = next(iter(parts))[0]
-        join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at)
+        join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at, trace=trace)
     if attempt > join.attempt and not join.scored:
         join = replace(join, attempt=attempt, settled=False, dead=False, closed_at=None)
     if join.decided:

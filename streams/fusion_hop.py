@@ -90,11 +90,13 @@ class FusionHop:
         keys = await self._deadlines.due(now, CLOSED_AT_ONCE)
         looked_at = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
         closed = {key: join for key, (join, _) in looked_at.items() if join is not None}
-        records = [
-            fusion.incomplete(join, self._settings.modalities, self._scorer.bundle.id) for join in closed.values()
+        given_up = list(closed.values())
+        records = [fusion.incomplete(join, self._settings.modalities, self._scorer.bundle.id) for join in given_up]
+        causes = [
+            Source(topics.FEATURES.name, -1, -1, None, None, {"traceparent": join.trace} if join.trace else {})
+            for join in given_up
         ]
-        nowhere = Source(topics.FEATURES.name, -1, -1, None, None)
-        await self._delivery.send([_outgoing(record, nowhere) for record in records])
+        await self._delivery.send([_outgoing(*pair) for pair in zip(records, causes, strict=True)])
         for record in records:
             _count(record)
             for reason in record.reasons:
@@ -136,7 +138,8 @@ class FusionHop:
         self, parts: Mapping[str, list[tuple[MemoFeatures, bytes]]], causes: Mapping[str, Source]
     ) -> dict[str, Join]:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
-            join = fusion.add_parts(state, parts[key], redrives_of(causes[key].headers))
+            headers = causes[key].headers
+            join = fusion.add_parts(state, parts[key], redrives_of(headers), headers.get("traceparent") or b"")
             encoded = join.to_bytes()
             return (None if encoded == state else encoded), join
 

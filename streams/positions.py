@@ -13,6 +13,8 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from workers.refusals import refused_topics
+
 
 class DeliveredConsumer(driver.Consumer):
     """Commits the end of what agents have called `delivered`."""
@@ -33,9 +35,9 @@ class DeliveredConsumer(driver.Consumer):
                 self._delivered[message.tp] = message.offset + 1
 
     def refused_topics(self) -> set[str]:
-        """Topics that the broker keeps from this client. aiokafka only logs it, and gives it no partitions of them."""
+        """Topics that the broker keeps from this client."""
         client = getattr(self._thread, "_consumer", None)
-        return set() if client is None else set(client._client.cluster.unauthorized_topics)
+        return set() if client is None else refused_topics(client)
 
     def ack(self, message: Any) -> bool:
         """What Faust calls an acknowledgement; no position follows from it."""

@@ -3,16 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaConnectionError
-
 from schemas import topics
 from schemas.codec import Codec, DecodeError
-from schemas.errors import Stop
 from schemas.events import RiskAlert
 from schemas.settings import Settings
+from workers.broker import answered
 from workers.kafka import make_reader
-from workers.refusals import refusals_stop
+from workers.refusals import must_see, refusals_stop
 
 R = TypeVar("R")
 
@@ -22,11 +19,14 @@ async def follow(
 ) -> AsyncIterator[R]:
     """Records of a topic as they come; with `once`, only those that are there now. What does not decode is left out.
 
-    Raises Stop when no broker answers or it refuses.
+    Raises Transient when no broker answers, BrokerRefused when it refuses.
     """
+    await answered(settings)
     reader = make_reader(settings, topic.name, start="earliest" if from_start else "latest")
     try:
-        await _start(reader)
+        with refusals_stop():
+            await reader.start()
+            must_see(reader, topic.name)
         ends = await reader.end_offsets(list(reader.assignment())) if once else None
         while True:
             for records in (await reader.getmany(timeout_ms=200)).values():
@@ -44,11 +44,3 @@ async def follow(
 def follow_alerts(settings: Settings, codec: Codec, *, from_start: bool, once: bool) -> AsyncIterator[RiskAlert]:
     """The alerts, as `follow` gives them."""
     return follow(settings, codec, topics.ALERTS, RiskAlert, from_start=from_start, once=once)
-
-
-async def _start(reader: AIOKafkaConsumer) -> None:
-    try:
-        with refusals_stop():
-            await reader.start()
-    except KafkaConnectionError as error:
-        raise Stop("no broker answers: is it running, and is KAFKA_BOOTSTRAP right?") from error

@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis
 
 from schemas.errors import Transient
+from streams.redis_client import NOTHING, redis_client, refusal
 from streams.store import WATCHED, Update
 from workers import instruments
 
@@ -65,18 +65,24 @@ _TOGETHER = 50
 class RedisStore:
     """A store that every process shares. Use as an async context manager; close it where it was opened.
 
-    url: `redis://…`, `rediss://…` or `unix://…`; prefix: stands before every key, so that systems can share a server;
-    watched: beginnings of the keys whose loss is counted; timeout_s: how long one answer may take before the store
-    counts as away.
+    url: `redis://…`, `rediss://…` or `unix://…`; access: what `redis_access` gives beside it; prefix: stands before
+    every key, so that systems can share a server; watched: beginnings of the keys whose loss is counted; timeout_s: how
+    long one answer may take before the store counts as away.
     """
 
     def __init__(
-        self, url: str, *, prefix: str = "undertone:", watched: tuple[str, ...] = (WATCHED,), timeout_s: float = 5.0
+        self,
+        url: str,
+        access: Mapping[str, Any] = NOTHING,
+        *,
+        prefix: str = "undertone:",
+        watched: tuple[str, ...] = (WATCHED,),
+        timeout_s: float = 5.0,
     ) -> None:
         self.lost = 0
         self._watched = watched
         self._prefix = prefix
-        self._redis: Any = Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        self._redis: Any = redis_client(url, access, timeout_s)
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
         """As Store.update. Raises Transient also when a key was lost to other writers a hundred times running."""
@@ -150,11 +156,16 @@ class RedisStore:
 
 @asynccontextmanager
 async def redis_failures(operation: str) -> AsyncIterator[None]:
-    """Turns every way in which Redis can be away into Transient. operation: what is asked, for the metric."""
+    """Turns every way in which Redis can be away into Transient, and every refusal into StoreRefused.
+
+    operation: what is asked, for the metric.
+    """
     try:
         with instruments.timed(instruments.REDIS_LATENCY, operation=operation):
             yield
-    except _AWAY as error:
+    except (*_AWAY, exceptions.NoPermissionError) as error:
+        if refused := refusal(error):
+            raise refused from None
         raise Transient(f"Redis is away or refuses writes ({type(error).__name__}); waiting for it") from error
 
 

@@ -1,8 +1,8 @@
 """What each production role consists of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from schemas.events import MemoFeatures, Modality
@@ -11,12 +11,14 @@ from streams.alertmanager import Alertmanager
 from streams.bridge import Bridge
 from streams.system import make_codec
 from streams.webhook import Webhook
-from workers.broker import watch_broker
+from workers.broker import answered, watch_broker
 from workers.consumer import Worker
 from workers.health import HEALTH, START_WITHIN_S, turn
 from workers.loading import load_memo
 from workers.memo import Memo
 from workers.objects import AudioStore
+from workers.refusals import refusals_stop
+from workers.retries import until_it_succeeds
 from workers.stage import Stage
 
 
@@ -32,8 +34,9 @@ def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatur
 
 
 async def run_worker(settings: Settings, modality: Modality, stop: asyncio.Event) -> None:
-    """Run the worker of one modality until `stop` is set."""
-    async with _beside(settings):
+    """Run the worker of one modality until `stop` is set. Raises what ended it; BrokerRefused for want of a right."""
+
+    async def work() -> None:
         with _model_loading():
             stage = await asyncio.to_thread(make_stage, settings, modality)
         load = partial(load_memo, store=AudioStore(settings), settings=settings)
@@ -46,11 +49,13 @@ async def run_worker(settings: Settings, modality: Modality, stop: asyncio.Event
             finally:
                 asking.cancel()
 
+    await _watched(settings, stop, str(modality), work)
+
 
 async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the fusion and drift agents until `stop` is set."""
-    async with _beside(settings):
-        HEALTH.lacks("redis", "was not asked yet")
+    """Run the fusion and drift agents until `stop` is set. Raises as `run_worker` does; StoreRefused by Redis."""
+
+    async def work() -> None:
         with _model_loading():
             from streams.app import run_app
             from workers.scoring.bundle import Bundle
@@ -59,25 +64,49 @@ async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
             scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
         await run_app(settings, make_codec(settings), scorer, stop)
 
+    HEALTH.lacks("redis", "was not asked yet")
+    await _watched(settings, stop, "agents", work)
+
 
 async def run_bridge(settings: Settings, receiver: Alertmanager | Webhook, stop: asyncio.Event) -> None:
-    """Bring alerts to `receiver` until `stop` is set."""
-    async with _beside(settings), receiver, Bridge(settings, make_codec(settings), receiver) as bridge:
-        await bridge.run(stop)
+    """Bring alerts to `receiver` until `stop` is set. Raises as `run_worker` does."""
+
+    async def work() -> None:
+        async with receiver, Bridge(settings, make_codec(settings), receiver) as bridge:
+            await bridge.run(stop)
+
+    await _watched(settings, stop, receiver.name, work)
 
 
-@asynccontextmanager
-async def _beside(settings: Settings) -> AsyncIterator[None]:
-    """What every role does beside its work: tell that it turns, and whether the broker answers."""
+async def _watched(settings: Settings, stop: asyncio.Event, role: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do a role's work once the broker answers, and beside it tell that it turns and whether the broker still does."""
     HEALTH.lacks("partitions", "are not assigned yet")
     HEALTH.lacks("broker", "was not asked yet")
-    tasks = [asyncio.create_task(turn()), asyncio.create_task(watch_broker(settings))]
+
+    begun = asyncio.Event()
+
+    async def begin() -> None:
+        await until_it_succeeds(lambda: answered(settings), stage=role, target="broker")
+        begun.set()
+        with refusals_stop():
+            await work()
+
+    working = asyncio.create_task(begin())
+    beside = [
+        asyncio.create_task(turn()),
+        asyncio.create_task(watch_broker(settings)),
+        asyncio.create_task(stop.wait()),
+    ]
     try:
-        yield
+        done, _ = await asyncio.wait([working, *beside], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set() and begun.is_set():
+            await working
+        for task in done:
+            task.result()
     finally:
-        for task in tasks:
+        for task in (working, *beside):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(working, *beside, return_exceptions=True)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Bringing audio files into the system as `MemoUploaded` events."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,12 +16,14 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import MemoUploaded
-from schemas.headers import Headers, headers_of
+from schemas.headers import headers_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
 from streams.backlog import Observer
 from streams.embedded import BACKLOG_RECORDS
 from streams.journal import Journal, Upload
+from workers import tracing
+from workers.broker import answered
 from workers.kafka import make_producer
 from workers.objects import AudioStore
 
@@ -90,7 +93,9 @@ class Submitter:
     `BACKLOG_RECORDS` memos are under way, so that nothing falls out of the small broker.
     """
 
-    def __init__(self, codec: Codec, producer: AIOKafkaProducer, observer: Observer, journal: Journal | None) -> None:
+    def __init__(
+        self, codec: Codec, producer: AIOKafkaProducer, observer: Observer | None, journal: Journal | None
+    ) -> None:
         self._codec, self._producer, self._observer, self._journal = codec, producer, observer, journal
         self._room = 0
 
@@ -98,10 +103,13 @@ class Submitter:
     @asynccontextmanager
     async def open(cls, settings: Settings, codec: Codec, journal: Journal | None) -> AsyncIterator[Self]:
         """A submitter that is connected while the context is open."""
+        await answered(settings)
         producer = make_producer(settings)
         await producer.start()
         try:
-            async with Observer(settings) as observer:
+            async with AsyncExitStack() as exits:
+                # To look at the backlog takes rights that a platform's user need not have.
+                observer = None if journal is None else await exits.enter_async_context(Observer(settings))
                 yield cls(codec, producer, observer, journal)
         finally:
             await producer.stop()
@@ -117,24 +125,23 @@ class Submitter:
 
     async def _send_some(self, events: Sequence[MemoUploaded]) -> None:
         values = [self._codec.encode(event, f"{topics.UPLOADED.name}-value") for event in events]
-        if self._journal is not None:
+        if self._journal is not None and self._observer is not None:
             uploads = [Upload(e.user_id.encode(), v, e.memo_id) for e, v in zip(events, values, strict=True)]
             await asyncio.to_thread(self._journal.accept, uploads)
-            await self._wait_for_room(len(events))
+            await self._wait_for_room(len(events), self._observer)
+        headers, began = [headers_of(event, "submit", None) for event in events], time.time()
         sent = [
-            await self._producer.send(topics.UPLOADED.name, value, event.user_id.encode(), headers=_headers(event))
-            for event, value in zip(events, values, strict=True)
+            await self._producer.send(topics.UPLOADED.name, value, event.user_id.encode(), headers=given)
+            for event, value, given in zip(events, values, headers, strict=True)
         ]
         await asyncio.gather(*sent)
+        for given in headers:
+            tracing.delivered("submit", topics.UPLOADED.name, given, {}, began)
 
-    async def _wait_for_room(self, memos: int) -> None:
+    async def _wait_for_room(self, memos: int, observer: Observer) -> None:
         """Return when so many more fit. The broker is asked again only when what it said was used up."""
         while self._room < memos:
-            self._room = min(BACKLOG_RECORDS - await self._observer.memos_under_way(), 2 * ASK_EVERY)
+            self._room = min(BACKLOG_RECORDS - await observer.memos_under_way(), 2 * ASK_EVERY)
             if self._room < memos:
                 await asyncio.sleep(0.2)
         self._room -= memos
-
-
-def _headers(event: MemoUploaded) -> Headers:
-    return headers_of(event, "submit", None)

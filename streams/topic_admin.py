@@ -8,11 +8,14 @@ from schemas import topics
 from schemas.errors import Stop
 from schemas.settings import Settings
 from streams.backlog import Observer, hops
+from workers.broker import answered
 from workers.kafka import client_options
+from workers.refusals import refusal
 
 
 async def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing; one line each of what was done. Raises Stop when the broker refuses."""
+    await answered(settings)
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
@@ -24,6 +27,8 @@ async def create_topics(settings: Settings) -> list[str]:
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
+            if refused := refusal(error()):
+                raise refused
             raise Stop(f"the broker did not create {name}: {error.__name__} {message[0] if message else ''}".rstrip())
         lines.append(f"{name}: {'exists' if code else 'created'}")
     return lines
@@ -48,6 +53,7 @@ def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
 async def describe_topics(settings: Settings) -> Table:
     """The memo's way as a table: topics, retention, partitions, records, and how far their readers are behind."""
     table = Table("topic", "kept", "partitions", "records", "behind", "meaning")
+    await answered(settings)
     async with Observer(settings) as observer:
         for topic in topics.TOPICS:
             groups = [hop.group for hop in hops(settings) if hop.topic is topic]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.guarded import guarded, guarded_redis
 from tests.servers import broker, kafka, one_broker, redis_server
 
-__all__ = ["anyio_backend", "broker", "kafka", "one_broker", "redis_server", "shared"]
+__all__ = ["anyio_backend", "broker", "guarded", "guarded_redis", "kafka", "one_broker", "redis_server", "shared"]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the real servers that they ask for, so that `-m kafka` and `-m redis` find them all."""
     for item in items:
         asked = getattr(item, "fixturenames", ())
-        if "kafka" in asked:
+        if {"kafka", "guarded"} & set(asked):
             item.add_marker("kafka")
-        if "redis_server" in asked:
+        if {"redis_server", "guarded_redis"} & set(asked):
             item.add_marker("redis")

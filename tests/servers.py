@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,12 +37,16 @@ GROUPS_S = 60.0
 class RedisServer:
     """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty.
 
-    program: the system's Redis, else Valkey from the wheel, if None; durable: False for a server that only remembers.
+    program: the system's Redis, else Valkey from the wheel, if None; durable: False for a server that only remembers;
+    options: of the server, beside its own; encrypted: its only port speaks TLS.
     """
 
-    def __init__(self, program: str | None = None, *, durable: bool = True) -> None:
+    def __init__(
+        self, program: str | None = None, *, durable: bool = True, encrypted: bool = False, options: Sequence[str] = ()
+    ) -> None:
         self._program = program or shutil.which("redis-server") or str(get_binary_path())
-        self._options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
+        self._options = [*options, *(("--appendonly", "yes", "--appendfsync", "always") if durable else ())]
+        self._port_option = "--tls-port" if encrypted else "--port"
         self._folder = Path(tempfile.mkdtemp(prefix="undertone-redis-"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -66,7 +70,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
+        port = ["--port", "0", self._port_option, str(self.port)]  # the last one given holds
+        options = [*port, "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*dies_with_parent(), self._program, *options, *self._options],
@@ -107,13 +112,18 @@ def required(server: str) -> bool:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaServer]:
     """Apache Kafka, one for all tests of a run: give topics and groups names of their own."""
+    unavailable_kafka()
+    with KafkaServer() as server:
+        yield server
+
+
+def unavailable_kafka() -> None:
+    """Skip the test where there is no Apache Kafka, or fail it where there must be one."""
     reason = lacking() or _unavailable()
     if reason and required("kafka"):
         pytest.fail(f"UNDERTONE_REQUIRE names kafka: {reason}")
     if reason:
         pytest.skip(f"no Apache Kafka: {reason}")
-    with KafkaServer() as server:
-        yield server
 
 
 def _unavailable() -> str:

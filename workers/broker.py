@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from schemas.errors import Transient
+from schemas.errors import BrokerRefused, Transient
 from schemas.settings import Settings
 from workers.health import HEALTH, Health
 from workers.kafka import client_options
+from workers.refusals import refusal
 
 ANSWER_S = 10.0
 EVERY_S = 3.0
+MOST_REFUSALS = 3
 
 
 class Probe:
@@ -27,15 +29,23 @@ class Probe:
         self._connection: AIOKafkaConnection | None = None
 
     async def ask(self) -> None:
-        """Return when the broker has answered. Raises Transient when none does."""
+        """Return when the broker has answered. Raises Transient when none does, BrokerRefused where we may not in."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._connection is None or not self._connection.connected():
                     self._connection = await self._connect()
-                await self._connection.send(MetadataRequest([]))
+                answer = await self._connection.send(MetadataRequest([]))
         except (KafkaError, OSError, TimeoutError) as error:
             self.close()
-            raise Transient(f"the broker does not answer ({type(error).__name__})") from error
+            if refused := refusal(error):
+                raise refused from error
+            cut = isinstance(error, ConnectionResetError | KafkaConnectionError)
+            hint = "; does this listener encrypt, and ask for a certificate, as UNDERTONE_KAFKA_… say?" if cut else ""
+            raise Transient(f"the broker does not answer ({type(error).__name__}){hint}") from error
+        if not answer.brokers and self._options.get("sasl_mechanism") == "OAUTHBEARER":
+            # So a broker answers that found fault with a token; aiokafka takes its complaint for a welcome.
+            self.close()
+            raise BrokerRefused("the broker does not accept our token: check who issues it, for whom, and until when")
 
     def close(self) -> None:
         """Give the connection back."""
@@ -57,16 +67,35 @@ class Probe:
         return await create_conn(host, port, request_timeout_ms=int(ANSWER_S * 1000), **self._options)
 
 
-async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
-    """Tell until cancelled whether the broker answers."""
+async def answered(settings: Settings) -> None:
+    """Return when the broker has answered, asked once. Raises Transient, BrokerRefused and ConfigurationError."""
     probe = Probe(settings)
+    try:
+        await probe.ask()
+    finally:
+        probe.close()
+
+
+async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
+    """Tell until cancelled whether the broker answers.
+
+    Raises BrokerRefused when it has refused several times running: once may be a broker that has just begun and does
+    not know its users yet, but clients that go on trying would storm it.
+    """
+    probe, refusals = Probe(settings), 0
     try:
         while True:
             try:
                 await probe.ask()
             except Transient as error:
                 health.lacks("broker", str(error))
+            except BrokerRefused as error:
+                refusals += 1
+                health.lacks("broker", str(error))
+                if refusals >= MOST_REFUSALS:
+                    raise
             else:
+                refusals = 0
                 health.has("broker")
             await asyncio.sleep(EVERY_S)
     finally:

@@ -31,7 +31,7 @@ from workers.fetching import Intake, Item, Load
 from workers.health import BROKER_WITHIN_S, HEALTH
 from workers.kafka import make_consumer, make_producer
 from workers.memo import Memo
-from workers.refusals import refusal, refusals_stop
+from workers.refusals import must_see, refusal, refusals_stop
 from workers.retries import until_it_succeeds
 from workers.stage import Outcome, Stage, settle
 
@@ -69,7 +69,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         async with AsyncExitStack() as exits:
             exits.callback(self._stage.close)
             self._performer = _executor(exits, 1, self._stage.name)
-            producer = await started(lambda: make_producer(self._settings), stage=self._stage.name)
+            producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
             exits.push_async_callback(producer.stop)
             self._delivery = Delivery(producer, self._codec, self._stage.name)
             self._consumer = make_consumer(self._settings, group=f"undertone-{self._stage.name}")
@@ -128,6 +128,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             else:
                 self._working.rest()
                 await self._intake.wait(IDLE_S)
+            must_see(self._consumer, topics.UPLOADED.name)
             self._working.begin("committing", within_s=BROKER_WITHIN_S, needs=("broker",))
             self._gauge(instruments.LAST_PROGRESS, time.time())
             self._gauge(instruments.INFLIGHT_RECORDS, self._committer.under_way)

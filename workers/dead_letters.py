@@ -1,5 +1,6 @@
 """Dead letters: how a record that can never succeed is kept, and how many of them are too many."""
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class Source:
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes] = field(default_factory=dict)
+    taken_at: float = field(default_factory=time.time, compare=False)
+    """Unix time at which this process took it."""
 
 
 def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> DeadLetter:

@@ -11,16 +11,20 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas import topics
-from schemas.codec import Codec
+from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison, Transient
 from schemas.events import MemoFeatures, Record
-from schemas.headers import headers_of
+from schemas.headers import Headers, headers_of
 from schemas.redrives import REDRIVES
-from workers import instruments
+from workers import instruments, tracing
 from workers.dead_letters import Source, dead_letter
 from workers.health import BROKER_WITHIN_S, HEALTH
+from workers.logs import about
 
 log = logging.getLogger(__name__)
+
+UNDECODABLE = "event:undecodable"
+"""Reason of dead letters whose record nobody could read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,31 @@ class Delivery:
             if error.retriable:
                 raise Transient(f"the broker did not take a record: {type(error).__name__}") from error
             raise
+        sent.add_done_callback(
+            lambda done: self._trace(each, headers) if not done.cancelled() and done.exception() is None else None
+        )
         return sent
+
+    def _trace(self, each: Outgoing, headers: Headers) -> None:
+        tracing.delivered(self.stage, each.topic.name, headers, each.cause.headers, each.cause.taken_at)
 
     def dead_letters(self, failures: Sequence[tuple[Source, Poison]]) -> list[Outgoing]:
         """The dead letters of records that can never succeed, ready to be sent."""
         outgoing = []
         for source, poison in failures:
-            log.warning("a record became a dead letter at %s: %s", self.stage, poison)
+            where = about(source, self._memo_id(source, poison))
+            log.warning("a record became a dead letter at %s: %s", self.stage, poison, extra=where)
             instruments.DEAD_LETTERS.labels(stage=self.stage, reason=poison.reason).inc()
             letter = dead_letter(source, poison, self.stage, datetime.now(UTC))
             outgoing.append(Outgoing(topics.DEAD, source.key, letter, source))
         return outgoing
+
+    def _memo_id(self, source: Source, poison: Poison) -> str | None:
+        """The memo that a record is about, as far as it could be read."""
+        if poison.reason == UNDECODABLE:
+            return None
+        record = next(topic.record for topic in topics.TOPICS if topic.name == source.topic)
+        try:
+            return str(self.codec.decode(source.value, record).memo_id)
+        except DecodeError:
+            return None

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import TOPICS
+from workers.access import kafka_access
 
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
 """Bytes that clients can send and fetch at once; each topic has its own bound within."""
@@ -16,10 +17,14 @@ AWAY = (KafkaError, OSError, TimeoutError)
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """What every client needs to connect. Raises ConfigurationError without a broker."""
+    """What every client needs to connect. Raises ConfigurationError without a broker, or for files of no use."""
     if settings.kafka_bootstrap is None:
         raise ConfigurationError("no broker: set KAFKA_BOOTSTRAP, or run `undertone up` for an embedded one")
-    return {"bootstrap_servers": settings.kafka_bootstrap, "client_id": settings.instance or "undertone"}
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "client_id": settings.instance or "undertone",
+        **kafka_access(settings),
+    }
 
 
 def make_producer(settings: Settings) -> AIOKafkaProducer:

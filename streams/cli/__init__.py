@@ -3,10 +3,11 @@
 import logging
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
-from schemas.errors import Stop
+from schemas.errors import Stop, Transient
 from streams.cli import alerts, bridge, dead_letters, demo, drift, offline, roles, stream, train
 
 app = typer.Typer(
@@ -30,8 +31,20 @@ def main() -> None:
     try:
         app()
     except Stop as stop:
-        typer.secho(f"undertone: {stop}", fg="red", err=True)
-        raise SystemExit(stop.exit_code) from None
+        _end(str(stop), stop.exit_code)
+    except Transient as away:
+        _end(f"{away}; try again when it does", os.EX_UNAVAILABLE)
+    except Exception as error:
+        from workers.refusals import refusal
+
+        if refused := refusal(error):
+            _end(str(refused), refused.exit_code)
+        raise
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.secho(f"undertone: {message}", fg="red", err=True)
+    raise SystemExit(code) from None
 
 
 __all__ = ["app", "main"]

@@ -105,6 +105,7 @@ def list_mutes() -> None:
 async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
     """The mutes after a change, written by compare-and-set."""
     from streams import mutes
+    from streams.redis_client import redis_access
     from streams.redis_store import RedisStore
     from streams.system import connected
 
@@ -112,6 +113,7 @@ async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datet
         known = change(mutes.load(data))
         return mutes.dump(known, now), known
 
-    async with RedisStore(connected(Settings.load()).redis_url or "") as store:
+    settings = connected(Settings.load())
+    async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
         found = await store.update([mutes.MUTES_KEY], changed, ttl_s=mutes.TTL_S)
     return found[mutes.MUTES_KEY]

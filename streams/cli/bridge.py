@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.roles import until_asked_to_stop
+from streams.cli.process import until_asked_to_stop
 
 bridge_app = typer.Typer(help="Bring alerts to Alertmanager, or to a webhook.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def alertmanager(url: Url = None) -> None:
 
     given = Settings.load(**({"alertmanager_url": url} if url else {}))
     settings, receiver = connected(given), Alertmanager(given)
-    until_asked_to_stop(settings, lambda stop: run_bridge(settings, receiver, stop))
+    until_asked_to_stop(settings, f"bridge-{receiver.name}", lambda stop: run_bridge(settings, receiver, stop))
 
 
 @bridge_app.command()
@@ -45,4 +45,4 @@ def webhook(url: Url = None) -> None:
 
     given = Settings.load(**({"webhook_url": url} if url else {}))
     settings, receiver = connected(given), Webhook(given)
-    until_asked_to_stop(settings, lambda stop: run_bridge(settings, receiver, stop))
+    until_asked_to_stop(settings, f"bridge-{receiver.name}", lambda stop: run_bridge(settings, receiver, stop))

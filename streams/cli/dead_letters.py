@@ -124,7 +124,7 @@ async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int
         records = letters.chosen(kept, again=again)
         skipped = 0 if again else sum(each.redriven > 0 for each in kept)
         if not dry_run and records:
-            producer = await started(lambda: make_producer(settings), stage="dead-letters")
+            producer = await started(lambda: make_producer(settings), settings, stage="dead-letters")
             try:
                 await letters.redrive(records, producer, store)
             finally:
@@ -134,11 +134,12 @@ async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int
 
 @asynccontextmanager
 async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
+    from streams.redis_client import redis_access
     from streams.redis_store import RedisStore
     from streams.system import connected
 
     settings = connected(Settings.load())
-    async with RedisStore(settings.redis_url or "") as store:
+    async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
         yield settings, store
 
 

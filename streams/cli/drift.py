@@ -159,6 +159,7 @@ async def _live(user: str, rules: "Rules") -> Live:
     from streams.drift_hop import with_pool
     from streams.follow import drift_key, in_words
     from streams.reading import follow
+    from streams.redis_client import redis_access
     from streams.redis_store import RedisStore
     from streams.replay import line_of
     from streams.system import connected, make_codec
@@ -169,7 +170,7 @@ async def _live(user: str, rules: "Rules") -> Live:
     lines = [line_of(score) async for score in scored if score.user_id == user]
     alerted = follow(settings, codec, topics.ALERTS, RiskAlert, from_start=True, once=True)
     alerts = {alert.alert_id: alert async for alert in alerted if alert.user_id == user}
-    async with RedisStore(settings.redis_url or "") as store:
+    async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
         rules = await with_pool(rules, store)
         key = drift_key(user)
         return Live(lines, rules, list(alerts.values()), in_words((await store.read([key]))[key], rules))

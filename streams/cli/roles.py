@@ -1,27 +1,15 @@
 """The production roles: one process each."""
 
 import asyncio
-import os
-import signal
-import sys
-import threading
-import traceback
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
-from schemas.errors import Stop
 from schemas.events import Modality
 from schemas.settings import Settings
+from streams.cli.process import until_asked_to_stop
 
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
-
-
-GOODBYE_S = 1.5
-"""Seconds to leave the group and close connections, once the work is finished or its deadline has passed."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +29,7 @@ def worker(modality: Annotated[Modality, typer.Argument(help="Which features to 
     settings = Settings.load()
     if modality not in settings.modalities:
         raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
-    until_asked_to_stop(settings, lambda stop: run_worker(settings, modality, stop))
+    until_asked_to_stop(settings, str(modality), lambda stop: run_worker(settings, modality, stop))
 
 
 def agents() -> None:
@@ -54,7 +42,7 @@ def agents() -> None:
     settings = Settings.load()
     if head_kind(settings.bundle) in NEURAL:
         import_tensorflow()
-    until_asked_to_stop(settings, lambda stop: run_agents(settings, stop))
+    until_asked_to_stop(settings, "agents", lambda stop: run_agents(settings, stop))
 
 
 @topics_app.command()
@@ -75,66 +63,3 @@ def describe() -> None:
     from streams.topic_admin import describe_topics
 
     Console().print(asyncio.run(describe_topics(connected(Settings.load()))))
-
-
-def until_asked_to_stop(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent."""
-    if settings.supervised:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    from workers.health import HEALTH
-
-    async def run() -> None:
-        stop = asyncio.Event()
-
-        def ask() -> None:
-            stop.set()
-            HEALTH.lacks("work", "this process was asked to stop")
-            # Clients that cannot reach their broker wait long to say goodbye; the deadline holds for them too.
-            last_word = threading.Timer(settings.stop_deadline_s + GOODBYE_S, _leave, [1])
-            last_word.daemon = True
-            last_word.start()
-
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, ask)
-        with _told_to_platform(settings):
-            await role(stop)
-
-    # A stage that outlived its deadline still holds a thread, and Python would wait for it.
-    try:
-        asyncio.run(run())
-    except Stop as stop:
-        typer.secho(f"undertone: {stop}", fg="red", err=True)
-        _leave(stop.exit_code)
-    except BaseException:
-        traceback.print_exc()
-        _leave(1)
-    _leave(0)
-
-
-@contextmanager
-def _told_to_platform(settings: Settings) -> Iterator[None]:
-    """Metrics and health on the port that the settings name, if they do."""
-    from workers import instruments
-    from workers.health import HEALTH
-    from workers.port import serve
-
-    HEALTH.stuck_after_s = settings.stuck_after_s
-    if not settings.metrics_port:
-        yield
-        return
-    instruments.BUILD.labels(version=metadata.version("undertone")).set(1)
-    with serve(settings.metrics_port):
-        yield
-
-
-def _leave(code: int) -> None:
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _end_with_parent() -> None:
-    # The descriptor itself: a thread inside `sys.stdin` would hold its lock when the interpreter ends.
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -67,7 +67,10 @@ def submit(
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
 ) -> None:
     """Submit memos. The same file, user and moment is the same memo: submitting it again changes nothing."""
-    failures = asyncio.run(_submit(audio_files(paths), user, recorded_at, json_lines))
+    from workers.tracing import tracing
+
+    with tracing(Settings.load(), "submit"):
+        failures = asyncio.run(_submit(audio_files(paths), user, recorded_at, json_lines))
     raise typer.Exit(1 if failures else 0)
 
 

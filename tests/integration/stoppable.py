@@ -12,7 +12,7 @@ from schemas import topics
 from schemas.events import MemoFeatures
 from schemas.settings import Settings
 from streams.app import reading
-from streams.cli.roles import until_asked_to_stop
+from streams.cli.process import until_asked_to_stop
 from tests.integration.test_worker import CODEC, CheapStage, load
 from workers.consumer import Worker
 from workers.dead_letters import Source
@@ -52,5 +52,6 @@ async def agents(settings: Settings, seconds: float, stop: asyncio.Event) -> Non
 
 
 if __name__ == "__main__":
-    role, seconds = {"worker": work, "agents": agents}[sys.argv[1]], float(sys.argv[2])
-    until_asked_to_stop(Settings.load(), lambda stop: role(Settings.load(), seconds, stop))
+    name, seconds = sys.argv[1], float(sys.argv[2])
+    role = {"worker": work, "agents": agents}[name]
+    until_asked_to_stop(Settings.load(), name, lambda stop: role(Settings.load(), seconds, stop))

@@ -1,14 +1,24 @@
-"""The production roles as images run them: processes of their own, beside a real Kafka and a real Redis."""
+"""The production roles as images run them, beside a Kafka and a Redis that let in only whom they know.
+
+Processes of their own, each with its own user, a way of its own to prove who it is, and exactly the rights of
+deploy/kafka/acls.md; JSON logs, spans, metrics and health are read as a platform reads them.
+"""
 
 import asyncio
+import hmac
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -17,51 +27,74 @@ import pytest
 import soundfile
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.kafka.server import KafkaServer
+from deploy.kafka.secured import SecuredKafka
 from schemas import topics
 from schemas.codec import Codec
-from schemas.events import RiskScored
+from schemas.events import Band, RiskScored
+from schemas.headers import headers_of
 from schemas.metrics import METRICS, PREFIX
 from schemas.settings import Settings
-from streams.reading import follow
-from tests.servers import Broker, RedisServer
+from tests.guarded import GuardedRedis, access
+from tests.issuing import issuing
+from tests.otlp import Collector, Received, collecting
+from tests.receivers import Receiver, receiving
+from workers.kafka import make_producer, make_reader
 from workers.memo import SAMPLING_RATE
 from workers.training.synthetic import random_voice
 from workers.training.voice import speak
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROLES = {"acoustic": ("worker", "acoustic"), "embedding": ("worker", "embedding"), "agents": ("agents",)}
-PATIENCE_S = 120.0
+ROLES = {
+    "acoustic": ("worker", "acoustic"),
+    "embedding": ("worker", "embedding"),
+    "agents": ("agents",),
+    "bridge": ("bridge", "webhook"),
+}
+PATIENCE_S = 180.0
 MEMOS = 3
+USER = "user-1"
+LOG_KEY = "the key of the hashes"
+WEBHOOK_SECRET = "whsec_c2VjcmV0IG9mIGEgd2ViaG9vayB0aGF0IGlzIGxvbmc="
+RED_WITHIN_S = 30.0
+ONLY_IN_TROUBLE = {
+    "retries_total",
+    "records_repeated_total",
+    "joins_timed_out_total",
+    "alerts_undelivered_total",
+    "scores_indeterminate_total",
+}
 
 
 class Roles:
-    """The three roles, each with a port for its metrics."""
+    """The three roles, each with a port and an environment of its own. environments: by role, and by CLI user."""
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self.environment, self.folder = environment, folder
+    def __init__(
+        self, environments: Mapping[str, dict[str, str]], folder: Path, collector: Collector, subscriber: Receiver
+    ) -> None:
+        self.environments, self.folder = environments, folder
+        self.collector, self.subscriber = collector, subscriber
         self.ports = {name: free_port() for name in ROLES}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def run(self, *arguments: str) -> str:
+    def run(self, role: str, *arguments: str) -> str:
         command = [sys.executable, "-m", "streams.cli", *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.environments[role], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def start(self, exits: ExitStack) -> None:
         for name, arguments in ROLES.items():
             log = exits.enter_context((self.folder / f"{name}.log").open("wb"))
-            environment = {**self.environment, "UNDERTONE_METRICS_PORT": str(self.ports[name])}
+            environment = {**self.environments[name], "UNDERTONE_METRICS_PORT": str(self.ports[name])}
             command = [sys.executable, "-m", "streams.cli", *arguments]
             self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def told(self) -> str:
         return "\n".join((self.folder / f"{name}.log").read_text()[-1500:] for name in ROLES)
 
-    def wait_until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+    def wait_until(self, condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+        deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, self.told()
             assert all(process.poll() is None for process in self.processes.values()), self.told()
@@ -69,13 +102,16 @@ class Roles:
 
     def metrics(self, role: str) -> dict[str, float]:
         """Samples with a stage, and those without labels, by name; empty while the role does not serve."""
-        try:
-            with urlopen(f"http://127.0.0.1:{self.ports[role]}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except URLError:
-            return {}
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        samples = [s for f in text_string_to_metric_families(self.asked(role, "/metrics")[1]) for s in f.samples]
         return {f"{s.name} {s.labels.get('stage', '')}".strip(): s.value for s in samples}
+
+    def lag(self, stage: str) -> dict[str, float]:
+        """What the agents tell of a stage: its lag over all partitions."""
+        families = text_string_to_metric_families(self.asked("agents", "/metrics")[1])
+        samples = [s for f in families for s in f.samples if s.labels.get("stage") == stage]
+        return {
+            kind: sum(s.value for s in samples if s.name == f"{PREFIX}lag_{kind}") for kind in ("records", "seconds")
+        }
 
     def asked(self, role: str, page: str) -> tuple[int, str]:
         """Status and text of a page of a role; status 0 when it does not answer within the time of a probe."""
@@ -85,8 +121,12 @@ class Roles:
         except HTTPError as error:
             with error:
                 return error.code, error.read().decode()
-        except (URLError, TimeoutError):
+        except (URLError, TimeoutError, ConnectionError):
             return 0, ""
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All that the roles have logged."""
+        return [json.loads(line) for name in ROLES for line in (self.folder / f"{name}.log").read_text().splitlines()]
 
 
 def free_port() -> int:
@@ -96,77 +136,279 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def roles(kafka: KafkaServer, redis_server: RedisServer, tmp_path: Path) -> Iterator[Roles]:
-    Broker(kafka.bootstrap, real=True).empty()
-    audio = tmp_path / "audio"
-    audio.mkdir()
+def roles(guarded: SecuredKafka, guarded_redis: GuardedRedis, tmp_path: Path) -> Iterator[Roles]:
+    audio, secrets = tmp_path / "audio", tmp_path / "secrets"
+    for folder in (audio, secrets):
+        folder.mkdir()
     for number in range(MEMOS):
         rng = np.random.default_rng(number)
         soundfile.write(audio / f"memo-{number}.wav", speak(random_voice(rng), 5.0, rng)[0], SAMPLING_RATE)
-    environment = {
+    (audio / "broken.wav").write_bytes(b"this is no audio")
+    common = {
         **os.environ,
-        "KAFKA_BOOTSTRAP": kafka.bootstrap,
-        "REDIS_URL": redis_server.url,
+        **guarded_redis.environment(),
         "UNDERTONE_AUDIO_PREFIXES": f"file://{audio}/",
         "UNDERTONE_HOME": str(tmp_path / "home"),
         "UNDERTONE_PARTITIONS": "2",
         "UNDERTONE_ACOUSTIC_PROCESSES": "1",
+        "UNDERTONE_LEVEL_OF": "1",
+        "UNDERTONE_LEVEL_HIGH": "1",
+        "UNDERTONE_LOG_FORMAT": "json",
+        "UNDERTONE_LOG_KEY": LOG_KEY,
+        "COLUMNS": "200",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    roles = Roles(environment, tmp_path)
+    proof = proofs(guarded, secrets)
     with ExitStack() as exits:
+        collector = exits.enter_context(collecting())
+        url = exits.enter_context(issuing(guarded.issuer, {"alerts": "secret of a client"}))
+        proof["alerts"] |= {"UNDERTONE_KAFKA_TOKEN_URL": url}
+        subscriber = exits.enter_context(receiving())
+        proof["bridge"] |= {"UNDERTONE_WEBHOOK_URL": subscriber.url, "UNDERTONE_WEBHOOK_SECRET": WEBHOOK_SECRET}
+        common["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
+        environments = {role: {**common, **given} for role, given in proof.items()}
+        roles = Roles(environments, tmp_path, collector, subscriber)
         try:
             yield roles
         finally:
             for process in roles.processes.values():
                 process.kill()
                 process.wait()
-            exits.close()
 
 
-def scores(settings: Settings) -> list[RiskScored]:
-    async def read() -> list[RiskScored]:
-        return [s async for s in follow(settings, Codec(), topics.SCORED, RiskScored, from_start=True, once=True)]
+def proofs(guarded: SecuredKafka, secrets: Path) -> dict[str, dict[str, str]]:
+    """How each role says who it is: every way that there is, by one of them."""
+    password = access(guarded, "acoustic")
+    (secrets / "undertone_kafka_password").write_text(password.pop("UNDERTONE_KAFKA_PASSWORD"))
+    token = secrets / "token"
+    token.write_text(guarded.issuer.token("agents", lives_s=3600))
+    certificate = guarded.authority.vouch("embedding")
+    common = {name: password[f"UNDERTONE_KAFKA_{name}"] for name in ("SECURITY", "CA")}
+    bearer = {
+        "KAFKA_BOOTSTRAP": guarded.secured,
+        **{f"UNDERTONE_KAFKA_{name}": value for name, value in common.items()},
+        "UNDERTONE_KAFKA_MECHANISM": "OAUTHBEARER",
+    }
+    return {
+        "topics": access(guarded, "topics", "PLAIN"),
+        "submit": access(guarded, "submit", "SCRAM-SHA-256"),
+        "acoustic": {**password, "UNDERTONE_SECRETS_DIR": str(secrets)},
+        "embedding": {
+            "KAFKA_BOOTSTRAP": guarded.mutual,
+            "UNDERTONE_KAFKA_SECURITY": "SSL",
+            "UNDERTONE_KAFKA_CA": str(guarded.authority.certificate),
+            "UNDERTONE_KAFKA_CERTIFICATE": str(certificate.certificate),
+            "UNDERTONE_KAFKA_KEY": str(certificate.key),
+        },
+        "agents": {**bearer, "UNDERTONE_KAFKA_TOKEN_FILE": str(token)},
+        "bridge": access(guarded, "bridge"),
+        "dead-letters": access(guarded, "dead-letters"),
+        "alerts": {
+            **bearer,
+            "UNDERTONE_KAFKA_CLIENT_ID": "alerts",
+            "UNDERTONE_KAFKA_CLIENT_SECRET": "secret of a client",
+        },
+    }
+
+
+def on_topic(settings: Settings, topic: topics.Topic) -> list[Any]:
+    """Records of a topic with their headers, as the administrator reads them."""
+
+    async def read() -> list[Any]:
+        async with make_reader(settings, topic.name) as reader:
+            ends = await reader.end_offsets(list(reader.assignment()))
+            found: list[Any] = []
+            while len(found) < sum(ends.values()):
+                for records in (await reader.getmany(timeout_ms=200)).values():
+                    found += records
+            return found
 
     return asyncio.run(read())
 
 
-def test_production_roles_score_memos_tell_prometheus_and_stop_in_time(
-    roles: Roles, kafka: KafkaServer, tmp_path: Path
+def scores(settings: Settings) -> list[RiskScored]:
+    return [Codec().decode(record.value, RiskScored) for record in on_topic(settings, topics.SCORED)]
+
+
+def test_production_roles_do_their_work_with_their_own_rights_and_tell_the_platform(
+    roles: Roles, guarded: SecuredKafka, tmp_path: Path
 ) -> None:
-    created = roles.run("topics", "create").splitlines()
+    created = roles.run("topics", "topics", "create").splitlines()
     assert created == [f"{topic.name}: created" for topic in topics.TOPICS]
-    settings = Settings.load(kafka_bootstrap=kafka.bootstrap)
+    assert "memos.uploaded" in roles.run("topics", "topics", "describe")
+    settings = Settings.load(kafka_bootstrap=guarded.server.bootstrap, redis_url=None)
     with ExitStack() as exits:
         roles.start(exits)
-        roles.wait_until(lambda: all(roles.asked(role, "/healthz")[0] == 200 for role in ROLES))
-        roles.run("submit", str(tmp_path / "audio"), "--user", "user-1", "--json")
+        roles.run("submit", "submit", str(tmp_path / "audio"), "--user", USER, "--json")
         roles.wait_until(lambda: len(scores(settings)) == MEMOS)
-        assert {score.user_id for score in scores(settings)} == {"user-1"}
+        assert {score.user_id for score in scores(settings)} == {USER}
         roles.wait_until(lambda: all(roles.asked(role, "/readyz")[0] == 200 for role in ROLES))
-        for role in ("acoustic", "embedding"):
-            roles.wait_until(lambda role=role: roles.metrics("agents").get(f"{PREFIX}lag_records {role}") == 0)  # type: ignore[misc]
-            told = roles.metrics(role)
-            assert told[f"{PREFIX}records_out_total {role}"] == MEMOS
-            assert told[f"{PREFIX}audio_seconds_total {role}"] == pytest.approx(5.0 * MEMOS, abs=MEMOS)
-            assert told[f"{PREFIX}upload_latency_seconds_count {role}"] == MEMOS
-        roles.wait_until(lambda: roles.metrics("agents").get(f"{PREFIX}records_in_total drift") == MEMOS)
-        agents = roles.metrics("agents")
-        assert agents[f"{PREFIX}build_info"] == 1
-        assert agents[f"{PREFIX}records_out_total fusion"] == MEMOS
-        roles.wait_until(lambda: roles.metrics("agents").get(f"{PREFIX}lag_records fusion") == 0)
-        assert agents[f"{PREFIX}upload_latency_seconds_count drift"] == MEMOS
-        assert agents[f"{PREFIX}partitions_assigned fusion"] == 2
-        assert agents[f"{PREFIX}bundle_info"] == 1
-        assert agents[f"{PREFIX}redis_latency_seconds_count"] > 0
-        names = {name.split(" ")[0].removesuffix("_total") for name in agents if name.startswith(PREFIX)}
-        known = {metric.name.removesuffix("_total") for metric in METRICS}
-        assert {next((k for k in known if name.startswith(k)), None) for name in names} <= known
-        secrets = ["user-1", str(tmp_path / "audio"), *(score.memo_id for score in scores(settings))]
+        check_metrics(roles)
+        check_spans(roles, settings)
+        check_alert_of_a_high_score(roles, settings)
+        check_dead_letter(roles)
+        check_stuck_worker(roles, tmp_path)
+        check_every_metric(roles)
+        check_killed_worker(roles)
+        check_logs(roles, settings, tmp_path)
         began = time.monotonic()
         for process in roles.processes.values():
             process.terminate()
-        assert [process.wait(30) for process in roles.processes.values()] == [0, 0, 0], roles.told()
-        assert time.monotonic() - began < 10
-        logs = "".join((tmp_path / f"{name}.log").read_text() for name in ROLES)
-        assert not [secret for secret in secrets if secret in logs]
+        assert {process.wait(30) for process in roles.processes.values()} == {0}, roles.told()
+        assert time.monotonic() - began < 15
+
+
+def check_metrics(roles: Roles) -> None:
+    for role in ("acoustic", "embedding"):
+        roles.wait_until(lambda role=role: roles.lag(role) == {"records": 0, "seconds": 0})  # type: ignore[misc]
+        told = roles.metrics(role)
+        assert told[f"{PREFIX}records_in_total {role}"] == MEMOS + 1
+        assert told[f"{PREFIX}records_failed_total {role}"] == 1
+        assert told[f"{PREFIX}audio_seconds_total {role}"] == pytest.approx(5.0 * MEMOS, abs=MEMOS)
+        assert told[f"{PREFIX}upload_latency_seconds_count {role}"] == MEMOS
+    roles.wait_until(lambda: roles.metrics("agents").get(f"{PREFIX}records_in_total drift") == MEMOS)
+    roles.wait_until(lambda: roles.lag("fusion") == roles.lag("drift") == {"records": 0, "seconds": 0})
+    agents = roles.metrics("agents")
+    assert agents[f"{PREFIX}build_info"] == 1
+    assert agents[f"{PREFIX}records_out_total fusion"] == MEMOS
+    assert agents[f"{PREFIX}upload_latency_seconds_count drift"] == MEMOS
+    assert agents[f"{PREFIX}partitions_assigned fusion"] == 2
+    assert agents[f"{PREFIX}bundle_info"] == 1
+    assert agents[f"{PREFIX}redis_latency_seconds_count"] > 0
+    names = {name.split(" ")[0].removesuffix("_total") for name in agents if name.startswith(PREFIX)}
+    known = {metric.name.removesuffix("_total") for metric in METRICS}
+    assert {next((k for k in known if name.startswith(k)), None) for name in names} <= known
+
+
+def check_spans(roles: Roles, settings: Settings) -> None:
+    """Every memo is one trace: submitted, extracted twice, joined; and headers and spans tell the same."""
+
+    names = {"submit memos.uploaded", "acoustic memos.features", "embedding memos.features", "fusion risk.scored"}
+
+    def scored() -> list[Received]:
+        return [span for span in roles.collector.spans if span.name == "fusion risk.scored"]
+
+    def whole() -> bool:  # each role sends its spans when it sees fit
+        told = Counter(span.name for span in roles.collector.spans)
+        return all(told[name] >= MEMOS for name in names)
+
+    roles.wait_until(whole)
+    headers = {dict(record.headers)["traceparent"].decode() for record in on_topic(settings, topics.SCORED)}
+    assert headers == {f"00-{span.trace}-{span.id}-01" for span in scored()}
+    by_id = {span.id: span for span in roles.collector.spans}
+    for span in scored():
+        trace = [other for other in roles.collector.spans if other.trace == span.trace]
+        assert {other.name for other in trace} == names
+        upload = by_id[by_id[span.parent].parent]
+        assert (upload.service, upload.name, upload.parent) == ("undertone-submit", "submit memos.uploaded", "")
+        assert span.service == "undertone-agents"
+        assert all(0 <= other.took_s < PATIENCE_S for other in trace)
+    told = " ".join(" ".join(span.attributes) for span in roles.collector.spans)
+    assert not [secret for secret in secrets_of(settings) if secret in told]
+
+
+def check_alert_of_a_high_score(roles: Roles, settings: Settings) -> None:
+    """The trace goes on to the alert, which a subscriber reads with a token and nothing but the right to read."""
+    record = on_topic(settings, topics.SCORED)[0]
+    score = Codec().decode(record.value, RiskScored)
+    high = replace(score, score_id="high", memo_id="high", probability=0.99, band=Band.HIGH, reasons=())
+
+    async def publish() -> None:
+        async with make_producer(settings) as producer:
+            headers = headers_of(high, "fusion", dict(record.headers))
+            await producer.send_and_wait(topics.SCORED.name, Codec().encode(high), USER.encode(), headers=headers)
+
+    asyncio.run(publish())
+    roles.wait_until(lambda: on_topic(settings, topics.ALERTS))
+    (alert,) = (json.loads(line) for line in roles.run("alerts", "alerts", "--once", "--json").splitlines())
+    assert (alert["user_id"], alert["kind"], alert["state"]) == (USER, "level", "raised")
+    (raised,) = on_topic(settings, topics.ALERTS)
+    upload = dict(record.headers)["traceparent"].split(b"-")[1]
+    assert dict(raised.headers)["traceparent"].split(b"-")[1] == upload
+    roles.wait_until(lambda: roles.subscriber.requests)
+    assert roles.subscriber.requests[0].json["alert_id"] == alert["alert_id"]
+    roles.wait_until(lambda: "drift risk.alerts" in {span.name for span in roles.collector.spans})
+
+
+def check_dead_letter(roles: Roles) -> None:
+    """Who mends may list what failed and send it back; it fails again."""
+    (letter,) = (json.loads(line) for line in roles.run("dead-letters", "dead-letters", "list", "--json").splitlines())
+    assert (letter["stage"], letter["redriven"]) == ("acoustic", 0)
+    assert roles.run("dead-letters", "dead-letters", "redrive").startswith("1 records sent back")
+    roles.wait_until(lambda: roles.metrics("acoustic")[f"{PREFIX}records_failed_total acoustic"] == 2)
+
+
+def check_stuck_worker(roles: Roles, tmp_path: Path) -> None:
+    """A worker that is stopped answers no probe; one that goes on but is stuck at its stage says so, in time."""
+    worker = roles.processes["acoustic"]
+    extracting = children_of(worker.pid)
+    assert extracting
+    for process in (*extracting, worker.pid):
+        os.kill(process, signal.SIGSTOP)
+    assert roles.asked("acoustic", "/healthz")[0] == 0
+    rng = np.random.default_rng(MEMOS)
+    again = tmp_path / "audio" / "again.wav"
+    soundfile.write(again, speak(random_voice(rng), 5.0, rng)[0], SAMPLING_RATE)
+    roles.run("submit", "submit", str(again), "--user", USER)
+    os.kill(worker.pid, signal.SIGCONT)
+    began = time.monotonic()
+    roles.wait_until(lambda: roles.lag("acoustic")["records"] == 1)
+    roles.wait_until(lambda: "acoustic: no progress" in roles.asked("acoustic", "/healthz")[1])
+    assert time.monotonic() - began < RED_WITHIN_S + 10  # the memo must come to the stage first
+    for process in extracting:
+        os.kill(process, signal.SIGCONT)
+    roles.wait_until(lambda: roles.asked("acoustic", "/healthz")[0] == 200)
+    roles.wait_until(lambda: roles.lag("acoustic")["records"] == 0)
+
+
+def children_of(process: int) -> list[int]:
+    """Processes that a process has started, by whichever of its threads."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def check_every_metric(roles: Roles) -> None:
+    """Whatever is listed was told by some role, but for what takes trouble that there was none of."""
+    texts = [roles.asked(role, "/metrics")[1] for role in ROLES]
+    told = {s.name for text in texts for f in text_string_to_metric_families(text) for s in f.samples}
+    shown = {metric.name for metric in METRICS if told & {metric.name, f"{metric.name}_count"}}
+    assert {metric.name for metric in METRICS} - shown <= {f"{PREFIX}{name}" for name in ONLY_IN_TROUBLE}
+
+
+def check_killed_worker(roles: Roles) -> None:
+    """Who is dead tells nothing; the agents tell that its records wait, and for how long."""
+    dead = roles.processes.pop("embedding")
+    dead.kill()
+    dead.wait()
+    again = roles.folder / "audio" / "once-more.wav"
+    again.write_bytes((roles.folder / "audio" / "again.wav").read_bytes() + bytes(2))
+    roles.run("submit", "submit", str(again), "--user", USER)
+    roles.wait_until(lambda: roles.lag("embedding")["records"] == 1)
+    before = roles.lag("embedding")["seconds"]
+    roles.wait_until(lambda: roles.lag("embedding")["seconds"] > before + 5)
+
+
+def secrets_of(settings: Settings) -> set[str]:
+    """What no line and no label may hold."""
+    return {USER, *(score.memo_id for score in scores(settings) if score.memo_id != "high")}
+
+
+def check_logs(roles: Roles, settings: Settings, tmp_path: Path) -> None:
+    """One JSON object a line; the broken file's user and memo only as hashes; nobody's name, path or password."""
+    lines = roles.lines()
+    assert {line["role"] for line in lines} == {"acoustic", "embedding", "agents", "bridge-webhook"}
+    letter, _ = (line for line in lines if "became a dead letter" in line["message"])
+    assert (letter["role"], letter["topic"]) == ("acoustic", topics.UPLOADED.name)
+    assert letter["user"] == hmac.new(LOG_KEY.encode(), f"user:{USER}".encode(), "sha256").hexdigest()[:16]
+    assert len(letter["memo"]) == 16
+    assert len(letter["trace_id"]) == 32
+    text = "\n".join(json.dumps(line) for line in lines)
+    metrics = "\n".join(roles.asked(role, "/metrics")[1] for role in roles.processes)
+    passwords = {"secret-of-", "secret of a client", "change me", LOG_KEY, WEBHOOK_SECRET, guarded_token(roles)}
+    for secret in {*secrets_of(settings), str(tmp_path), "broken.wav", *passwords}:
+        assert secret not in text
+        assert secret not in metrics
+
+
+def guarded_token(roles: Roles) -> str:
+    return Path(roles.environments["agents"]["UNDERTONE_KAFKA_TOKEN_FILE"]).read_text()

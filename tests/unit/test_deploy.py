@@ -16,7 +16,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from deploy.kafka.server import version
-from schemas.settings import Settings
+from schemas.settings import PLAIN, Settings
 from streams.cli import app
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,7 +25,6 @@ DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile.*"))
 OURS = ("topics", "acoustic", "embedding", "embedding-gpu", "agents", "bridge")
 GROUPS = {"topics", "bridge"}
 """Commands that have commands of their own."""
-PLAIN = {"KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL"}
 # Read by compose itself, to choose folders, images and a password.
 COMPOSES_OWN = {"UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_SECRETS", "KARAPACE_IMAGE", "GRAFANA_PASSWORD"}
 
@@ -42,7 +41,7 @@ def services(*names: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def known_variables() -> set[str]:
-    return PLAIN | {"UNDERTONE_SECRETS_DIR"} | {f"UNDERTONE_{name.upper()}" for name in Settings.model_fields}
+    return {*PLAIN, "UNDERTONE_SECRETS_DIR"} | {f"UNDERTONE_{name.upper()}" for name in Settings.model_fields}
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:

@@ -7,9 +7,8 @@ from pydantic import ValidationError
 
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from schemas.settings import Settings
+from schemas.settings import PLAIN, Settings
 
-PLAIN = ("KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL")
 SECRET = "hunter2-secret"
 ROOT = Path(__file__).parent.parent.parent.parent
 

@@ -129,3 +129,12 @@ async def test_the_pool_of_all_users_is_kept_and_taken_up() -> None:
     rules = await rules_for(SETTINGS, world.store)
     assert 0 <= rules.chart.phi <= 0.5
     assert await world.store.find("drift-pool") == ["drift-pool"]
+
+
+@pytest.mark.parametrize("batch", [1, 60])
+async def test_an_alert_is_caused_by_the_score_of_its_memo_however_many_came_together(batch: int) -> None:
+    world = World()
+    await play(world, way_of("changed", 60, 40), batch)
+    assert world.topic.records
+    for alert, cause in zip(world.topic.records, world.topic.causes, strict=True):
+        assert CODEC.decode(cause.value, RiskScored).memo_id == alert.memo_id

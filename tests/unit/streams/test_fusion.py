@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -36,6 +37,14 @@ def test_a_part_that_comes_again_changes_nothing() -> None:
 def test_a_join_survives_its_bytes() -> None:
     join = fusion.add_parts(None, [part(m) for m in BOTH])
     assert Join.from_bytes(join.to_bytes()) == join
+
+
+def test_a_join_of_the_first_version_has_no_trace() -> None:
+    import msgpack
+
+    join = fusion.add_parts(None, [part(Modality.ACOUSTIC)], trace=b"a trace")
+    old = msgpack.packb([1, *msgpack.unpackb(join.to_bytes())[1:8]])
+    assert Join.from_bytes(old) == replace(join, trace=b"")
 
 
 def test_a_join_of_another_version_is_refused() -> None:

@@ -78,12 +78,14 @@ class Topic:
 
     faults: Faults
     records: list[Any] = field(default_factory=list)
+    causes: list[Source] = field(default_factory=list)
     codec: Codec = CODEC
 
     async def send(self, outgoing: Collection[Outgoing]) -> None:
         if outgoing:
             self.faults.step()
             self.records += [each.record for each in outgoing]
+            self.causes += [each.cause for each in outgoing]
             self.faults.step()
 
     def dead_letters(self, failures: Sequence[tuple[Source, Poison]]) -> list[Outgoing]:
@@ -449,3 +451,15 @@ async def test_a_store_that_comes_back_empty_within_a_batch_scores_nothing_twice
     await world.restart().close_overdue()
     assert {memo: len(set(found)) for memo, found in world.outcomes().items()} == {"early": 1, "a": 1, "b": 1}
     assert all(len(versions) == 1 for versions in world.topic.scores().values())
+
+
+async def test_a_score_that_no_part_causes_belongs_to_the_trace_of_the_part_that_came() -> None:
+    world = World()
+    parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    part = replace(source("memo", Modality.ACOUSTIC), headers={"traceparent": parent})
+    hop = world.restart()
+    await hop.process([part])
+    world.now = lambda: NOW + timedelta(seconds=100)
+    assert await world.restart().close_overdue() == 1
+    (cause,) = world.topic.causes
+    assert cause.headers == {"traceparent": parent}
