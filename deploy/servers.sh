@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the servers that tests run beside Undertone, and what Kafka needs, from Debian's packages, unless they are here: `make servers`.
-# Their daemons are not started: tests start servers of their own on free ports.
+# `make servers`: install the servers that tests run beside Undertone, and what Kafka needs, from Debian's packages,
+# unless they are here. Their daemons are not started: tests start servers of their own on free ports.
 set -euo pipefail
 packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven)
 programs=(prometheus prometheus-alertmanager redis-server java mvn)
