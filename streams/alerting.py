@@ -18,6 +18,8 @@ ESCALATES_AT = 2.0
 """Times its threshold that the upward chart has to reach in an episode."""
 RECOVERED_AT = 4.0
 """Where the downward chart says that an episode is over."""
+PASSED_AT = 3.0
+"""The same for one that never escalated, as false alarms do not: it should not be in the way of the next change."""
 LONGEST_S = 90 * DAY_S
 
 
@@ -115,11 +117,12 @@ def _follow_drift(
     if chart.recovery and chart.up > threshold and not episode.escalated:
         steps.append(_drift_step(AlertState.ESCALATED, Severity.CRITICAL, chart.up, threshold, chart, episode.key))
         return alerting._replace(drift=episode._replace(escalated=True)), state
-    back = chart.recovery > 0 and chart.down > RECOVERED_AT
+    over = RECOVERED_AT if episode.escalated else PASSED_AT
+    back = chart.recovery > 0 and chart.down > over
     if not back and now_s < episode.opened_s + LONGEST_S:
         return alerting, state
     severity = Severity.CRITICAL if episode.escalated else Severity.WARNING
-    steps.append(_drift_step(AlertState.RESOLVED, severity, chart.down, RECOVERED_AT, chart, episode.key))
+    steps.append(_drift_step(AlertState.RESOLVED, severity, chart.down, over, chart, episode.key))
     if chart.recovery:
         state = closed(state, end_episode(chart) if back else settle_at_new_level(chart))
     return alerting._replace(drift=Episode(quiet_until_s=now_s + rules.cooldown_s)), state

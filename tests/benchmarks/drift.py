@@ -27,9 +27,11 @@ WHAT = """
 Mean memos from a change to the alarm ± 95 % confidence (share found within 30 memos); users not found within 60 memos
 count 60. Every detector is tuned by search to one false alarm a user-year, over the year after the first 7 memos, on
 calm data of the same kind, which tells it the autocorrelation; Undertone learns it from each user all the same, and
-"told φ" is what that costs. The step is 1 SD of the user's own scores, the ramp 1.5 SD over four weeks. Mean and SD
-differ between users, as they do in life, unless a section says that all are alike. The known-parameter CUSUM is told
-each user's mean and SD, the autocorrelation and the size of the step: it is the bound, not a competitor."""
+"told φ" is what that costs. Its alarms are alerts raised and escalated; a user whose false alert is still open at the
+change, and does not escalate, counts as not found. The step is 1 SD of the user's own scores, the ramp 1.5 SD over
+four weeks. Mean and SD differ between users, as they do in life, unless a section says that all are alike. The
+known-parameter CUSUM is told each user's mean and SD, the autocorrelation and the size of the step: it is the bound,
+not a competitor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from river import drift
 from scipy import stats
 
+from streams.chart import ChartRules
 from streams.rules import chart_rules
 from tests.benchmarks.drift_simulation import simulate
 from tests.benchmarks.drift_table import COOLDOWN_S
@@ -53,15 +54,18 @@ def detectors(phi: float, shift: float) -> list[Detector]:
 
 
 def undertone(level: float, scores: Array, days: Array) -> Flags:
-    """The shipped rule; level: its threshold."""
-    history = simulate(scores[:, None, :], chart_rules(level, 1.0), COOLDOWN_S, days)
-    return history.raised[:, 0]
+    """The shipped rule, whose alarms are alerts raised and escalated; level: its threshold."""
+    return _alerts(chart_rules(level, 1.0), scores, days)
 
 
 def undertone_told(phi: float, level: float, scores: Array, days: Array) -> Flags:
     """The shipped rule where the autocorrelation need not be learnt: told, as tuning on such data tells the others."""
-    told = chart_rules(level, 1.0)._replace(phi=phi, phi_weight=1e9)
-    return simulate(scores[:, None, :], told, COOLDOWN_S, days).raised[:, 0]
+    return _alerts(chart_rules(level, 1.0)._replace(phi=phi, phi_weight=1e9), scores, days)
+
+
+def _alerts(rules: ChartRules, scores: Array, days: Array) -> Flags:
+    history = simulate(scores[:, None, :], rules, COOLDOWN_S, days)
+    return (history.raised | history.escalated)[:, 0]
 
 
 def known_cusum(phi: float, shift: float, level: float, scores: Array, days: Array) -> Flags:

@@ -47,7 +47,8 @@ def simulate(logits: Array, rules: ChartRules, cooldown_s: float, days: Array | 
             threshold = _limit(now, rules)
             begins = (opened < 0) & (now["up"] > threshold) & (at >= quiet_until)
             grows = (opened >= 0) & ~escalated_now & (now["up"] > alerting.ESCALATES_AT * threshold)
-            back = (opened >= 0) & ~grows & (now["down"] > alerting.RECOVERED_AT)
+            over = np.where(escalated_now, alerting.RECOVERED_AT, alerting.PASSED_AT)
+            back = (opened >= 0) & ~grows & (now["down"] > over)
             settles = (opened >= 0) & ~grows & ~back & (at >= opened + alerting.LONGEST_S)
             ends = back | settles
             raised[d, j], escalated[d, j], resolved[d, j] = begins, grows, ends
