@@ -136,6 +136,8 @@ class Settings(Access):
     """How long a fault has to pass once too many records have failed, before one is tried again."""
     encoder_batch_s: Positive = 16.0
     """Seconds of audio, padding included, that the encoder computes at once; an accelerator likes several hundred."""
+    program_cache: Path | None = None
+    """Folder that keeps the encoder's compiled programs between starts, for one process at a time; none keeps none."""
     memory_growth: bool = True
     """Take an accelerator's memory as it is needed; false takes all of it at start."""
 

@@ -13,6 +13,7 @@ from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
 from workers.wav2vec2 import batching, programs
 from workers.wav2vec2.checkpoint import Checkpoint
+from workers.wav2vec2.convolutions import BlockedFeatureEncoder, FeatureEncoder
 from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.layers import Tensor
 from workers.windows import window_bounds
@@ -101,7 +102,12 @@ class Embedder:
     ) -> None:
         self.checkpoint = checkpoint
         self.work = Work()
-        self._encoder = Encoder(checkpoint.config, head=checkpoint.has_head, dtype=precision)
+        self._encoder = Encoder(
+            checkpoint.config,
+            head=checkpoint.has_head,
+            dtype=precision,
+            convolutions=BlockedFeatureEncoder if programs.by_xla_on_cpu() else FeatureEncoder,
+        )
         self._encoder.assign(checkpoint.weights)
         self._window = round(window_s * SAMPLING_RATE)
         self._tail = min(round(SHORTEST_TAIL_S * SAMPLING_RATE), self._window)

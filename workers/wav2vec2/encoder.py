@@ -13,10 +13,10 @@ from keras import ops
 
 from schemas.events import FloatArray
 from workers.wav2vec2.config import EncoderConfig
+from workers.wav2vec2.convolutions import FeatureEncoder
 from workers.wav2vec2.layers import (
     MASKED,
     EncoderLayer,
-    FeatureEncoder,
     PositionalConvolution,
     Tensor,
     dense,
@@ -30,13 +30,20 @@ class Encoder(keras.layers.Layer):
     """Signals to frames, Hugging Face's `last_hidden_state`. Weights are random until `assign`.
 
     head: whether it has a CTC head; dtype: "float32", or "bfloat16" for weights and activations, with normalisation and
-    softmax in float32.
+    softmax in float32; convolutions: how the feature encoder is computed, which changes no number beyond float noise.
     """
 
-    def __init__(self, config: EncoderConfig, *, head: bool = False, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        *,
+        head: bool = False,
+        dtype: str = "float32",
+        convolutions: type[FeatureEncoder] = FeatureEncoder,
+    ) -> None:
         super().__init__(dtype=dtype, name="wav2vec2")
         self.config = config
-        self.feature_encoder = FeatureEncoder(config, dtype)
+        self.feature_encoder = convolutions(config, dtype)
         self.projection_norm = norm(config.conv_dim[-1], config.layer_norm_eps, dtype)
         self.projection = dense(config.conv_dim[-1], config.hidden_size, dtype)
         self.positional = PositionalConvolution(config, dtype)

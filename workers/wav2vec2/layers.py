@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
-from workers.wav2vec2.config import CONV_EPSILON, Activation, EncoderConfig
+from workers.wav2vec2.config import Activation, EncoderConfig
 
 Tensor: TypeAlias = Any
 """A tensor of whichever backend Keras runs on."""
@@ -19,7 +19,7 @@ Tensor: TypeAlias = Any
 MASKED = -1e9
 """Added to the attention logits of padded keys; finite, so that a row without any frame stays finite too."""
 
-_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu": partial(ops.gelu, approximate=False),
     "gelu_new": partial(ops.gelu, approximate=True),
     "relu": ops.relu,
@@ -55,65 +55,6 @@ def norm(width: int, epsilon: float, dtype: str) -> keras.layers.LayerNormalizat
     return layer
 
 
-class MaskedGroupNorm(keras.layers.Layer):
-    """Group norm with one group a channel, over the valid steps of each signal alone."""
-
-    def __init__(self, channels: int, dtype: str) -> None:
-        super().__init__(dtype=dtype)
-        self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
-        self.built = True
-
-    def call(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x: (n, t, channels); valid: (n, t, 1) float32, 1.0 where a step belongs to the signal, else 0.0."""
-        # Keras has cast both to the layer's own type on their way in.
-        wide, valid = ops.cast(x, "float32"), ops.cast(valid, "float32")
-        share = valid / ops.maximum(ops.sum(valid, axis=1, keepdims=True), 1.0)
-        mean = ops.sum(wide * share, axis=1, keepdims=True)
-        variance = ops.sum(ops.square(wide - mean) * share, axis=1, keepdims=True)
-        scale = ops.cast(self.gamma, "float32") * ops.rsqrt(variance + CONV_EPSILON)
-        shift = ops.cast(self.beta, "float32") - mean * scale
-        return ops.cast(wide * scale + shift, self.compute_dtype)
-
-
-class FeatureEncoder(keras.layers.Layer):
-    """The convolutions that turn samples into frames. None pads: a frame sees samples of its own signal only."""
-
-    def __init__(self, config: EncoderConfig, dtype: str) -> None:
-        super().__init__(dtype=dtype)
-        self.config = config
-        self.activation = _ACTIVATIONS[config.feat_extract_activation]
-        self.convolutions = []
-        self.norms = []
-        for index, width in enumerate(config.conv_dim):
-            convolution = keras.layers.Conv1D(
-                width,
-                config.conv_kernel[index],
-                strides=config.conv_stride[index],
-                use_bias=config.conv_bias,
-                dtype=dtype,
-            )
-            convolution.build((None, None, config.conv_dim[index - 1] if index else 1))
-            self.convolutions.append(convolution)
-            if config.feat_extract_norm == "layer":
-                self.norms.append(norm(width, CONV_EPSILON, dtype))
-        if config.feat_extract_norm == "group":
-            self.norms.append(MaskedGroupNorm(config.conv_dim[0], dtype))
-        self.built = True
-
-    def call(self, signals: Tensor, lengths: Tensor) -> Tensor:
-        """signals: (n, samples); lengths: (n,) int32, valid samples. Returns (n, frames, channels)."""
-        x = ops.expand_dims(ops.cast(signals, self.compute_dtype), -1)
-        for index, convolution in enumerate(self.convolutions):
-            x = convolution(x)
-            if self.config.feat_extract_norm == "layer":
-                x = self.norms[index](x)
-            elif index == 0:
-                x = self.norms[0](x, valid_frames(frame_counts(self.config, lengths, layers=1), x.shape[1]))
-            x = self.activation(x)
-        return x
-
-
 class PositionalConvolution(keras.layers.Layer):
     """What a grouped convolution over its neighbours adds to each frame."""
 
@@ -125,7 +66,7 @@ class PositionalConvolution(keras.layers.Layer):
         self.reach = (taps // 2, taps - 1 - taps // 2)
         self.kernel = self.add_weight(shape=(taps, width // self.groups, width), name="kernel")
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
-        self.activation = _ACTIVATIONS[config.feat_extract_activation]
+        self.activation = ACTIVATIONS[config.feat_extract_activation]
         self.built = True
 
     def call(self, x: Tensor) -> Tensor:
@@ -154,8 +95,11 @@ class SelfAttention(keras.layers.Layer):
         parts = ops.reshape(self.inward(x), (-1, frames, 3, self.heads, width // self.heads))
         queries, keys, values = ops.unstack(ops.transpose(parts, (2, 0, 3, 1, 4)), 3, axis=0)
         logits = ops.matmul(queries * (width // self.heads) ** -0.5, ops.transpose(keys, (0, 1, 3, 2)))
-        weights = ops.softmax(ops.cast(logits, "float32") + ops.cast(bias, "float32"), axis=-1)
-        mixed = ops.matmul(ops.cast(weights, self.compute_dtype), values)
+        logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
+        # Softmax, divided by its sum only after the product with the values: a frame has fewer of those than of keys.
+        powers = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+        mixed = ops.cast(ops.matmul(ops.cast(powers, self.compute_dtype), values), "float32")
+        mixed = ops.cast(mixed / ops.sum(powers, axis=-1, keepdims=True), self.compute_dtype)
         return self.outward(ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, frames, width)))
 
 
@@ -169,7 +113,7 @@ class EncoderLayer(keras.layers.Layer):
         self.attention = SelfAttention(width, config.num_attention_heads, dtype)
         self.layer_norm = norm(width, config.layer_norm_eps, dtype)
         self.intermediate = dense(width, inner, dtype)
-        self.activation = _ACTIVATIONS[config.hidden_act]
+        self.activation = ACTIVATIONS[config.hidden_act]
         self.output_dense = dense(inner, width, dtype)
         self.final_layer_norm = norm(width, config.layer_norm_eps, dtype)
         self.built = True

@@ -1,6 +1,7 @@
 """Functions of tensors as compiled programs, on whichever backend Keras runs."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import keras
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 from workers.health import HEALTH
+from workers.wav2vec2 import program_cache
 
 Tensor: TypeAlias = Any
 """A tensor of whichever backend Keras runs on."""
@@ -36,12 +38,29 @@ def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
             raise ConfigurationError(f"Keras runs on {other!r}; the encoder needs tensorflow, jax or torch")
 
 
-def configure(intra_op_threads: int, *, memory_growth: bool) -> None:
+def by_xla_on_cpu() -> bool:
+    """Whether programs are compiled by XLA for the machine's own cores."""
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return not tf.config.list_physical_devices("GPU")
+        case "jax":
+            import jax
+
+            return bool(jax.default_backend() == "cpu")
+    return False
+
+
+def configure(intra_op_threads: int, *, memory_growth: bool, cache: Path | None = None) -> None:
     """Set what can be set only before a backend's first computation; later calls change nothing.
 
     intra_op_threads: for one operation, 0 lets the backend choose; memory_growth: take an accelerator's memory as it
-    is needed, not all at once.
+    is needed, not all at once; cache: a folder that keeps compiled programs between starts, written by nobody else.
+    ConfigurationError when it cannot be had.
     """
+    if cache is not None:
+        program_cache.keep_in(cache)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -78,7 +78,7 @@ class EmbeddingStage:
 
 def embedder_from(settings: Settings) -> Embedder:
     """The embedder that the settings describe. Raises ConfigurationError when its checkpoint cannot be used."""
-    programs.configure(settings.intra_op_threads, memory_growth=settings.memory_growth)
+    programs.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
     return Embedder(
         checkpoint.load(settings.encoder or str(settings.bundle / ENCODER_FOLDER)),
         window_s=settings.window_s,
