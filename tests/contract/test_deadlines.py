@@ -1,7 +1,7 @@
 """One suite for both keepers of deadlines: in memory, and over a real server."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from uuid import uuid4
 
@@ -59,6 +59,33 @@ async def test_the_earliest_is_told(deadlines: Deadlines) -> None:
     assert await deadlines.earliest() == after(1.5)
     await deadlines.drop(["early"])
     assert await deadlines.earliest() == after(3)
+
+
+async def test_its_clock_goes_on_steadily(deadlines: Deadlines) -> None:
+    first = await deadlines.now()
+    assert abs(first - datetime.now(UTC)) < timedelta(seconds=5)
+    assert timedelta() <= await deadlines.now() - first < timedelta(seconds=5)
+
+
+class Jumped(datetime):
+    """A wall clock an hour ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Jumped":
+        ahead = datetime.now(tz) + timedelta(hours=1)
+        return cls.fromtimestamp(ahead.timestamp(), tz)
+
+
+async def test_a_wall_clock_that_jumps_closes_nothing(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time is the server's; what this process believes of the day does not matter."""
+    async with RedisDeadlines(redis_server.url, key=f"open:{uuid4()}") as shared:
+        due = await shared.now() + timedelta(seconds=60)
+        await shared.put({"key": due})
+        monkeypatch.setattr("streams.deadlines.datetime", Jumped)
+        assert Jumped.now(UTC) > due
+        assert await shared.due(await shared.now(), 10) == []
 
 
 async def test_nothing_to_do_is_no_call(deadlines: Deadlines) -> None:
