@@ -222,7 +222,8 @@ def _decoder(kind: Kind) -> Convert:
         case ("optional", inner):
             return partial(_maybe, _decoder(inner))
         case ("tuple", inner):
-            return partial(_each_tuple, _decoder(inner))
+            convert = _decoder(inner)
+            return tuple if convert is _same else partial(_each_tuple, convert)
         case ("record", _):
             members = [(name, _decoder(hint)) for name, hint in _hints(kind).items()]
             return lambda value: kind(**{name: convert(value[name]) for name, convert in members})

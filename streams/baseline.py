@@ -20,7 +20,10 @@ import numpy as np
 from schemas.events import FloatArray
 from workers.scoring.personal import PersonalNormal, updated
 
-VERSION = 1
+PACKED, COMPRESSED = b"\x02", b"\x01"
+"""First byte of a stored state: how the rest of it is held."""
+LARGE = 2048
+"""Bytes from which compressing is worth its time: what is small is floats and digests, which do not shrink."""
 SEEN = 64
 """Memos that are recognised when they come again; older ones are settled joins."""
 OUTBOX = 16
@@ -40,21 +43,21 @@ class BaselineState:
     outbox: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """The state as one value of the store: about 1.5 KB, up to 4 KB with a full outbox."""
+        """The state as one value of the store: about 1 KB, up to 4 KB with a full outbox."""
         normal = self.normal
         arrays = [normal.count.astype("<u2"), normal.mean.astype("<f4"), normal.variance.astype("<f4")]
-        packed = msgpack.packb(
+        packed: bytes = msgpack.packb(
             [self.bundle_id, *(a.tobytes() for a in arrays), b"".join(self.seen), [*self.outbox.items()]]
         )
-        return bytes([VERSION]) + zlib.compress(packed, 1)
+        return PACKED + packed if len(packed) < LARGE else COMPRESSED + zlib.compress(packed, 1)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "BaselineState":
         """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no state."""
-        if data[:1] != bytes([VERSION]):
-            raise ValueError(f"a baseline of version {data[:1].hex() or 'none'}, this program reads version {VERSION}")
+        if data[:1] not in {PACKED, COMPRESSED}:
+            raise ValueError(f"a baseline of version {data[:1].hex() or 'none'}, this program reads versions 01 and 02")
         try:
-            bundle_id, count, mean, variance, seen, outbox = _unpacked(data[1:])
+            bundle_id, count, mean, variance, seen, outbox = _unpacked(data)
         except (zlib.error, ValueError, TypeError) as error:
             raise ValueError(f"not a baseline: {type(error).__name__}") from error
         normal = PersonalNormal(
@@ -115,5 +118,6 @@ def _digest(memo_id: str) -> bytes:
 
 
 def _unpacked(data: bytes) -> list[Any]:
-    unpacked: list[Any] = msgpack.unpackb(zlib.decompress(data))
+    body = memoryview(data)[1:]
+    unpacked: list[Any] = msgpack.unpackb(zlib.decompress(body) if data[:1] == COMPRESSED else body)
     return unpacked

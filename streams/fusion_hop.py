@@ -76,7 +76,7 @@ class FusionHop:
             elif join.missing(self._settings.modalities):
                 waiting.append(key)
             else:
-                complete.append(Complete(join, self._parts(join), causes[key]))
+                complete.append(Complete(join, self._parts(join, parts[key]), causes[key]))
         await self._wait_for_others(waiting)
         await self._delivery.send(self._delivery.dead_letters(failures))
         complete.sort(key=lambda each: each.join.recorded_at)
@@ -150,8 +150,10 @@ class FusionHop:
             due = await self._deadlines.now() + timedelta(seconds=self._settings.join_timeout_s)
             await self._deadlines.put(dict.fromkeys(keys, due))
 
-    def _parts(self, join: Join) -> Parts:
-        return {modality: self._codec.decode(part, MemoFeatures) for modality, part in join.parts.items()}
+    def _parts(self, join: Join, here: Sequence[tuple[MemoFeatures, bytes]]) -> Parts:
+        """The parts of a join; those that came in this batch are decoded already."""
+        decoded = {encoded: features for features, encoded in here}
+        return {m: decoded.get(part) or self._codec.decode(part, MemoFeatures) for m, part in join.parts.items()}
 
     def _closing(self, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
         """The join if it is this process's to give up now; and whether its deadline has done its duty."""
