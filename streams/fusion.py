@@ -132,10 +132,8 @@ def die(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
     return None if join.decided or attempt < join.attempt else replace(join, dead=True, attempt=attempt)
 
 
-def bury(state: bytes | None) -> Join | None:
-    """The join whose parts can never be scored, once its dead letter was delivered; None when it is gone or decided."""
-    if state is None:
-        return None
+def bury(state: bytes) -> Join | None:
+    """The join whose parts can never be scored, once its dead letter was delivered; None when it is decided."""
     join = Join.from_bytes(state)
     return None if join.decided else replace(join, dead=True)
 

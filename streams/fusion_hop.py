@@ -9,6 +9,7 @@ it was, never made anew.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from schemas import topics
@@ -101,7 +102,7 @@ class FusionHop:
             _count(record)
             for reason in record.reasons:
                 instruments.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
-        await self._settle(list(closed))
+        await self._settle(closed)
         await self._deadlines.drop([key for key, (_, is_over) in looked_at.items() if is_over])
         await self._observe_joins(now)
         return len(keys)
@@ -140,6 +141,8 @@ class FusionHop:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
             headers = causes[key].headers
             join = fusion.add_parts(state, parts[key], redrives_of(headers), headers.get("traceparent") or b"")
+            if state is None and not join.missing(self._settings.modalities):
+                return None, join  # all parts are in this batch: if it is interrupted, they come again together
             encoded = join.to_bytes()
             return (None if encoded == state else encoded), join
 
@@ -183,31 +186,38 @@ class FusionHop:
         for _, record in made:
             _count(record)
             instruments.observe_latency(STAGE, record.recorded_at, record.uploaded_at, self._clock().timestamp())
-        dead = [_key(each.join) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
-        done = [_key(each.join) for each, r in zip(complete, results, strict=True) if not isinstance(r, Poison)]
+        dead = {_key(e.join): e.join for e, r in zip(complete, results, strict=True) if isinstance(r, Poison)}
+        done = {_key(each.join): each.join for each in complete if _key(each.join) not in dead}
         await asyncio.gather(
             self._settle(done),
-            self._store.update(dead, _buried, ttl_s=self._ttl_s),
-            self._deadlines.drop(dead),
+            self._bury(dead),
             self._scores.forget([each.join for each in complete]),
         )
 
-    async def _settle(self, keys: Sequence[str]) -> None:
-        def settled(_: str, state: bytes | None) -> tuple[bytes | None, None]:
-            join = fusion.settle(state)
+    async def _settle(self, joins: Mapping[str, Join]) -> None:
+        """The scores of these joins were delivered."""
+
+        def settled(key: str, state: bytes | None) -> tuple[bytes | None, None]:
+            if state is not None and Join.from_bytes(state).attempt > joins[key].attempt:
+                return None, None  # redriven since
+            return (fusion.settle(state) or replace(joins[key], settled=True)).to_bytes(), None
+
+        await self._store.update(list(joins), settled, ttl_s=self._ttl_s)
+        await self._deadlines.drop(list(joins))
+
+    async def _bury(self, joins: Mapping[str, Join]) -> None:
+        """The dead letters of these joins were delivered."""
+
+        def buried(key: str, state: bytes | None) -> tuple[bytes | None, None]:
+            join = fusion.bury(joins[key].to_bytes() if state is None else state)
             return (None if join is None else join.to_bytes()), None
 
-        await self._store.update(keys, settled, ttl_s=self._ttl_s)
-        await self._deadlines.drop(keys)
+        await self._store.update(list(joins), buried, ttl_s=self._ttl_s)
+        await self._deadlines.drop(list(joins))
 
 
 def _key(join: Join) -> str:
     return join_key(join.user_id, join.memo_id)
-
-
-def _buried(_: str, state: bytes | None) -> tuple[bytes | None, None]:
-    join = fusion.bury(state)
-    return (None if join is None else join.to_bytes()), None
 
 
 def _outgoing(record: RiskScored, cause: Source) -> Outgoing:
