@@ -1,14 +1,18 @@
-"""The Faust agents: one per hop, each a loop of take, process, tell that it was delivered.
+"""The Faust agents: one per hop. Faust brings the events, a loop beside it takes what has come and gives it to the hop.
 
-Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to four rules: events come by
-`noack_take`, because `take` acknowledges also when the body raises; the position moves by `DeliveredConsumer`, which
-knows nothing but what was delivered; `concurrency` is 1, so that the events of a partition are finished in their order;
-and a batch that fails for good ends the process, because a Faust that goes on would leave it behind.
+Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to three rules: the position
+moves by `DeliveredConsumer`, which knows nothing but what was delivered, whatever Faust acknowledges; batches of one
+hop are processed one after the other, in the order in which their events came; and a batch that fails for good ends
+the process, because a Faust that goes on would leave it behind.
+
+Faust's own `take` waits for its batch and then stops reading until that was processed. Here the next batch gathers in
+the meantime: at high load batches grow, at low load an event waits for nothing.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from schemas import topics
@@ -21,9 +25,6 @@ from workers.health import HEALTH, Part
 from workers.retries import until_it_succeeds
 
 log = logging.getLogger(__name__)
-
-TAKE_WITHIN_S = 0.05
-"""How long a batch waits for more once it has begun."""
 
 
 class Hop(Protocol):
@@ -41,12 +42,21 @@ def add_agent(
     settings: Settings,
     turns: Turns,
     crash: Callable[[Exception], None],
-) -> None:
-    """An agent that reads `topic` in batches and gives them to `hop`, in its turn; `crash` ends the process."""
-    part, turn = HEALTH.part(name), turns.of(name)
+) -> Coroutine[Any, Any, None]:
+    """An agent that reads `topic`, and the loop that gives batches to `hop`, to be run beside the application.
+
+    Each batch is processed in the agent's turn; `crash` is told of an error that ends the process.
+    """
+    waiting: asyncio.Queue[Any] = asyncio.Queue(settings.agent_batch)
 
     async def agent(stream: Any) -> None:
-        async for taken in stream.noack_take(settings.agent_batch, within=TAKE_WITHIN_S):
+        async for event in stream.events():
+            await waiting.put(event)
+
+    async def work() -> None:
+        part, turn = HEALTH.part(name), turns.of(name)
+        while True:
+            taken = await _taken(waiting)
             async with turn:
                 # What was taken before a rebalance is fetched again by whoever has the partition now.
                 events = [event for event in taken if event.message.generation_id == app.consumer_generation_id]
@@ -58,8 +68,6 @@ def add_agent(
                     crash(error)
                     raise
                 app.consumer.delivered(event.message for event in events)
-            for event in taken:
-                event.ack()
             part.rest()
             instruments.LAST_PROGRESS.labels(stage=name).set(time.time())
 
@@ -67,6 +75,16 @@ def add_agent(
         topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
     app.agent(source, name=f"undertone.{name}", concurrency=1)(agent)
+    turns.of(name)
+    return work()
+
+
+async def _taken(waiting: asyncio.Queue[Any]) -> list[Any]:
+    """All that waits; at least one."""
+    taken = [await waiting.get()]
+    while not waiting.empty():
+        taken.append(waiting.get_nowait())
+    return taken
 
 
 def _attempt(part: Part, hop: Hop, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:

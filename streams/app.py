@@ -136,19 +136,20 @@ async def reading(settings: Settings, hops: Mapping[str, Hop]) -> AsyncIterator[
                 return crash(TopicAuthorizationFailedError(*topics))
         return crash(app.crash_reason)
 
-    for stage, hop in hops.items():
-        add_agent(app, stage, AGENTS[stage], hop, settings, turns, crash)
+    loops = [add_agent(app, stage, AGENTS[stage], hop, settings, turns, crash) for stage, hop in hops.items()]
     app.on_partitions_assigned.connect(_assigned, weak=False)
     app.on_partitions_revoked.connect(finish, weak=False)
     app.finalize()
-    watching = asyncio.create_task(watch())
+    tasks = [asyncio.create_task(each) for each in (watch(), *loops)]
     try:
         await app.start()
         yield app, failed
         if not (failed.done() or app._crashed.is_set()):
             await _in_time(finish(), settings.stop_deadline_s)
     finally:
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await app.stop()
 
 
