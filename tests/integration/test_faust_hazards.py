@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas import topics
 from schemas.settings import Settings
 from streams.app import make_app, reading
-from streams.backlog import AGENTS_GROUP
+from streams.backlog import AGENTS_GROUP, Observer
 from tests.servers import Broker
 from workers.dead_letters import Source
 
@@ -234,3 +234,22 @@ async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Se
         await asyncio.wait_for(begun.wait(), PATIENCE_S)
     assert hop.kept == [b"1"]
     assert await position(settings) == 1
+
+
+async def test_a_member_that_joins_in_the_middle_costs_no_record(settings: Settings) -> None:
+    """Partitions change hands while batches are under way and events wait: what was not finished comes again."""
+
+    async def slow(_: Sequence[Source]) -> None:
+        await asyncio.sleep(0.02)
+
+    values = {b"%d" % number for number in range(120)}
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap) as producer:
+        for number in range(120):
+            await producer.send_and_wait(TOPIC, b"%d" % number, partition=number % settings.partitions)
+    first, second = Keeping(slow), Keeping(slow)
+    async with reading(settings, {"fusion": first}):
+        await until(lambda: len(first.kept) > 10)
+        async with reading(settings, {"fusion": second}):
+            await until(lambda: {*first.kept, *second.kept} == values)
+    async with Observer(settings) as observer:
+        assert await observer.backlog(AGENTS_GROUP, TOPIC) == 0
