@@ -118,10 +118,14 @@ def test_asked_to_stop_it_finishes_what_it_works_on_and_no_more(settings: Settin
     assert took_s < 10
     done = delivered(settings, kind)
     assert 0 < len(done) < len(MEMOS)
-    assert committed(settings, kind) == done.total()
+    # Of different users, a later memo may be finished before an earlier one: it lies ahead of what can be committed.
+    ahead = done.total() - committed(settings, kind)
+    assert ahead == 0 or (kind == "worker" and ahead > 0)
     with Role(settings, kind, seconds=0.0):
         wait_until(lambda: committed(settings, kind) == len(MEMOS))
-    assert delivered(settings, kind) == Counter(memo.memo_id for memo in MEMOS)
+    everything = delivered(settings, kind)
+    assert set(everything) == {memo.memo_id for memo in MEMOS}
+    assert everything.total() == len(MEMOS) + ahead
 
 
 def test_a_batch_that_does_not_end_is_left_in_time_and_comes_again(settings: Settings, kind: str) -> None:
