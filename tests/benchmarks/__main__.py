@@ -13,6 +13,7 @@ BENCHMARKS = (
     "drift",
     "scoring",
     "carry_over",
+    "pipeline",
 )
 
 

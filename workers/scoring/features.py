@@ -28,7 +28,7 @@ class FeatureSpace:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the vector's coordinates."""
-        return (*self.acoustic, *(f"embedding_{axis:02d}" for axis in range(self.axes.shape[1])))
+        return _names(self.acoustic, self.axes.shape[1])
 
     def vector(self, parts: Parts) -> FloatArray:
         """(features,) float32, NaN where a feature is undefined or its modality is missing.
@@ -63,6 +63,11 @@ class FeatureSpace:
         expected = len(part.names) if modality is Modality.ACOUSTIC else len(self.centre)
         if part.summary.shape != (expected,):
             raise Poison("features:mismatch", f"{modality} summary of shape {part.summary.shape}, not ({expected},)")
+
+
+@lru_cache(maxsize=16)
+def _names(acoustic: tuple[str, ...], axes: int) -> tuple[str, ...]:
+    return (*acoustic, *(f"embedding_{axis:02d}" for axis in range(axes)))
 
 
 @lru_cache(maxsize=16)

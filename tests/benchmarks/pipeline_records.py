@@ -1,0 +1,91 @@
+"""What the pipeline's benchmarks put on topics: features as the real stages give them, of many users."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import numpy as np
+import soundfile
+from confluent_kafka import Producer
+
+from schemas.codec import Codec
+from schemas.events import MemoFeatures, MemoUploaded, Modality, Record
+from schemas.settings import Settings
+from streams.roles import make_stage
+from workers.loading import load_bytes
+from workers.memo import SAMPLING_RATE, Memo
+from workers.training.synthetic import random_voice
+from workers.training.voice import speak
+
+START = datetime(2026, 1, 1, 8, tzinfo=UTC)
+CODEC = Codec()
+
+
+def wav(seed: int, seconds: float) -> bytes:
+    """A memo of a simulated voice."""
+    rng = np.random.default_rng(seed)
+    out = BytesIO()
+    soundfile.write(out, speak(random_voice(rng), seconds, rng)[0], SAMPLING_RATE, format="WAV")
+    return out.getvalue()
+
+
+def examples(settings: Settings, memos: int) -> list[dict[Modality, MemoFeatures]]:
+    """What both real stages make of a few memos of 15 s."""
+    loaded = []
+    for seed in range(memos):
+        event = MemoUploaded(f"memo-{seed}", "u", START, START, "memory://x")
+        loaded.append(Memo(event, *load_bytes(wav(seed, 15.0), settings)))
+    found: list[dict[Modality, MemoFeatures]] = [{} for _ in loaded]
+    for modality in (Modality.ACOUSTIC, Modality.EMBEDDING):
+        stage = make_stage(settings, modality)
+        for parts, outcome in zip(found, stage.process(loaded), strict=True):
+            assert not isinstance(outcome, Exception)
+            parts[modality] = outcome[0]
+        stage.close()
+    return found
+
+
+def prepared(
+    given: list[dict[Modality, MemoFeatures]], users: int, days: int
+) -> Iterator[tuple[MemoFeatures, MemoFeatures]]:
+    """Both parts of every memo, day by day; a user's features vary by 5 % about an example's."""
+    rng = np.random.default_rng(3)
+    for day in range(days):
+        for user in range(users):
+            at = START + timedelta(days=day, seconds=user)
+            parts = given[user % len(given)]
+            changed = [
+                replace(
+                    part,
+                    memo_id=f"memo-{user}-{day}",
+                    user_id=f"user-{user}",
+                    recorded_at=at,
+                    uploaded_at=at,
+                    summary=(part.summary * rng.normal(1, 0.05, part.summary.shape)).astype(np.float32),
+                )
+                for part in parts.values()
+            ]
+            yield changed[0], changed[1]
+
+
+def fill(bootstrap: str, topic: str, records: Iterator[Record], key: Callable[[Record], str]) -> int:
+    """Put records on a topic and wait until the broker has them; how many."""
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 50, "batch.num.messages": 1000}
+        | {"queue.buffering.max.messages": 100_000, "log_level": 0}
+    )
+    count = 0
+    for record in records:
+        while True:
+            try:
+                producer.produce(topic, CODEC.encode(record), key(record).encode())
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+        count += 1
+    while producer.flush(5):
+        time.sleep(0.01)
+    return count
