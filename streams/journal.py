@@ -6,11 +6,12 @@ became a dead letter. What is left at the next start is sent again; every effect
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -30,10 +31,11 @@ class Upload:
 
 
 class Journal:
-    """Uploads on disk. Several processes may hold one journal; every write is on disk when it returns."""
+    """Uploads on disk. Several processes and threads may hold one journal; every write is on disk when it returns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._turn = Lock()
 
     def __enter__(self) -> Self:
         """Open the journal, made when it is new."""
@@ -56,24 +58,36 @@ class Journal:
     def accept(self, uploads: Iterable[Upload]) -> None:
         """Write uploads down; one that is known, finished or not, stays as it is."""
         rows = [(u.digest, u.key, u.value, u.memo_id) for u in uploads]
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
+        with self._transaction() as cursor:
             cursor.executemany("INSERT OR IGNORE INTO uploads (digest, key, value, memo_id) VALUES (?, ?, ?, ?)", rows)
-            cursor.execute("COMMIT")
 
     def finish(self, memo_ids: Iterable[str] = (), uploads: Iterable[Upload] = ()) -> None:
         """Strike out the uploads of these memos, and these uploads themselves. Unknown ones are no error."""
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
+        with self._transaction() as cursor:
             cursor.executemany("UPDATE uploads SET finished = 1 WHERE memo_id = ?", [(m,) for m in memo_ids])
             cursor.executemany("UPDATE uploads SET finished = 1 WHERE digest = ?", [(u.digest,) for u in uploads])
-            cursor.execute("COMMIT")
 
     def unfinished(self) -> list[Upload]:
         """What must be sent again, in the order in which it was accepted."""
-        rows = self._db.execute("SELECT key, value, memo_id FROM uploads WHERE NOT finished ORDER BY rowid").fetchall()
+        with self._transaction() as cursor:
+            rows = cursor.execute(
+                "SELECT key, value, memo_id FROM uploads WHERE NOT finished ORDER BY rowid"
+            ).fetchall()
         return [Upload(*row) for row in rows]
 
     def forget_finished(self) -> None:
         """Drop what is finished."""
-        self._db.execute("DELETE FROM uploads WHERE finished")
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM uploads WHERE finished")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        """One transaction at a time: threads share the connection, and SQLite knows no transaction within another."""
+        with self._turn, closing(self._db.cursor()) as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")

@@ -41,6 +41,8 @@ def test_a_bridge_to_nowhere_says_which_setting_is_missing(receiver: str, monkey
 
 
 def test_printed_settings_show_neither_addresses_nor_secrets() -> None:
-    told = repr(Settings.load(webhook_url="https://x.example/h1dden", webhook_secret="s3cret" * 5, alertmanager_url="u"))
+    told = repr(
+        Settings.load(webhook_url="https://x.example/h1dden", webhook_secret="s3cret" * 5, alertmanager_url="u")
+    )
     assert "h1dden" not in told
     assert "s3cret" not in told
