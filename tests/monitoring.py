@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,7 +42,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-class Server:
+class Server(ABC):
     """A server with an HTTP port and data in a folder; it can be killed and started again with its data."""
 
     ready = "/-/ready"
@@ -53,8 +54,9 @@ class Server:
         (self.folder / "config.yml").write_text(configuration)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it, its folder and port included."""
 
     def __enter__(self) -> Self:
         try:
