@@ -38,6 +38,7 @@ from tests.guarded import GuardedRedis, access
 from tests.issuing import issuing
 from tests.otlp import Collector, Received, collecting
 from tests.receivers import Receiver, receiving
+from tests.servers import Broker
 from workers.kafka import make_producer, make_reader
 from workers.memo import SAMPLING_RATE
 from workers.training.synthetic import random_voice
@@ -233,6 +234,7 @@ def scores(settings: Settings) -> list[RiskScored]:
 def test_production_roles_do_their_work_with_their_own_rights_and_tell_the_platform(
     roles: Roles, guarded: SecuredKafka, tmp_path: Path
 ) -> None:
+    Broker(guarded.server.bootstrap, real=True).empty()  # other tests have used it
     created = roles.run("topics", "topics", "create").splitlines()
     assert created == [f"{topic.name}: created" for topic in topics.TOPICS]
     assert "memos.uploaded" in roles.run("topics", "topics", "describe")
