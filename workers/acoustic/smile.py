@@ -51,6 +51,11 @@ _Callback = ctypes.CFUNCTYPE(
 )
 """openSMILE's `ExternalSinkCallbackEx`, its pointers as plain addresses."""
 
+_READY: list[OpenSMILE] = []
+"""openSMILE as the memo before left it, set back to its beginning: making it anew costs as much as 0.5 s of audio."""
+_LONGEST_PUT_BY_S = 60
+"""A longer memo's openSMILE is given up, and with it the memory that it took."""
+
 _FRAMES_SINK, _FUNCTIONALS_SINK, _SOURCE = "framesSink", "functionalsSink", "extsource"
 
 
@@ -82,15 +87,18 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
     signal: (samples,) float32, mono, at SAMPLING_RATE; clipped to [-1, 1], because openSMILE's 16-bit integers wrap.
     Raises Poison `acoustic:too_short` below SHORTEST_S, ConfigurationError when openSMILE refuses our configuration.
     """
-    smile = _initialised()
+    smile = _READY.pop() if _READY else _initialised()
     try:
         frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Feed(smile, signal).ahead_of)
         functionals = _Rows(1, len(FUNCTIONAL_NAMES))
         keep = [_collect(smile, _FRAMES_SINK, frames), _collect(smile, _FUNCTIONALS_SINK, functionals)]
         smile.run()
+        smile.reset()
         del keep
-    finally:
+    except BaseException:
         smile.free()
+        raise
+    _put_by(smile, len(signal))
     if not functionals.filled or not frames.filled:
         raise Poison("acoustic:too_short", f"openSMILE needs at least {SHORTEST_S:g} s of audio; the memo has less")
     return AcousticPass(functionals.table[0], frames.table[: frames.filled])
@@ -166,6 +174,14 @@ def _packaged() -> Mapping[str, Path]:
     if missing:
         raise ConfigurationError(f"the installed opensmile package ships no {', '.join(missing)}")
     return paths
+
+
+def _put_by(smile: OpenSMILE, samples: int) -> None:
+    """Keep one for the next memo."""
+    if _READY or samples > _LONGEST_PUT_BY_S * SAMPLING_RATE:
+        smile.free()
+    else:
+        _READY.append(smile)
 
 
 def _initialised() -> OpenSMILE:

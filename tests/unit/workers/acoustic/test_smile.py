@@ -1,4 +1,5 @@
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,14 +106,44 @@ def test_a_long_memo_is_fed_as_it_is_worked_on_and_nothing_is_lost() -> None:
     assert len(found.lld) == stock(opensmile.FeatureLevel.LowLevelDescriptors)(signal, SAMPLING_RATE).shape[2]
 
 
-def test_a_pass_depends_on_nothing_before_it() -> None:
-    first = acoustic_pass(buzz(120, 0.5))
-    acoustic_pass(noise(0.7))
-    again = acoustic_pass(buzz(120, 0.5))
-    assert np.array_equal(first.functionals, again.functionals)
-    assert np.array_equal(first.lld, again.lld)
+@pytest.fixture
+def none_ready() -> Iterator[None]:
+    """Every pass of the test is the first of a process, and leaves nothing to others."""
+    smile._READY.clear()
+    yield
+    smile._READY.clear()
 
 
+def test_a_pass_depends_on_nothing_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = [buzz(120, 0.5), noise(0.7), silence(1.3), noise(SHORTEST_S), buzz(210, 12.0), 0.001 * noise(3.1)]
+    with monkeypatch.context() as patched:
+        patched.setattr(smile, "_LONGEST_PUT_BY_S", 0)
+        fresh = [acoustic_pass(signal) for signal in signals]
+    for number in np.random.default_rng(3).permutation(2 * len(signals)) % len(signals):
+        with pytest.raises(Poison):
+            acoustic_pass(signals[number][:300])
+        again = acoustic_pass(signals[number])
+        assert np.array_equal(fresh[number].functionals, again.functionals)
+        assert np.array_equal(fresh[number].frames, again.frames)
+
+
+@pytest.mark.usefixtures("none_ready")
+def test_opensmile_is_made_once_and_given_up_after_a_long_memo(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    anew = smile._initialised
+
+    def counted() -> object:
+        made.append(anew())
+        return made[-1]
+
+    monkeypatch.setattr(smile, "_initialised", counted)
+    monkeypatch.setattr(smile, "_LONGEST_PUT_BY_S", 1)
+    for seconds in (0.5, 0.9, 1.1, 0.5):
+        acoustic_pass(noise(seconds))
+    assert len(made) == 2
+
+
+@pytest.mark.usefixtures("none_ready")
 def test_a_folder_may_bear_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "Jürgens Ordner"
     folder.mkdir()
@@ -121,6 +152,7 @@ def test_a_folder_may_bear_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(acoustic_pass(noise(0.1)).lld) > 0
 
 
+@pytest.mark.usefixtures("none_ready")
 def test_a_configuration_that_cannot_be_used_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smile, "CONFIGURATION", tmp_path / "missing.conf")
     with pytest.raises(ConfigurationError, match="openSMILE"):
