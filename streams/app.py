@@ -17,7 +17,7 @@ from schemas.settings import Settings
 from streams.agents import Hop, add_agent
 from streams.backlog import AGENTS, AGENTS_GROUP
 from streams.deadlines import RedisDeadlines
-from streams.drift_hop import DriftHop, rules_for
+from streams.drift_hop import DriftHop, with_prior
 from streams.fusion_hop import CLOSED_AT_ONCE, FusionHop
 from streams.lag import LagWatch, Stalls
 from streams.letters_hop import LettersHop
@@ -85,7 +85,7 @@ def _credentials(options: dict[str, Any]) -> faust.SSLCredentials | faust.SASLCr
 
 async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
     """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
-    Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
+    rules = Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
     async with AsyncExitStack() as exits:
         access = redis_access(settings)
         store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
@@ -93,7 +93,8 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(producer.stop)
         fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
-        rules = await until_it_succeeds(lambda: rules_for(settings, store), stage="drift", target="redis")
+        # Each batch asks again; this once tells a Redis that refuses before anything is read.
+        await until_it_succeeds(lambda: with_prior(rules, store), stage="drift", target="redis")
         drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
         letters = LettersHop(settings, store, deadlines, codec)
         async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):

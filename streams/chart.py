@@ -32,6 +32,8 @@ U_LIMIT = 2.25
 """SDs that a day can count for at most: low, so that users whose scores are skewed upward keep the promise too."""
 Z_LIMIT = 3.0
 """SDs from the mean that a day can be learnt as at most."""
+PHI = 0.3
+"""Autocorrelation of days to assume where nothing better is known."""
 PHI_LIMIT = 0.7
 SD_FLOOR = 0.02
 """Logits; a user whose scores never vary is not infinitely surprising."""
@@ -78,6 +80,8 @@ class Chart(NamedTuple):
     ewma: float = 0.0
     recovery: float = 0.0
     """In an episode half of the change, in SDs: the downward chart's reference; the baseline stands. 0: no episode."""
+    prior: float = PHI
+    """Autocorrelation assumed of this user when the chart began; it stays, whatever is known of all users later."""
 
     @property
     def sd(self) -> float:
@@ -95,7 +99,7 @@ class ChartRules(NamedTuple):
     correlated: float
     """How many times more that share is, per unit of autocorrelation: ten days that correlate tell less than ten."""
     phi: float
-    """Autocorrelation of days to assume before a user's own is known."""
+    """Autocorrelation of days to assume of users who begin, before their own is known: the `prior` of their chart."""
     phi_weight: float
     """How many pairs of days that assumption is worth."""
     memos_cap: float
@@ -193,7 +197,7 @@ def _start(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules)
     weight = float(min(memos, rules.memos_cap))
     n, m, squares = _learn(chart.n, chart.mean, chart.squares, mean - chart.mean, weight)
     ewma = chart.ewma + EWMA_WEIGHT * (mean - chart.ewma) if chart.n else mean
-    return chart._replace(n=n, mean=m, squares=squares, phi=rules.phi, day=day, ewma=ewma)
+    return chart._replace(n=n, mean=m, squares=squares, phi=chart.prior, day=day, ewma=ewma)
 
 
 def _in_episode(chart: Chart, day: float, mean: float, u: float, z: float) -> Chart:
@@ -212,7 +216,7 @@ def _calm(
     chart: Chart, day: float, mean: float, u: float, z: float, gap: float, surprise: float, weight: float,
     rules: ChartRules,
 ) -> Chart:  # fmt: skip
-    n, m, squares, pairs, products, phi, z0, _, up, down, run, run_sum, since, n0, m0, squares0, ewma, _ = chart
+    n, m, squares, pairs, products, phi, z0, _, up, down, run, run_sum, since, n0, m0, squares0, ewma, _, prior = chart
     up += u - REFERENCE * (max(KEPT, n0 * n0 / (n * n)) if run else 1.0)
     down -= u + REFERENCE
     if up <= 0.0:
@@ -226,7 +230,7 @@ def _calm(
         pairs += 1.0
         products += z * z0
     if up == 0.0:
-        phi = (products + rules.phi_weight * rules.phi) / (pairs + rules.phi_weight)
+        phi = (products + rules.phi_weight * prior) / (pairs + rules.phi_weight)
         phi = max(0.0, min(PHI_LIMIT, phi))
     n, m, squares = _learn(n, m, squares, surprise, weight)
     if down < 0.0:
@@ -235,7 +239,9 @@ def _calm(
         squares *= (RELEARN_DAYS - 1) / (n - 1)
         n, down = RELEARN_DAYS, 0.0
     ewma += EWMA_WEIGHT * (mean - ewma)
-    return Chart(n, m, squares, pairs, products, phi, z, day, up, down, run, run_sum, since, n0, m0, squares0, ewma)
+    return Chart(
+        n, m, squares, pairs, products, phi, z, day, up, down, run, run_sum, since, n0, m0, squares0, ewma, 0.0, prior
+    )
 
 
 def _learn(n: float, m: float, squares: float, surprise: float, weight: float) -> tuple[float, float, float]:

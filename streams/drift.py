@@ -14,7 +14,7 @@ from math import log, nan
 from typing import NamedTuple
 
 from schemas.events import Band, RiskScored
-from streams.chart import Chart, ChartRules, limit, step
+from streams.chart import PHI, Chart, ChartRules, limit, step
 
 DAY_S = 86400.0
 MEMOS_A_DAY = 48
@@ -113,9 +113,20 @@ class DriftState(NamedTuple):
         return cls(chart, tuple(days), latest_s, horizon_s, bundle, retired, retired_until_s, past)
 
 
+def with_priors(data: bytes) -> bytes:
+    """A stored state of version 1, whose charts do not say what they assumed, as bytes of version 2.
+
+    Raises struct.error when it is too short.
+    """
+    charts = _CHARTS_1.unpack_from(data)
+    return b"".join((*(chart + struct.pack("<d", PHI) for chart in charts), data[_CHARTS_1.size :]))
+
+
 _FLOATS = len(Chart._fields)
 _HEAD = struct.Struct(f"<{3 * _FLOATS}d dd QQd HH")
 _DAY = struct.Struct("<iqHH")
+_CHARTS_1 = struct.Struct("144s 144s 144s")
+"""Three charts of 18 floats, as they were before they had a prior."""
 
 
 class Windows(NamedTuple):
@@ -183,6 +194,8 @@ def update(
         return state, _verdict(Outcome.LATE, state, rules)
     if recorded_s > observation.uploaded_s + FUTURE_S:
         return state, _verdict(Outcome.FUTURE, state, rules)
+    if not state.days:
+        state = state._replace(chart=Chart(prior=rules.phi))
     number, memo = int(recorded_s // DAY_S), _short(observation.memo_id)
     found = None
     if state.days and number <= state.days[-1].day:
@@ -198,7 +211,7 @@ def update(
             return state, _verdict(Outcome.RETIRED, state, rules)
         if state.bundle:
             outcome = Outcome.RESTARTED
-            state = closed(state, Chart())
+            state = closed(state, Chart(prior=rules.phi))
             state = state._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S, past=())
         state = state._replace(bundle=bundle)
     state = _placed(state, number, memo, observation.logit, rules)

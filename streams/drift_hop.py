@@ -17,9 +17,9 @@ from schemas.events import AlertState, RiskAlert, RiskScored
 from schemas.settings import Settings
 from streams import mutes
 from streams.calibration import YEAR_DAYS
-from streams.drift import Outcome
+from streams.drift import DAY_S, Outcome
 from streams.follow import Followed, delivered, drift_key, follow_in_detail
-from streams.pool import POOL_KEY, Pool
+from streams.pool import POOL_KEY, PRIOR_DAYS, PRIOR_KEY, Pool, prior_from_bytes, prior_to_bytes
 from streams.rules import Rules
 from streams.store import Store
 from workers import instruments
@@ -34,15 +34,22 @@ Alerts = Sequence[tuple[str, RiskAlert]]
 """Alerts, each with the key of its user's state."""
 
 
-async def rules_for(settings: Settings, store: Store) -> Rules:
-    """The rules that the settings ask for, with what the store knows of the autocorrelation of all users."""
-    return await with_pool(Rules.from_settings(settings), store)
+async def with_prior(rules: Rules, store: Store) -> Rules:
+    """The rules, with the autocorrelation that is assumed of whoever begins now. Raises Transient.
 
+    When none is in force, what is known of all users becomes it, once for all agents.
+    """
+    held = await store.read([PRIOR_KEY, POOL_KEY])
+    prior = prior_from_bytes(held[PRIOR_KEY])
+    if prior is None:
+        pooled = Pool.from_bytes(held[POOL_KEY]).autocorrelation(rules.chart.phi)
 
-async def with_pool(rules: Rules, store: Store) -> Rules:
-    """The rules as an agent that starts now takes them up. Raises Transient when the store is away."""
-    pool = Pool.from_bytes((await store.read([POOL_KEY]))[POOL_KEY])
-    return rules._replace(chart=rules.chart._replace(phi=pool.autocorrelation(rules.chart.phi)))
+        def first(_: str, stored: bytes | None) -> tuple[bytes | None, float]:
+            other = prior_from_bytes(stored)
+            return (prior_to_bytes(pooled), pooled) if other is None else (None, other)
+
+        prior = (await store.update([PRIOR_KEY], first, ttl_s=PRIOR_DAYS * DAY_S))[PRIOR_KEY]
+    return rules._replace(chart=rules.chart._replace(phi=prior))
 
 
 class DriftHop:
@@ -60,7 +67,9 @@ class DriftHop:
         scores, causes, failures = self._decoded(sources)
         instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         lost = self._store.lost
-        followed = await self._store.update(list(scores), self._following(scores), ttl_s=self._settings.state_ttl_s)
+        rules = await with_prior(self._rules, self._store)
+        following = self._following(scores, rules)
+        followed = await self._store.update(list(scores), following, ttl_s=self._settings.state_ttl_s)
         instruments.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
@@ -89,10 +98,10 @@ class DriftHop:
         return scores, causes, failures
 
     def _following(
-        self, scores: Mapping[str, Sequence[RiskScored]]
+        self, scores: Mapping[str, Sequence[RiskScored]], rules: Rules
     ) -> Callable[[str, bytes | None], tuple[bytes | None, Followed]]:
         def follow(key: str, state: bytes | None) -> tuple[bytes | None, Followed]:
-            followed = follow_in_detail(state, scores[key], self._rules)
+            followed = follow_in_detail(state, scores[key], rules)
             return (None if followed.state == state else followed.state), followed
 
         return follow

@@ -17,11 +17,12 @@ from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from streams.alerting import Alerting, Step, decide, named
 from streams.chart import limit
-from streams.drift import DriftState, Observation, Outcome, observe, update, windows
+from streams.drift import DriftState, Observation, Outcome, observe, update, windows, with_priors
 from streams.rules import Rules
 from streams.store import WATCHED
 
-VERSION = 1
+VERSION = 2
+"""Of stored states. Version 1, whose charts had no prior, is read too."""
 LARGEST = 4096
 """Bytes of one user's state; alerts that nobody marked as delivered are dropped, oldest first, to stay below."""
 _HEAD = struct.Struct("<BHHB")
@@ -126,6 +127,11 @@ def in_words(state: bytes | None, rules: Rules) -> str:
     )
 
 
+def prior_of(state: bytes) -> float:
+    """The autocorrelation assumed of a user when their chart began. Raises struct.error or ValueError as `unpack`."""
+    return unpack(state).drift.chart.prior
+
+
 def episode_is_open(state: bytes | None) -> bool:
     """Whether an alert of either kind is raised and not resolved; a state that cannot be read has none."""
     if state is None:
@@ -151,11 +157,12 @@ def pack(user: User) -> bytes:
 def unpack(state: bytes) -> User:
     """The user in stored bytes. Raises struct.error or ValueError when they are damaged or of another version."""
     version, drift, alerting, _ = _HEAD.unpack_from(state)
-    if version != VERSION:
+    if version not in (1, VERSION):
         raise ValueError("drift state of an unknown version")
     at = _HEAD.size
+    stored = state[at : at + drift]
     return User(
-        DriftState.from_bytes(state[at : at + drift]),
+        DriftState.from_bytes(stored if version == VERSION else with_priors(stored)),
         Alerting.from_bytes(state[at + drift : at + drift + alerting]),
         tuple(_outbox(state[at + drift + alerting :])),
     )

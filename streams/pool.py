@@ -1,8 +1,8 @@
 """The autocorrelation of all users together, for those of whom too little is known.
 
-Every new day of every user adds one pair of neighbouring days to two sums; the agent keeps them in one value of the
-store. The estimate is taken up when an agent starts, rounded to 0.05: within a run every user is judged by the same
-number, so that a replay in another order, or cut into other batches, gives the same alerts.
+Every new day of every user adds one pair of neighbouring days to two sums; the agents keep them in one value of the
+store. What is assumed of users who begin is taken up from there, rounded to 0.05, into a value of its own, the prior,
+which stands for PRIOR_DAYS: all agents see the same one, whenever they start, and a user keeps the one they began with.
 """
 
 import struct
@@ -10,10 +10,14 @@ from typing import NamedTuple
 
 POOL_KEY = "drift-pool"
 """Key of the pool in the store; not watched, for it is no user's."""
+PRIOR_KEY = "drift-prior"
+"""Key of the prior in force; it expires, and whoever misses it takes up a new one."""
+PRIOR_DAYS = 30.0
 SHRINK_PAIRS = 2000.0
 """Pairs that the default is worth against what was seen."""
 LARGEST = 0.5
 _FORMAT = struct.Struct("<Bqq")
+_PRIOR = struct.Struct("<Bd")
 _VERSION = 1
 _MICRO = 1e6
 
@@ -45,3 +49,15 @@ class Pool(NamedTuple):
             return cls()
         _, pairs, products = _FORMAT.unpack(data)
         return cls(pairs, products)
+
+
+def prior_to_bytes(prior: float) -> bytes:
+    """A prior as stored."""
+    return _PRIOR.pack(_VERSION, prior)
+
+
+def prior_from_bytes(data: bytes | None) -> float | None:
+    """The prior in stored bytes; None when there is none or it cannot be read."""
+    if data is None or len(data) != _PRIOR.size or data[0] != _VERSION:
+        return None
+    return float(_PRIOR.unpack(data)[1])

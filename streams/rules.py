@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 from schemas.settings import Settings
 from streams.calibration import threshold_for
-from streams.chart import ChartRules
+from streams.chart import PHI, ChartRules
 
 YOUNG = 0.5
 CORRELATED = 5.0
-PHI = 0.3
 PHI_WEIGHT = 12.0
 MEMOS_CAP = 4.0
 

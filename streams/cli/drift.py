@@ -152,12 +152,11 @@ def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
 
 
 async def _live(user: str, rules: "Rules") -> Live:
-    """The user's scores and alerts in the topics, the rules as agents have them, and what the user's state says."""
+    """The user's scores and alerts in the topics, the rules that the user is judged by, and what the state says."""
     from schemas import topics
     from schemas.events import RiskAlert, RiskScored
     from schemas.settings import Settings
-    from streams.drift_hop import with_pool
-    from streams.follow import drift_key, in_words
+    from streams.follow import drift_key, in_words, prior_of
     from streams.reading import follow
     from streams.redis_client import redis_access
     from streams.redis_store import RedisStore
@@ -171,9 +170,11 @@ async def _live(user: str, rules: "Rules") -> Live:
     alerted = follow(settings, codec, topics.ALERTS, RiskAlert, from_start=True, once=True)
     alerts = {alert.alert_id: alert async for alert in alerted if alert.user_id == user}
     async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
-        rules = await with_pool(rules, store)
         key = drift_key(user)
-        return Live(lines, rules, list(alerts.values()), in_words((await store.read([key]))[key], rules))
+        state = (await store.read([key]))[key]
+        if state is not None:
+            rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
+        return Live(lines, rules, list(alerts.values()), in_words(state, rules))
 
 
 def _settings(*asked: float | None) -> "Settings":

@@ -32,7 +32,7 @@ class History:
 def simulate(logits: Array, rules: ChartRules, cooldown_s: float, days: Array | None = None) -> History:
     """Follow every user through all memos. logits: (days, memos a day, users); days: their numbers, 0, 1, … if None."""
     n_days, n_memos, users = logits.shape
-    now: Charts = {name: np.zeros(users) for name in Chart._fields}
+    now: Charts = {name: np.zeros(users) for name in Chart._fields} | {"prior": np.full(users, rules.phi)}
     opened, quiet_until = np.full(users, -1.0), np.zeros(users)
     escalated_now = np.zeros(users, bool)
     raised, escalated, resolved = (np.zeros(logits.shape, bool) for _ in range(3))
@@ -88,7 +88,7 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
     run_sum = np.where(zero, 0.0, c["run_sum"] + mean)
     pairs = c["pairs"] + (~episode & (gap < 2))
     products = c["products"] + np.where(~episode & (gap < 2), z * z0, 0.0)
-    estimate = (products + rules.phi_weight * rules.phi) / (pairs + rules.phi_weight)
+    estimate = (products + rules.phi_weight * c["prior"]) / (pairs + rules.phi_weight)
     phi = np.where(zero, np.clip(estimate, 0.0, chart.PHI_LIMIT), c["phi"])
     n1, m1, squares1 = _learn(n, m, squares, z * sd / np.sqrt(weight), weight)
     improved = ~episode & (n1 > chart.RELEARN_DAYS) & (down > _height(n1, phi, rules))
@@ -114,6 +114,7 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
         "calm_squares": keep(starts, squares, c["calm_squares"]),
         "ewma": ewma,
         "recovery": c["recovery"],
+        "prior": c["prior"],
     }
 
 
@@ -134,8 +135,7 @@ def _height(n: Array, phi: Array, rules: ChartRules) -> Array:
 def _start(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) -> Charts:
     n, m, squares = _learn(c["n"], c["mean"], c["squares"], mean - c["mean"], np.minimum(memos, rules.memos_cap))
     ewma = np.where(c["n"] > 0, c["ewma"] + chart.EWMA_WEIGHT * (mean - c["ewma"]), mean)
-    users = np.ones_like(n)
-    return c | {"n": n, "mean": m, "squares": squares, "phi": users * rules.phi, "day": users * day, "ewma": ewma}
+    return c | {"n": n, "mean": m, "squares": squares, "phi": c["prior"], "day": np.full_like(n, day), "ewma": ewma}
 
 
 def _learn(n: Array, m: Array, squares: Array, surprise: Array, weight: Array) -> tuple[Array, Array, Array]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streams import chart
 from streams.calibration import YEAR_DAYS
-from streams.rules import CORRELATED, MEMOS_CAP, PHI, PHI_WEIGHT, YOUNG, chart_rules
+from streams.rules import CORRELATED, MEMOS_CAP, PHI_WEIGHT, YOUNG, chart_rules
 from tests.benchmarks.drift_simulation import simulate
 
 MEMOS = (1, 2, 3, 6, 12)
@@ -87,7 +87,7 @@ def main() -> None:
 
 def rule() -> dict[str, float]:
     """The constants that the table depends on; a test compares them with those it was made with."""
-    own = {"young": YOUNG, "correlated": CORRELATED, "phi": PHI, "phi_weight": PHI_WEIGHT, "memos_cap": MEMOS_CAP}
+    own = {"young": YOUNG, "correlated": CORRELATED, "phi_weight": PHI_WEIGHT, "memos_cap": MEMOS_CAP}
     return own | {name.lower(): value for name, value in vars(chart).items() if name.isupper()}
 
 

@@ -14,10 +14,11 @@ from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.cli import app
-from streams.drift_hop import DriftHop, rules_for
+from streams.drift_hop import DriftHop
 from streams.embedded import EmbeddedKafka
 from streams.reading import follow_alerts
 from streams.redis_store import RedisStore
+from streams.rules import Rules
 from tests.servers import RedisServer
 from tests.unit.streams.test_drift_hop import way_of
 from workers.dead_letters import Source
@@ -41,7 +42,7 @@ class Live:
         async with RedisStore(self.settings.redis_url or "") as store, make_producer(self.settings) as producer:
             for source in way:
                 await producer.send_and_wait(topics.SCORED.name, source.value, key=source.key)
-            rules = await rules_for(self.settings, store)
+            rules = Rules.from_settings(self.settings)
             hop = DriftHop(self.settings, rules, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC))
             for start in range(0, len(way), 25):
                 await hop.process(way[start : start + 25])

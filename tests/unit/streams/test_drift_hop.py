@@ -1,6 +1,7 @@
 """The drift hop under redelivery and death at any step, with the store in memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -12,7 +13,10 @@ from schemas.events import AlertState, Band, Modality, RiskAlert, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
 from streams import mutes
-from streams.drift_hop import DriftHop, rules_for
+from streams.drift import DAY_S
+from streams.drift_hop import DriftHop, with_prior
+from streams.follow import prior_of
+from streams.pool import POOL_KEY, PRIOR_DAYS, PRIOR_KEY, Pool
 from streams.rules import Rules
 from tests.unit.streams.test_fusion_hop import Faults, Killed, MortalStore, Topic
 from workers.dead_letters import Source
@@ -123,12 +127,67 @@ async def test_a_mute_keeps_back_what_begins_and_never_what_ends() -> None:
     assert world.topic.records[-1].state is AlertState.RESOLVED
 
 
-async def test_the_pool_of_all_users_is_kept_and_taken_up() -> None:
+async def know_of_all(world: World, phi: float) -> None:
+    """The pool has seen so many days that it overrules the default."""
+    await world.store.update([POOL_KEY], lambda *_: (Pool().plus(1e6, phi * 1e6).to_bytes(), None), ttl_s=1e9)
+
+
+async def test_what_all_users_show_is_kept_and_assumed_of_who_begins_once_the_last_prior_is_over() -> None:
     world = World()
     await play(world, [s for n in range(4) for s in way_of(f"user-{n}", 60, 1000, seed=n)], 50)
-    rules = await rules_for(SETTINGS, world.store)
-    assert 0 <= rules.chart.phi <= 0.5
-    assert await world.store.find("drift-pool") == ["drift-pool"]
+    pool = Pool.from_bytes((await world.store.read([POOL_KEY]))[POOL_KEY])
+    assert 3 * 57e6 < pool.pairs <= 4 * 57e6
+    await know_of_all(world, 0.1)
+    assert (await with_prior(RULES, world.store)).chart.phi == RULES.chart.phi
+    world.store.later(PRIOR_DAYS * DAY_S + 1)
+    assert (await with_prior(RULES, world.store)).chart.phi == pytest.approx(0.1)
+    await know_of_all(world, 0.4)
+    assert (await with_prior(RULES, world.store)).chart.phi == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("stored", [b"", b"junk", b"\x07" + b"\0" * 8])
+async def test_a_prior_that_cannot_be_read_is_taken_up_anew(stored: bytes) -> None:
+    world = World()
+    await know_of_all(world, 0.2)
+    await world.store.update([PRIOR_KEY], lambda *_: (stored, None), ttl_s=1e9)
+    assert (await with_prior(RULES, world.store)).chart.phi == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("restarts", [{9}, {3, 9, 12}, set(range(1, 18))])
+async def test_agents_that_start_again_judge_as_if_they_had_not(restarts: set[int]) -> None:
+    """Also of users who begin after a restart, when the pool knows other things than at the first start."""
+    ways = [way_of(f"user-{n}", 60, 40, seed=n) for n in range(6)]
+    scores = [way[day - late] for day in range(90) for late, way in zip(range(0, 30, 5), ways, strict=True)
+              if late <= day < late + 60]  # fmt: skip
+    plain, world = World(), World()
+    hop, restarted = plain.restart(), world.restart()
+    for number, start in enumerate(range(0, len(scores), 20)):
+        batch = scores[start : start + 20]
+        await hop.process(batch)
+        if number in restarts:
+            await know_of_all(world, 0.05 * (number % 9))
+            restarted = world.restart()
+        await restarted.process(batch)
+    assert len(plain.alerts()) >= 6
+    assert world.alerts() == plain.alerts()
+    assert await world.state() == await plain.state()
+
+
+async def test_a_user_keeps_the_prior_that_they_began_with_and_a_new_bundle_begins_with_todays() -> None:
+    world = World()
+    way = way_of("someone", 60, 1000)
+    await play(world, way[:20], 20)
+    await know_of_all(world, 0.1)
+    world.store.later(PRIOR_DAYS * DAY_S + 1)
+    await play(world, way[20:40], 20)
+    (state,) = (await world.state()).values()
+    assert prior_of(state) == RULES.chart.phi
+    scores = [CODEC.decode(one.value, RiskScored) for one in way[40:]]
+    moved = [replace(one, value=CODEC.encode(replace(score, bundle_id="demo-2")))
+             for one, score in zip(way[40:], scores, strict=True)]  # fmt: skip
+    await play(world, moved, 20)
+    (state,) = (await world.state()).values()
+    assert prior_of(state) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("batch", [1, 60])

@@ -1,5 +1,6 @@
 """Nothing is lost and nothing is said twice under another name, whatever dies in between."""
 
+import struct
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Band, RiskAlert, RiskScored
+from streams.chart import Chart
 from streams.follow import LARGEST, delivered, follow, follow_in_detail, unpack
 from tests.unit.streams.scores import RULES, calm, daily, scored
 
@@ -120,6 +122,38 @@ def test_damaged_bytes_begin_the_user_anew(damaged: bytes) -> None:
     assert not followed.readable
     assert delivered(damaged, {"any"}) == damaged
     assert followed.state == follow(None, daily(calm(3)), RULES)[0]
+
+
+def _of_version_1(state: bytes) -> bytes:
+    """The state as it was stored before charts had a prior."""
+    head = struct.Struct("<BHHB")
+    _, drift, alerting, outbox = head.unpack_from(state)
+    floats = len(Chart._fields)
+    charts = struct.unpack_from(f"<{3 * floats}d", state, head.size)
+    known = [x for i, x in enumerate(charts) if i % floats < floats - 1]
+    rest = state[head.size + 3 * floats * 8 :]
+    return head.pack(1, drift - 24, alerting, outbox) + struct.pack(f"<{len(known)}d", *known) + rest
+
+
+def test_states_of_version_1_go_on() -> None:
+    story = daily([*calm(60), *(x + 2 for x in calm(10))])
+    for known in (0, 3, 30, 66):
+        state, alerts = follow(None, story[:known], RULES)
+        old = follow_in_detail(_of_version_1(state), story[known:], RULES)
+        assert old.readable
+        assert (old.state, old.alerts) == follow(state, story[known:], RULES)
+        assert known < 66 or alerts
+
+
+def test_what_a_user_was_assumed_to_be_outlasts_other_rules() -> None:
+    """Also for a late memo that charts the first days again."""
+    story = daily(calm(40))
+    others = RULES._replace(chart=RULES.chart._replace(phi=0.05))
+    for known in (1, 4, 20):
+        late = [*story[:1], *story[2 : known + 2], story[1], *story[known + 2 :]]
+        state, _ = follow(None, late[:known], RULES)
+        assert follow(state, late[known:], others) == follow(state, late[known:], RULES)
+    assert follow(None, story, others) != follow(None, story, RULES)
 
 
 def test_what_a_score_adds_to_the_pool_is_counted_once() -> None:

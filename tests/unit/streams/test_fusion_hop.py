@@ -1,6 +1,7 @@
 """The fusion hop under redelivery and death at any step, with the store in memory."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -104,8 +105,13 @@ class MortalStore(MemoryStore):
     """Dies before or after a write."""
 
     def __init__(self, faults: Faults) -> None:
-        super().__init__()
+        super().__init__(clock=lambda: time.monotonic() + self._ahead_s)
         self.faults = faults
+        self._ahead_s = 0.0
+
+    def later(self, seconds: float) -> None:
+        """So much time passes for what is kept."""
+        self._ahead_s += seconds
 
     async def update(self, keys: Sequence[str], fn: Callable[..., Any], *, ttl_s: float) -> dict[str, Any]:
         self.faults.step()

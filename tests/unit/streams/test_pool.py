@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from streams.pool import LARGEST, Pool
+from streams.pool import LARGEST, Pool, prior_from_bytes, prior_to_bytes
 
 
 def test_little_evidence_leaves_the_default() -> None:
@@ -32,3 +32,8 @@ def test_a_pool_survives_storage_and_damage() -> None:
     pool = Pool().plus(12, 3.25)
     assert Pool.from_bytes(pool.to_bytes()) == pool
     assert Pool.from_bytes(None) == Pool.from_bytes(b"junk") == Pool()
+
+
+def test_a_prior_survives_storage_and_damage() -> None:
+    assert prior_from_bytes(prior_to_bytes(0.35)) == 0.35
+    assert prior_from_bytes(None) is prior_from_bytes(b"junk") is None
