@@ -1,7 +1,7 @@
 """Signals of any length to embeddings: cut into windows, computed in batches, put together per signal."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -100,7 +100,6 @@ class Embedder:
         precision: str = "float32",
         row_lengths: Sequence[int] = (),
     ) -> None:
-        self.checkpoint = checkpoint
         self.work = Work()
         self._encoder = Encoder(
             checkpoint.config,
@@ -109,6 +108,9 @@ class Embedder:
             convolutions=BlockedFeatureEncoder if programs.by_xla_on_cpu() else FeatureEncoder,
         )
         self._encoder.assign(checkpoint.weights)
+        self._has_head = checkpoint.has_head
+        # The encoder has its own copy: a second one would take 360 MB at base size for nothing.
+        self.checkpoint = replace(checkpoint, weights={})
         self._window = round(window_s * SAMPLING_RATE)
         self._tail = min(round(SHORTEST_TAIL_S * SAMPLING_RATE), self._window)
         longest = self._window + self._tail
@@ -141,7 +143,7 @@ class Embedder:
 
     def embed_logits(self, signals: Sequence[FloatArray]) -> list[Embedding]:
         """As `embed`, with the CTC head's logits as frames. ValueError where the checkpoint has no head."""
-        if not self.checkpoint.has_head:
+        if not self._has_head:
             raise ValueError("this checkpoint has no CTC head")
         return self._embed(signals, self._logits)
 

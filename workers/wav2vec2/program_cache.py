@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import keras
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
 
 from schemas.errors import ConfigurationError
 
@@ -28,6 +30,7 @@ def keep_in(cache: Path) -> None:
             f"UNDERTONE_PROGRAM_CACHE: the folder cannot be made ({error.strerror}); choose another"
         ) from error
     if backend == "tensorflow":
+        _drop_damaged(folder)
         # TensorFlow offers this by flag alone, and reads its flags when it compiles for the first time.
         flag = f"--tf_xla_persistent_cache_directory={folder}"
         given = os.environ.get("TF_XLA_FLAGS", "")
@@ -37,6 +40,18 @@ def keep_in(cache: Path) -> None:
         import jax
 
         jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _drop_damaged(folder: Path) -> None:
+    """Remove entries that a kill cut short while they were written: TensorFlow would stop at them at every start."""
+    for entry in folder.glob("*.pb"):
+        try:
+            # Whatever a message's fields are, its lengths tell whether its bytes are all there.
+            whole = Empty.FromString(entry.read_bytes()).ByteSize() > 0
+        except DecodeError:
+            whole = False
+        if not whole:
+            entry.unlink()
 
 
 def _version(backend: str) -> str:

@@ -12,7 +12,7 @@ from workers.windows import window_bounds
 LONGEST = round(15.4 * SAMPLING_RATE)
 SHORTEST_ROW = round(1.4 * SAMPLING_RATE)
 ROW_LENGTHS = batching.buckets(LONGEST, SHORTEST_ROW)
-PADDING_MAX = 0.15
+PADDING_MAX = 0.08
 
 
 @given(
@@ -34,7 +34,7 @@ def test_every_window_rides_once_in_a_shape_that_was_announced(lengths: list[int
 
 
 def test_row_lengths_are_few_and_end_at_the_longest_window() -> None:
-    assert len(ROW_LENGTHS) <= 10
+    assert len(ROW_LENGTHS) <= 18
     assert ROW_LENGTHS[-1] == LONGEST
     assert list(ROW_LENGTHS) == sorted(set(ROW_LENGTHS))
     assert ROW_LENGTHS[0] >= SHORTEST_ROW

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 from schemas.errors import ConfigurationError
 from workers.wav2vec2 import program_cache
@@ -32,12 +33,28 @@ def start(cache: Path) -> dict[Path, int]:
     return {file: file.stat().st_mtime_ns for file in cache.rglob("*") if file.is_file()}
 
 
-def test_a_second_start_finds_what_the_first_compiled(tmp_path: Path) -> None:
+def test_a_second_start_finds_what_the_first_compiled_and_makes_anew_what_a_kill_cut_short(tmp_path: Path) -> None:
     first = start(tmp_path)
     second = start(tmp_path)
 
     assert len(first) == 1
     assert second == first
+
+    (entry,) = first
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[:-100])
+    start(tmp_path)
+    assert len(entry.read_bytes()) == len(whole)
+
+
+def test_of_the_entries_only_the_damaged_are_dropped(tmp_path: Path) -> None:
+    message = StringValue(value="a program").SerializeToString()
+    for name, content in {"whole": message, "short": message[:-1], "empty": b""}.items():
+        (tmp_path / f"{name}.pb").write_bytes(content)
+
+    program_cache._drop_damaged(tmp_path)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["whole.pb"]
 
 
 def test_a_folder_that_cannot_be_had_is_named(tmp_path: Path) -> None:
