@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -17,6 +17,8 @@ from workers.refusals import refusal
 ANSWER_S = 10.0
 EVERY_S = 3.0
 MOST_REFUSALS = 3
+CLOSING_S = 0.5
+"""For the other side to answer that an encrypted connection ends; until then it keeps its socket."""
 
 
 class Probe:
@@ -36,7 +38,7 @@ class Probe:
                     self._connection = await self._connect()
                 answer = await self._connection.send(MetadataRequest([]))
         except (KafkaError, OSError, TimeoutError) as error:
-            self.close()
+            await self.close()
             if refused := refusal(error):
                 raise refused from error
             cut = isinstance(error, ConnectionResetError | KafkaConnectionError)
@@ -44,14 +46,14 @@ class Probe:
             raise Transient(f"the broker does not answer ({type(error).__name__}){hint}") from error
         if not answer.brokers and self._options.get("sasl_mechanism") == "OAUTHBEARER":
             # So a broker answers that found fault with a token; aiokafka takes its complaint for a welcome.
-            self.close()
+            await self.close()
             raise BrokerRefused("the broker does not accept our token: check who issues it, for whom, and until when")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            await _closed(connection)
 
     async def _connect(self) -> AIOKafkaConnection:
         """A connection to the first address that takes one. Raises what the last one did."""
@@ -64,7 +66,13 @@ class Probe:
         return await self._connect_to(*last)
 
     async def _connect_to(self, host: str, port: int) -> AIOKafkaConnection:
-        return await create_conn(host, port, request_timeout_ms=int(ANSWER_S * 1000), **self._options)
+        connection = AIOKafkaConnection(host, port, request_timeout_ms=int(ANSWER_S * 1000), **self._options)
+        try:
+            await connection.connect()
+        except (KafkaError, OSError):
+            await _closed(connection)
+            raise
+        return connection
 
 
 async def answered(settings: Settings) -> None:
@@ -73,7 +81,7 @@ async def answered(settings: Settings) -> None:
     try:
         await probe.ask()
     finally:
-        probe.close()
+        await probe.close()
 
 
 async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
@@ -99,7 +107,13 @@ async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
                 health.has("broker")
             await asyncio.sleep(EVERY_S)
     finally:
-        probe.close()
+        await probe.close()
+
+
+async def _closed(connection: AIOKafkaConnection) -> None:
+    """Return when the connection has given its socket back, or CLOSING_S have passed."""
+    if closing := connection.close():
+        await asyncio.wait([closing], timeout=CLOSING_S)
 
 
 def _addresses(bootstrap: str) -> Sequence[tuple[str, int]]:
