@@ -121,13 +121,13 @@ def parse(text: str | bytes) -> Line:
     moment of upload a clock that was ahead cannot be told. Raises Poison when it is no score.
     """
     try:
-        value = json.loads(text if isinstance(text, str) else text.decode())
+        value = _DECODE(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError):
         raise _refused("score:unreadable", "no JSON") from None
     if not isinstance(value, dict):
         raise _refused("score:unreadable", "no JSON object")
-    if missing := [name for name in ("user_id", "memo_id", "recorded_at", "probability") if name not in value]:
-        raise _refused("score:incomplete", f"no {' and no '.join(missing)}")
+    if not value.keys() >= _NEEDED:
+        raise _refused("score:incomplete", f"no {' and no '.join(sorted(_NEEDED - value.keys()))}")
     user_id, memo_id, probability = _text(value, "user_id"), _text(value, "memo_id"), value["probability"]
     if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
         raise _refused("score:probability", "probability must be a number from 0 to 1, or null")
@@ -155,7 +155,7 @@ def _refused(reason: str, what: str) -> Poison:
 def _text(value: dict[str, object], name: str) -> str:
     text = value[name]
     try:
-        if isinstance(text, str) and text.encode():
+        if isinstance(text, str) and text and (text.isascii() or text.encode()):
             return text
     except UnicodeEncodeError:
         pass
@@ -180,4 +180,6 @@ def _moment(value: dict[str, object], name: str) -> datetime:
     raise _refused("score:moment", f"{name} must be an RFC 3339 moment with its zone, since 1970")
 
 
+_DECODE = json.JSONDecoder().decode
+_NEEDED = frozenset({"user_id", "memo_id", "recorded_at", "probability"})
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

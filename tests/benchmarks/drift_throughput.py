@@ -26,6 +26,7 @@ from streams.replay import parse, replay
 from streams.rules import Rules
 from tests.servers import RedisServer
 
+RESULTS = Path(__file__).parent / "results"
 USERS, DAYS, BATCH = 500, 240, 500
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 RULES = Rules.from_settings(Settings())
@@ -47,7 +48,6 @@ def throughput() -> Iterator[str]:
     """Measured paragraphs: the command, the function behind it, and each store there is."""
     texts = [json.dumps(_line(user, day, logit)) for day, user, logit in _scores()]
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    yield "\n## Throughput\n"
     wall_s, cpu_s, alerts = _command("\n".join(texts))
     yield f"`undertone drift replay`, from its start to its end: {len(texts)} lines, {alerts} alerts,"
     yield f"{len(texts) / cpu_s:,.0f} updates a second of CPU ({len(texts) / wall_s:,.0f} of wall clock; {load})."
@@ -123,3 +123,14 @@ async def _through(program: str) -> tuple[float, float, int]:
 def _follow(batch: dict[str, Sequence[RiskScored]], key: str, state: bytes | None) -> tuple[bytes, Followed]:
     followed = follow_in_detail(state, batch[key], RULES)
     return followed.state, followed
+
+
+def main() -> None:
+    """Write results/drift_throughput.md."""
+    heading = ["# What drift costs", f"\n{machine()}; `python -m tests.benchmarks.drift_throughput`\n"]
+    (RESULTS / "drift_throughput.md").write_text("\n".join([*heading, *throughput()]) + "\n")
+    sys.stdout.write((RESULTS / "drift_throughput.md").read_text())
+
+
+if __name__ == "__main__":
+    main()
