@@ -16,6 +16,7 @@ BENCHMARKS = (
     "scoring",
     "carry_over",
     "pipeline",
+    "poison",
 )
 
 
