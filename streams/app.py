@@ -30,7 +30,7 @@ from workers import instruments
 from workers.connecting import started
 from workers.delivery import Delivery
 from workers.health import HEALTH
-from workers.kafka import client_options, make_producer, rebalance_timeout_s
+from workers.kafka import METADATA_AGE_S, client_options, make_producer, rebalance_timeout_s
 from workers.refusals import refusal, refusals_stop
 from workers.retries import until_it_succeeds
 from workers.scoring.scorer import Scorer
@@ -64,6 +64,7 @@ def make_app(settings: Settings) -> App:
         broker_heartbeat_interval=settings.session_timeout_s / 3,
         broker_rebalance_timeout=rebalance_timeout_s(settings),
         broker_max_poll_interval=settings.max_poll_interval_s,
+        consumer_metadata_max_age_ms=int(METADATA_AGE_S * 1000),
         stream_wait_empty=False,
     )
 

@@ -12,6 +12,9 @@ from workers.access import kafka_access
 
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
 """Bytes that clients can send and fetch at once; each topic has its own bound within."""
+METADATA_AGE_S = 5.0
+"""Between two looks at which topics there are. A broker that has just begun may know none, and a member that divides the
+partitions at that moment gives nobody any: this is how long nothing is read then. (The client's own is five minutes.)"""
 AWAY = (KafkaError, OSError, TimeoutError)
 """What clients raise when the broker is away; of the first, only the retriable ones mean that."""
 
@@ -54,6 +57,7 @@ def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsu
         heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
         rebalance_timeout_ms=int(rebalance_timeout_s(settings) * 1000),
         max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+        metadata_max_age_ms=int(METADATA_AGE_S * 1000),
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
     )
 
