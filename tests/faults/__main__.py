@@ -70,8 +70,8 @@ TELLINGS = {
         FAULTS_OF_EMPTY,
     ),
     "real": Telling(
-        by_plan(Plan(calm=180, waves=2, wave=20, kills=4, broker_restarts=1, redis_restarts=1)),
-        Voices(users=20, days=11, seconds=4.0),
+        by_plan(Plan(calm=180, waves=6, wave=10, kills=4, broker_restarts=1, redis_restarts=1)),
+        Voices(users=10, changing=3, calm_days=18, changed_days=6, seconds=4.0),
         Stage(real, {}),
         play,
     ),
