@@ -13,8 +13,10 @@ from workers.access import kafka_access
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
 """Bytes that clients can send and fetch at once; each topic has its own bound within."""
 METADATA_AGE_S = 5.0
-"""Between two looks at which topics there are. A broker that has just begun may know none, and a member that divides the
-partitions at that moment gives nobody any: this is how long nothing is read then. (The client's own is five minutes.)"""
+"""Between two looks at which topics there are (the client's own is five minutes).
+
+A broker that has just begun may know none, and a member that shares out the partitions at that moment gives nobody any.
+"""
 AWAY = (KafkaError, OSError, TimeoutError)
 """What clients raise when the broker is away; of the first, only the retriable ones mean that."""
 
