@@ -1,10 +1,15 @@
 """`undertone bridge`: alerts to receivers outside Kafka."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.cli.process import until_asked_to_stop
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+    from streams.alertmanager import Alertmanager
+    from streams.webhook import Webhook
 
 bridge_app = typer.Typer(help="Bring alerts to Alertmanager, or to a webhook.", no_args_is_help=True)
 
@@ -24,12 +29,9 @@ def alertmanager(url: Url = None) -> None:
     """
     from schemas.settings import Settings
     from streams.alertmanager import Alertmanager
-    from streams.roles import run_bridge
-    from streams.system import connected
 
     given = Settings.load(**({"alertmanager_url": url} if url else {}))
-    settings, receiver = connected(given), Alertmanager(given)
-    until_asked_to_stop(settings, f"bridge-{receiver.name}", lambda stop: run_bridge(settings, receiver, stop))
+    _deliver(given, Alertmanager(given))
 
 
 @bridge_app.command()
@@ -39,10 +41,15 @@ def webhook(url: Url = None) -> None:
     UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.
     """
     from schemas.settings import Settings
-    from streams.roles import run_bridge
-    from streams.system import connected
     from streams.webhook import Webhook
 
     given = Settings.load(**({"webhook_url": url} if url else {}))
-    settings, receiver = connected(given), Webhook(given)
+    _deliver(given, Webhook(given))
+
+
+def _deliver(given: "Settings", receiver: "Alertmanager | Webhook") -> None:
+    from streams.roles import run_bridge
+    from streams.system import connected
+
+    settings = connected(given)
     until_asked_to_stop(settings, f"bridge-{receiver.name}", lambda stop: run_bridge(settings, receiver, stop))
