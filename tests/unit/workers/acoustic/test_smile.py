@@ -114,6 +114,7 @@ def none_ready() -> Iterator[None]:
     smile._READY.clear()
 
 
+@pytest.mark.usefixtures("none_ready")
 def test_a_pass_depends_on_nothing_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     signals = [buzz(120, 0.5), noise(0.7), silence(1.3), noise(SHORTEST_S), buzz(210, 12.0), 0.001 * noise(3.1)]
     with monkeypatch.context() as patched:
