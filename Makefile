@@ -79,7 +79,7 @@ schemas: $(VENV)/.dev  ## Write the documents and dashboards that are generated 
 kafka: $(VENV)/.run  ## Run a real single-node Apache Kafka (needs Java 17 and Maven), until interrupted.
 	$(BIN)/python deploy/kafka/server.py
 
-servers:  ## Install Prometheus, Alertmanager, Redis, Java and Maven for the tests, from Debian's packages.
+servers:  ## Install Prometheus, Alertmanager, Redis, Java, Maven and docker-compose for the tests, from Debian's packages.
 	deploy/servers.sh
 
 e2e: $(VENV)/.dev servers  ## Run the whole system beside real Kafka, Redis, Prometheus and Alertmanager: memos in, alerts out.

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# `make servers`: install the servers that tests run beside Undertone, and what Kafka needs, from Debian's packages,
+# `make servers`: install, from Debian's packages, the servers that tests run beside Undertone, what Kafka needs, and the
+# judge of compose files,
 # unless they are here. Their daemons are not started: tests start servers of their own on free ports.
 set -euo pipefail
-packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven)
-programs=(prometheus prometheus-alertmanager redis-server java mvn)
+packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose)
+programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose)
 missing=()
 for i in "${!packages[@]}"; do
   command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
