@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from schemas.events import AlertKind, AlertState, Band, Severity
 from streams.chart import Chart, end_episode, limit, raise_episode, settle_at_new_level
-from streams.drift import DAY_S, DriftState, Observation, Outcome, Verdict, closed
+from streams.drift import DAY_S, Observation, Outcome, Verdict, closed
+from streams.drift_state import DriftState
 from streams.rules import Rules
 
 ESCALATES_AT = 2.0
@@ -44,6 +45,8 @@ class Alerting(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """This state in about 100 bytes."""
+        if self == _NONE:
+            return _NONE_BYTES
         parts = [_HEAD.pack(self.bands, self.high_since_s)]
         for episode in (self.drift, self.level):
             key = episode.key.encode()
@@ -53,6 +56,8 @@ class Alerting(NamedTuple):
     @classmethod
     def from_bytes(cls, data: bytes) -> "Alerting":
         """The state in `data`. Raises struct.error or ValueError when there is none."""
+        if data == _NONE_BYTES:
+            return _NONE
         bands, high_since_s = _HEAD.unpack_from(data)
         at, episodes = _HEAD.size, []
         for _ in range(2):
@@ -65,6 +70,9 @@ class Alerting(NamedTuple):
 
 _HEAD = struct.Struct("<Id")
 _EPISODE = struct.Struct("<dd?B")
+_NONE = Alerting()
+_NONE_BYTES = bytes(_HEAD.size + 2 * _EPISODE.size)
+"""Nothing open, nothing high: nearly every user, nearly always."""
 
 
 class Step(NamedTuple):

@@ -1,20 +1,20 @@
-"""What is kept of one user between two memos, and how a memo changes it.
+"""How a memo changes what is kept of its user.
 
 The days that the reorder window still reaches are kept open: each knows its memos and the chart before it, so a late
 memo lands in its own day and the days after it are charted again. Days behind the window are closed; what comes for
 them later is left out, and so is a memo seen before: nothing that is delivered twice changes anything.
 """
 
-import struct
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from math import log, nan
+from math import log
 from typing import NamedTuple
 
 from schemas.events import Band, RiskScored
-from streams.chart import PHI, Chart, ChartRules, limit, step
+from streams.chart import Chart, ChartRules, limit, step
+from streams.drift_state import ID_BYTES, MICRO, PAST, Day, DriftState
 
 DAY_S = 86400.0
 MEMOS_A_DAY = 48
@@ -23,7 +23,6 @@ MEMOS_OPEN = 192
 FUTURE_S = DAY_S
 """A memo recorded this long after it was uploaded has a wrong clock, and would close every day up to it."""
 REMEMBERED = 30
-_MICRO = 1e6
 _CERTAIN = 1e-4
 
 
@@ -59,94 +58,6 @@ class Observation(NamedTuple):
     logit: float | None
     band: Band
     bundle_id: str
-
-
-class Day(NamedTuple):
-    """An open day. total: its logits' sum in millionths, so that their order cannot matter."""
-
-    day: int
-    total: int
-    memos: int
-    ids: tuple[int, ...]
-    before: Chart | None
-    """The chart before this day; None where it was not stored: the first and the last day always know theirs."""
-
-
-class DriftState(NamedTuple):
-    """Everything about one user that decides about the next memo. `chart` is as after the last open day."""
-
-    chart: Chart = Chart()
-    days: tuple[Day, ...] = ()
-    latest_s: float = 0.0
-    horizon_s: float = 0.0
-    """Memos recorded before this are late."""
-    bundle: int = 0
-    retired: int = 0
-    """The bundle before this one, whose stragglers are left out until `retired_until_s`."""
-    retired_until_s: float = 0.0
-    past: tuple[int, ...] = ()
-    """The last closed days, each as its number and the mean of its logits in millionths: only for people to read."""
-
-    def to_bytes(self) -> bytes:
-        """This state, about 0.8 KB for a memo a day; equal states give equal bytes."""
-        days = self.days
-        base, last = (days[0].before or self.chart, days[-1].before or self.chart) if days else (self.chart, self.chart)
-        head = _HEAD.pack(*base, *last, *self.chart, *self[2:7], len(self.past), len(days))
-        parts = [_DAY.pack(*day[:3], len(day.ids)) + struct.pack(f"<{len(day.ids)}Q", *day.ids) for day in days]
-        return b"".join((head, struct.pack(f"<{len(self.past)}i", *self.past), *parts))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "DriftState":
-        """The state in `data`. Raises struct.error or ValueError when there is none."""
-        head = _HEAD.unpack_from(data)
-        base, last, chart = (Chart._make(head[i : i + _FLOATS]) for i in (0, _FLOATS, 2 * _FLOATS))
-        latest_s, horizon_s, bundle, retired, retired_until_s, closed_days, count = head[3 * _FLOATS :]
-        past = struct.unpack_from(f"<{closed_days}i", data, _HEAD.size)
-        at, days = _HEAD.size + 4 * closed_days, []
-        for i in range(count):
-            day, total, memos, ids = _DAY.unpack_from(data, at)
-            at += _DAY.size + 8 * ids
-            before = last if i == count - 1 else base if i == 0 else None
-            days.append(Day(day, total, memos, struct.unpack_from(f"<{ids}Q", data, at - 8 * ids), before))
-        if at != len(data):
-            raise ValueError("bytes left over after a drift state")
-        return cls(chart, tuple(days), latest_s, horizon_s, bundle, retired, retired_until_s, past)
-
-
-def with_priors(data: bytes) -> bytes:
-    """A stored state of version 1, whose charts do not say what they assumed, as bytes of version 2.
-
-    Raises struct.error when it is too short.
-    """
-    charts = _CHARTS_1.unpack_from(data)
-    return b"".join((*(chart + struct.pack("<d", PHI) for chart in charts), data[_CHARTS_1.size :]))
-
-
-_FLOATS = len(Chart._fields)
-_HEAD = struct.Struct(f"<{3 * _FLOATS}d dd QQd HH")
-_DAY = struct.Struct("<iqHH")
-_CHARTS_1 = struct.Struct("144s 144s 144s")
-"""Three charts of 18 floats, as they were before they had a prior."""
-
-
-class Windows(NamedTuple):
-    """Plain means of the last 7 and 30 days (logits), and the days with memos in each; NaN where there are none."""
-
-    days_7: int
-    mean_7: float
-    days_30: int
-    mean_30: float
-
-
-def windows(state: DriftState) -> Windows:
-    """What lies beside the chart for people to read; decides nothing."""
-    days = dict(zip(state.past[::2], state.past[1::2], strict=True))
-    days |= {day.day: round(day.total / day.memos) for day in state.days if day.memos}
-    last = max(days, default=0)
-    week, month = ([mean / _MICRO for day, mean in days.items() if day > last - size] for size in (7, 30))
-    return Windows(
-        len(week), sum(week) / len(week) if week else nan, len(month), sum(month) / len(month) if month else nan
-    )
 
 
 class Verdict(NamedTuple):
@@ -188,35 +99,36 @@ def update(
 
     The given state comes back unchanged, the very object, for anything that is seen already or left out.
     """
-    state = state or DriftState()
+    state = state or _NEW
     recorded_s = observation.recorded_s
     if recorded_s < state.horizon_s:
-        return state, _verdict(Outcome.LATE, state, rules)
+        return state, _verdict(Outcome.LATE, state.chart, rules)
     if recorded_s > observation.uploaded_s + FUTURE_S:
-        return state, _verdict(Outcome.FUTURE, state, rules)
+        return state, _verdict(Outcome.FUTURE, state.chart, rules)
+    number, memo = int(recorded_s // DAY_S), _digest(observation.memo_id)
     if not state.days:
         state = state._replace(chart=Chart(prior=rules.phi))
-    number, memo = int(recorded_s // DAY_S), _short(observation.memo_id)
-    found = None
-    if state.days and number <= state.days[-1].day:
-        found = next((day for day in reversed(state.days) if day.day == number), None)
-    if found and memo in found.ids:
-        return state, _verdict(Outcome.DUPLICATE, state, rules)
-    if found and len(found.ids) >= MEMOS_A_DAY:
-        return state, _verdict(Outcome.CROWDED, state, rules)
+    elif number <= state.days[-1].day and (refused := _refused(state.days, number, memo)):
+        return state, _verdict(refused, state.chart, rules)
     outcome = Outcome.CHARTED if observation.logit is not None else Outcome.INDETERMINATE
     bundle = _bundle(observation.bundle_id)
     if bundle != state.bundle and observation.logit is not None:
         if bundle == state.retired and recorded_s < state.retired_until_s:
-            return state, _verdict(Outcome.RETIRED, state, rules)
+            return state, _verdict(Outcome.RETIRED, state.chart, rules)
         if state.bundle:
             outcome = Outcome.RESTARTED
             state = closed(state, Chart(prior=rules.phi))
-            state = state._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S, past=())
+            state = state._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S, past=b"")
         state = state._replace(bundle=bundle)
-    state = _placed(state, number, memo, observation.logit, rules)
-    state = _behind_window(state, max(state.latest_s, recorded_s), reorder_s, rules)
-    return state, _verdict(outcome, state, rules)
+    chart, days, latest_s, horizon_s, bundle, retired, retired_until_s, past = state
+    chart, days = _placed(chart, days, number, memo, observation.logit, rules)
+    latest_s = max(latest_s, recorded_s)
+    days, horizon, past = _behind_window(days, past, (latest_s - reorder_s) // DAY_S, rules)
+    horizon_s = max(horizon_s, horizon * DAY_S)
+    return (
+        DriftState(chart, days, latest_s, horizon_s, bundle, retired, retired_until_s, past),
+        _verdict(outcome, chart, rules),
+    )
 
 
 def closed(state: DriftState, chart: Chart) -> DriftState:
@@ -228,37 +140,49 @@ def closed(state: DriftState, chart: Chart) -> DriftState:
     return state._replace(chart=chart, days=days, horizon_s=max(state.horizon_s, state.latest_s), past=past)
 
 
-def _verdict(outcome: Outcome, state: DriftState, rules: ChartRules) -> Verdict:
-    return Verdict(outcome, state.chart, limit(state.chart, rules))
+def _verdict(outcome: Outcome, chart: Chart, rules: ChartRules) -> Verdict:
+    return Verdict(outcome, chart, limit(chart, rules))
 
 
-def _placed(state: DriftState, number: int, memo: int, logit: float | None, rules: ChartRules) -> DriftState:
-    """The state with this memo in its day."""
-    micro, count = (0, 0) if logit is None else (round(logit * _MICRO), 1)
-    days = state.days
+def _refused(days: tuple[Day, ...], number: int, memo: bytes) -> Outcome | None:
+    """Why an open day does not take this memo; None where it does."""
+    for day in reversed(days):
+        if day.day == number:
+            known = day.ids
+            if memo in known and any(known[at : at + ID_BYTES] == memo for at in range(0, len(known), ID_BYTES)):
+                return Outcome.DUPLICATE
+            return Outcome.CROWDED if len(known) >= ID_BYTES * MEMOS_A_DAY else None
+    return None
+
+
+def _placed(
+    chart: Chart, days: tuple[Day, ...], number: int, memo: bytes, logit: float | None, rules: ChartRules
+) -> tuple[Chart, tuple[Day, ...]]:
+    """The chart and the open days with this memo in its day."""
+    micro, count = (0, 0) if logit is None else (round(logit * MICRO), 1)
     if not days or number > days[-1].day:
-        day = Day(number, micro, count, (memo,), state.chart)
+        day = Day(number, micro, count, memo, chart)
     elif number == days[-1].day:
         _, total, memos, ids, before = days[-1]
-        days, day = days[:-1], Day(number, total + micro, memos + count, (*ids, memo), before)
+        days, day = days[:-1], Day(number, total + micro, memos + count, ids + memo, before)
     else:
-        return _inserted(state, Day(number, micro, count, (memo,), Chart()), rules)
-    return DriftState(_after(day, rules), (*days, day), *state[2:])
+        return _inserted(days, Day(number, micro, count, memo, Chart()), rules)
+    return _after(day, rules), (*days, day)
 
 
-def _inserted(state: DriftState, new: Day, rules: ChartRules) -> DriftState:
-    """The state with a memo of a day that is not the last, and every open day charted again."""
-    by_number = {day.day: day for day in state.days}
+def _inserted(days: tuple[Day, ...], new: Day, rules: ChartRules) -> tuple[Chart, tuple[Day, ...]]:
+    """The chart and the days with a memo of a day that is not the last; every open day is charted again."""
+    by_number = {day.day: day for day in days}
     old = by_number.get(new.day)
     if old:
         new = Day(new.day, old.total + new.total, old.memos + new.memos, old.ids + new.ids, None)
     by_number[new.day] = new
-    base = state.days[0].before or state.chart
+    base = days[0].before or Chart()
     charted = []
     for number in sorted(by_number):
         charted.append(by_number[number]._replace(before=base))
         base = _after(charted[-1], rules)
-    return state._replace(chart=base, days=tuple(charted))
+    return base, tuple(charted)
 
 
 def _after(day: Day, rules: ChartRules) -> Chart:
@@ -266,7 +190,7 @@ def _after(day: Day, rules: ChartRules) -> Chart:
     before = day.before or Chart()
     if not day.memos:
         return before
-    return step(before, float(day.day), day.total / (_MICRO * day.memos), day.memos, rules)
+    return step(before, float(day.day), day.total / (MICRO * day.memos), day.memos, rules)
 
 
 def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
@@ -276,31 +200,34 @@ def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
     return days[1:]
 
 
-def _behind_window(state: DriftState, latest_s: float, reorder_s: float, rules: ChartRules) -> DriftState:
-    """The state with the days closed that the reorder window has left behind."""
-    chart, days, _, horizon_s, bundle, retired, retired_until_s, past = state
-    first = (latest_s - reorder_s) // DAY_S
+def _behind_window(
+    days: tuple[Day, ...], past: bytes, first: float, rules: ChartRules
+) -> tuple[tuple[Day, ...], float, bytes]:
+    """The days that stay open from day `first` on, the day from which memos are not late, and the closed days."""
     while days[0].day < first and len(days) > 1:
         past = _remembered(past, days[0])
         days = _without_first(days, rules)
-    while len(days) > MEMOS_OPEN // MEMOS_A_DAY and sum(len(day.ids) for day in days) > MEMOS_OPEN:
+    while len(days) > MEMOS_OPEN // MEMOS_A_DAY and sum(len(day.ids) for day in days) > ID_BYTES * MEMOS_OPEN:
         first = days[0].day + 1.0
         past = _remembered(past, days[0])
         days = _without_first(days, rules)
-    return DriftState(chart, days, latest_s, max(horizon_s, first * DAY_S), bundle, retired, retired_until_s, past)
+    return days, first, past
 
 
-def _remembered(past: tuple[int, ...], day: Day) -> tuple[int, ...]:
+def _remembered(past: bytes, day: Day) -> bytes:
     """Closed days with one more, at most REMEMBERED."""
     if not day.memos:
         return past
-    return (*past[-2 * (REMEMBERED - 1) :], day.day, round(day.total / day.memos))
+    return past[-PAST.size * (REMEMBERED - 1) :] + PAST.pack(day.day, round(day.total / day.memos))
+
+
+_NEW = DriftState()
 
 
 @lru_cache(64)
 def _bundle(name: str) -> int:
-    return _short(name)
+    return int.from_bytes(_digest(name), "little")
 
 
-def _short(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+def _digest(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=ID_BYTES).digest()

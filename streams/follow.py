@@ -17,7 +17,8 @@ from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from streams.alerting import Alerting, Step, decide, named
 from streams.chart import limit
-from streams.drift import DriftState, Observation, Outcome, observe, update, windows, with_priors
+from streams.drift import Observation, Outcome, observe, update
+from streams.drift_state import DriftState, windows, with_priors
 from streams.rules import Rules
 from streams.store import WATCHED
 

@@ -1,12 +1,13 @@
 """Back-tests: scores from lines of JSON, followed by the agent's own code, without a broker or a store. Pure."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from math import inf
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
+
+import msgspec
 
 from schemas.errors import Poison
 from schemas.events import Band, RiskAlert, RiskScored
@@ -27,6 +28,9 @@ class Line(NamedTuple):
     observation: Observation
 
 
+_Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+_Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+_Probability: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Held: TypeAlias = tuple[float, str, float, Observation]
 
 
@@ -114,6 +118,18 @@ def line_of(score: RiskScored) -> Line:
     return Line(score.recorded_at.timestamp(), score.memo_id, score.user_id, observe(score))
 
 
+class _Score(msgspec.Struct, gc=False):
+    """One line of JSON."""
+
+    user_id: _Name
+    memo_id: _Name
+    recorded_at: _Moment
+    probability: _Probability | None
+    band: Band = Band.LOW
+    bundle_id: _Name = BUNDLE
+    uploaded_at: _Moment | None = None
+
+
 def parse(text: str | bytes) -> Line:
     """The score in one line of JSON: user_id, memo_id, recorded_at (RFC 3339), probability (null: indeterminate).
 
@@ -121,65 +137,61 @@ def parse(text: str | bytes) -> Line:
     moment of upload a clock that was ahead cannot be told. Raises Poison when it is no score.
     """
     try:
-        value = _DECODE(text if isinstance(text, str) else text.decode())
+        score = _DECODE(text)
+    except msgspec.ValidationError as error:
+        raise _refused(str(error)) from None
     except (ValueError, RecursionError):
-        raise _refused("score:unreadable", "no JSON") from None
-    if not isinstance(value, dict):
-        raise _refused("score:unreadable", "no JSON object")
-    if not value.keys() >= _NEEDED:
-        raise _refused("score:incomplete", f"no {' and no '.join(sorted(_NEEDED - value.keys()))}")
-    user_id, memo_id, probability = _text(value, "user_id"), _text(value, "memo_id"), value["probability"]
-    if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
-        raise _refused("score:probability", "probability must be a number from 0 to 1, or null")
-    recorded_at = _moment(value, "recorded_at")
+        raise Poison("score:unreadable", f"no JSON; {_EXPECTED}") from None
+    probability, band = score.probability, score.band
+    recorded_at = _utc(score.recorded_at, "recorded_at")
     recorded_s = recorded_at.timestamp()
-    band = _band(value["band"]) if "band" in value else Band.LOW
-    known = probability is not None and band is not Band.INDETERMINATE
+    uploaded_at = score.uploaded_at
     observation = Observation(
-        memo_id,
+        score.memo_id,
         recorded_at,
         recorded_s,
-        _moment(value, "uploaded_at").timestamp() if "uploaded_at" in value else recorded_s,
-        logit(probability) if known else None,
+        recorded_s if uploaded_at is None else _utc(uploaded_at, "uploaded_at").timestamp(),
+        None if probability is None or band is Band.INDETERMINATE else logit(probability),
         band,
-        _text(value, "bundle_id") if "bundle_id" in value else BUNDLE,
+        score.bundle_id,
     )
-    return Line(recorded_s, memo_id, user_id, observation)
+    return Line(recorded_s, score.memo_id, score.user_id, observation)
 
 
-def _refused(reason: str, what: str) -> Poison:
-    example = '{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
-    return Poison(reason, f"{what}; expected a line like {example}")
+def _refused(what: str) -> Poison:
+    """The error for a line that is JSON and no score. what: the decoder's reason, which may hold the line's values."""
+    field = next((name for name in _NEEDS if f"$.{name}`" in what or f"field `{name}`" in what), "")
+    if not field:
+        return Poison("score:unreadable", f"no JSON object; {_EXPECTED}")
+    if "missing" in what:
+        return Poison("score:incomplete", f"no {field}; {_EXPECTED}")
+    reason, needed = _NEEDS[field]
+    return Poison(reason, f"{field} must be {needed}; {_EXPECTED}")
 
 
-def _text(value: dict[str, object], name: str) -> str:
-    text = value[name]
+def _utc(moment: datetime, field: str) -> datetime:
     try:
-        if isinstance(text, str) and text and (text.isascii() or text.encode()):
-            return text
-    except UnicodeEncodeError:
-        pass
-    raise _refused("score:id", f"{name} must be text, not empty")
-
-
-def _band(text: str) -> Band:
-    try:
-        return Band(text)
-    except ValueError:
-        raise _refused("score:band", f"band must be one of {', '.join(Band)}") from None
-
-
-def _moment(value: dict[str, object], name: str) -> datetime:
-    text = value[name]
-    try:
-        moment = datetime.fromisoformat(text.upper()) if isinstance(text, str) else _EARLIEST  # "t" and "z" are allowed
-        if moment.tzinfo is not None and (utc := moment.astimezone(UTC)) > _EARLIEST:
+        if (utc := moment.astimezone(UTC)) > _EARLIEST:
             return utc
-    except (ValueError, OverflowError):
+    except OverflowError:
         pass
-    raise _refused("score:moment", f"{name} must be an RFC 3339 moment with its zone, since 1970")
+    raise _refused(f"$.{field}`")
 
 
-_DECODE = json.JSONDecoder().decode
-_NEEDED = frozenset({"user_id", "memo_id", "recorded_at", "probability"})
+_DECODE = msgspec.json.Decoder(_Score).decode
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_EXPECTED = (
+    'expected a line like {"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
+)
+_TEXT = ("score:id", "text, not empty")
+_MOMENT = ("score:moment", "an RFC 3339 moment with its zone, since 1970")
+_NEEDS = {
+    "user_id": _TEXT,
+    "memo_id": _TEXT,
+    "bundle_id": _TEXT,
+    "recorded_at": _MOMENT,
+    "uploaded_at": _MOMENT,
+    "probability": ("score:probability", "a number from 0 to 1, or null"),
+    "band": ("score:band", f"one of {', '.join(Band)}"),
+}
+"""What is wrong, for the counters, and what is right, for people, by field."""

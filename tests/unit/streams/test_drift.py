@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.events import RiskScored
 from streams.chart import MEMORY, U_LIMIT, Chart, normal_score
-from streams.drift import DAY_S, DriftState, Outcome, Verdict, logit, observe, update, windows
+from streams.drift import DAY_S, Outcome, Verdict, logit, observe, update
+from streams.drift_state import DriftState, windows
 from tests.unit.streams.scores import RULES, calm, daily, scored
 
 
