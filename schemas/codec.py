@@ -168,7 +168,7 @@ def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
 
 
 def _decode_time(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def _encode_time(value: datetime) -> datetime:
@@ -189,7 +189,7 @@ def _each(convert: Convert, value: Any) -> list[Any]:
 
 
 def _each_tuple(convert: Convert, value: Any) -> tuple[Any, ...]:
-    return tuple(convert(v) for v in value)
+    return tuple(map(convert, value))
 
 
 def _maybe(convert: Convert, value: Any) -> Any:
@@ -225,8 +225,7 @@ def _decoder(kind: Kind) -> Convert:
             convert = _decoder(inner)
             return tuple if convert is _same else partial(_each_tuple, convert)
         case ("record", _):
-            members = [(name, _decoder(hint)) for name, hint in _hints(kind).items()]
-            return lambda value: kind(**{name: convert(value[name]) for name, convert in members})
+            return _record_decoder(kind)
         case ("enum", _):
             return cast("Convert", kind)
         case ("array", _):
@@ -234,6 +233,20 @@ def _decoder(kind: Kind) -> Convert:
         case ("time", _):
             return _decode_time
     return _same
+
+
+def _record_decoder(kind: Kind) -> Convert:
+    decoders = {name: _decoder(hint) for name, hint in _hints(kind).items()}
+    names = tuple(decoders)
+    converted = [(place, decode) for place, decode in enumerate(decoders.values()) if decode is not _same]
+
+    def decode_record(value: Mapping[str, Any]) -> Any:
+        found = [value[name] for name in names]
+        for place, decode in converted:
+            found[place] = decode(found[place])
+        return kind(*found)
+
+    return decode_record
 
 
 def _hints(kind: Kind) -> dict[str, Any]:

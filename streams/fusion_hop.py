@@ -21,7 +21,7 @@ from schemas.settings import Settings
 from streams import fusion
 from streams.deadlines import Deadlines
 from streams.fusion import Join, join_key
-from streams.personal_scores import Complete, Parts, PersonalScores, Result, at_most_per_user
+from streams.personal_scores import Complete, Made, Parts, PersonalScores, Result, at_most_per_user
 from streams.store import Store
 from workers import instruments
 from workers.dead_letters import DeadLetterCap, Source
@@ -180,12 +180,13 @@ class FusionHop:
         results = [self._made[_key(each.join)][1] for each in complete]
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
         instruments.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
-        made = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, RiskScored)]
-        outgoing = [_outgoing(record, each.cause) for each, record in made]
+        made = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Made)]
+        outgoing = [_outgoing(score.record, each.cause, score.encoded) for each, score in made]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
-        for _, record in made:
-            _count(record)
-            instruments.observe_latency(STAGE, record.recorded_at, record.uploaded_at, self._clock().timestamp())
+        now = self._clock().timestamp()
+        for _, score in made:
+            _count(score.record)
+            instruments.observe_latency(STAGE, score.record.recorded_at, score.record.uploaded_at, now)
         dead = {_key(e.join): e.join for e, r in zip(complete, results, strict=True) if isinstance(r, Poison)}
         done = {_key(each.join): each.join for each in complete if _key(each.join) not in dead}
         await asyncio.gather(
@@ -220,8 +221,8 @@ def _key(join: Join) -> str:
     return join_key(join.user_id, join.memo_id)
 
 
-def _outgoing(record: RiskScored, cause: Source) -> Outgoing:
-    return Outgoing(topics.SCORED, record.user_id.encode(), record, cause)
+def _outgoing(record: RiskScored, cause: Source, encoded: bytes | None = None) -> Outgoing:
+    return Outgoing(topics.SCORED, record.user_id.encode(), record, cause, encoded)
 
 
 def _count(record: RiskScored) -> None:

@@ -25,8 +25,6 @@ from workers.dead_letters import Source
 from workers.scoring.scorer import Scored, Scorer
 
 Parts: TypeAlias = Mapping[Modality, MemoFeatures]
-Result: TypeAlias = RiskScored | Poison | None
-"""What a complete join leads to; None when its score is known to have been delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,18 @@ class Complete:
     join: Join
     parts: Parts
     cause: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A score, and the very bytes of it that are kept until it was delivered."""
+
+    record: RiskScored
+    encoded: bytes
+
+
+Result: TypeAlias = Made | Poison | None
+"""What a complete join leads to; None when its score is known to have been delivered."""
 
 
 class PersonalScores:
@@ -87,7 +97,8 @@ class PersonalScores:
                 state = states[baseline_key(each.join.user_id)]
                 if has_seen(state, each.join.memo_id):
                     stored = stored_score(state, each.join.memo_id)
-                    results[each.join.memo_id] = None if stored is None else self._codec.decode(stored, RiskScored)
+                    made = None if stored is None else Made(self._codec.decode(stored, RiskScored), stored)
+                    results[each.join.memo_id] = made
                 else:
                     new.append(each)
             normals = [states[baseline_key(each.join.user_id)].normal for each in new]
@@ -97,9 +108,9 @@ class PersonalScores:
                     results[each.join.memo_id] = outcome
                     continue
                 record = self._record(each, outcome)
-                results[each.join.memo_id] = record
                 key = baseline_key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
+                results[each.join.memo_id] = Made(record, encoded)
                 frozen = each.join.user_id in ill
                 states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
         return states, results

@@ -1,6 +1,7 @@
 """What each production role consists of."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,9 @@ from workers.objects import AudioStore
 from workers.refusals import refusals_stop
 from workers.retries import until_it_succeeds
 from workers.stage import Stage
+
+COLLECT_AFTER = (10_000, 20, 50)
+"""Allocations between two collections, by generation: a batch holds more objects than Python's 700 and lets all go."""
 
 
 def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
@@ -114,4 +118,8 @@ def _model_loading() -> Iterator[None]:
     HEALTH.lacks("model", "is being loaded")
     with HEALTH.during("model", "its loading", within_s=START_WITHIN_S):
         yield
+    # What was loaded stays for as long as the process does: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     HEALTH.has("model")

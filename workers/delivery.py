@@ -29,12 +29,13 @@ UNDECODABLE = "event:undecodable"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record ready to be sent, and the record that caused it."""
+    """One record ready to be sent, and the record that caused it. value: the record encoded, where that was done."""
 
     topic: topics.Topic
     key: bytes | None
     record: Record
     cause: Source
+    value: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Delivery:
                 raise error
 
     async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
-        value = self.codec.encode(each.record, f"{each.topic.name}-value")
+        value = self.codec.encode(each.record, f"{each.topic.name}-value") if each.value is None else each.value
         headers = headers_of(each.record, self.stage, each.cause.headers)
         if REDRIVES in each.cause.headers and isinstance(each.record, MemoFeatures):
             headers.append((REDRIVES, each.cause.headers[REDRIVES]))
