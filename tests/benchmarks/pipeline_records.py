@@ -1,17 +1,19 @@
 """What the pipeline's benchmarks put on topics: features as the real stages give them, of many users."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import TypeAlias
 
 import numpy as np
 import soundfile
 from confluent_kafka import Producer
 
 from schemas.codec import Codec
-from schemas.events import MemoFeatures, MemoUploaded, Modality, Record
+from schemas.events import Band, DeadLetter, Evidence, MemoFeatures, MemoUploaded, Modality, Record, RiskScored
+from schemas.ids import score_id
 from schemas.settings import Settings
 from streams.roles import make_stage
 from workers.loading import load_bytes
@@ -21,6 +23,7 @@ from workers.training.voice import speak
 
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
 CODEC = Codec()
+BUNDLE = "prepared"
 
 
 def wav(seed: int, seconds: float) -> bytes:
@@ -31,7 +34,11 @@ def wav(seed: int, seconds: float) -> bytes:
     return out.getvalue()
 
 
-def examples(settings: Settings, memos: int) -> list[dict[Modality, MemoFeatures]]:
+Examples: TypeAlias = Sequence[Mapping[Modality, MemoFeatures]]
+"""Features of a few memos, by modality."""
+
+
+def examples(settings: Settings, memos: int) -> Examples:
     """What both real stages make of a few memos of 15 s."""
     loaded = []
     for seed in range(memos):
@@ -47,9 +54,7 @@ def examples(settings: Settings, memos: int) -> list[dict[Modality, MemoFeatures
     return found
 
 
-def prepared(
-    given: list[dict[Modality, MemoFeatures]], users: int, days: int
-) -> Iterator[tuple[MemoFeatures, MemoFeatures]]:
+def prepared(given: Examples, users: int, days: int) -> Iterator[tuple[MemoFeatures, MemoFeatures]]:
     """Both parts of every memo, day by day; a user's features vary by 5 % about an example's."""
     rng = np.random.default_rng(3)
     for day in range(days):
@@ -70,8 +75,21 @@ def prepared(
             yield changed[0], changed[1]
 
 
-def fill(bootstrap: str, topic: str, records: Iterator[Record], key: Callable[[Record], str]) -> int:
-    """Put records on a topic and wait until the broker has them; how many."""
+def scores(users: int, days: int) -> Iterator[RiskScored]:
+    """Scores of users who do not change, day by day."""
+    rng = np.random.default_rng(5)
+    for day in range(days):
+        for user, logit in enumerate(rng.normal(-1, 0.8, users)):
+            at, memo = START + timedelta(days=day, seconds=user), f"memo-{user}-{day}"
+            evidence = tuple(Evidence(f"marker_{number}", 0.5, float(logit), False) for number in range(5))
+            yield RiskScored(
+                score_id(memo, BUNDLE), memo, f"user-{user}", at, at, at, float(1 / (1 + np.exp(-logit))), Band.LOW,
+                (), evidence, (Modality.ACOUSTIC, Modality.EMBEDDING), BUNDLE,
+            )  # fmt: skip
+
+
+def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> int:
+    """Put records of users on a topic and wait until the broker has them; how many."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 50, "batch.num.messages": 1000}
         | {"queue.buffering.max.messages": 100_000, "log_level": 0}
@@ -80,7 +98,7 @@ def fill(bootstrap: str, topic: str, records: Iterator[Record], key: Callable[[R
     for record in records:
         while True:
             try:
-                producer.produce(topic, CODEC.encode(record), key(record).encode())
+                producer.produce(topic, CODEC.encode(record), _user(record))
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -89,3 +107,8 @@ def fill(bootstrap: str, topic: str, records: Iterator[Record], key: Callable[[R
     while producer.flush(5):
         time.sleep(0.01)
     return count
+
+
+def _user(record: Record) -> bytes:
+    assert not isinstance(record, DeadLetter), "dead letters are of no user"
+    return record.user_id.encode()

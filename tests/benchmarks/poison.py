@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from confluent_kafka import KafkaError, KafkaException
-
 from deploy.kafka.server import KafkaServer
 from schemas import topics
-from schemas.events import MemoUploaded, Modality, Record
+from schemas.events import MemoUploaded, Modality
 from streams.backlog import worker_group
 from tests.benchmarks.drift_throughput import machine
-from tests.benchmarks.pipeline import Rate, Topics, measured
+from tests.benchmarks.pipeline_measure import Rate, Topics, measured
 from tests.benchmarks.pipeline_records import CODEC, fill
 from tests.faults.cohort import Cohort
 from tests.faults.judge import Content
@@ -33,9 +31,6 @@ USERS = 499
 """No divisor of POISON_EVERY: everybody has a rotten memo at times."""
 POISON_EVERY = 100
 PATIENCE_S = 30.0
-NO_COORDINATOR = (
-    KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +54,12 @@ def worked_off(way: Way, environment: Mapping[str, str]) -> Rate:
     with KafkaServer() as kafka:
         inside = {**environment, "KAFKA_BOOTSTRAP": kafka.bootstrap}
         subprocess.run([sys.executable, "-m", "streams.cli", "topics", "create"], env=inside, check=True)
-        fill(kafka.bootstrap, topics.UPLOADED.name, iter(way.memos), _user)
+        fill(kafka.bootstrap, topics.UPLOADED.name, way.memos)
         beside = Topics(kafka.bootstrap)
         rate = measured(
             ["-m", "tests.faults.cheap_worker", "acoustic"],
             inside,
-            lambda: _committed(beside),
+            lambda: beside.committed(topics.UPLOADED.name, worker_group(Modality.ACOUSTIC)),
             len(way.memos),
         )
         letters = _dead(kafka.bootstrap, len(way.poison))
@@ -117,16 +112,6 @@ def main() -> None:
     print(RESULTS.read_text())
 
 
-def _committed(beside: Topics) -> int:
-    """Uploads that are behind the worker; 0 while the broker has only just begun and knows no groups yet."""
-    try:
-        return beside.committed(topics.UPLOADED.name, worker_group(Modality.ACOUSTIC))
-    except KafkaException as error:
-        if error.args[0].code() not in NO_COORDINATOR:
-            raise
-        return 0
-
-
 def _dead(bootstrap: str, wanted: int) -> list[Content]:
     """All dead letters, once there are so many."""
     reader, deadline = Reader(bootstrap), time.monotonic() + PATIENCE_S
@@ -136,10 +121,6 @@ def _dead(bootstrap: str, wanted: int) -> list[Content]:
         return reader.read().dead
     finally:
         reader.close()
-
-
-def _user(record: Record) -> str:
-    return record.user_id if isinstance(record, MemoUploaded) else ""
 
 
 if __name__ == "__main__":
