@@ -12,6 +12,7 @@ these hops uses, and takes longer than decoding an event.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -56,8 +57,9 @@ def add_agent(
 
     async def agent(stream: Any) -> None:
         queue = stream.channel.queue
-        while True:
-            await waiting.put(await queue.get())
+        with contextlib.suppress(StopAsyncIteration):  # by which Faust ends a channel
+            while True:
+                await waiting.put(await queue.get())
 
     async def work() -> None:
         part, turn = HEALTH.part(name), turns.of(name)

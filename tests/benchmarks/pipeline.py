@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from schemas.settings import Settings
-from tests.benchmarks import pipeline_agents
+from tests.benchmarks import pipeline_agents, pipeline_way
 from tests.benchmarks.drift_throughput import machine
 from tests.benchmarks.pipeline_records import examples
 
@@ -29,7 +29,13 @@ def memory(memos: int) -> Iterator[str]:
     yield from pipeline_agents.flat(examples(Settings.load(), 4), memos)
 
 
+def overhead(memos: int) -> Iterator[str]:
+    """(a), beside bare stages."""
+    yield from pipeline_way.beside_loops(memos)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]], int]] = {
+    "overhead": ("What streaming costs", overhead, 300),
     "agents": ("Agents alone, one process", agents, 10_000),
     "memory": ("Memory of the agents", memory, 100_000),
 }

@@ -24,6 +24,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import Band, Evidence, MemoFeatures, Modality, RiskScored
 from schemas.settings import Settings
+from streams.app import COMMIT_EVERY_S
 
 TAKE_WITHIN_S = 0.05
 ALERT_EVERY = 400
@@ -44,6 +45,7 @@ def bare_faust(settings: Settings, read: Callable[[Any, type], object], written:
         "bare-faust", broker=f"kafka://{settings.kafka_bootstrap}", store="memory://", web_enabled=False,
         topic_allow_declare=False, topic_disable_leader=True, topic_partitions=settings.partitions,
         consumer_auto_offset_reset="earliest", producer_acks=-1, reply_create_topic=False, datadir=tempfile.mkdtemp(),
+        broker_commit_interval=COMMIT_EVERY_S,
     )  # fmt: skip
     features, scored, alerts = (
         app.topic(topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
