@@ -138,6 +138,8 @@ class Settings(Access):
     """Seconds of audio, padding included, that the encoder computes at once; an accelerator likes several hundred."""
     program_cache: Path | None = None
     """Folder that keeps the encoder's compiled programs between starts, for one process at a time; none keeps none."""
+    warm: bool = False
+    """Compile all of the encoder's programs while no memo waits; else each when a memo first needs it."""
     memory_growth: bool = True
     """Take an accelerator's memory as it is needed; false takes all of it at start."""
 

@@ -33,7 +33,7 @@ from workers.kafka import make_consumer, make_producer
 from workers.memo import Memo
 from workers.refusals import must_see, refusal, refusals_stop
 from workers.retries import until_it_succeeds
-from workers.stage import Outcome, Stage, settle
+from workers.stage import Outcome, Prepares, Stage, settle
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._breaker = Breaker(DeadLetterCap.of(settings), settings.dead_letter_back_off_s)
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
+        self._unprepared = stage if isinstance(stage, Prepares) else None
         self._working = HEALTH.part(stage.name)
 
     async def __aenter__(self) -> Self:
@@ -127,13 +128,24 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._finish(batch)
             else:
                 self._working.rest()
-                await self._intake.wait(IDLE_S)
+                await (self._prepare(self._unprepared) if self._unprepared else self._intake.wait(IDLE_S))
             must_see(self._consumer, topics.UPLOADED.name)
             self._working.begin("committing", within_s=BROKER_WITHIN_S, needs=("broker",))
             self._gauge(instruments.LAST_PROGRESS, time.time())
             self._gauge(instruments.INFLIGHT_RECORDS, self._committer.under_way)
             await self._committer.commit_in_time()
         await self._committer.commit()
+
+    async def _prepare(self, stage: Prepares) -> None:
+        """Let the stage prepare a little; a stop does not wait for it."""
+        self._working.begin("preparing", within_s=batch_within_s(()))
+        preparing = asyncio.get_running_loop().run_in_executor(self._performer, stage.prepare)
+        asked = asyncio.create_task(self._stopping.wait())
+        ends: set[asyncio.Future[Any]] = {preparing, asked}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if preparing.done() and not preparing.result():
+            self._unprepared = None
 
     async def _finish(self, batch: list[Item]) -> None:
         settled = await self._settled(batch)

@@ -1,7 +1,7 @@
 """What a heavy hop is: a batch of records in, one list of results per record out."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from schemas.errors import Poison
 
@@ -29,6 +29,14 @@ class Stage(Protocol[In, Out]):
 
     def close(self) -> None:
         """Give back processes and memory; called once, also after a failure."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A stage that can use the time in which no record waits. Called as `Stage.process` is."""
+
+    def prepare(self) -> bool:
+        """Do some seconds of what would keep a later batch waiting; False when nothing of that is left."""
 
 
 def settle(stage: Stage[T, R], batch: Sequence[T]) -> list[Outcome[R]]:

@@ -66,6 +66,16 @@ class CheapStage:
         ]  # fmt: skip
 
 
+class PreparingStage(CheapStage):
+    """The same, with something to prepare."""
+
+    left = 3
+
+    def prepare(self) -> bool:
+        self.left -= 1
+        return self.left > 0
+
+
 class MendedStage(CheapStage):
     """The same after the fix."""
 
@@ -135,10 +145,16 @@ async def first_of(*works: Awaitable[None]) -> None:
         task.result()
 
 
-async def test_every_memo_leads_to_its_features_and_is_committed(settings: Settings) -> None:
+async def test_every_memo_leads_to_its_features_and_is_committed_and_the_stage_prepares_beside(
+    settings: Settings,
+) -> None:
     await upload(settings, *(event(f"memo-{n}") for n in range(40)))
-    async with working(settings, CheapStage()):
+    stage = PreparingStage()
+    async with working(settings, stage):
         await caught_up(settings)
+        while stage.left > 0:
+            await asyncio.sleep(0.01)
+    assert stage.left == 0, "asked again once nothing was left"
     features = await everything(settings, topics.FEATURES)
     assert Counter(f.memo_id for f in features) == Counter(f"memo-{n}" for n in range(40))
 

@@ -123,11 +123,12 @@ class Embedder:
         """Samples that a signal needs to have one frame."""
         return self.checkpoint.config.receptive_field
 
-    def warm(self) -> None:
-        """Compile every program that `embed` may need."""
+    def warm(self) -> Iterator[None]:
+        """Compile every program that `embed` may need, one a step, longest rows first: whole windows need those."""
         program = self._program(self._means)
-        for rows, samples in batching.shapes(self._row_lengths, self._bound):
+        for rows, samples in reversed(batching.shapes(self._row_lengths, self._bound)):
             program(np.zeros((rows, samples), np.float32), np.full(rows, samples, np.int32))
+            yield
 
     def embed(self, signals: Sequence[FloatArray]) -> list[Embedding]:
         """An embedding of each signal, its windows only.

@@ -19,8 +19,14 @@ Tensor: TypeAlias = Any
 MASKED = -1e9
 """Added to the attention logits of padded keys; finite, so that a row without any frame stays finite too."""
 
+
+def gelu(x: Tensor) -> Tensor:
+    """Gaussian error linear unit, by the error function; by its complement, as Keras has it, it takes twice as long."""
+    return x * (0.5 + 0.5 * ops.erf(x * 0.7071067811865476))
+
+
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "gelu": partial(ops.gelu, approximate=False),
+    "gelu": gelu,
     "gelu_new": partial(ops.gelu, approximate=True),
     "relu": ops.relu,
     "silu": ops.silu,

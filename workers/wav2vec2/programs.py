@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 from workers.health import HEALTH
-from workers.wav2vec2 import program_cache
+from workers.wav2vec2 import heap, program_cache
 
 Tensor: TypeAlias = Any
 """A tensor of whichever backend Keras runs on."""
@@ -61,6 +61,8 @@ def configure(intra_op_threads: int, *, memory_growth: bool, cache: Path | None 
     """
     if cache is not None:
         program_cache.keep_in(cache)
+    if by_xla_on_cpu():
+        heap.keep()
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

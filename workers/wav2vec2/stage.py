@@ -17,12 +17,16 @@ ENCODER_FOLDER = "encoder"
 
 
 class EmbeddingStage:
-    """Embeds the memos of a batch together; each comes out as if it had been alone."""
+    """Embeds the memos of a batch together; each comes out as if it had been alone.
+
+    warm: whether `prepare` compiles anything.
+    """
 
     name = "embedding"
 
-    def __init__(self, embedder: Embedder, window_s: float) -> None:
+    def __init__(self, embedder: Embedder, window_s: float, *, warm: bool = False) -> None:
         self.embedder = embedder
+        self._cold = embedder.warm() if warm else iter(())
         self.extractor = extractor_of(embedder.checkpoint)
         self._window_s = window_s
 
@@ -32,11 +36,13 @@ class EmbeddingStage:
 
         Raises ConfigurationError when that checkpoint cannot be used.
         """
-        return cls(embedder_from(settings), settings.window_s)
+        return cls(embedder_from(settings), settings.window_s, warm=settings.warm)
 
-    def warm(self) -> None:
-        """Compile what the first batches would otherwise wait for."""
-        self.embedder.warm()
+    def prepare(self) -> bool:
+        """Compile one program that a batch would otherwise wait for."""
+        for _ in self._cold:
+            return True
+        return False
 
     def process(self, batch: Sequence[Memo]) -> list[Outcome[MemoFeatures]]:
         """One `MemoFeatures` per memo, or Poison for one that is too short or gives values that are not finite."""

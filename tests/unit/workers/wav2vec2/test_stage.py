@@ -1,5 +1,7 @@
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray, MemoUploaded, Modality, Quality
 from schemas.settings import Settings
 from tests.unit.workers.wav2vec2.checkpoints import LAYER, noise, tiny
+from workers.health import HEALTH
 from workers.memo import Memo
 from workers.stage import settle
 from workers.wav2vec2.embedder import Embedder
@@ -41,6 +44,28 @@ def test_each_memo_becomes_one_record_of_features(stage: EmbeddingStage) -> None
         assert features.windows.dtype == features.summary.dtype == np.float32
         np.testing.assert_allclose(features.summary, features.windows[0], rtol=1e-6)
         assert features.extractor == stage.extractor
+
+
+def test_what_it_has_prepared_keeps_no_memo_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
+    part = HEALTH.part("embedding")
+    told = part.instead
+
+    def noted(what: str, **how: Any) -> AbstractContextManager[None]:
+        runs.append(what)
+        return told(what, **how)
+
+    monkeypatch.setattr(part, "instead", noted)
+    stage = EmbeddingStage(Embedder(tiny(LAYER), row_lengths=(22_400,), batch_s=6.0), window_s=15.0, warm=True)
+
+    assert [stage.prepare() for _ in range(4)] == [True, True, False, False]
+
+    settle(stage, [memo(str(number), noise(0.6, number)) for number in range(5)])
+    assert runs == ["compiling a program"] * 2 + ["a program"] * 2
+
+
+def test_it_prepares_nothing_unless_asked(stage: EmbeddingStage) -> None:
+    assert not stage.prepare()
 
 
 def test_poison_stays_with_its_memo(stage: EmbeddingStage) -> None:
