@@ -82,21 +82,27 @@ def evaluate(
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle.", exists=True)],
     manifest: Manifest = None,
     daic_woz: DaicWoz = None,
-    split: Annotated[str, typer.Option(help="Side of the manifest's split to judge; `all` for every memo.")] = "",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Side of the manifest's split to judge; `chronological`: everyone's last memos; `all`: every memo."
+        ),
+    ] = "",
     report: Annotated[Path | None, typer.Option(help="Folder for a page with pictures.")] = None,
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
     """Judge a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
     from workers.scoring.bundle import Bundle
-    from workers.training.make import corpus_of, features_of, judge
+    from workers.training.make import TEST, corpus_by_time, corpus_of, features_of, judge
 
     loaded = Bundle.load(bundle)
-    corpus = corpus_of(_samples(manifest, daic_woz))
+    samples, by_time = _samples(manifest, daic_woz), split == "chronological"
+    corpus = corpus_by_time(samples) if by_time else corpus_of(samples)
     settings = Settings.load(bundle=bundle, **({"encoder": loaded.encoder_source} if loaded.encoder_source else {}))
     with _progress(len(corpus.samples), "features") as done:
         features = features_of(corpus, settings, loaded.modalities, cache, done)
-    found = judge(loaded, corpus, features, _side(split, corpus.sides))
+    found = judge(loaded, corpus, features, TEST if by_time else _side(split, corpus.sides))
     _tell_failures(features.failed)
     if report is not None:
         from workers.training.report import write_report

@@ -6,8 +6,6 @@ folder of real speech (UNDERTONE_SHARED, or `shared` beside the project).
 
 import csv
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ from schemas.errors import Poison
 from schemas.events import FloatArray, Modality, Quality
 from schemas.settings import SHIPPED_BUNDLE, Settings
 from tests.audio_files import ffmpeg, sndfile
+from tests.benchmarks.machine import ROOT, provenance
 from workers.loading import load_bytes
 from workers.memo import SAMPLING_RATE
 from workers.scoring.bundle import Bundle
@@ -31,14 +30,14 @@ from workers.scoring.personal import PersonalNormal, normal_of
 from workers.scoring.scorer import Scored, Scorer
 from workers.training.cache import Recording, extracted
 from workers.training.corpora import Sample
+from workers.training.demo import RECIPE, SPEAKERS, cohort_memos, examples_of
 from workers.training.evaluate import cross_validated, evaluate
 from workers.training.features import LabelledFeatures, extractions, labelled_features
-from workers.training.fit import Recipe, fit
+from workers.training.fit import Recipe, fit, hold_out
 from workers.training.leaks import content_hashes
 from workers.training.synthetic import random_voice, voice_at
 from workers.training.voice import Voice, speak
 
-ROOT = Path(__file__).parents[2]
 RESULT = Path(__file__).parent / "results" / "scoring.md"
 CACHE = ROOT / ".undertone" / "features"
 BOTH = (Modality.ACOUSTIC, Modality.EMBEDDING)
@@ -65,16 +64,13 @@ class Bytes:
 
 def main() -> None:
     """Measure everything and write the page."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    ).stdout.strip()
     lines = [
         "# Scores",
         "",
-        f"{_processor()}, {os.cpu_count()} cores; commit {commit}; `python -m tests.benchmarks.scoring`; bundle "
-        f"`{Bundle.load(SHIPPED_BUNDLE).id}`",
+        f"{provenance('python -m tests.benchmarks.scoring')}; bundle `{Bundle.load(SHIPPED_BUNDLE).id}`",
         "",
         *planted_pauses(),
+        *fresh_voices(),
         *throughput(),
     ]
     shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared"))
@@ -111,6 +107,26 @@ def planted_pauses() -> Iterator[str]:
     yield ""
     yield f"After {CALM} usual memos, one with a quarter more of its time in pauses: a pause marker comes first in the"
     yield f"evidence of {named} of {USERS} simulated users (first: {', '.join(sorted(set(first)))})."
+    yield ""
+
+
+def fresh_voices() -> Iterator[str]:
+    """How the shipped bundle does on voices it was not trained on, by how many memos of their own they have."""
+    settings = Settings.load()
+    memos = cohort_memos(settings, 2 * SPEAKERS)
+    examples = examples_of(memos, [*_features(memos, settings, BOTH)])
+    learnt = np.isin(examples.speakers, [memo.speaker for memo in cohort_memos(settings)])
+    bundle, fresh = Bundle.load(SHIPPED_BUNDLE), examples.chosen(~learnt)
+    population = replace(RECIPE, cold_starts=(0,))
+    plain = fit(examples.chosen(learnt), bundle.space.extractors, population, name="t").bundle
+    curve = evaluate(bundle, fresh, [{}] * len(fresh), rounds=1).figures["cold_start"]
+    alone = evaluate(plain, fresh, [{}] * len(fresh), rounds=1).figures["cold_start"]["0"]
+    yield "## Cold start"
+    yield ""
+    yield f"The shipped bundle on {SPEAKERS} simulated voices that it was not trained on, {len(fresh)} memos: AUC by"
+    yield "how many earlier memos of their own they have, as far as there are so many."
+    yield "; ".join(f"{memos}: {value:.3f}" for memos, value in curve.items()) + "."
+    yield f"The same recipe trained without any personal baseline, judged without: {alone:.3f}."
     yield ""
 
 
@@ -155,18 +171,21 @@ def heads(shared: Path) -> Iterator[str]:
 def _cold_start(features: LabelledFeatures) -> Iterator[str]:
     examples = features.examples
     curves: dict[str, list[float]] = {}
+    population, alone = Recipe(cold_starts=(0,)), []
     for half in (0, 1):
         held = np.isin(examples.speakers, np.unique(examples.speakers)[half::2])
         bundle = fit(examples.chosen(~held), features.extractors, Recipe(folds=5), name="t").bundle
+        plain = fit(examples.chosen(~held), features.extractors, population, name="t").bundle
         test = examples.chosen(held)
         for memos, value in evaluate(bundle, test, [{}] * len(test), rounds=1).figures["cold_start"].items():
             curves.setdefault(memos, []).append(value)
-    population = Recipe(cold_starts=(0,))
-    strangers = fit(examples, features.extractors, population, name="t").held_out
-    plain = cross_validated(examples, strangers, population, rounds=1)["auc"]
+        alone.append(evaluate(plain, test, [{}] * len(test), rounds=1).figures["cold_start"]["0"])
+    strangers = hold_out(examples, features.extractors, population)
+    left_out = cross_validated(examples, strangers, population, rounds=1)["auc"]
     yield "AUC by how many clips of their own speakers have (trained on five speakers, judged on the other five):"
     yield "; ".join(f"{memos}: {np.mean(values):.3f}" for memos, values in curves.items()) + "."
-    yield f"Trained without any personal baseline, one speaker left out: {plain:.3f}."
+    yield f"Trained without any personal baseline, in the same way: {np.mean(alone):.3f};"
+    yield f"one speaker left out: {left_out:.3f}."
     yield ""
 
 
@@ -225,13 +244,6 @@ def _features(recordings: Sequence[Recording], settings: Settings, modalities: S
 
 def _spoken(voice: Voice, rng: np.random.Generator) -> bytes:
     return sndfile(speak(voice, 10.0, rng)[0], rate=SAMPLING_RATE)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else ():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     manifest.json            what it is, who must have made its features, calibration, bands, training, digests of files
     head.safetensors         the head's weights
+    first.safetensors        those of the head for memos of people without a baseline, where it is another
     population.safetensors   population statistics per feature, axes of the embedding, statistics of windows
     README.md                the card
     encoder/                 a Wav2Vec2 checkpoint, where the bundle brings its own
@@ -28,10 +29,11 @@ from workers.scoring.features import FeatureSpace
 from workers.scoring.heads import SEQUENTIAL, Head, restore
 from workers.scoring.personal import Population
 
-FORMAT = 2
-MANIFEST, HEAD, POPULATION, CARD, ENCODER = (
+FORMAT = 3
+MANIFEST, HEAD, FIRST, POPULATION, CARD, ENCODER = (
     "manifest.json",
     "head.safetensors",
+    "first.safetensors",
     "population.safetensors",
     "README.md",
     "encoder",
@@ -43,14 +45,22 @@ DATA = (".json", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class First:
+    """What scores a memo of somebody without a baseline: trained and calibrated as if nobody ever had one."""
+
+    head: Head
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
     """Everything that scoring needs.
 
     name: what the id begins with, `demo` for the shipped one; space: which features; markers: those of them that may
-    be named as evidence; silent: those that the head does not hear, because a codec or a microphone can turn them over;
-    window_mean, window_sd: (d,) of a window, empty for heads that read none; encoder: a hub
-    name with `@revision`, or `encoder` for the checkpoint in the folder; training: how it came about, plain JSON;
-    path: where it lies, None when it was never saved.
+    be named as evidence; silent: those that no head hears, because a codec or a microphone can turn them over; first:
+    what scores people without a baseline, None where `head` does; window_mean, window_sd: (d,) of a window, empty for
+    heads that read none; encoder: a hub name with `@revision`, or `encoder` for the checkpoint in the folder; training:
+    how it came about, plain JSON; path: where it lies, None when it was never saved.
     """
 
     name: str
@@ -61,6 +71,7 @@ class Bundle:
     calibration: Calibration
     bands: Bands
     silent: tuple[str, ...] = ()
+    first: First | None = None
     window_mean: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     window_sd: FloatArray = field(default_factory=lambda: np.ones(0, np.float32))
     encoder: str | None = None
@@ -113,6 +124,9 @@ def save(bundle: Bundle, path: Path, card: str) -> Bundle:
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / HEAD).write_bytes(tensors.save(_contiguous(bundle.head.weights())))
+    (path / FIRST).unlink(missing_ok=True)
+    if bundle.first is not None:
+        (path / FIRST).write_bytes(tensors.save(_contiguous(bundle.first.head.weights())))
     (path / POPULATION).write_bytes(tensors.save(_contiguous(_arrays(bundle))))
     manifest = _manifest(bundle, path)
     manifest["id"] = _identity(manifest)
@@ -131,6 +145,11 @@ def _manifest(bundle: Bundle, path: Path) -> dict[str, Any]:
         "silent": [*bundle.silent],
         "head": {"kind": bundle.head.kind, "config": bundle.head.config()},
         "calibration": bundle.calibration.to_json(),
+        "first": bundle.first
+        and {
+            "config": bundle.first.head.config(),
+            "calibration": bundle.first.calibration.to_json(),
+        },
         "bands": asdict(bundle.bands),
         "encoder": bundle.encoder,
         "training": dict(bundle.training),
@@ -140,7 +159,7 @@ def _manifest(bundle: Bundle, path: Path) -> dict[str, Any]:
 
 def _files(path: Path) -> list[str]:
     inside = sorted(f"{ENCODER}/{file.name}" for file in (path / ENCODER).glob("*") if file.suffix in DATA)
-    return [HEAD, POPULATION, *inside]
+    return [*(name for name in (HEAD, FIRST, POPULATION) if (path / name).is_file()), *inside]
 
 
 def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
@@ -200,6 +219,7 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
             arrays["mean"], arrays["within"], arrays["memos"], float(arrays["freedom"][0]), float(arrays["mood"][0])
         ),
         head=restore(kind, config, tensors.load_file(path / HEAD)),
+        first=_first(path, kind, manifest["first"]),
         calibration=Calibration.from_json(manifest["calibration"]),
         bands=Bands(**manifest["bands"]),
         window_mean=arrays["window_mean"],
@@ -213,23 +233,33 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
     return bundle
 
 
+def _first(path: Path, kind: str, told: Mapping[str, Any] | None) -> First | None:
+    if told is None:
+        return None
+    head = restore(kind, told["config"], tensors.load_file(path / FIRST))
+    return First(head, Calibration.from_json(told["calibration"]))
+
+
 def _check_fit(bundle: Bundle) -> None:
     """Raises ValueError when the parts are not of one size, or not numbers."""
     features, people = len(bundle.names), bundle.population
-    if bundle.head.config()["features"] != features or not {*bundle.markers, *bundle.silent} <= {*bundle.names}:
-        raise ValueError("head or markers name other features than the bundle")
+    if not {*bundle.markers, *bundle.silent} <= {*bundle.names}:
+        raise ValueError("markers name other features than the bundle")
     if any(a.shape != (features,) or not np.isfinite(a).all() for a in (people.mean, people.within, people.memos)):
         raise ValueError("population statistics of another size, or not finite")
     if min(people.within.min(), people.memos.min(), people.freedom) <= 0:
         raise ValueError("population variances must be above 0")
     if not (np.isfinite(people.freedom) and np.isfinite(people.mood) and people.mood >= 0):
         raise ValueError("the population's freedom and mood must be finite, the mood not below 0")
-    if not all(np.isfinite(w).all() for w in bundle.head.weights().values()):
-        raise ValueError("the head has weights that are not finite")
     if not 0 <= bundle.bands.low <= bundle.bands.threshold <= bundle.bands.high <= 1:
         raise ValueError("the bands are not in order")
-    if bundle.head.kind in SEQUENTIAL and bundle.head.config()["window"] != len(bundle.window_mean):
-        raise ValueError("the head reads windows of another size")
+    for head in (bundle.head, *([bundle.first.head] if bundle.first else [])):
+        if head.config()["features"] != features:
+            raise ValueError("a head reads other features than the bundle's")
+        if not all(np.isfinite(w).all() for w in head.weights().values()):
+            raise ValueError("a head has weights that are not finite")
+        if head.kind in SEQUENTIAL and head.config()["window"] != len(bundle.window_mean):
+            raise ValueError("a head reads windows of another size")
 
 
 def _identity(manifest: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.events import FloatArray
 
@@ -55,6 +56,11 @@ class PersonalNormal:
     def memos(self) -> int:
         """Memos behind the best-known feature."""
         return int(self.count.max(initial=0))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether there is any memo at all: (memos,) of normals that are stacked."""
+        return np.asarray(self.count.max(axis=-1, initial=0) > 0)
 
 
 def updated(normal: PersonalNormal, vector: FloatArray, memory: int = MEMORY) -> PersonalNormal:

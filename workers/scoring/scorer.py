@@ -3,8 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.errors import Poison
 from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
@@ -35,8 +37,26 @@ class Scored:
     vector: FloatArray | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Logits:
+    """Of a batch. raw: the heads' own, (memos,); calibrated: what the probabilities are made of, (memos,)."""
+
+    raw: NDArray[np.floating[Any]]
+    calibrated: NDArray[np.floating[Any]]
+
+    def chosen(self, where: NDArray[np.bool_]) -> "Logits":
+        """Those of the memos where `where` is True."""
+        return Logits(self.raw[where], self.calibrated[where])
+
+    @property
+    def probability(self) -> FloatArray:
+        """Calibrated probabilities, (memos,)."""
+        said: FloatArray = (1 / (1 + np.exp(-self.calibrated))).astype(np.float32)
+        return said
+
+
 class Scorer:
-    """Scores with one bundle: one call of the head a batch, and no memo's score depends on the others."""
+    """Scores with one bundle: one call of a head a batch, and no memo's score depends on the others."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -53,18 +73,13 @@ class Scorer:
         results: list[Scored | Poison | None] = [v if isinstance(v, Poison) else None for v in vectors]
         if good:
             batch = np.stack([np.asarray(vectors[index]) for index in good])
-            away = deviations(stacked([memos[index][1] for index in good]), self.bundle.population, batch)
+            normals = stacked([memos[index][1] for index in good])
+            away = deviations(normals, self.bundle.population, batch)
             parts = [memos[index][0] for index in good]
-            logits = self.bundle.head.logits(head_input(self.bundle, away, parts))
-            probabilities = self.bundle.calibration.probability(logits)
+            probabilities = logits(self.bundle, away, parts, normals.known).probability
             for row, index in enumerate(good):
                 results[index] = self._scored(parts[row], batch[row], away[row], float(probabilities[row]))
         return [result for result in results if result is not None]
-
-    def raw_logits(self, parts: Sequence[Parts], vectors: FloatArray, normals: PersonalNormal) -> FloatArray:
-        """The head's own logits, before calibration, (memos,). vectors, normals: (memos, features)."""
-        away = deviations(normals, self.bundle.population, vectors)
-        return self.bundle.head.logits(head_input(self.bundle, away, parts))
 
     def _vector(self, parts: Parts) -> FloatArray | Poison:
         try:
@@ -101,6 +116,23 @@ class Scorer:
 def _fragile(parts: Parts) -> frozenset[str]:
     """Markers that any part's recording may have moved."""
     return frozenset(name for part in parts.values() for name in part.quality.fragile)
+
+
+def logits(bundle: Bundle, away: FloatArray, parts: Sequence[Parts], known: NDArray[np.bool_]) -> Logits:
+    """What the bundle's heads make of a batch: whoever has no baseline is scored by `bundle.first`, where there is one.
+
+    away: (memos, features), deviations; known: (memos,), whether the user has a baseline.
+    """
+    inputs = head_input(bundle, away, parts)
+    if bundle.first is None or known.all():
+        raw = bundle.head.logits(inputs)
+        return Logits(raw, bundle.calibration.logit(raw))
+    first = bundle.first.head.logits(inputs)
+    alone = Logits(first, bundle.first.calibration.logit(first))
+    if not known.any():
+        return alone
+    raw = bundle.head.logits(inputs)
+    return Logits(np.where(known, raw, alone.raw), np.where(known, bundle.calibration.logit(raw), alone.calibrated))
 
 
 def head_input(bundle: Bundle, away: FloatArray, parts: Sequence[Parts]) -> HeadInput:

@@ -5,6 +5,7 @@ soft.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,24 @@ RISE = 0.01
 """Share of the straight line in the isotonic map: two steps at the bound still rise."""
 STEEPEST = 0.95
 """Share of LOGIT_BOUND that a step may reach: the map stays invertible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """own: the map of the head for people with a baseline; first: of the head for the others; bands: of both."""
+
+    own: Calibration
+    first: Calibration
+    bands: Bands
+
+    def logit(self, raw: Floats, known: NDArray[np.bool_]) -> Floats:
+        """Calibrated logits. known: (memos,), whether the speaker had a baseline."""
+        single = raw.astype(np.float32)
+        return np.where(known, self.own.logit(single), self.first.logit(single)).astype(np.float64)
+
+    def probability(self, raw: Floats, known: NDArray[np.bool_]) -> Floats:
+        """Calibrated probabilities."""
+        return np.asarray(1 / (1 + np.exp(-self.logit(raw, known))))
 
 
 def fit_temperature(raw: Floats, labels: Floats, weights: Floats) -> Calibration:

@@ -55,6 +55,8 @@ ROBUST = (
 SILENT = ("pitch_range", "pitch_sd", "creak_share")
 """Evidence only: in a memo of a few seconds one octave error turns them over, and a codec can cause that."""
 
+RECIPE = Recipe(seed=SEED, acoustic=ROBUST, silent=SILENT, axes=8, penalty=100.0, controls=True)
+
 
 @dataclass(frozen=True, slots=True)
 class SpokenMemo:
@@ -128,7 +130,6 @@ def make(out: Path, folder: Path | None) -> Bundle:
     finally:
         acoustic.close()
         embedding.close()
-    recipe = Recipe(seed=SEED, acoustic=ROBUST, silent=SILENT, axes=8, penalty=100.0, controls=True)
     training = {
         "data": "simulated voices only (workers.training.synthetic); says nothing about people",
         "memos": len(memos),
@@ -138,7 +139,7 @@ def make(out: Path, folder: Path | None) -> Bundle:
     fitted = fit(
         examples_of(memos, features),  # type: ignore[arg-type]
         extractors,
-        recipe,
+        RECIPE,
         name="demo",
         encoder=ENCODER,
         training=training,

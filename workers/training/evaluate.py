@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import Band, MemoFeatures
 from workers.scoring.bundle import Bundle
-from workers.scoring.personal import PersonalNormal
-from workers.scoring.scorer import Scored, Scorer
+from workers.scoring.calibration import Bands
+from workers.scoring.personal import PersonalNormal, deviations
+from workers.scoring.scorer import Logits, Scored, Scorer, logits
 from workers.training import figures
 from workers.training.examples import EVERY, Examples, default_memos, normals
 from workers.training.fit import HeldOut, Recipe, calibrated
@@ -25,16 +26,15 @@ AGES = (30.0, 50.0, 65.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Scores of memos, and the figures made of them. All arrays are (memos,), of the memos that had a probability.
+    """Scores of memos, and the figures made of them, plain JSON.
 
-    figures: plain JSON; raw: the head's own logits, before calibration.
+    labels, logits: of the memos that had a probability; bands: of the bundle.
     """
 
     figures: dict[str, Any]
     labels: NDArray[np.bool_]
-    raw: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    threshold: float
+    logits: Logits
+    bands: Bands
     cold_start: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -58,20 +58,18 @@ def evaluate(
     """
     memos = default_memos(examples)
     rng = np.random.default_rng([seed, 5])
-    scored, raw = score_after(bundle, examples, memos, rng)
+    scored, said = score_after(bundle, examples, memos, rng)
     wanted = np.ones(len(examples), bool) if judged is None else judged
     had = wanted & np.array([s.probability is not None for s in scored])
     if not had.any():
         raise ConfigurationError("no memo of the manifest could be scored")
-    kept = [s for s, keep in zip(scored, had, strict=True) if keep]
-    truth, labels = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5
-    probabilities = np.array([s.probability for s in kept], np.float64)
+    truth, labels, heard = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5, said.chosen(had)
     told = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
     curve = cold_start(bundle, examples, wanted, rng)
     threshold = bundle.bands.threshold
-    ranks = np.where(had, bundle.calibration.logit(raw.astype(np.float32)), np.log(threshold / (1 - threshold)))[wanted]
+    ranks = np.where(had, said.calibrated, np.log(threshold / (1 - threshold)))[wanted]
     values = {
-        **overall(labels, raw[had], probabilities, threshold),
+        **overall(labels, heard, threshold),
         "auc": figures.auc(truth, ranks),
         "auc_ci": [*figures.auc_interval(truth, ranks, examples.speakers[wanted], rng, rounds)],
         **decided(truth, [s for s, judge in zip(scored, wanted, strict=True) if judge]),
@@ -81,14 +79,12 @@ def evaluate(
         "positives": int(truth.sum()),
         "baseline_memos": "none" if memos == 0 else "all others of the speaker",
         "cold_start": curve,
-        "groups": by_group(
-            labels, raw[had], probabilities, threshold, [g for g, h in zip(told, had, strict=True) if h]
-        ),
+        "groups": by_group(labels, heard, threshold, [g for g, h in zip(told, had, strict=True) if h]),
         "bundle": bundle.id,
         "head": bundle.head.kind,
         "calibration": bundle.calibration.kind,
     }
-    return Evaluation(values, labels, raw[had], probabilities, threshold, curve)
+    return Evaluation(values, labels, heard, bundle.bands, curve)
 
 
 def cross_validated(examples: Examples, held_out: HeldOut, recipe: Recipe, rounds: int = 1000) -> dict[str, Any]:
@@ -96,20 +92,21 @@ def cross_validated(examples: Examples, held_out: HeldOut, recipe: Recipe, round
 
     Each fold is calibrated, and its bands chosen, on the logits of the other folds.
     """
-    raw, labels = held_out.raw[-1], examples.labels > 0.5
-    probabilities = np.zeros(len(examples))
+    raw, known, labels = held_out.raw[-1], held_out.known[-1], examples.labels > 0.5
+    said = np.zeros(len(examples))
     bands = np.zeros(len(examples), np.int64)
     for fold in np.unique(held_out.fold):
         own = held_out.fold == fold
-        calibration, edges = calibrated(held_out, examples.labels, ~own, recipe)
-        probabilities[own] = calibration.probability(raw[own].astype(np.float32))
-        bands[own] = (probabilities[own] >= edges.high).astype(int) - (probabilities[own] < edges.low)
+        found = calibrated(held_out, examples.labels, ~own, recipe)
+        said[own] = found.logit(raw[own], known[own])
+        probabilities = found.probability(raw[own], known[own])
+        bands[own] = (probabilities >= found.bands.high).astype(int) - (probabilities < found.bands.low)
     threshold = float(np.clip(examples.labels.mean(), 0.05, 0.95))
     sure = bands != 0
     rng = np.random.default_rng([recipe.seed, 6])
     return {
-        **overall(labels, raw, probabilities, threshold),
-        "auc_ci": [*figures.auc_interval(labels, raw, examples.speakers, rng, rounds)],
+        **overall(labels, Logits(raw, said), threshold),
+        "auc_ci": [*figures.auc_interval(labels, said, examples.speakers, rng, rounds)],
         "undecided_share": float(1 - sure.mean()),
         "sensitivity_decided": figures.sensitivity(labels[sure], bands[sure] > 0),
         "specificity_decided": figures.specificity(labels[sure], bands[sure] > 0),
@@ -122,31 +119,30 @@ def cross_validated(examples: Examples, held_out: HeldOut, recipe: Recipe, round
 
 def score_after(
     bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator
-) -> tuple[list[Scored], NDArray[np.float64]]:
-    """Every memo as scored after `memos` others of its speaker, and the head's logits before calibration.
+) -> tuple[list[Scored], Logits]:
+    """Every memo as scored after `memos` others of its speaker, and the logits behind that.
 
     Raises Poison for features that the bundle does not score.
     """
     vectors = examples.vectors(bundle.space)
     together, _ = normals(vectors, examples, memos, rng)
     own = [PersonalNormal(c, m, v) for c, m, v in zip(together.count, together.mean, together.variance, strict=True)]
-    scorer = Scorer(bundle)
     scored = []
-    for result in scorer.score(list(zip(examples.parts, own, strict=True))):
+    for result in Scorer(bundle).score(list(zip(examples.parts, own, strict=True))):
         if isinstance(result, Poison):
             raise result
         scored.append(result)
-    return scored, scorer.raw_logits(examples.parts, vectors, together).astype(np.float64)
+    away = deviations(together, bundle.population, vectors)
+    return scored, logits(bundle, away, examples.parts, together.known)
 
 
-def overall(
-    labels: NDArray[np.bool_], raw: NDArray[np.float64], probabilities: NDArray[np.float64], threshold: float
-) -> dict[str, Any]:
+def overall(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[str, Any]:
     """Figures over all memos, with none undecided."""
+    probabilities = said.probability.astype(np.float64)
     positive = probabilities >= threshold
-    before = 1 / (1 + np.exp(-raw))
+    before = 1 / (1 + np.exp(-said.raw.astype(np.float64)))
     return {
-        "auc": figures.auc(labels, raw),
+        "auc": figures.auc(labels, said.calibrated),
         "uar": figures.uar(labels, positive),
         "f1": figures.f1(labels, positive),
         "sensitivity": figures.sensitivity(labels, positive),
@@ -181,22 +177,21 @@ def cold_start(
 ) -> dict[str, float]:
     """AUC by how many memos of their own the speakers had; the mean of `draws` draws of which."""
     vectors, labels = examples.vectors(bundle.space), examples.labels > 0.5
-    scorer = Scorer(bundle)
     curve = {}
     for memos in (*COLD_STARTS, EVERY):
         values = []
         for _ in range(1 if memos in (0, EVERY) else draws):
             together, _ = normals(vectors, examples, memos, rng)
-            raw = scorer.raw_logits(examples.parts, vectors, together).astype(np.float64)
-            values.append(figures.auc(labels[judged], raw[judged]))
+            away = deviations(together, bundle.population, vectors)
+            said = logits(bundle, away, examples.parts, together.known).calibrated
+            values.append(figures.auc(labels[judged], said[judged]))
         curve["all" if memos == EVERY else str(memos)] = float(np.mean(values))
     return curve
 
 
 def by_group(
     labels: NDArray[np.bool_],
-    raw: NDArray[np.float64],
-    probabilities: NDArray[np.float64],
+    said: Logits,
     threshold: float,
     groups: Sequence[Mapping[str, str]],
 ) -> dict[str, dict[str, dict[str, Any]]]:
@@ -205,25 +200,20 @@ def by_group(
     for factor in dict.fromkeys(name for group in groups for name in group):
         levels = np.array([group.get(factor, "unknown") for group in groups])
         table[factor] = {
-            str(level): _row(levels == level, labels, raw, probabilities, threshold) for level in np.unique(levels)
+            str(level): _row(labels[levels == level], said.chosen(levels == level), threshold)
+            for level in np.unique(levels)
         }
     return table
 
 
-def _row(
-    where: NDArray[np.bool_],
-    labels: NDArray[np.bool_],
-    raw: NDArray[np.float64],
-    probabilities: NDArray[np.float64],
-    threshold: float,
-) -> dict[str, Any]:
-    own, said = labels[where], probabilities[where]
+def _row(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[str, Any]:
+    probabilities = said.probability.astype(np.float64)
     return {
-        "n": int(where.sum()),
-        "positives": int(own.sum()),
-        "auc": figures.auc(own, raw[where]),
-        "uar": figures.uar(own, said >= threshold),
-        "ece": figures.ece(own, said),
+        "n": len(labels),
+        "positives": int(labels.sum()),
+        "auc": figures.auc(labels, said.calibrated),
+        "uar": figures.uar(labels, probabilities >= threshold),
+        "ece": figures.ece(labels, probabilities),
     }
 
 

@@ -3,11 +3,13 @@
 labels: (memos,) bool; scores and probabilities: (memos,) float; speakers: (memos,).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.bool_]
 
 
@@ -73,6 +75,18 @@ def reliability(labels: Labels, probabilities: Floats, bins: int = 10) -> list[t
     place = np.minimum((probabilities * bins).astype(int), bins - 1)
     found = [(place == index) for index in range(bins)]
     return [(float(probabilities[w].mean()), float(labels[w].mean()), int(w.sum())) for w in found if w.any()]
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share among `count` (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    >>> [round(edge, 3) for edge in share_interval(0.0, 10)]
+    [0.0, 0.278]
+    """
+    z2 = 1.96**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = np.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
+    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
 
 
 def ece(labels: Labels, probabilities: Floats, bins: int = 10) -> float:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
 from workers.acoustic.names import FEATURE_NAMES, MARKER_NAMES
-from workers.scoring.bundle import Bundle
-from workers.scoring.calibration import Bands, Calibration
+from workers.scoring.bundle import Bundle, First
+from workers.scoring.calibration import Calibration
 from workers.scoring.features import FeatureSpace
-from workers.scoring.heads import SEQUENTIAL, HeadInput
-from workers.scoring.scorer import head_input, memo_windows
-from workers.training.calibrating import FITS, Method, better_method, choose_bands
-from workers.training.examples import EVERY, Examples, away
+from workers.scoring.heads import SEQUENTIAL, Head, HeadInput
+from workers.scoring.personal import deviations
+from workers.scoring.scorer import head_input, logits, memo_windows
+from workers.training.calibrating import FITS, Calibrated, Method, better_method, choose_bands
+from workers.training.examples import EVERY, Examples, away, normals
 from workers.training.population import population_of, with_mood
 from workers.training.trainers import TrainingSet, train_head
 
@@ -37,8 +38,8 @@ class Recipe:
     inverse of logistic regression's C; folds: speaker-disjoint, for calibration and bands; calibration: None for
     whichever predicts held-out folds better; undecided: share of memos in the undecided band; controls: whether the
     population is that of memos with a label under 0.5; cold_starts: how many memos of their own speakers have, one
-    training round each, an established baseline last; markers: features that may be named as evidence; silent:
-    features that the head does not hear.
+    training round each, an established baseline last (0 among others trains a head of its own); markers: features that
+    may be named as evidence; silent: features that the heads do not hear.
     """
 
     kind: str = "logistic"
@@ -54,15 +55,27 @@ class Recipe:
     markers: tuple[str, ...] = MARKER_NAMES
     silent: tuple[str, ...] = ()
 
+    @property
+    def established(self) -> tuple[int, ...]:
+        """The cold starts that train the head of people with a baseline: all, where there is no other head."""
+        return tuple(memos for memos in self.cold_starts if memos != 0) or self.cold_starts
+
+    @property
+    def apart(self) -> bool:
+        """Whether people without a baseline have a head of their own."""
+        return self.established != self.cold_starts
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
     """Logits of every memo by a model that had not seen its speaker, before calibration.
 
-    raw: (cold starts, memos), by `Recipe.cold_starts`; fold: (memos,), which fold held the memo out.
+    raw: (cold starts, memos), by `Recipe.cold_starts`; known: as raw, whether the speaker had a baseline; fold:
+    (memos,), which fold held the memo out.
     """
 
     raw: NDArray[np.float64]
+    known: NDArray[np.bool_]
     fold: NDArray[np.int64]
 
 
@@ -91,12 +104,14 @@ def fit(
     """
     _check(examples)
     held_out = hold_out(examples, extractors, recipe, progress)
-    calibration, bands = calibrated(held_out, examples.labels, np.ones(len(examples), bool), recipe)
+    found = calibrated(held_out, examples.labels, np.ones(len(examples), bool), recipe)
+    bundle = _uncalibrated(examples, extractors, recipe)
     bundle = replace(
-        _uncalibrated(examples, extractors, recipe),
+        bundle,
         name=name,
-        calibration=calibration,
-        bands=bands,
+        calibration=found.own,
+        first=bundle.first and First(bundle.first.head, found.first),
+        bands=found.bands,
         encoder=encoder,
         training=dict(training or {}),
     )
@@ -112,37 +127,50 @@ def hold_out(
 ) -> HeldOut:
     """Train once without each fold of speakers, and score that fold."""
     raw = np.zeros((len(recipe.cold_starts), len(examples)))
+    known = np.zeros(raw.shape, bool)
     fold = np.zeros(len(examples), np.int64)
     for number, held in enumerate(speaker_folds(examples, recipe.folds, recipe.seed)):
         bundle = _uncalibrated(examples.chosen(~held), extractors, recipe)
         rng = np.random.default_rng([recipe.seed, 2])
         for row, memos in enumerate(recipe.cold_starts):
-            raw[row, held] = raw_logits(bundle, examples.chosen(held), memos, rng)
+            raw[row, held], known[row, held] = _raw_logits(bundle, examples.chosen(held), memos, rng)
         fold[held] = number
         progress(1)
-    return HeldOut(raw, fold)
+    return HeldOut(raw, known, fold)
 
 
-def calibrated(
-    held_out: HeldOut, labels: NDArray[np.float64], where: NDArray[np.bool_], recipe: Recipe
-) -> tuple[Calibration, Bands]:
-    """Calibration and bands fitted to held-out logits. where: (memos,), which to use.
+def calibrated(held_out: HeldOut, labels: NDArray[np.float64], where: NDArray[np.bool_], recipe: Recipe) -> Calibrated:
+    """Calibration of either head, and bands, fitted to held-out logits. where: (memos,), which to use.
 
     Memos with an established baseline count as much as all colder starts together: most memos have one.
     """
-    raw = held_out.raw[:, where]
-    weights = np.repeat([*[1 / max(len(raw) - 1, 1)] * (len(raw) - 1), 1.0], raw.shape[1])
-    known = raw.ravel(), np.tile(labels[where], len(raw)), weights
-    method = recipe.calibration or better_method(*known, np.tile(held_out.fold[where], len(raw)))
-    calibration = FITS[method](*known)
-    warm = calibration.probability(raw[-1].astype(np.float32)).astype(np.float64)
-    return calibration, choose_bands(warm, labels[where], recipe.undecided)
+    raw, known, was = held_out.raw[:, where], held_out.known[:, where], np.tile(labels[where], (len(held_out.raw), 1))
+    folds = np.tile(held_out.fold[where], (len(raw), 1))
+
+    def fitted(cells: NDArray[np.bool_], weights: NDArray[np.float64]) -> Calibration:
+        given = raw[cells], was[cells], weights[cells]
+        return FITS[recipe.calibration or better_method(*given, folds[cells])](*given)
+
+    colder = np.array([memos in recipe.established for memos in recipe.cold_starts[:-1]])
+    weights = np.ones(raw.shape)
+    weights[:-1] = 1 / max(int(colder.sum()), 1)
+    if not recipe.apart or len(np.unique(was[known] > 0.5)) < 2:
+        own = first = fitted(np.ones(raw.shape, bool), weights)
+    else:
+        own, first = fitted(known, weights), fitted(~known, np.ones(raw.shape) / np.maximum((~known).sum(axis=0), 1))
+    found = Calibrated(own, first, choose_bands(np.array([0.5]), np.array([0.5])))
+    warm = found.probability(raw[-1], known[-1])
+    return replace(found, bands=choose_bands(warm, labels[where], recipe.undecided))
 
 
-def raw_logits(bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator) -> FloatArray:
-    """Uncalibrated logits of memos that come after `memos` others of their speaker, (memos,)."""
-    deviations = away(examples.vectors(bundle.space), examples, bundle.population, memos, rng)
-    return bundle.head.logits(head_input(bundle, deviations, examples.parts))
+def _raw_logits(
+    bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Uncalibrated logits of memos after `memos` others of their speaker, (memos,), and whether there was any other."""
+    vectors = examples.vectors(bundle.space)
+    together, _ = normals(vectors, examples, memos, rng)
+    found = logits(bundle, deviations(together, bundle.population, vectors), examples.parts, together.known)
+    return found.raw, together.known
 
 
 def speaker_folds(examples: Examples, folds: int, seed: int) -> list[NDArray[np.bool_]]:
@@ -181,10 +209,13 @@ def _uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], 
         window_mean=windows[0],
         window_sd=windows[1],
     )
-    return replace(
-        blank,
-        head=train_head(recipe.kind, _training_set(blank, vectors, examples, recipe), recipe.seed, recipe.penalty),
-    )
+
+    def trained(cold_starts: tuple[int, ...]) -> Head:
+        data = _training_set(blank, vectors, examples, replace(recipe, cold_starts=cold_starts))
+        return train_head(recipe.kind, data, recipe.seed, recipe.penalty)
+
+    first = First(trained((0,)), Calibration("temperature")) if recipe.apart else None
+    return replace(blank, head=trained(recipe.established), first=first)
 
 
 @dataclass(frozen=True, slots=True)

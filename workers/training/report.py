@@ -98,21 +98,46 @@ def _number(value: float) -> str:
 
 
 def _reliability(evaluation: Evaluation, axes: Any) -> None:
-    rows = figures.reliability(evaluation.labels, evaluation.probabilities)
+    """What was said against what was so, with 95 % intervals, and below it how many memos were told so."""
+    raw = 1 / (1 + np.exp(-evaluation.logits.raw.astype(float)))
+    before = figures.reliability(evaluation.labels, raw)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.plot([said for said, _, _ in rows], [was for _, was, _ in rows], "o-")
-    axes.set(xlabel="probability said", ylabel="share that was positive", title="Reliability", xlim=(0, 1), ylim=(0, 1))
+    axes.plot([s for s, _, _ in before], [w for _, w, _ in before], ".:", color="0.55", label="before calibration")
+    rows = figures.reliability(evaluation.labels, evaluation.logits.probability.astype(float))
+    said, was = np.array([row[:2] for row in rows]).T
+    edges = np.array([figures.share_interval(share, count) for _, share, count in rows]).T
+    whiskers = np.maximum([was - edges[0], edges[1] - was], 0)
+    axes.errorbar(said, was, whiskers, fmt="o-", capsize=2, label="calibrated")
+    most = max(count for _, _, count in rows)
+    axes.bar(said, [0.15 * count / most for _, _, count in rows], 0.05, color="C0", alpha=0.25)
+    axes.legend(loc="upper left", frameon=False, fontsize="small")
+    title = f"Reliability (bars: memos, the highest {most})"
+    axes.set(xlabel="probability said", ylabel="share that was positive", title=title, xlim=(0, 1), ylim=(0, 1))
 
 
 def _roc(evaluation: Evaluation, axes: Any) -> None:
+    """The curve, with the band's edges on it."""
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.plot(*figures.roc(evaluation.labels, evaluation.raw))
-    axes.set(xlabel="1 − specificity", ylabel="sensitivity", title=f"ROC, AUC {_number(evaluation.figures['auc'])}")
+    axes.plot(*figures.roc(evaluation.labels, evaluation.logits.calibrated))
+    for name, edge, marker in (("low", evaluation.bands.low, "v"), ("high", evaluation.bands.high, "^")):
+        positive = evaluation.logits.probability >= edge
+        at = 1 - figures.specificity(evaluation.labels, positive), figures.sensitivity(evaluation.labels, positive)
+        axes.plot(*at, marker, color="C1", label=f"{name} edge of the band, {edge:.2f}")
+    axes.legend(loc="lower right", frameon=False, fontsize="small")
+    title = f"ROC, AUC {_number(evaluation.figures['auc'])}"
+    axes.set(xlabel="1 − specificity", ylabel="sensitivity", title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
 
 
 def _risk_coverage(evaluation: Evaluation, axes: Any) -> None:
-    axes.plot(*figures.risk_coverage(evaluation.labels, evaluation.probabilities, evaluation.threshold))
-    axes.set(xlabel="share of memos decided", ylabel="share decided wrongly", title="Risk and coverage", xlim=(0, 1))
+    """What abstaining buys, with the band's own choice on it."""
+    probabilities, bands = evaluation.logits.probability.astype(float), evaluation.bands
+    axes.plot(*figures.risk_coverage(evaluation.labels, probabilities, bands.threshold))
+    decided = (probabilities < bands.low) | (probabilities >= bands.high)
+    if decided.any():
+        wrong = (probabilities >= bands.high)[decided] != evaluation.labels[decided]
+        axes.plot(decided.mean(), wrong.mean(), "o", color="C1", label="the bundle's band")
+        axes.legend(loc="upper left", frameon=False, fontsize="small")
+    axes.set(xlabel="share of memos decided", ylabel="share decided wrongly", title="Risk and coverage", xlim=(0, 1.02))
     axes.set_ylim(bottom=0)
 
 

@@ -1,13 +1,16 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from schemas.errors import ConfigurationError
-from tests.unit.workers.scoring.toys import bundle, memo
-from workers.scoring.bundle import CARD, HEAD, MANIFEST, POPULATION, Bundle, save
+from tests.unit.workers.scoring.toys import bundle, f32, memo
+from workers.scoring.bundle import CARD, FIRST, HEAD, MANIFEST, POPULATION, Bundle, First, save
+from workers.scoring.calibration import Calibration
+from workers.scoring.heads import LogisticHead
 from workers.scoring.personal import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
 
@@ -40,6 +43,19 @@ def test_the_same_bundle_gives_the_same_bytes_and_another_another_id(saved: Path
     other = bundle()
     other.head.weights()["coefficients"][0] += 1
     assert save(other, tmp_path / "other", "").id != again.id
+
+
+def test_the_head_of_people_without_a_baseline_comes_back_or_the_bundle_does_not(tmp_path: Path) -> None:
+    first = First(LogisticHead(f32([0, 2, 0, 0, 0, 0]), -1.0), Calibration("temperature", 0.5, 0.25))
+    kept = save(replace(bundle(), first=first), tmp_path, "").first
+    assert kept is not None
+    np.testing.assert_array_equal(kept.head.weights()["coefficients"], [0, 2, 0, 0, 0, 0])
+    assert kept.calibration == first.calibration
+    cut(FIRST)(tmp_path)
+    with pytest.raises(ConfigurationError, match=FIRST):
+        Bundle.load(tmp_path)
+    assert save(bundle(), tmp_path, "").first is None
+    assert not (tmp_path / FIRST).exists()
 
 
 def without(name: str) -> Callable[[Path], None]:

@@ -6,7 +6,10 @@ import pytest
 from schemas.errors import Poison
 from schemas.events import Band, Extractor, MemoFeatures, Modality
 from tests.unit.workers.scoring.toys import GOOD, bundle, f32, memo, part
+from workers.scoring.bundle import First
+from workers.scoring.calibration import Calibration
 from workers.scoring.features import Parts
+from workers.scoring.heads import LogisticHead
 from workers.scoring.personal import PersonalNormal, normal_of
 from workers.scoring.scorer import Scored, Scorer
 
@@ -34,6 +37,19 @@ def test_the_same_memo_says_less_of_someone_who_always_speaks_so() -> None:
     assert stranger.probability is not None
     assert known.probability is not None
     assert known.probability + 0.2 < stranger.probability
+
+
+def test_who_has_no_baseline_is_scored_by_the_head_for_them_whoever_else_is_in_the_batch() -> None:
+    pauses = First(LogisticHead(f32([0, 1, 0, 0, 0, 0]), 0.5), Calibration("temperature", 0.5))
+    parts, known = memo(pitch_sd=-2, pause_share=1), normal_of(f32([[0] * 6, [1] * 6]))
+    with_first = Scorer(replace(bundle(), first=pauses))
+    batch: list[tuple[Parts, PersonalNormal]] = [(parts, STRANGER), (parts, known)]
+    together = [s.probability for s in with_first.score(batch) if isinstance(s, Scored)]
+    alone = [s.probability for pair in batch for s in with_first.score([pair]) if isinstance(s, Scored)]
+    assert together == alone
+    away = 1 / np.sqrt(2)  # in the population's total standard deviation, between people and within
+    assert together[0] == pytest.approx(1 / (1 + np.exp(-4 * np.tanh(0.5 * (away + 0.5) / 4))), rel=1e-5)
+    assert together[1] == score(parts, known).probability
 
 
 def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> None:

@@ -1,20 +1,25 @@
 """The bundle that lies in the tree is whole, small, and trained on what the workers make today."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from schemas.events import Modality
+from schemas.events import FloatArray, MemoFeatures, Modality
 from schemas.settings import SHIPPED_BUNDLE, Settings
 from tests.audio_files import ffmpeg, sndfile
+from tests.unit.workers.scoring.toys import GOOD, NOON
 from workers.acoustic.extraction import extract, extractor
 from workers.acoustic.names import FEATURE_NAMES
 from workers.loading import load_bytes
+from workers.memo import SAMPLING_RATE
 from workers.scoring.bundle import Bundle
-from workers.scoring.personal import PersonalNormal, deviations
-from workers.scoring.scorer import head_input
+from workers.scoring.personal import PersonalNormal, deviations, normal_of
+from workers.scoring.scorer import Scored, Scorer, logits
+from workers.training.synthetic import random_voice, voice_at
+from workers.training.voice import speak
 from workers.wav2vec2 import checkpoint
 from workers.wav2vec2.stage import extractor_of
 
@@ -36,6 +41,41 @@ def test_it_scores_what_the_workers_make_today() -> None:
     assert wanted[Modality.EMBEDDING] == extractor_of(checkpoint.load(source))
 
 
+def test_a_planted_change_of_pauses_is_the_first_evidence() -> None:
+    """Five usual memos of a simulated voice, then one with a quarter more of its time in pauses."""
+    bundle = Bundle.load(SHIPPED_BUNDLE)
+    users, calm = 5, 5
+    for user in range(users):
+        rng = np.random.default_rng([78, user])
+        voice = random_voice(rng)
+        days = [voice_at(voice, 0.1, rng) for _ in range(calm + 1)]
+        days[-1] = replace(days[-1], pause_share=days[-1].pause_share + 0.25)
+        memos = [{Modality.ACOUSTIC: heard(speak(day, 9.0, rng)[0])} for day in days]
+        normal = normal_of(np.stack([bundle.space.vector(memo) for memo in memos[:calm]]))
+        (scored,) = Scorer(bundle).score([(memos[calm], normal)])
+        assert isinstance(scored, Scored)
+        assert scored.evidence[0].name.startswith("pause_")
+
+
+def heard(signal: FloatArray) -> MemoFeatures:
+    """The acoustic part of a memo, as the worker makes it."""
+    found = extract(signal)
+    return MemoFeatures(
+        memo_id="m",
+        user_id="u",
+        recorded_at=NOON,
+        uploaded_at=NOON,
+        modality=Modality.ACOUSTIC,
+        extractor=extractor(),
+        duration_s=len(signal) / SAMPLING_RATE,
+        window_s=15.0,
+        windows=found.windows,
+        summary=found.summary,
+        names=FEATURE_NAMES,
+        quality=GOOD,
+    )
+
+
 @pytest.mark.shared
 def test_a_clip_encoded_anew_keeps_its_acoustic_score(shared: Path) -> None:
     bundle = Bundle.load(SHIPPED_BUNDLE)
@@ -46,7 +86,7 @@ def test_a_clip_encoded_anew_keeps_its_acoustic_score(shared: Path) -> None:
         vector = np.full(len(bundle.names), np.nan, np.float32)
         vector[: len(place)] = extract(signal).summary[place]
         away = deviations(PersonalNormal.empty(len(bundle.names)), bundle.population, vector[None])
-        return float(bundle.calibration.probability(bundle.head.logits(head_input(bundle, away, [{}])))[0])
+        return float(logits(bundle, away, [{}], np.array([False])).probability[0])
 
     # Among these are the clips that moved most when the head still heard the range of pitch.
     for name in ("16b01Tb", "16a05Tb", "14b09Td", "13b03Td"):

@@ -89,7 +89,7 @@ def test_a_memo_that_is_abstained_from_stays_in_the_auc() -> None:
         found.figures["undecided_share"] + 3 / len(fresh), abs=0.02
     )
     places = np.r_[np.full(2, np.log(bundle.bands.threshold / (1 - bundle.bands.threshold)))]
-    ranks = np.r_[places, bundle.calibration.logit(clean.raw[2:].astype(np.float32))]
+    ranks = np.r_[places, clean.logits.calibrated[2:]]
     assert found.figures["auc"] == pytest.approx(roc_auc_score(fresh.labels, ranks))
 
 
@@ -124,6 +124,30 @@ def run(*arguments: str | Path) -> str:
     if result.exception:
         raise result.exception
     return result.stdout
+
+
+def test_memos_over_time_are_split_in_time_by_both_commands(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDERTONE_ACOUSTIC_PROCESSES", "1")
+    # Three people of four speakers' recordings each, one a day; the last of twelve labels comes as often as not.
+    lines = [line.split(",") for line in (corpus / "m.csv").read_text().splitlines()[1:]]
+    rows = ["path,speaker,label,recorded_at"]
+    for number, (path, _, label, *_) in enumerate(lines):
+        rows.append(f"{path},p{number % 8 // 2},{label},2026-03-{1 + number // 2:02d}T08:00")
+    (corpus / "over-time.csv").write_text("\n".join(rows))
+    common = ("--manifest", corpus / "over-time.csv", "--cache", tmp_path / "cache", "--split", "chronological")
+    trained = json.loads(run("train", *common, "--out", tmp_path / "b", "--json"))
+    assert (trained["logistic"]["n"], trained["test"]["n"]) == (16, 8)
+    assert trained["test"]["speakers"] == 4
+    told = json.loads(run("evaluate", "--bundle", tmp_path / "b", *common, "--json"))
+    assert {key: told[key] for key in ("n", "auc", "ece")} == {key: trained["test"][key] for key in ("n", "auc", "ece")}
+    with pytest.raises(ConfigurationError, match="trained on 16 of these"):
+        run("evaluate", "--bundle", tmp_path / "b", *common[:4])
+    copy = (corpus / "over-time.csv").read_text() + "\n0-0.wav,p9,0,2026-05-01\n0-1.wav,p9,1,2026-05-02"
+    (corpus / "copied.csv").write_text(copy)
+    with pytest.raises(ConfigurationError, match="recordings stand on both sides"):
+        run("train", "--manifest", corpus / "copied.csv", "--split", "chronological", "--out", tmp_path / "no")
 
 
 def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
