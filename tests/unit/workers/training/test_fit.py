@@ -9,12 +9,13 @@ from schemas.errors import ConfigurationError
 from schemas.events import FloatArray, Modality
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.scoring.bundle import Bundle, save
-from workers.scoring.heads import KINDS
+from workers.scoring.heads import KINDS, SEQUENTIAL, HeadInput
 from workers.training import figures
 from workers.training.evaluate import cross_validated, evaluate
 from workers.training.examples import EVERY, Examples, normals
 from workers.training.fit import fit, speaker_folds
 from workers.training.population import population_of
+from workers.training.trainers import TrainingSet, train_head
 
 STARTS = (0, 4, EVERY)
 
@@ -128,6 +129,18 @@ def test_the_same_seed_gives_the_same_bundle(kind: str, tmp_path: Path) -> None:
         for n in range(2)
     }
     assert len(ids) == 1
+
+
+@pytest.mark.parametrize("kind", SEQUENTIAL)
+def test_the_same_seed_gives_the_same_network_over_windows_and_another_another(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    deviations, windows = rng.normal(size=(60, 4)), rng.normal(size=(60, 3, 5))
+    inputs = HeadInput(deviations.astype(np.float32), windows.astype(np.float32), rng.random((60, 3)) < 0.8)
+    labels = (deviations[:, 0] > 0).astype(float)
+    data = TrainingSet(inputs, labels, np.repeat([f"s{n}" for n in range(10)], 6), rounds=1)
+    one, again, other = (train_head(kind, data, seed, penalty=1.0).weights() for seed in (1, 1, 2))
+    assert all((one[name] == again[name]).all() for name in one)
+    assert any((one[name] != other[name]).any() for name in one)
 
 
 def test_too_few_speakers_or_one_label_are_refused() -> None:
