@@ -55,9 +55,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a bundle on labelled recordings, and report how its head does on speakers it has not heard."""
-    from workers.training.fit import Recipe
     from workers.training.make import corpus_by_time, corpus_of, features_of
     from workers.training.make import train as make
+    from workers.training.recipe import Recipe
 
     samples = _samples(manifest, daic_woz)
     corpus = corpus_by_time(samples) if split == "chronological" else corpus_of(samples)

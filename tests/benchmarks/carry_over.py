@@ -32,7 +32,8 @@ from workers.training.cache import extracted
 from workers.training.evaluate import cross_validated, score_after
 from workers.training.examples import EVERY, Examples
 from workers.training.features import extractions
-from workers.training.fit import Recipe, fit
+from workers.training.fit import fit
+from workers.training.recipe import Recipe
 
 RESULT = Path(__file__).parent / "results" / "carry_over.md"
 DIVISIONS, FEW, FOLDS = 5, 2, 2
@@ -55,7 +56,7 @@ def main() -> None:
 def _page(heard: Mapping[str, Examples]) -> list[str]:
     clean = heard["as recorded"]
     fitted = fit(clean, _extractors(), Recipe(), name="t")
-    out = cross_validated(clean, fitted.held_out, Recipe(), rounds=200)
+    out = cross_validated(clean, fitted.held_out, rounds=200)
     lines = [
         "# What carries over",
         "",

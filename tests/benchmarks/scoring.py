@@ -33,8 +33,10 @@ from workers.training.corpora import Sample
 from workers.training.demo import RECIPE, SPEAKERS, cohort_memos, examples_of
 from workers.training.evaluate import cross_validated, evaluate
 from workers.training.features import LabelledFeatures, extractions, labelled_features
-from workers.training.fit import Recipe, fit, hold_out
+from workers.training.fit import fit
+from workers.training.holding_out import hold_out
 from workers.training.leaks import content_hashes
+from workers.training.recipe import Recipe
 from workers.training.synthetic import random_voice, voice_at
 from workers.training.voice import Voice, speak
 
@@ -159,7 +161,7 @@ def heads(shared: Path) -> Iterator[str]:
         recipe = Recipe(kind=kind)
         fitted = fit(features.examples, features.extractors, recipe, name="t")
         took = time.perf_counter() - began
-        found = cross_validated(features.examples, fitted.held_out, recipe)
+        found = cross_validated(features.examples, fitted.held_out)
         low, high = found["auc_ci"]
         figures = " | ".join(f"{found[name]:.3f}" for name in FIGURES)
         decided = f"{found['sensitivity_decided']:.3f}, {found['specificity_decided']:.3f}"
@@ -181,7 +183,7 @@ def _cold_start(features: LabelledFeatures) -> Iterator[str]:
             curves.setdefault(memos, []).append(value)
         alone.append(evaluate(plain, test, [{}] * len(test), rounds=1).figures["cold_start"]["0"])
     strangers = hold_out(examples, features.extractors, population)
-    left_out = cross_validated(examples, strangers, population, rounds=1)["auc"]
+    left_out = cross_validated(examples, strangers, rounds=1)["auc"]
     yield "AUC by how many clips of their own speakers have (trained on five speakers, judged on the other five):"
     yield "; ".join(f"{memos}: {np.mean(values):.3f}" for memos, values in curves.items()) + "."
     yield f"Trained without any personal baseline, in the same way: {np.mean(alone):.3f};"

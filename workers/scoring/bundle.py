@@ -170,6 +170,7 @@ def _arrays(bundle: Bundle) -> dict[str, np.ndarray]:
         "memos": people.memos,
         "freedom": np.array([people.freedom], np.float32),
         "mood": np.array([people.mood], np.float32),
+        "patience": np.array([people.patience], np.float32),
         "centre": bundle.space.centre,
         "axes": bundle.space.axes,
         "window_mean": bundle.window_mean,
@@ -216,7 +217,10 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
         markers=tuple(manifest["markers"]),
         silent=tuple(manifest["silent"]),
         population=Population(
-            arrays["mean"], arrays["within"], arrays["memos"], float(arrays["freedom"][0]), float(arrays["mood"][0])
+            arrays["mean"],
+            arrays["within"],
+            arrays["memos"],
+            *(float(arrays[name][0]) for name in ("freedom", "mood", "patience")),
         ),
         head=restore(kind, config, tensors.load_file(path / HEAD)),
         first=_first(path, kind, manifest["first"]),
@@ -247,10 +251,10 @@ def _check_fit(bundle: Bundle) -> None:
         raise ValueError("markers name other features than the bundle")
     if any(a.shape != (features,) or not np.isfinite(a).all() for a in (people.mean, people.within, people.memos)):
         raise ValueError("population statistics of another size, or not finite")
-    if min(people.within.min(), people.memos.min(), people.freedom) <= 0:
-        raise ValueError("population variances must be above 0")
-    if not (np.isfinite(people.freedom) and np.isfinite(people.mood) and people.mood >= 0):
-        raise ValueError("the population's freedom and mood must be finite, the mood not below 0")
+    if min(people.within.min(), people.memos.min(), people.freedom, people.patience) <= 0:
+        raise ValueError("population variances and patience must be above 0")
+    if not (np.isfinite([people.freedom, people.mood, people.patience]).all() and people.mood >= 0):
+        raise ValueError("the population's freedom, mood and patience must be finite, the mood not below 0")
     if not 0 <= bundle.bands.low <= bundle.bands.threshold <= bundle.bands.high <= 1:
         raise ValueError("the bands are not in order")
     for head in (bundle.head, *([bundle.first.head] if bundle.first else [])):

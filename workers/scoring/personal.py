@@ -29,7 +29,9 @@ class Population:
     mean: of all memos; within: variance of one person's memos; memos: how many memos of their own it takes to outweigh
     the population's mean (variance within over variance between people); freedom: how many degrees of freedom the
     population's variance within weighs; mood: how far, as `strangeness`, one memo alone takes its speaker away from the
-    population, in 19 of 20 memos. mean, within, memos: (features,) float32, within and memos above 0.
+    population, in 19 of 20 memos; patience: how many times as many memos a head asks of people before it takes their
+    own mean for their normal, 1 where every deviation is from the likeliest. mean, within, memos: (features,) float32,
+    within and memos above 0.
     """
 
     mean: FloatArray
@@ -37,6 +39,7 @@ class Population:
     memos: FloatArray
     freedom: float
     mood: float = 0.0
+    patience: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,13 +97,15 @@ def normal_of(vectors: FloatArray) -> PersonalNormal:
 def deviations(normal: PersonalNormal, population: Population, vector: FloatArray) -> FloatArray:
     """How far a memo lies from what was to be expected of this person, in standard deviations of that expectation.
 
-    NaN where `vector` is. The expectation is the posterior predictive one: it is wider the less is known.
+    NaN where `vector` is. The expectation is the posterior predictive one, wider the less is known; with patience it
+    lies nearer to the population than is likeliest, and is as wide as that makes it.
     """
     prior = prior_memos(normal, population)
-    weight = normal.count + prior
-    mean = (normal.count * normal.mean + prior * population.mean) / weight
+    own = normal.count / (normal.count + population.patience * prior)
+    mean = own * normal.mean + (1 - own) * population.mean
     squares = normal.count * normal.variance + population.freedom * population.within
-    variance = squares / (np.maximum(normal.count - 1, 0) + population.freedom) * (1 + 1 / weight)
+    within = squares / (np.maximum(normal.count - 1, 0) + population.freedom)
+    variance = within * (1 + own**2 / np.maximum(normal.count, 1) + (1 - own) ** 2 / prior)
     finite = np.where(np.isfinite(vector), vector, np.nan)
     away: FloatArray = ((finite - mean) / np.sqrt(variance)).astype(np.float32)
     return away

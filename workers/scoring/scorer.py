@@ -1,7 +1,7 @@
 """From features and a person's own normal to a probability, a band, reasons and evidence."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -74,9 +74,12 @@ class Scorer:
         if good:
             batch = np.stack([np.asarray(vectors[index]) for index in good])
             normals = stacked([memos[index][1] for index in good])
-            away = deviations(normals, self.bundle.population, batch)
+            people = self.bundle.population
+            heard = deviations(normals, people, batch)
+            # Whoever reads the evidence asks what is unusual of this person, not what a head makes the most of.
+            away = heard if people.patience == 1 else deviations(normals, replace(people, patience=1.0), batch)
             parts = [memos[index][0] for index in good]
-            probabilities = logits(self.bundle, away, parts, normals.known).probability
+            probabilities = logits(self.bundle, heard, parts, normals.known).probability
             for row, index in enumerate(good):
                 results[index] = self._scored(parts[row], batch[row], away[row], float(probabilities[row]))
         return [result for result in results if result is not None]

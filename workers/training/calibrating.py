@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import optimize, special
 from sklearn.isotonic import IsotonicRegression
 
 from workers.scoring.calibration import LOGIT_BOUND, Bands, Calibration
@@ -51,12 +51,16 @@ def fit_temperature(raw: Floats, labels: Floats, weights: Floats) -> Calibration
     Source: Platt 1999 (scale and shift); Guo et al. 2017, arXiv:1706.04599 (temperature scaling).
     """
 
-    def loss(parameters: Floats) -> float:
-        line = LOGIT_BOUND * np.tanh((np.exp(parameters[0]) * raw + parameters[1]) / LOGIT_BOUND)
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        scaled = np.exp(parameters[0]) * raw
+        bent = np.tanh((scaled + parameters[1]) / LOGIT_BOUND)
+        line = LOGIT_BOUND * bent
         likelihood = np.sum(weights * (np.logaddexp(0, line) - labels * line))
-        return float(likelihood + 0.5 * np.sum(parameters**2))
+        slopes = weights * (special.expit(line) - labels) * (1 - bent**2)
+        gradient = np.array([np.sum(slopes * scaled), np.sum(slopes)]) + parameters
+        return float(likelihood + 0.5 * np.sum(parameters**2)), gradient
 
-    found = optimize.minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-5, 3), (-5, 5)])
+    found = optimize.minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 3), (-5, 5)])
     return Calibration("temperature", slope=float(np.exp(found.x[0])), offset=float(found.x[1]))
 
 
@@ -90,19 +94,22 @@ def better_method(raw: Floats, labels: Floats, weights: Floats, folds: NDArray[n
     folds: speaker-disjoint. Temperature has two numbers to learn and isotonic as many as it likes: where they tie, the
     first is the safer on speakers to come. With fewer than three folds, or FEWEST, there is nothing to compare.
     """
-    names = np.unique(folds)
-    if len(names) < 3 or min(np.sum(weights * labels), np.sum(weights * (1 - labels))) < FEWEST:
+    count = len(np.unique(folds))
+    if count < 3 or min(np.sum(weights * labels), np.sum(weights * (1 - labels))) < FEWEST:
         return "temperature"
-    gains = []
-    for name in names:
+    known = raw, labels, weights, folds
+    gains = fold_losses("temperature", *known) - fold_losses("isotonic", *known)
+    return "isotonic" if gains.mean() > gains.std(ddof=1) / np.sqrt(count) else "temperature"
+
+
+def fold_losses(method: Method, raw: Floats, labels: Floats, weights: Floats, folds: NDArray[np.int64]) -> Floats:
+    """Mean cross-entropy of every fold, calibrated by the other folds: (folds,)."""
+    losses = []
+    for name in np.unique(folds):
         own = folds == name
-        losses = [
-            _loss(FITS[method](raw[~own], labels[~own], weights[~own]), raw[own], labels[own], weights[own])
-            for method in ("temperature", "isotonic")
-        ]
-        gains.append(losses[0] - losses[1])
-    error = float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
-    return "isotonic" if float(np.mean(gains)) > error else "temperature"
+        calibration = FITS[method](raw[~own], labels[~own], weights[~own])
+        losses.append(_loss(calibration, raw[own], labels[own], weights[own]))
+    return np.array(losses)
 
 
 def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Bands:

@@ -9,7 +9,8 @@ TEMPLATE = """# {{id}}
 
 ## Model details
 Head `{kind}` over {features} features ({modalities}), scored as deviations from the user's own baseline, which is
-shrunk to the population while it is young. Calibrated by {calibration}; abstains between {low:.2f} and {high:.2f}.
+shrunk to the population while it is young{patience}. {first}
+Calibrated by {calibration}; abstains between {low:.2f} and {high:.2f}.
 
 ## Intended use
 A number to watch for change within one person, read by people who can judge it. Never a diagnosis, and never the only
@@ -31,6 +32,9 @@ encoder or another openSMILE configuration are refused. openSMILE is free for re
 of audEERING.
 """
 
+FIRST = "Who has no baseline yet is scored by a head of their own."
+ONE = "Who has no baseline yet is scored by the same head."
+
 
 def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
     """Markdown; `{id}` stands where the id will. evaluation: figure by name, as `undertone evaluate` gives them."""
@@ -42,7 +46,13 @@ def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
         modalities=" and ".join(bundle.modalities),
         calibration=bundle.calibration.kind,
         low=bundle.bands.low,
+        patience=_patience(bundle.population.patience),
+        first=FIRST if bundle.first else ONE,
         high=bundle.bands.high,
         data="\n".join([str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in told.items())]),
         evaluation=figures.rstrip() or "Not evaluated on people.",
     )
+
+
+def _patience(times: float) -> str:
+    return f" ({times:g} times as long as variances alone ask for)" if times != 1 else ""

@@ -28,8 +28,9 @@ from workers.scoring.bundle import ENCODER, Bundle, save
 from workers.training.cache import Extraction, extracted
 from workers.training.card import card_of
 from workers.training.examples import Examples
-from workers.training.fit import Recipe, fit
+from workers.training.fit import fit
 from workers.training.phones import as_received
+from workers.training.recipe import Recipe
 from workers.training.synthetic import random_voice, voice_at
 from workers.training.voice import Voice, speak
 from workers.wav2vec2.stage import EmbeddingStage

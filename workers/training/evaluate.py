@@ -15,7 +15,8 @@ from workers.scoring.personal import PersonalNormal, deviations
 from workers.scoring.scorer import Logits, Scored, Scorer, logits
 from workers.training import figures
 from workers.training.examples import EVERY, Examples, default_memos, normals
-from workers.training.fit import HeldOut, Recipe, calibrated
+from workers.training.fit import calibrated
+from workers.training.holding_out import HeldOut
 
 COLD_STARTS = (0, 1, 2, 4, 8, 16)
 """Memos of their own that speakers have, for the cold-start curve."""
@@ -87,26 +88,29 @@ def evaluate(
     return Evaluation(values, labels, heard, bundle.bands, curve)
 
 
-def cross_validated(examples: Examples, held_out: HeldOut, recipe: Recipe, rounds: int = 1000) -> dict[str, Any]:
+def cross_validated(examples: Examples, held_out: HeldOut, rounds: int = 1000) -> dict[str, Any]:
     """Figures of a head on speakers it had not seen, with an established baseline.
 
-    Each fold is calibrated, and its bands chosen, on the logits of the other folds.
+    Each fold is calibrated, and its bands chosen, on the logits of the other folds. Memos rank by one map for all
+    folds: maps that differ would move whole folds against each other, and none of them changes the order within one.
     """
     raw, known, labels = held_out.raw[-1], held_out.known[-1], examples.labels > 0.5
     said = np.zeros(len(examples))
     bands = np.zeros(len(examples), np.int64)
     for fold in np.unique(held_out.fold):
         own = held_out.fold == fold
-        found = calibrated(held_out, examples.labels, ~own, recipe)
+        found = calibrated(held_out, examples.labels, ~own)
         said[own] = found.logit(raw[own], known[own])
         probabilities = found.probability(raw[own], known[own])
         bands[own] = (probabilities >= found.bands.high).astype(int) - (probabilities < found.bands.low)
+    ranks = calibrated(held_out, examples.labels, np.ones(len(labels), bool)).logit(raw, known)
     threshold = float(np.clip(examples.labels.mean(), 0.05, 0.95))
     sure = bands != 0
-    rng = np.random.default_rng([recipe.seed, 6])
+    rng = np.random.default_rng([held_out.recipe.seed, 6])
     return {
         **overall(labels, Logits(raw, said), threshold),
-        "auc_ci": [*figures.auc_interval(labels, said, examples.speakers, rng, rounds)],
+        "auc": figures.auc(labels, ranks),
+        "auc_ci": [*figures.auc_interval(labels, ranks, examples.speakers, rng, rounds)],
         "undecided_share": float(1 - sure.mean()),
         "sensitivity_decided": figures.sensitivity(labels[sure], bands[sure] > 0),
         "specificity_decided": figures.specificity(labels[sure], bands[sure] > 0),

@@ -21,8 +21,10 @@ from workers.training.corpora import Sample, chronological
 from workers.training.evaluate import Evaluation, cross_validated, evaluate
 from workers.training.examples import default_memos
 from workers.training.features import LabelledFeatures, labelled_features
-from workers.training.fit import Recipe, fit, hold_out
+from workers.training.fit import fit
+from workers.training.holding_out import hold_out
 from workers.training.leaks import content_hashes, fingerprints, refuse_leaks, refuse_seen
+from workers.training.recipe import Recipe
 
 Progress = Callable[[int], None]
 LATER = 0.3
@@ -101,16 +103,17 @@ def train(
         "data": f"{len(learnt)} memos of {len(np.unique(learnt.speakers))} speakers",
         "corpus": corpus.digest,
         "seed": recipe.seed,
-        "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("acoustic", "markers", "silent")},
         "versions": {package: metadata.version(package) for package in ("keras", "numpy", "opensmile", "scikit-learn")},
         "recordings": fingerprints([h for h, s in zip(corpus.hashes, corpus.sides, strict=True) if s == TRAIN]),
     }
-    fitted = fit(learnt, features.extractors, recipe, name="undertone", training=training, progress=progress)
-    figures: dict[str, Any] = {recipe.kind: cross_validated(learnt, fitted.held_out, recipe)}
+    fitted = fit(learnt, features.extractors, recipe, name="undertone", progress=progress)
+    figures: dict[str, Any] = {recipe.kind: cross_validated(learnt, fitted.held_out)}
     if recipe.kind != "logistic":
-        plain = replace(recipe, kind="logistic")
-        figures["logistic"] = cross_validated(learnt, hold_out(learnt, features.extractors, plain), plain)
-    bundle = _with_encoder(replace(fitted.bundle, training=training | {"held_out": figures}), encoder, out)
+        plain = replace(fitted.held_out.recipe, kind="logistic")
+        figures["logistic"] = cross_validated(learnt, hold_out(learnt, features.extractors, plain))
+    settled = {k: v for k, v in asdict(fitted.held_out.recipe).items() if k not in ("acoustic", "markers", "silent")}
+    told = training | {"recipe": settled, "held_out": figures}
+    bundle = _with_encoder(replace(fitted.bundle, training=told), encoder, out)
     if (sides != TRAIN).any():
         figures["test"] = evaluate(bundle, features.examples, _groups(features), judged=sides != TRAIN).figures
     return Trained(save(bundle, out, card_of(bundle, figures[recipe.kind])), figures)

@@ -24,8 +24,9 @@ def population_of(vectors: FloatArray, speakers: NDArray[np.str_]) -> Population
     Components, chapter 3); the freedom of personal variances as limma moderates them (Smyth 2004,
     doi:10.2202/1544-6115.1027), median over features.
     """
+    _, place = np.unique(speakers, return_inverse=True)
     columns = [
-        _feature(column[np.isfinite(column)], speakers[np.isfinite(column)]) for column in vectors.T.astype(float)
+        _feature(column[known], place[known]) for column in vectors.T.astype(float) for known in [np.isfinite(column)]
     ]
     freedoms = [column.freedom for column in columns if np.isfinite(column.freedom)]
     return Population(
@@ -52,11 +53,14 @@ class _Feature:
     freedom: float
 
 
-def _feature(values: Floats, speakers: NDArray[np.str_]) -> _Feature:
+def _feature(values: Floats, place: NDArray[np.int64]) -> _Feature:
+    """place: (memos,), the number of the speaker."""
     if not len(values):
         return _Feature(0.0, 1.0, 1.0, np.nan)
-    _, place = np.unique(speakers, return_inverse=True)
-    counts = np.bincount(place).astype(np.float64)
+    everyone = np.bincount(place)
+    heard = everyone > 0
+    place = (np.cumsum(heard) - 1)[place]
+    counts = everyone[heard].astype(np.float64)
     means = np.bincount(place, values) / counts
     squares = np.bincount(place, (values - means[place]) ** 2).astype(np.float64)
     grand = float(np.mean(means))

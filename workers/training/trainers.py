@@ -39,10 +39,11 @@ def _logistic(data: TrainingSet, penalty: float) -> LogisticHead:
     """Every row counts as a positive one with weight `label` and a negative one with weight 1 - `label`."""
     rows = data.inputs.deviations.astype(np.float64)
     weights = data.class_weights()
-    model = LogisticRegression(C=1 / penalty, tol=1e-6, max_iter=5000)
+    positive, negative = data.labels > 0, data.labels < 1
+    model = LogisticRegression(C=1 / penalty, tol=1e-6, max_iter=5000, solver="newton-cholesky")
     model.fit(
-        np.concatenate([rows, rows]),
-        np.repeat([1, 0], len(rows)),
-        sample_weight=np.concatenate([weights * data.labels, weights * (1 - data.labels)]),
+        np.concatenate([rows[positive], rows[negative]]),
+        np.repeat([1, 0], [positive.sum(), negative.sum()]),
+        sample_weight=np.concatenate([(weights * data.labels)[positive], (weights * (1 - data.labels))[negative]]),
     )
     return LogisticHead(model.coef_[0].astype(np.float32), float(np.float32(model.intercept_[0])))

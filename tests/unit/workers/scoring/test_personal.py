@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,22 @@ def test_with_many_memos_a_deviation_is_the_distance_from_ones_own_mean_in_ones_
     rng = np.random.default_rng(0)
     normal = normal_of(rng.normal([20.0, 5.0], [1.0, 3.0], (5000, 2)).astype(np.float32))
     np.testing.assert_allclose(deviations(normal, PEOPLE, f32([22.0, 8.0])), [2.0, 1.0], atol=0.05)
+
+
+def test_patience_leans_on_the_population_and_is_as_unsure_as_that_makes_it() -> None:
+    patient = replace(PEOPLE, patience=8.0)
+    young = normal_of(np.full((1, 2), [12.0, 0.0], np.float32))
+    rng = np.random.default_rng(3)
+    own = 10 + np.sqrt(4 / 0.5) * rng.normal(size=200_000)
+    first, second = own + 2 * rng.normal(size=(2, len(own)))
+    weight = 1 / (1 + 8 * 0.5)
+    missed = second - (weight * first + (1 - weight) * 10)
+    expected = (11 - (10 + weight * 2)) / missed.std()
+    assert deviations(young, patient, f32([11.0, 0.0]))[0] == pytest.approx(expected, rel=0.01)
+    stranger, long_known = PersonalNormal.empty(2), normal_of(np.full((5000, 2), [12.0, 0.0], np.float32))
+    for normal in (stranger, long_known):
+        found, plain = (deviations(normal, people, f32([11.0, 1.0])) for people in (patient, PEOPLE))
+        np.testing.assert_allclose(found, plain, rtol=0.01)
 
 
 def test_a_young_baseline_lies_between_population_and_person() -> None:

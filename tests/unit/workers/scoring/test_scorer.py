@@ -52,6 +52,18 @@ def test_who_has_no_baseline_is_scored_by_the_head_for_them_whoever_else_is_in_t
     assert together[1] == score(parts, known).probability
 
 
+def test_a_patient_head_leans_on_the_population_longer_and_evidence_does_not() -> None:
+    patient = replace(bundle(), population=replace(bundle().population, patience=8.0))
+    parts, own = memo(pause_share=3), normal_of(f32([[0, 2.8, 0, 0, 0, 0], [0, 3.2, 0, 0, 0, 0]]))
+    (hasty,), (waits,) = (Scorer(b).score([(parts, own)]) for b in (bundle(), patient))
+    assert isinstance(hasty, Scored)
+    assert isinstance(waits, Scored)
+    assert hasty.probability is not None
+    assert waits.probability is not None
+    assert waits.probability > hasty.probability + 0.05
+    assert waits.evidence == hasty.evidence
+
+
 def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> None:
     rng = np.random.default_rng(0)
     own = normal_of(rng.normal([0, 1, 0, 0, 0, 0], 0.5, (60, 6)).astype(np.float32))

@@ -5,10 +5,10 @@ import numpy as np
 from schemas.events import Extractor, Modality
 from tests.unit.workers.scoring.toys import ACOUSTIC, EMBEDDING, NAMES, part
 from workers.training.examples import Examples
-from workers.training.fit import Recipe
+from workers.training.recipe import Recipe
 
 EXTRACTORS: dict[Modality, Extractor] = {Modality.ACOUSTIC: ACOUSTIC, Modality.EMBEDDING: EMBEDDING}
-RECIPE = Recipe(acoustic=NAMES, axes=2, penalty=10.0, folds=5, markers=NAMES[:3])
+RECIPE = Recipe(acoustic=NAMES, axes=2, penalty=10.0, folds=5, markers=NAMES[:3], patience=1.0, apart=False)
 
 
 def people(speakers: int = 24, memos: int = 12, *, effect: float = 1.5, spread: float = 4.0, seed: int = 0) -> Examples:

@@ -1,0 +1,51 @@
+"""What a corpus decides about its own training: choices that are made by speakers held out, never by the judge.
+
+Logistic regression stands in for every head here: the choices are about people and their baselines, and a network would
+take hours over them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events import Extractor, Modality
+from workers.training.calibrating import fold_losses
+from workers.training.examples import Examples
+from workers.training.holding_out import HeldOut, hold_out
+from workers.training.recipe import Recipe
+
+PATIENCE = (1.0, 2.0, 4.0, 8.0)
+"""Candidates for `Population.patience`. Where they tie, the lower is taken: it is what the variances alone ask for."""
+
+
+def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> Recipe:
+    """The recipe with every choice made that it leaves open, each by the lower cross-entropy of speakers held out.
+
+    patience: over all cold starts alike; apart: over memos without a baseline, which two heads would serve: one that
+    has learnt from every start, and one that has learnt from such memos only, which is population scoring.
+    """
+    if recipe.cold_starts == (0,):
+        return replace(recipe, patience=recipe.patience or 1.0, apart=False)
+    plain = replace(recipe, kind="logistic", apart=False)
+    tried = {
+        patience: hold_out(examples, extractors, replace(plain, patience=patience))
+        for patience in ([recipe.patience] if recipe.patience else PATIENCE)
+    }
+    losses = {patience: _loss(held_out, examples.labels) for patience, held_out in tried.items()}
+    patience = min(losses, key=lambda tried: losses[tried])
+    apart = recipe.apart
+    if apart is None and 0 in recipe.cold_starts:
+        strangers = replace(plain, patience=patience, cold_starts=(0,))
+        first = recipe.cold_starts.index(0)
+        together = replace(tried[patience], raw=tried[patience].raw[first : first + 1])
+        apart = _loss(hold_out(examples, extractors, strangers), examples.labels) < _loss(together, examples.labels)
+    return replace(recipe, patience=patience, apart=bool(apart))
+
+
+def _loss(held_out: HeldOut, labels: NDArray[np.float64]) -> float:
+    """Mean cross-entropy over all cold starts and folds, each fold calibrated by the others."""
+    starts = len(held_out.raw)
+    rows = held_out.raw.ravel(), np.tile(labels, starts), np.ones(held_out.raw.size), np.tile(held_out.fold, starts)
+    return float(fold_losses("temperature", *rows).mean())
