@@ -35,7 +35,7 @@ def overhead(memos: int) -> Iterator[str]:
 
 
 SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]], int]] = {
-    "overhead": ("What streaming costs", overhead, 300),
+    "overhead": ("What streaming costs", overhead, 120),
     "agents": ("Agents alone, one process", agents, 10_000),
     "memory": ("Memory of the agents", memory, 100_000),
 }
@@ -59,10 +59,10 @@ def main() -> None:
     parser.add_argument("--only", choices=[*SECTIONS], action="append", help="sections to measure; all, if left out")
     parser.add_argument("--memos", type=int, help="how many, instead of the section's own number")
     arguments = parser.parse_args()
-    told = RESULTS.read_text() if RESULTS.exists() else ""
-    kept = {part.splitlines()[0]: part.strip() for part in re.split(r"^## ", told, flags=re.MULTILINE)[1:]}
     for name in arguments.only or SECTIONS:
         section = measured(name, arguments.memos)
+        told = RESULTS.read_text() if RESULTS.exists() else ""
+        kept = {part.splitlines()[0]: part for part in re.split(r"^## ", told, flags=re.MULTILINE)[1:]}
         kept[SECTIONS[name][0]] = section.removeprefix("## ")
         parts = [kept[title] for title, _, _ in SECTIONS.values() if title in kept]
         RESULTS.write_text("# The pipeline\n\n" + "\n\n".join(f"## {part.strip()}" for part in parts) + "\n")
