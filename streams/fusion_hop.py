@@ -7,7 +7,7 @@ it was, never made anew.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -98,8 +98,8 @@ class FusionHop:
             for join in given_up
         ]
         await self._delivery.send([_outgoing(*pair) for pair in zip(records, causes, strict=True)])
+        _count(records)
         for record in records:
-            _count(record)
             for reason in record.reasons:
                 instruments.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
         await self._settle(closed)
@@ -183,9 +183,9 @@ class FusionHop:
         made = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Made)]
         outgoing = [_outgoing(score.record, each.cause, score.encoded) for each, score in made]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
+        _count([score.record for _, score in made])
         now = self._clock().timestamp()
         for _, score in made:
-            _count(score.record)
             instruments.observe_latency(STAGE, score.record.recorded_at, score.record.uploaded_at, now)
         dead = {_key(e.join): e.join for e, r in zip(complete, results, strict=True) if isinstance(r, Poison)}
         done = {_key(each.join): each.join for each in complete if _key(each.join) not in dead}
@@ -225,10 +225,12 @@ def _outgoing(record: RiskScored, cause: Source, encoded: bytes | None = None) -
     return Outgoing(topics.SCORED, record.user_id.encode(), record, cause, encoded)
 
 
-def _count(record: RiskScored) -> None:
-    instruments.RECORDS_OUT.labels(stage=STAGE).inc()
-    instruments.SCORES.labels(band=record.band, bundle=record.bundle_id).inc()
-    for reason in record.reasons:
-        instruments.INDETERMINATE.labels(reason=reason).inc()
-    if record.probability is not None:
-        instruments.PROBABILITY.labels(bundle=record.bundle_id).observe(record.probability)
+def _count(records: Sequence[RiskScored]) -> None:
+    instruments.RECORDS_OUT.labels(stage=STAGE).inc(len(records))
+    for (band, bundle), count in Counter((record.band, record.bundle_id) for record in records).items():
+        instruments.SCORES.labels(band=band, bundle=bundle).inc(count)
+    for reason, count in Counter(reason for record in records for reason in record.reasons).items():
+        instruments.INDETERMINATE.labels(reason=reason).inc(count)
+    for record in records:
+        if record.probability is not None:
+            instruments.PROBABILITY.labels(bundle=record.bundle_id).observe(record.probability)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -117,5 +118,11 @@ def timed(histogram: Histogram, **labels: str) -> Iterator[None]:
 
 def observe_latency(stage: str, recorded_at: datetime, uploaded_at: datetime, now: float) -> None:
     """The stage has delivered what it made of a memo. now: Unix time. A clock that runs behind counts as no latency."""
-    RECORDING_LATENCY.labels(stage=stage).observe(max(now - recorded_at.timestamp(), 0.0))
-    UPLOAD_LATENCY.labels(stage=stage).observe(max(now - uploaded_at.timestamp(), 0.0))
+    since_recording, since_upload = _latencies(stage)
+    since_recording.observe(max(now - recorded_at.timestamp(), 0.0))
+    since_upload.observe(max(now - uploaded_at.timestamp(), 0.0))
+
+
+@cache
+def _latencies(stage: str) -> tuple[Histogram, Histogram]:
+    return RECORDING_LATENCY.labels(stage=stage), UPLOAD_LATENCY.labels(stage=stage)

@@ -10,34 +10,19 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from schemas.settings import Settings
-from tests.benchmarks import pipeline_agents, pipeline_way
+from tests.benchmarks import pipeline_agents, pipeline_load, pipeline_way
 from tests.benchmarks.drift_throughput import machine
-from tests.benchmarks.pipeline_records import examples
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.md"
-Section = Callable[[], Iterator[str]]
-
-
-def agents(memos: int) -> Iterator[str]:
-    """(b), beside bare Faust."""
-    yield from pipeline_agents.beside_bare(examples(Settings.load(), 4), memos)
-
-
-def memory(memos: int) -> Iterator[str]:
-    """(b), over many memos."""
-    yield from pipeline_agents.flat(examples(Settings.load(), 4), memos)
-
-
-def overhead(memos: int) -> Iterator[str]:
-    """(a), beside bare stages."""
-    yield from pipeline_way.beside_loops(memos)
 
 
 SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]], int]] = {
-    "overhead": ("What streaming costs", overhead, 120),
-    "agents": ("Agents alone, one process", agents, 10_000),
-    "memory": ("Memory of the agents", memory, 100_000),
+    "overhead": ("What streaming costs", pipeline_way.beside_loops, 120),
+    "agents": ("Agents alone, one process", pipeline_agents.beside_bare, 10_000),
+    "memory": ("Memory of the agents", pipeline_agents.flat, 100_000),
+    "latency": ("From upload to alert", pipeline_load.latencies, 2_000),
+    "scaling": ("More processes", pipeline_load.scaling, 200),
+    "burst": ("A burst", pipeline_load.burst, 2_000),
 }
 """Title, what measures it, and how many memos."""
 

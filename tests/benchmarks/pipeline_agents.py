@@ -18,12 +18,15 @@ from itertools import chain
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.events import Record
+from schemas.settings import Settings
 from streams.backlog import AGENTS_GROUP
 from tests.benchmarks.pipeline_measure import Rate, Topics, measured
-from tests.benchmarks.pipeline_records import Examples, fill, prepared, scores
+from tests.benchmarks.pipeline_records import examples, fill, prepared, scores
 from tests.servers import RedisServer
 
 USERS = 500
+EXAMPLES = 4
+"""Memos that the real stages heard."""
 AGENTS = ("-m", "streams.cli", "agents")
 PEER = "bare Faust"
 CONTENDERS = {
@@ -46,13 +49,13 @@ class Story:
     memos: int
 
 
-def features(examples: Examples, memos: int) -> Story:
+def features(memos: int) -> Story:
     """Both parts of every memo, one after the other."""
-    days = memos // USERS
+    given, days = examples(Settings.load(), EXAMPLES), memos // USERS
     return Story(
         "Two features in, one score out and followed",
         topics.FEATURES,
-        lambda: chain.from_iterable(prepared(examples, USERS, days)),
+        lambda: chain.from_iterable(prepared(given, USERS, days)),
         days * USERS,
     )
 
@@ -74,9 +77,9 @@ def through(story: Story, contender: str) -> Rate:
         return measured(command, environment, lambda: beside.committed(topics.SCORED.name, group), story.memos)
 
 
-def beside_bare(examples: Examples, memos: int) -> Iterator[str]:
+def beside_bare(memos: int) -> Iterator[str]:
     """Both stories by every contender, as lines of Markdown."""
-    for story in (features(examples, memos), followed(memos)):
+    for story in (features(memos), followed(memos)):
         rates = {name: through(story, name) for name in CONTENDERS}
         peer = rates[PEER]
         yield from (f"### {story.title}", "", f"{story.memos:,} memos of {USERS} users.", "")
@@ -88,9 +91,9 @@ def beside_bare(examples: Examples, memos: int) -> Iterator[str]:
         yield ""
 
 
-def flat(examples: Examples, memos: int) -> Iterator[str]:
+def flat(memos: int) -> Iterator[str]:
     """The agents' memory over many memos."""
-    rate = through(features(examples, memos), "agents")
+    rate = through(features(memos), "agents")
     yield from ("### Memory", "", f"The agents over {memos:,} memos: MiB at a tenth, half and the end")
     yield f"{in_mib(rate.memory)}; {rate.wall:,.0f} memos/s, {rate.cpu:,.0f} a second of CPU."
 

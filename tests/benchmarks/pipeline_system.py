@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from deploy.kafka.server import KafkaServer, dies_with_parent
 from schemas import topics
 from schemas.events import MemoUploaded
 from streams.backlog import AGENTS_GROUP
-from tests.benchmarks.pipeline_measure import PARTITIONS, Topics, cpu_s, resident_mib
+from tests.benchmarks.pipeline_measure import NO_COORDINATOR, PARTITIONS, Topics, cpu_s, resident_mib
 from tests.benchmarks.pipeline_records import CODEC
 from tests.servers import RedisServer
 
@@ -110,6 +111,21 @@ class System:
                 raise RuntimeError(f"{count} of {wanted} memos are through; ended: {', '.join(ended) or 'none'}")
             time.sleep(LOOK_EVERY_S)
         return time.monotonic()
+
+    def until_shared(self, group: str, members: int) -> None:
+        """Wait until so many members of a group have partitions."""
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
+
+        def sharing() -> int:
+            try:
+                found = admin.describe_consumer_groups([group])[group].result()
+            except KafkaException as error:
+                if error.args[0].code() not in NO_COORDINATOR:
+                    raise
+                return 0
+            return sum(bool(member.assignment.topic_partitions) for member in found.members)
+
+        self.until(members, sharing)
 
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds of every role so far, with those of its children."""

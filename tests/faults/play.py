@@ -1,7 +1,7 @@
 """A story played twice, without its faults and with them, and the judge's verdict."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Protocol
 from schemas.events import MemoUploaded
 from tests.faults.judge import Seen, Verdict, judge
 from tests.faults.roles import Chronicle, Command
-from tests.faults.story import Story, counted, without_faults
+from tests.faults.story import ALONE, ROLES, Story, counted, without_faults
 from tests.faults.world import World
 
 SETTINGS = {
@@ -50,9 +50,12 @@ class Stage:
     command: Command
     settings: Mapping[str, str]
 
-    def day(self, story: Story, memos: Iterable[MemoUploaded], folder: Path) -> tuple[Seen, set[str], Chronicle]:
+    def day(
+        self, story: Story, memos: Iterable[MemoUploaded], folder: Path, roles: Sequence[str] = ROLES
+    ) -> tuple[Seen, set[str], Chronicle]:
         """Play once; what lies on the topics, what was accepted, what happened. folder: beside that of the audio."""
-        with World(folder, folder.parent / "audio", memos, self.command, {**SETTINGS, **self.settings}) as world:
+        settings = {**SETTINGS, **self.settings}
+        with World(folder, folder.parent / "audio", memos, self.command, settings, roles=roles) as world:
             return world.play(story), world.accepted, world.roles.chronicle
 
 
@@ -62,7 +65,7 @@ def play(story: Story, speakers: Speakers, stage: Stage, folder: Path) -> Outcom
     Users whom chance alarms before anybody changes are set apart: nothing paces their memos after the alarm.
     """
     memos = _written(speakers, folder)
-    expected, accepted, _ = stage.day(without_faults(story), memos, folder / "quiet")
+    expected, accepted, _ = stage.day(without_faults(story), memos, folder / "quiet", ALONE)
     quiet = judge(expected, expected, accepted)
     assert not any(quiet.faults.values()), f"on a quiet day: {quiet.faults}"
     apart = {alert["user_id"] for alert in expected.alerts if alert["at"] < speakers.changes_at}
@@ -76,7 +79,7 @@ def play_alone(story: Story, speakers: Speakers, stage: Stage, folder: Path) -> 
     """Play a story that no quiet day can stand beside, because it loses what scores are made from: only count."""
     memos = _written(speakers, folder)
     began = time.monotonic()
-    seen, accepted, chronicle = stage.day(story, memos, folder / "day")
+    seen, accepted, chronicle = stage.day(story, memos, folder / "day", ALONE)
     users = {memo.user_id for memo in memos}
     verdict = judge(seen, seen, accepted, users)
     return Outcome(verdict, counted(story), chronicle, len(users), time.monotonic() - began)

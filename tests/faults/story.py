@@ -143,6 +143,8 @@ Story: TypeAlias = Sequence[Step]
 KINDS = ("acoustic", "embedding", "agents")
 ROLES = tuple(f"{kind}-{number}" for kind in KINDS for number in range(2))
 """Two processes of each role run all the time; a `-2` joins and leaves."""
+ALONE = tuple(f"{kind}-0" for kind in KINDS)
+"""What a day takes on which nobody dies."""
 LINKS = (*KINDS, "redis")
 """Between the roles of a kind and the broker, and between all and Redis."""
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import singledispatchmethod
 from pathlib import Path
@@ -31,7 +31,8 @@ class World:
     """Everything that a story needs. `with World(folder, audio, memos, cheap, settings) as world: world.play(story)`.
 
     folder: for logs; audio: the folder of the memos' audio; memos: what uploads take from, in order; settings:
-    environment of the roles; session_s: a process silent for so long loses its partitions.
+    environment of the roles; roles: that run from the beginning; session_s: a process silent for so long loses its
+    partitions.
     """
 
     def __init__(
@@ -42,12 +43,13 @@ class World:
         command: Command,
         settings: Mapping[str, str],
         *,
+        roles: Sequence[str] = story.ROLES,
         session_s: float = 4.0,
         patience_s: float = 240.0,
     ) -> None:
         self._folder, self._audio, self._settings = folder, audio, settings
         self._memos: Iterator[MemoUploaded] = iter(memos)
-        self._session_s, self._patience_s = session_s, patience_s
+        self._begun, self._session_s, self._patience_s = roles, session_s, patience_s
         self.accepted: set[str] = set()
         self.roles = Roles(folder, command, self._environment)
         self._uploaded = 0
@@ -71,7 +73,7 @@ class World:
             self._positions = Positions(self._kafka.bootstrap, AGENTS_GROUP)
             exits.callback(self._positions.close)
             exits.callback(self.roles.end_all)
-            for name in story.ROLES:
+            for name in self._begun:
                 self.roles.begin(name)
             self._exits = exits.pop_all()
         return self
