@@ -15,7 +15,6 @@ from tests.benchmarks.drift_throughput import machine
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.md"
 
-
 SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[str]], int]] = {
     "overhead": ("What streaming costs", pipeline_way.beside_loops, 120),
     "agents": ("Agents alone, one process", pipeline_agents.beside_bare, 10_000),

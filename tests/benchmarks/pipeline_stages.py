@@ -24,7 +24,7 @@ from workers.stage import settle
 
 
 def batches(paths: Sequence[Path], settings: Settings) -> Iterator[list[Memo]]:
-    """Memos read and decoded, as many at once as `settings.batch_audio_s` allows."""
+    """Memos read and decoded, in batches such as a worker takes that is never without work."""
     batch: list[Memo] = []
     for path in paths:
         event = MemoUploaded(path.stem, "user", START, START, path.as_uri())
@@ -32,10 +32,10 @@ def batches(paths: Sequence[Path], settings: Settings) -> Iterator[list[Memo]]:
             memo = Memo(event, *load_bytes(path.read_bytes(), settings))
         except Poison:
             continue
-        if sum(each.duration_s for each in (*batch, memo)) > settings.batch_audio_s:
+        batch.append(memo)
+        if sum(each.duration_s for each in batch) >= settings.batch_audio_s:
             yield batch
             batch = []
-        batch.append(memo)
     yield batch
 
 
