@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 REQUIREMENTS := deploy/requirements
 # These mostly wait, for what real life takes its time over: a lane of their own costs little.
-PLATFORM_TESTS := $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py)
+PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py roles.py)
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
@@ -50,9 +50,9 @@ test-pure: $(VENV)/.dev  ## Run the tests that need no server.
 	$(BIN)/python -m pytest tests/unit schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
 
 test-servers: $(VENV)/.dev  ## Run the tests with brokers, stores and whole systems.
-	$(BIN)/python -m pytest tests/contract tests/integration tests/faults $(addprefix --ignore=,$(PLATFORM_TESTS))
+	$(BIN)/python -m pytest tests/contract tests/integration $(addprefix --ignore=,$(PLATFORM_TESTS))
 
-test-platform: $(VENV)/.dev  ## Run the tests of bridges, and of the whole system beside a platform's own servers.
+test-platform: $(VENV)/.dev  ## Run the tests of the whole system: beside a platform's servers, with rights, under faults.
 	$(BIN)/python -m pytest $(PLATFORM_TESTS)
 
 check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.

@@ -1,4 +1,4 @@
-"""The encoder at base size against ONNX Runtime and the machine's own matrix products.
+"""The encoder at base size against ONNX Runtime, PyTorch where it is installed, and the machine's matrix products.
 
     python -m tests.benchmarks.encoder [--clips 24] [--rounds 3]
 
@@ -17,8 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnxruntime
 import soundfile
@@ -121,22 +123,22 @@ def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], th
     session = onnx_session(weights, threads)
     normalised = [(signal - signal.mean()) / np.sqrt(signal.var() + 1e-7) for signal in signals]
     worst = max(float(np.abs(one - other).max()) for one, other in checked(embedder, session, signals, normalised))
-    product = programs.compiled(lambda a, b: (ops.matmul(a, b)[:1, :1],), [])
-    left, right = np.ones(GEMM[:2], np.float32), np.ones(GEMM[1:], np.float32)
-    ours, alone, padded, gemm = Timing(), Timing(), Timing(), Timing()
-    rows = in_padded_batches(normalised)
+    product = matrix_product()
+    ours, gemm = Timing(), Timing()
+    engines = {"ONNX Runtime": lambda batch: session.run(None, {"signals": batch}), **pytorch(threads)}
+    alone, padded = {name: Timing() for name in engines}, {name: Timing() for name in engines}
+    singly, rows = [one[None] for one in normalised], in_padded_batches(normalised)
     embedder.embed(signals)  # every shape compiled, memory taken
-    product(left, right)
     for _ in range(rounds):
-        gemm.add(lambda: [product(left, right) for _ in range(50)])
+        gemm.add(lambda: [product() for _ in range(50)])
         ours.add(lambda: embedder.embed(signals))
-        gemm.add(lambda: [product(left, right) for _ in range(50)])
-        alone.add(lambda: [session.run(None, {"signals": one[None]}) for one in normalised])
-        padded.add(lambda: [session.run(None, {"signals": batch}) for batch in rows])
+        gemm.add(lambda: [product() for _ in range(50)])
+        for name, run in engines.items():
+            alone[name].add(partial(in_turn, run, singly))
+            padded[name].add(partial(in_turn, run, rows))
     audio_s = sum(map(len, signals)) / SAMPLING_RATE
     counted = sum(flops(BASE, len(signal)) for signal in signals)
     rates = [50 * 2 * float(np.prod(GEMM)) / seconds for seconds in (gemm.wall, gemm.cpu)]
-    work = embedder.work
     spread = f"{min(map(len, signals)) / SAMPLING_RATE:.1f} to {max(map(len, signals)) / SAMPLING_RATE:.1f} s long"
     work = embedder.work
     return [
@@ -147,11 +149,14 @@ def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], th
         "| engine | wall s | CPU s | audio s a wall s | audio s a CPU s |",
         "|---|---|---|---|---|",
         ours.row("this encoder, bucketed batches, exact", audio_s),
-        alone.row("ONNX Runtime, one clip at a time, exact", audio_s),
-        padded.row("ONNX Runtime, padded batches of 4, wrong for group norm", audio_s),
+        *(timing.row(f"{name}, one clip at a time, exact", audio_s) for name, timing in alone.items()),
+        *(timing.row(f"{name}, padded batches of 4, wrong for group norm", audio_s) for name, timing in padded.items()),
         "",
-        f"* Against ONNX Runtime unbatched: {alone.wall / ours.wall:.2f} × by wall, {alone.cpu / ours.cpu:.2f} × by "
-        "CPU seconds.",
+        *(
+            f"* Against {name} unbatched: {timing.wall / ours.wall:.2f} × by wall, {timing.cpu / ours.cpu:.2f} × by "
+            "CPU seconds."
+            for name, timing in alone.items()
+        ),
         f"* Matrix products of {GEMM} in the same run: {rates[0] / 1e9:.0f} GFLOP/s by wall, {rates[1] / 1e9:.0f} "
         f"GFLOP a CPU second. The clips count {counted / 1e9:.0f} GFLOP unpadded, so this encoder reaches "
         f"{counted / ours.wall / rates[0]:.0%} of what that rate allows by wall, {counted / ours.cpu / rates[1]:.0%} "
@@ -166,6 +171,39 @@ def onnx_session(weights: dict[str, FloatArray], threads: int) -> onnxruntime.In
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(wav2vec2_onnx.build(BASE, weights), options, ["CPUExecutionProvider"])
+
+
+def in_turn(run: Callable[[FloatArray], object], batches: Sequence[FloatArray]) -> None:
+    """One batch after the other."""
+    for batch in batches:
+        run(batch)
+
+
+def matrix_product() -> Callable[[], object]:
+    """One product of GEMM's shape by the encoder's own backend; the matrices stay there, as weights do."""
+    rng = np.random.default_rng(0)
+    left, right = (keras.Variable(rng.standard_normal(shape, np.float32)) for shape in (GEMM[:2], GEMM[1:]))
+    product = programs.compiled(lambda one: (ops.matmul(left, right)[:1, :1] + one,), [left, right])
+    one = np.ones((1, 1), np.float32)
+    product(one)
+    return lambda: product(one)
+
+
+def pytorch(threads: int) -> dict[str, Callable[[FloatArray], object]]:
+    """transformers' own model on PyTorch, with random weights of its own; nothing where PyTorch is not installed."""
+    try:
+        import torch
+        from transformers import Wav2Vec2Config, Wav2Vec2Model
+    except ImportError:
+        return {}
+    torch.set_num_threads(threads)
+    model = Wav2Vec2Model(Wav2Vec2Config()).eval()
+
+    def run(batch: FloatArray) -> object:
+        with torch.inference_mode():
+            return model(torch.from_numpy(np.asarray(batch, np.float32))).last_hidden_state.numpy()
+
+    return {f"PyTorch {torch.__version__}": run}
 
 
 def checked(

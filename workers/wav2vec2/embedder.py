@@ -1,6 +1,7 @@
 """Signals of any length to embeddings: cut into windows, computed in batches, put together per signal."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from schemas.events import FloatArray
 from workers.memo import SAMPLING_RATE
 from workers.wav2vec2 import batching, programs
+from workers.wav2vec2.batching import Batch
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.convolutions import BlockedFeatureEncoder, FeatureEncoder
 from workers.wav2vec2.encoder import Encoder
@@ -20,6 +22,9 @@ from workers.windows import window_bounds
 
 SHORTEST_TAIL_S = 0.4
 """Seconds. A last window shorter than this joins its neighbour."""
+
+BATCHES_AT_ONCE = 2
+"""On the machine's own cores: while one is at what a single core does, the other has products for the rest."""
 
 SHORTEST_ROW_S = 1.4
 """Seconds. Shorter windows are padded to about this: they cost little, a program for them as much as any."""
@@ -101,11 +106,12 @@ class Embedder:
         row_lengths: Sequence[int] = (),
     ) -> None:
         self.work = Work()
+        on_cpu = programs.by_xla_on_cpu()
         self._encoder = Encoder(
             checkpoint.config,
             head=checkpoint.has_head,
             dtype=precision,
-            convolutions=BlockedFeatureEncoder if programs.by_xla_on_cpu() else FeatureEncoder,
+            convolutions=BlockedFeatureEncoder if on_cpu else FeatureEncoder,
         )
         self._encoder.assign(checkpoint.weights)
         self._has_head = checkpoint.has_head
@@ -116,6 +122,7 @@ class Embedder:
         longest = self._window + self._tail
         self._row_lengths = row_lengths or batching.buckets(longest, round(SHORTEST_ROW_S * SAMPLING_RATE))
         self._bound = round(batch_s * SAMPLING_RATE)
+        self._side_by_side = BATCHES_AT_ONCE if on_cpu else 1
         self._programs: dict[Readout, programs.Program] = {}
 
     @property
@@ -186,30 +193,53 @@ class Embedder:
         return self.checkpoint.config.frames(piece.length)
 
     def _compute(self, pieces: Sequence[_Piece], program: programs.Program) -> Iterator[tuple[int, list[FloatArray]]]:
-        """Position of each piece, in no order, and its outputs. Where memory gives out, in batches half as large."""
+        """Position of each piece, in no order, and its outputs. Where memory gives out, less of it is taken."""
         waiting = list(range(len(pieces)))
         while waiting:
             done: set[int] = set()
-            for batch in batching.plan([pieces[i].length for i in waiting], self._row_lengths, self._bound):
-                members = [waiting[position] for position in batch.members]
-                try:
-                    outputs = program(*_rows([pieces[i] for i in members], batch.samples))
-                except Exception as error:
-                    if not programs.out_of_memory(error) or len(members) == 1:
-                        raise
-                    self._bound = batch.samples * len(members) // 2
-                    self.work.halvings += 1
-                    break
-                self._count(batch, sum(pieces[i].length for i in members))
-                done.update(members)
-                for row, i in enumerate(members):
+            plan = batching.plan([pieces[i].length for i in waiting], self._row_lengths, self._bound)
+            batches = [Batch(batch.samples, tuple(waiting[position] for position in batch.members)) for batch in plan]
+            for batch, outputs in self._run(batches, pieces, program):
+                self._count(batch, sum(pieces[i].length for i in batch.members))
+                done.update(batch.members)
+                for row, i in enumerate(batch.members):
                     yield (
                         i,
                         [outputs[0][row], *(frames[row, : self._frames(pieces[i])].copy() for frames in outputs[1:])],
                     )
             waiting = [i for i in waiting if i not in done]
 
-    def _count(self, batch: batching.Batch, carried: int) -> None:
+    def _run(
+        self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: programs.Program
+    ) -> Iterator[tuple[Batch, list[FloatArray]]]:
+        """Each batch and its outputs, until memory gives out; the rest is then to be planned again."""
+
+        def outputs_of(batch: Batch) -> list[FloatArray]:
+            return program(*_rows([pieces[i] for i in batch.members], batch.samples))
+
+        with ThreadPoolExecutor(self._side_by_side, thread_name_prefix="embedding") as threads:
+            for batch, running in [(batch, threads.submit(outputs_of, batch)) for batch in batches]:
+                try:
+                    outputs = running.result()
+                except Exception as error:
+                    threads.shutdown(cancel_futures=True)
+                    if not programs.out_of_memory(error) or not self._take_less(batch):
+                        raise
+                    return
+                yield batch, outputs
+
+    def _take_less(self, batch: Batch) -> bool:
+        """Take less memory from now on than this batch did; False when that cannot be."""
+        if self._side_by_side > 1:
+            self._side_by_side = 1
+        elif len(batch.members) > 1:
+            self._bound = batch.samples * len(batch.members) // 2
+            self.work.halvings += 1
+        else:
+            return False
+        return True
+
+    def _count(self, batch: Batch, carried: int) -> None:
         self.work.carried_s += carried / SAMPLING_RATE
         self.work.computed_s += batch.samples * len(batch.members) / SAMPLING_RATE
         self.work.batches += 1

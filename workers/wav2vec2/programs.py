@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
 
 import keras
@@ -85,15 +86,21 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def _told(program: Program) -> Program:
-    """The program, whose every run is progress; a first run with new shapes compiles and may take long."""
-    part, known = HEALTH.part("embedding"), set[tuple[tuple[int, ...], ...]]()
+    """The program, whose every run is progress; a first run with new shapes compiles and may take long.
+
+    May be run from several threads; first runs go one after the other.
+    """
+    part, known, compiling = HEALTH.part("embedding"), set[tuple[tuple[int, ...], ...]](), Lock()
 
     def run(*arrays: NDArray[Any]) -> list[NDArray[np.float32]]:
         shapes = tuple(array.shape for array in arrays)
-        what, within_s = ("a program", None) if shapes in known else ("compiling a program", COMPILE_WITHIN_S)
-        with part.instead(what, within_s=within_s):
-            outputs = program(*arrays)
-        known.add(shapes)
+        if shapes not in known:
+            with compiling, part.instead("compiling a program", within_s=COMPILE_WITHIN_S):
+                outputs = program(*arrays)
+            known.add(shapes)
+            return outputs
+        outputs = program(*arrays)
+        part.progress()
         return outputs
 
     return run

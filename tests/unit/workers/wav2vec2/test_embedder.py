@@ -87,7 +87,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPa
 
     embeddings = short.embed(signals)
 
-    assert seen == [4, 1, 1, 1, 1, 1]
+    assert seen.count(4) == 2, "four rows fail beside another batch, and fail alone"
+    assert seen[-5:] == [1] * 5
     assert short.work.halvings == 1
     for one, other in zip(embeddings, expected, strict=True):
         np.testing.assert_allclose(one.windows, other.windows, rtol=0, atol=1e-5)
