@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.guarded import guarded, guarded_redis
 from tests.servers import broker, kafka, one_broker, redis_server
 
 __all__ = ["anyio_backend", "broker", "guarded", "guarded_redis", "kafka", "one_broker", "redis_server", "shared"]
+
+# A deadline for each example would assert speed, which a busy machine does not keep.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

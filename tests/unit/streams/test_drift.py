@@ -196,7 +196,7 @@ def test_a_constant_user_is_no_surprise() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-6, 6) | st.none(), st.floats(0, 40)), max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_stored_states_go_on_as_if_never_stored(memos: list[tuple[float | None, float]]) -> None:
     scores = [scored(x, day, memo=str(i)) for i, (x, day) in enumerate(memos)]
     straight, _ = _after(scores)

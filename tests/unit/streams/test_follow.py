@@ -44,7 +44,7 @@ def _played(batches: Iterable[Sequence[RiskScored]]) -> tuple[bytes | None, list
 
 
 @given(st.integers(0, 30), st.lists(st.integers(0, 160), max_size=12), st.sets(st.integers(0, 159), max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cuts_and_duplicates_change_nothing(seed: int, cuts: list[int], twice: set[int]) -> None:
     story = _story(seed)
     plain = _played([[score] for score in story])

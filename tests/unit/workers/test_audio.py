@@ -196,7 +196,7 @@ def test_nothing_is_written_to_stderr(capfd: pytest.CaptureFixture[str]) -> None
 
 
 @given(data=st.data())
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_damaged_files_give_poison_or_sound_never_anything_else(data: st.DataObject) -> None:
     file = bytearray(FUZZED[data.draw(st.sampled_from(sorted(FUZZED)))])
     position = st.integers(0, len(file) - 1)

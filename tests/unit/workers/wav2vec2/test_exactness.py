@@ -28,7 +28,7 @@ def alone(norm: str) -> Embedder:
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seconds=st.lists(st.floats(0.1, 2.0) | st.floats(0.1, 15.0), min_size=2, max_size=6),
     order=st.randoms(use_true_random=False),
