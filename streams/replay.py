@@ -160,11 +160,15 @@ def parse(text: str | bytes) -> Line:
 
 def _refused(what: str) -> Poison:
     """The error for a line that is JSON and no score. what: the decoder's reason, which may hold the line's values."""
-    field = next((name for name in _NEEDS if f"$.{name}`" in what or f"field `{name}`" in what), "")
-    if not field:
-        return Poison("score:unreadable", f"no JSON object; {_EXPECTED}")
-    if "missing" in what:
-        return Poison("score:incomplete", f"no {field}; {_EXPECTED}")
+    for field in _NEEDS:
+        if what == f"Object missing required field `{field}`":
+            return Poison("score:incomplete", f"no {field}; {_EXPECTED}")
+        if what.endswith(f" - at `$.{field}`"):
+            return _wrong(field)
+    return Poison("score:unreadable", f"no JSON object; {_EXPECTED}")
+
+
+def _wrong(field: str) -> Poison:
     reason, needed = _NEEDS[field]
     return Poison(reason, f"{field} must be {needed}; {_EXPECTED}")
 
@@ -175,7 +179,7 @@ def _utc(moment: datetime, field: str) -> datetime:
             return utc
     except OverflowError:
         pass
-    raise _refused(f"$.{field}`")
+    raise _wrong(field)
 
 
 _DECODE = msgspec.json.Decoder(_Score).decode

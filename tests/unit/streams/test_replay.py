@@ -90,6 +90,32 @@ def test_what_is_no_score_is_refused_with_what_was_expected(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"user_id": 7}, "score:id"),
+        ({"bundle_id": ""}, "score:id"),
+        ({"recorded_at": "yesterday"}, "score:moment"),
+        ({"uploaded_at": "1969-12-31T23:59:59Z"}, "score:moment"),
+        ({"probability": 1.5}, "score:probability"),
+        ({"band": "missing"}, "score:band"),
+        ({"band": "x - at `$.user_id`"}, "score:band"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_told_by_its_field(change: dict[str, object], reason: str) -> None:
+    value = {"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5} | change
+    with pytest.raises(Poison) as raised:
+        parse(json.dumps(value))
+    assert raised.value.reason == reason
+    assert raised.value.detail.startswith(next(iter(change)))
+
+
+def test_what_a_line_lacks_is_told() -> None:
+    with pytest.raises(Poison, match="no recorded_at") as raised:
+        parse('{"user_id": "u", "memo_id": "m", "probability": 0.5}')
+    assert raised.value.reason == "score:incomplete"
+
+
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(Poison, match="expected"):
         parse(b'{"user_id": "\xff"}')
