@@ -6,8 +6,6 @@ the folder of real speech (UNDERTONE_SHARED, or `shared` beside the project). `a
 
 import csv
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +22,7 @@ from scipy.stats import spearmanr
 
 from schemas.events import FloatArray
 from tests.audio_files import ffmpeg, sndfile
+from tests.benchmarks.machine import provenance
 from workers.acoustic.extraction import extract
 from workers.acoustic.markers import MARKERS
 from workers.acoustic.names import MARKER_NAMES
@@ -53,7 +52,7 @@ def main() -> None:
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 4).ravel()
-    parts = ["# Acoustic markers", provenance("tests.benchmarks.acoustic"), *_simulator(list(axes))]
+    parts = ["# Acoustic markers", provenance("python -m tests.benchmarks.acoustic"), *_simulator(list(axes))]
     paths = [path for path, row in real_speech() if row["corpus"] == "librispeech"][::6]
     if paths:
         parts += _robustness(paths)
@@ -61,15 +60,6 @@ def main() -> None:
     figure.savefig(RESULTS / "acoustic.png", dpi=70)
     (RESULTS / "acoustic.md").write_text("\n\n".join(parts) + "\n")
     sys.stdout.write((RESULTS / "acoustic.md").read_text())
-
-
-def provenance(module: str) -> str:
-    """One line: the machine, how busy it was, the commit, and the command."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    machine = f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
-    return f"{machine}; commit {commit.stdout.strip()}; `python -m {module}`"
 
 
 def real_speech() -> list[tuple[Path, dict[str, str]]]:
@@ -166,13 +156,6 @@ def _robustness(paths: list[Path]) -> list[str]:
         f"{len(paths)} speakers, 8 s each; root mean square of the move, in between-speaker SDs. Bold: more than one."
     )
     return ["## Robustness", table(header, rows), note]
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

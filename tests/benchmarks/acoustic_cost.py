@@ -15,7 +15,8 @@ import opensmile
 import soundfile
 
 from schemas.events import FloatArray
-from tests.benchmarks.acoustic import RESULTS, provenance, real_speech
+from tests.benchmarks.acoustic import RESULTS, real_speech
+from tests.benchmarks.machine import provenance
 from workers.acoustic.extraction import extract
 from workers.acoustic.pool import ExtractionPool
 from workers.acoustic.smile import acoustic_pass
@@ -31,7 +32,7 @@ def main() -> None:
     clips = _clips()
     parts = [
         "# What the acoustic pass costs",
-        provenance("tests.benchmarks.acoustic_cost"),
+        provenance("python -m tests.benchmarks.acoustic_cost"),
         *_beside_stock(clips),
         *_throughput(clips),
         *_memory(),

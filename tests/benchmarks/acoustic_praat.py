@@ -19,7 +19,8 @@ from parselmouth.praat import call
 from scipy.stats import spearmanr
 
 from schemas.events import FloatArray
-from tests.benchmarks.acoustic import RESULTS, provenance, real_speech, table
+from tests.benchmarks.acoustic import RESULTS, real_speech, table
+from tests.benchmarks.machine import provenance
 from workers.acoustic.markers import MARKERS, SURE_MATCH, Measured, jitter, shimmer
 from workers.acoustic.smile import HOP_S, acoustic_pass
 from workers.acoustic.track import Track, voice_track
@@ -55,7 +56,7 @@ def main() -> None:
     first, second = halves(clips)
     parts = [
         "# Acoustic markers beside Praat's",
-        provenance("tests.benchmarks.acoustic_praat"),
+        provenance("python -m tests.benchmarks.acoustic_praat"),
         f"Praat {parselmouth.PRAAT_VERSION}, its standard settings: To Pitch 0, 75, 600; To PointProcess (periodic, "
         "cc) 75, 600; jitter (local) and shimmer (local) at 0.0001, 0.02, 1.3, 1.6; To Harmonicity (cc) 0.01, 75, 0.1, "
         "1.0, mean.",

@@ -5,8 +5,6 @@ Writes `results/audio.md`. Needs the folder of real speech (UNDERTONE_SHARED, or
 
 import csv
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
@@ -20,6 +18,7 @@ from schemas.errors import Poison
 from schemas.events import FloatArray, Quality
 from schemas.settings import Settings
 from tests.audio_files import encodings, spoken
+from tests.benchmarks.machine import provenance
 from workers.audio import Decoded, decode
 from workers.memo import SAMPLING_RATE
 from workers.quality import Thresholds, assess, frame_powers, high_passed, speech_frames
@@ -36,12 +35,9 @@ def main() -> None:
     with (shared / "manifest.csv").open(newline="") as file:
         paths = [shared / row["path"] for row in csv.DictReader(file)]
     clips = [soundfile.read(path, dtype="float32")[0] for path in paths[::20]]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    )
     parts = [
         "# Reading and judging audio",
-        f"{_processor()}, {os.cpu_count()} cores; commit {commit.stdout.strip()}; `python -m tests.benchmarks.audio`",
+        provenance("python -m tests.benchmarks.audio"),
         *_speed(paths),
         *_encodings(clips),
         *_noise(clips),
@@ -183,14 +179,6 @@ def _damaged(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
     else:
         data = data[: rng.integers(len(data))] + other[rng.integers(len(other)) :]
     return bytes(data)
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 if __name__ == "__main__":

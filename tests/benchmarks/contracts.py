@@ -5,8 +5,6 @@ repository once, as on a new machine.
 """
 
 import json
-import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -23,6 +21,7 @@ import numpy as np
 from deploy.kafka.server import HERE, KafkaServer, version
 from schemas.codec import Codec
 from schemas.events import MemoFeatures
+from tests.benchmarks.machine import provenance
 from tests.servers import RedisServer
 from tests.unit.schemas.records import FEATURES
 
@@ -33,11 +32,7 @@ ROUNDS = 5
 
 def main() -> None:
     """Measure and write the page."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    ).stdout.strip()
-    machine = f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
-    lines = ["# Contracts and servers", "", f"{machine}; commit {commit}; `python -m tests.benchmarks.contracts`", ""]
+    lines = ["# Contracts and servers", "", provenance("python -m tests.benchmarks.contracts"), ""]
     lines += [*_record(), "", *_servers(), ""]
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text("\n".join(lines))
@@ -122,13 +117,6 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from streams.calibration import threshold_for
 from tests.benchmarks.drift_detectors import Detector, detectors
-from tests.benchmarks.drift_throughput import machine
 from tests.benchmarks.drift_trials import KINDS, SHIFT, WATCH, Cell, Kind, cell, rate, tuned
+from tests.benchmarks.machine import provenance
 
 RESULTS = Path(__file__).parent / "results"
 BASELINES = (14, 30, 60)
@@ -127,7 +127,7 @@ def draw(sections: Sequence[Section], baseline: int) -> None:
 
 def main() -> None:
     """Write results/drift.md and its pictures."""
-    lines = ["# Drift", f"\n{machine()}; `python -m tests.benchmarks.drift`", WHAT]
+    lines = ["# Drift", f"\n{provenance('python -m tests.benchmarks.drift')}", WHAT]
     sections = []
     for kind in KINDS:
         sections.append(Section.tried(kind))

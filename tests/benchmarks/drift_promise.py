@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.calibration import YEAR_DAYS
-from tests.benchmarks.drift_throughput import machine
+from tests.benchmarks.machine import provenance
 
 RESULTS = Path(__file__).parent / "results"
 START = np.datetime64("2025-01-01T00:00:00.000")
@@ -144,7 +144,7 @@ def crowds() -> Iterator[tuple[Crowd, float]]:
 
 def main() -> None:
     """Write results/drift_promise.md."""
-    lines = ["# The promise, through the command", f"\n{machine()}; `python -m tests.benchmarks.drift_promise`"]
+    lines = ["# The promise, through the command", f"\n{provenance('python -m tests.benchmarks.drift_promise')}"]
     lines += ["\nAlerts raised a user-year, drift and level together, over what was requested, in the year after the"]
     lines += ["baseline: `undertone drift replay --alerts-per-user-year R --memos-per-day M`, told nothing else.\n"]
     lines += ["users | R | M | φ | baseline | user-years | achieved / requested", "---|---|---|---|---|---|---"]

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -24,24 +23,13 @@ from streams.follow import Followed, delivered, follow_in_detail
 from streams.redis_store import RedisStore
 from streams.replay import parse, replay
 from streams.rules import Rules
+from tests.benchmarks.machine import provenance
 from tests.servers import RedisServer
 
 RESULTS = Path(__file__).parent / "results"
 USERS, DAYS, BATCH = 500, 240, 500
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 RULES = Rules.from_settings(Settings())
-
-
-def machine() -> str:
-    """CPU model and cores, commit."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if info.exists()
-        else []
-    )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores; commit {commit.stdout.strip()}"
 
 
 def throughput() -> Iterator[str]:
@@ -135,7 +123,7 @@ def _mark(alerting: dict[str, set[str]], key: str, state: bytes | None) -> tuple
 
 def main() -> None:
     """Write results/drift_throughput.md."""
-    heading = ["# What drift costs", f"\n{machine()}; `python -m tests.benchmarks.drift_throughput`\n"]
+    heading = ["# What drift costs", f"\n{provenance('python -m tests.benchmarks.drift_throughput')}\n"]
     (RESULTS / "drift_throughput.md").write_text("\n".join([*heading, *throughput()]) + "\n")
     sys.stdout.write((RESULTS / "drift_throughput.md").read_text())
 

@@ -10,7 +10,6 @@ machine does meets all of them; CPU seconds are of this process, and the best ro
 import argparse
 import csv
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from keras import ops
 
 from schemas.events import FloatArray
 from tests.benchmarks import wav2vec2_onnx
+from tests.benchmarks.machine import provenance
 from workers.memo import SAMPLING_RATE
 from workers.wav2vec2 import programs
 from workers.wav2vec2.checkpoint import Checkpoint, save
@@ -77,7 +77,13 @@ def main() -> None:
     programs.configure(threads, memory_growth=True)
     signals = clips(options.clips)
     weights = random_weights(BASE)
-    lines = [*heading(), *throughput(signals, weights, threads, options.rounds)]
+    lines = [
+        "# The encoder's speed",
+        "",
+        provenance("python -m tests.benchmarks.encoder"),
+        "",
+        *throughput(signals, weights, threads, options.rounds),
+    ]
     lines += [] if options.speed_only else starts(weights)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text("\n".join(lines) + "\n")
@@ -268,25 +274,6 @@ def long_memo(folder: Path) -> None:
     Embedder(load(str(folder))).embed_frames([signal])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     sys.stdout.write(f"peak {peak:.2f} GiB resident with every frame kept, {time.perf_counter() - began:.0f} s")
-
-
-def heading() -> list[str]:
-    """Machine, commit and command."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    load = os.getloadavg()[0]
-    return [
-        "# The encoder's speed",
-        "",
-        f"{model}, {os.cpu_count()} cores, load {load:.1f} at the start; commit {commit.stdout.strip()}; "
-        "`python -m tests.benchmarks.encoder`",
-        "",
-    ]
 
 
 if __name__ == "__main__":

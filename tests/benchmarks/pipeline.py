@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.benchmarks import pipeline_agents, pipeline_load, pipeline_way
-from tests.benchmarks.drift_throughput import machine
+from tests.benchmarks.machine import provenance
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.md"
 
@@ -31,10 +31,9 @@ def measured(name: str, memos: int | None) -> str:
     title, measure, usual = SECTIONS[name]
     count, load = memos or usual, os.getloadavg()[0]
     lines = [*measure(count)]
-    where = f"{machine()}; load before {load:.1f}, after {os.getloadavg()[0]:.1f};"
-    return "\n".join(
-        [f"## {title}", "", where, f"`python -m tests.benchmarks.pipeline --only {name} --memos {count}`", "", *lines]
-    )
+    command = f"python -m tests.benchmarks.pipeline --only {name} --memos {count}"
+    where = f"{provenance(command)}; load before {load:.1f}, after {os.getloadavg()[0]:.1f}"
+    return "\n".join([f"## {title}", "", where, "", *lines])
 
 
 def main() -> None:

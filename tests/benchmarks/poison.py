@@ -19,7 +19,7 @@ from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.events import MemoUploaded, Modality
 from streams.backlog import worker_group
-from tests.benchmarks.drift_throughput import machine
+from tests.benchmarks.machine import provenance
 from tests.benchmarks.pipeline_measure import Rate, Topics, measured
 from tests.benchmarks.pipeline_records import CODEC, fill
 from tests.faults.cohort import Cohort
@@ -94,8 +94,8 @@ def main() -> None:
     lines = [
         "# One memo in a hundred is rotten",
         "",
-        f"{machine()}; load before {load:.1f}, after {os.getloadavg()[0]:.1f};",
-        f"`python -m tests.benchmarks.poison --memos {arguments.memos} --rounds {arguments.rounds}`",
+        provenance(f"python -m tests.benchmarks.poison --memos {arguments.memos} --rounds {arguments.rounds}")
+        + f"; load before {load:.1f}, after {os.getloadavg()[0]:.1f}",
         "",
         f"One worker on real Kafka, {arguments.memos // USERS * USERS} memos, {found[0][2]} of them rotten: each led",
         "to one dead letter with the bytes that were uploaded. Rates are of good memos, from a tenth of the way on.",

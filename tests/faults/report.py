@@ -1,10 +1,9 @@
 """What `make chaos` found, as a file that says where and how."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.benchmarks.drift_throughput import machine
+from tests.benchmarks.machine import provenance
 from tests.faults.play import Outcome
 
 HEAD = """# Under fire
@@ -25,7 +24,7 @@ def report(path: Path, seed: int, outcomes: Mapping[str, Outcome]) -> None:
     text = path.read_text() if path.exists() else HEAD
     lines = [
         "",
-        f"{machine()}; load {os.getloadavg()[0]:.1f}; `make chaos SEED={seed}`",
+        provenance(f"make chaos SEED={seed}"),
         "",
         " | ".join(COLUMNS),
         "|".join("---" for _ in COLUMNS),
