@@ -18,7 +18,7 @@ from streams.drift_hop import DriftHop, with_prior
 from streams.follow import prior_of
 from streams.pool import POOL_KEY, PRIOR_DAYS, PRIOR_KEY, Pool
 from streams.rules import Rules
-from tests.unit.streams.test_fusion_hop import Faults, Killed, MortalStore, Topic
+from tests.unit.streams.mortal_world import Faults, Killed, MortalStore, Topic
 from workers.dead_letters import Source
 from workers.delivery import Delivery
 
