@@ -154,6 +154,10 @@ STORAGE_LATENCY = _seconds("storage_latency", "Time to read a memo's audio.", "s
 # Fusion and scores
 JOINS_OPEN = _gauge("joins_open", "Memos that wait for a modality.")
 JOIN_OLDEST = _gauge("join_oldest_seconds", "Age of the oldest join that is open.", unit="seconds")
+STATE_LOSSES = _counter(
+    "state_losses", "Times that Redis was found to have lost everything; every baseline is new since."
+)
+MEMOS_SENT_AGAIN = _counter("memos_sent_again", "Memos that had no outcome after such a loss, and were sent again.")
 JOINS_TIMED_OUT = _counter("joins_timed_out", "Joins closed without the modality that never came.", "modality")
 SCORES = _counter("scores", "Scores delivered.", "band", "bundle")
 INDETERMINATE = _counter("scores_indeterminate", "Reasons for which the system abstained.", "reason")

@@ -149,6 +149,9 @@ class Settings(Access):
     join_timeout_s: Positive = 900.0
     """After this a join that stays open becomes an indeterminate score."""
     join_ttl_s: Positive = 7 * 86400.0
+    reconciled_s: Positive = 86400.0
+    """After Redis has lost its data: uploads from so long before are compared with outcomes, and sent again if without.
+    """
     state_ttl_s: Positive = 400 * 86400.0
     agent_batch: Count = 500
     alerts_per_user_year: Positive = 1.0

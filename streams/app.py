@@ -22,6 +22,7 @@ from streams.fusion_hop import CLOSED_AT_ONCE, FusionHop
 from streams.lag import LagWatch, Stalls
 from streams.letters_hop import LettersHop
 from streams.positions import App
+from streams.reconciliation import Reconciler
 from streams.redis_client import redis_access
 from streams.redis_store import RedisStore
 from streams.rules import Rules
@@ -103,6 +104,7 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
             beside = [
                 asyncio.create_task(_close_joins(fusion)),
                 asyncio.create_task(LagWatch(settings, stalls.look).run()),
+                asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
             for task in beside:
                 exits.callback(task.cancel)

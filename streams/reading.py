@@ -1,7 +1,11 @@
 """Reading a topic from outside any group, as a subscriber that keeps no position."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
@@ -21,12 +25,7 @@ async def follow(
 
     Raises Transient when no broker answers, BrokerRefused when it refuses.
     """
-    await answered(settings)
-    reader = make_reader(settings, topic.name, start="earliest" if from_start else "latest")
-    try:
-        with refusals_stop():
-            await reader.start()
-            must_see(reader, topic.name)
+    async with _started(settings, topic, "earliest" if from_start else "latest") as reader:
         ends = await reader.end_offsets(list(reader.assignment())) if once else None
         while True:
             for records in (await reader.getmany(timeout_ms=200)).values():
@@ -35,10 +34,48 @@ async def follow(
                         yield codec.decode(each.value, record)
                     except DecodeError:
                         continue
-            if ends is not None and all([await reader.position(at) >= end for at, end in ends.items()]):
+            if ends is not None and await _past(reader, ends):
                 return
+
+
+async def written(
+    settings: Settings, topic: topics.Topic, since: datetime, until: Mapping[TopicPartition, int] | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Records of a topic as they lie there, from the first that was written at `since` or later.
+
+    until: where each partition is left, the offset after the last record; none: where it ends now. Raises as `follow`.
+    """
+    async with _started(settings, topic, "earliest") as reader:
+        ends = await reader.end_offsets(list(reader.assignment()))
+        lefts = {at: min(end, ends[at] if until is None else until.get(at, 0)) for at, end in ends.items()}
+        moment = round(since.timestamp() * 1000)
+        oldest, first = [await reader.offsets_for_times(dict.fromkeys(lefts, time)) for time in (0, moment)]
+        for at, found in first.items():
+            if found is not None or oldest[at] is not None:  # the embedded broker knows no times: all is read there
+                reader.seek(at, ends[at] if found is None else found.offset)
+        while not await _past(reader, lefts):
+            for at, records in (await reader.getmany(timeout_ms=200)).items():
+                for record in records:
+                    if record.offset < lefts[at] and record.timestamp >= moment:
+                        yield record
+
+
+@asynccontextmanager
+async def _started(settings: Settings, topic: topics.Topic, start: str) -> AsyncIterator[AIOKafkaConsumer]:
+    await answered(settings)
+    reader = make_reader(settings, topic.name, start=start)
+    try:
+        with refusals_stop():
+            await reader.start()
+            must_see(reader, topic.name)
+        yield reader
     finally:
         await reader.stop()
+
+
+async def _past(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether it has read all of every partition."""
+    return all([await reader.position(at) >= end for at, end in ends.items()])
 
 
 def follow_alerts(settings: Settings, codec: Codec, *, from_start: bool, once: bool) -> AsyncIterator[RiskAlert]:

@@ -82,6 +82,8 @@ STORAGE_LATENCY = _histogram(metrics.STORAGE_LATENCY)
 
 JOINS_OPEN = _gauge(metrics.JOINS_OPEN)
 JOIN_OLDEST = _gauge(metrics.JOIN_OLDEST)
+STATE_LOSSES = _counter(metrics.STATE_LOSSES)
+MEMOS_SENT_AGAIN = _counter(metrics.MEMOS_SENT_AGAIN)
 JOINS_TIMED_OUT = _counter(metrics.JOINS_TIMED_OUT)
 SCORES = _counter(metrics.SCORES)
 INDETERMINATE = _counter(metrics.INDETERMINATE)

@@ -17,7 +17,19 @@ from tests.faults.cohort import Cohort
 from tests.faults.play import Outcome, Speakers, Stage, play, play_alone
 from tests.faults.report import report
 from tests.faults.roles import END_S, cheap, real
-from tests.faults.story import KillRedis, Pause, Plan, Settled, StartEmptyRedis, Step, Story, Upload, told
+from tests.faults.story import (
+    Freeze,
+    KillRedis,
+    Pause,
+    Plan,
+    Settled,
+    StartEmptyRedis,
+    Step,
+    Story,
+    Thaw,
+    Upload,
+    told,
+)
 from tests.faults.voices import Voices
 
 SESSION_S = 4.0
@@ -42,11 +54,13 @@ def by_plan(plan: Plan) -> Callable[[Random], Story]:
 
 
 def forgetting(rng: Random) -> Story:
-    """Redis loses everything while memos are under way, twice."""
+    """Redis loses everything while memos are under way, twice; then the last memos' first parts, and their second."""
     loss: list[Step] = [KillRedis(), StartEmptyRedis()]
     return [
         Upload(20), Settled(), Upload(100), Pause(round(rng.uniform(0, 1), 2)), *loss,
-        Upload(100), Pause(round(rng.uniform(0, 1), 2)), *loss, Upload(50), Settled(),
+        Upload(100), Pause(round(rng.uniform(0, 1), 2)), *loss, Settled(),
+        Freeze("embedding-0"), Upload(50), Pause(SESSION_S / 2), *loss,
+        Thaw("embedding-0"), Pause(SESSION_S / 2), *loss, Settled(),
     ]  # fmt: skip
 
 

@@ -1,0 +1,137 @@
+"""After Redis has lost its data: which uploads are sent again, on a broker, with a store that can lose it again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas import topics
+from schemas.errors import Poison
+from schemas.events import Modality
+from schemas.settings import Settings
+from streams import reconciliation
+from streams.backlog import AGENTS_GROUP, worker_group
+from streams.deadlines import MemoryDeadlines
+from streams.reading import written
+from streams.reconciliation import Reconciler
+from streams.store import MemoryStore
+from tests.integration.test_worker import CODEC, CheapStage, event, everything, load
+from tests.servers import Broker
+from tests.unit.streams.scores import scored
+from workers.dead_letters import Source, dead_letter
+from workers.kafka import make_producer
+
+HEADERS = [("traceparent", b"00-1-2-01")]
+
+
+@pytest.fixture
+def settings(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    broker.create(*(topic.name for topic in topics.TOPICS))
+    monkeypatch.setattr(reconciliation, "EVERY_S", 0.1)
+    monkeypatch.setattr(reconciliation, "GRACE_S", 0.0)
+    return Settings.load(kafka_bootstrap=broker.bootstrap, join_timeout_s=0.5)
+
+
+@pytest.fixture
+async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = make_producer(settings)
+    await producer.start()
+    yield producer
+    await producer.stop()
+
+
+async def commit(settings: Settings, topic: topics.Topic, *groups: str) -> None:
+    """Each group has dealt with all that lies there."""
+    for group in groups:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap, group_id=group, enable_auto_commit=False
+        )
+        places = [TopicPartition(topic.name, number) for number in range(settings.partitions)]
+        consumer.assign(places)
+        async with consumer:
+            await consumer.commit(await consumer.end_offsets(places))
+
+
+async def extracted(settings: Settings) -> None:
+    await commit(settings, topics.UPLOADED, *map(worker_group, settings.modalities))
+
+
+async def told(producer: AIOKafkaProducer) -> None:
+    """One memo of each kind: with a score, with dead letters of either hop, unreadable, and two with no outcome."""
+    (bad,) = CheapStage().process([load(event("dead at fusion"))])[0]  # type: ignore[misc]
+    for number, memo in enumerate(("scored", "dead at a worker", "dead at fusion", "lost-1", "lost-2")):
+        key = f"user-{number}".encode()
+        await producer.send_and_wait(
+            topics.UPLOADED.name, CODEC.encode(event(memo)), key, partition=number % 4, headers=HEADERS
+        )
+    await producer.send_and_wait(topics.UPLOADED.name, b"this is no Avro", b"user-1")
+    await producer.send_and_wait(topics.SCORED.name, CODEC.encode(scored(0.5, 0, memo="scored")), b"user-0")
+    now, poison = datetime.now(UTC), Poison("test:bad", "on purpose")
+    for topic, value in (
+        (topics.UPLOADED, CODEC.encode(event("dead at a worker"))),
+        (topics.FEATURES, CODEC.encode(bad)),
+        (topics.UPLOADED, b"this is no Avro"),
+    ):
+        letter = dead_letter(Source(topic.name, 0, 0, b"user-1", value, {}), poison, "test", now)
+        await producer.send_and_wait(topics.DEAD.name, CODEC.encode(letter), b"user-1")
+    await producer.send_and_wait(topics.FEATURES.name, CODEC.encode(bad), b"user-2")
+
+
+async def test_memos_without_an_outcome_are_sent_again_as_they_were_and_once(
+    settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    await told(producer)
+    await extracted(settings)
+    await commit(settings, topics.FEATURES, AGENTS_GROUP)
+    store = MemoryStore()
+    reconcilers = [Reconciler(settings, store, MemoryDeadlines(), producer, CODEC) for _ in range(2)]
+    assert sorted(await asyncio.gather(*(each.look() for each in reconcilers)), key=str) == [2, None]
+    assert [await each.look() for each in reconcilers] == [None, None]
+    uploads = Counter(memo.memo_id for memo in await everything(settings, topics.UPLOADED))
+    assert uploads == Counter(["scored", "dead at a worker", "dead at fusion", *["lost-1", "lost-2"] * 2])
+    everywhere = written(settings, topics.UPLOADED, datetime(2026, 1, 1, tzinfo=UTC))
+    again = [r async for r in everywhere if dict(r.headers) == dict(HEADERS)]
+    places = Counter((r.key, r.value, r.partition) for r in again)
+    assert sorted(places.values()) == [1, 1, 1, 2, 2]
+
+
+async def test_what_workers_have_still_to_do_is_not_sent_again(settings: Settings, producer: AIOKafkaProducer) -> None:
+    await told(producer)
+    await commit(settings, topics.UPLOADED, worker_group(Modality.ACOUSTIC))  # the other one has done nothing yet
+    assert await Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).look() == 0
+
+
+async def test_it_waits_until_the_features_were_read(settings: Settings, producer: AIOKafkaProducer) -> None:
+    await told(producer)
+    await extracted(settings)
+    looking = asyncio.create_task(Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).look())
+    await asyncio.wait([looking], timeout=2.0)
+    assert not looking.done()
+    await commit(settings, topics.FEATURES, AGENTS_GROUP)
+    assert await looking == 2
+
+
+async def test_a_second_loss_meanwhile_begins_anew(settings: Settings, producer: AIOKafkaProducer) -> None:
+    await told(producer)
+    await extracted(settings)
+    store = MemoryStore()
+    reconciler = Reconciler(settings, store, MemoryDeadlines(), producer, CODEC)
+    looking = asyncio.create_task(reconciler.look())
+    await asyncio.wait([looking], timeout=1.0)
+    await store.delete([reconciliation.KEY])
+    assert await looking is None
+    await commit(settings, topics.FEATURES, AGENTS_GROUP)
+    assert await reconciler.look() == 2
+
+
+async def test_only_so_much_of_the_past_is_compared(settings: Settings, producer: AIOKafkaProducer) -> None:
+    await told(producer)
+    await extracted(settings)
+    await commit(settings, topics.FEATURES, AGENTS_GROUP)
+    await asyncio.sleep(2.0)
+    short = settings.model_copy(update={"reconciled_s": 0.5})
+    deadlines = MemoryDeadlines()
+    assert await Reconciler(short, MemoryStore(), deadlines, producer, CODEC).look() == 0
