@@ -20,7 +20,7 @@ from workers.acoustic.names import FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
 from workers.loading import load_file
 from workers.memo import Memo
 from workers.scoring.bundle import Bundle
-from workers.scoring.personal import PersonalNormal
+from workers.scoring.personal import PersonalNormal, updated
 from workers.scoring.scorer import Scored, Scorer
 from workers.stage import Outcome, settle
 from workers.wav2vec2.stage import EmbeddingStage
@@ -94,7 +94,7 @@ def _joined(outcomes: dict[Modality, Outcome[MemoFeatures]]) -> dict[Modality, M
 
 
 def score_files(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[str, Json]]:
-    """One JSON object a file: path, probability, band, reasons, markers, undefined, fragile, …; or path and error.
+    """One JSON object a file: path, probability, band, reasons, evidence, markers, …; or path and error.
 
     Every file is scored as the first memo of somebody unknown: against the population, not against a baseline.
     """
@@ -102,22 +102,44 @@ def score_files(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[str,
     stranger = PersonalNormal.empty(len(scorer.bundle.names))
     with Extraction(settings, settings.modalities) as extraction:
         for each in extraction.extract(paths):
-            if isinstance(each.result, Poison):
-                yield {"path": str(each.path), "error": str(each.result)}
-                continue
-            scored = scorer.score([(each.result, stranger)])[0]
-            if isinstance(scored, Poison):
-                yield {"path": str(each.path), "error": str(scored)}
-                continue
-            yield {"path": str(each.path), **_line(scored, each.result, scorer.bundle.id)}
+            yield _line(each, _scored(each, scorer, stranger), scorer.bundle.id)
 
 
-def _line(scored: Scored, parts: dict[Modality, MemoFeatures], bundle_id: str) -> dict[str, Json]:
+def score_in_turn(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[str, Json]]:
+    """As `score_files`, of one person's memos, oldest first: each is scored against those before it.
+
+    `baseline_memos` says how many those are: memos that cannot be trusted are scored and not learnt from, as in the
+    stream. There an open alert also freezes the baseline; here nobody follows the scores, so all are learnt from.
+    """
+    scorer = Scorer(Bundle.load(settings.bundle))
+    normal = PersonalNormal.empty(len(scorer.bundle.names))
+    with Extraction(settings, settings.modalities) as extraction:
+        for each in extraction.extract(paths):
+            scored = _scored(each, scorer, normal)
+            told = {} if isinstance(scored, Poison) else {"baseline_memos": normal.memos}
+            yield _line(each, scored, scorer.bundle.id) | told
+            if isinstance(scored, Scored) and scored.vector is not None:
+                normal = updated(normal, scored.vector)
+
+
+def _scored(each: Extracted, scorer: Scorer, normal: PersonalNormal) -> Scored | Poison:
+    if isinstance(each.result, Poison):
+        return each.result
+    (scored,) = scorer.score([(each.result, normal)])
+    return scored
+
+
+def _line(each: Extracted, scored: Scored | Poison, bundle_id: str) -> dict[str, Json]:
+    if isinstance(scored, Poison) or isinstance(each.result, Poison):
+        return {"path": str(each.path), "error": str(scored)}
+    parts = each.result
     first = next(iter(parts.values()))
     return {
+        "path": str(each.path),
         "probability": to_plain(scored.probability),
         "band": scored.band.value,
         "reasons": list(scored.reasons),
+        "evidence": to_plain(scored.evidence),
         "markers": _markers(parts.get(Modality.ACOUSTIC)),
         "undefined": [entry for part in parts.values() for entry in part.undefined],
         "fragile": list(first.quality.fragile),

@@ -19,6 +19,9 @@ from streams.cli.files import audio_files
 PICTURES = (".png", ".svg", ".pdf")
 """What a picture may be written as."""
 
+NAMED = 3
+"""Markers in a line for people; JSON has all of the evidence."""
+
 Paths = Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")]
 
 
@@ -29,19 +32,28 @@ def add_to(app: typer.Typer) -> None:
 
 
 def score(
-    paths: Paths, json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False
+    paths: Paths,
+    one_person: Annotated[
+        bool,
+        typer.Option("--one-person", help="All memos are one person's, oldest first (in a folder, by file name)."),
+    ] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
 ) -> None:
-    """Score files, each as the first memo of somebody unknown. The shipped model is a demonstration."""
+    """Score files, each as the first memo of somebody unknown, or with --one-person against the memos before it.
+
+    The evidence is what is furthest from usual: from other people's, or from the person's own as memos become known.
+    The shipped model is a demonstration.
+    """
     from rich.progress import track
 
     from streams.cli.quiet import import_tensorflow
 
     import_tensorflow()
-    from streams.offline import score_files
+    from streams.offline import score_files, score_in_turn
 
     files = audio_files(paths)
     failed = False
-    lines = score_files(Settings.load(), files)
+    lines = (score_in_turn if one_person else score_files)(Settings.load(), files)
     for line in track(lines, "scoring", total=len(files), disable=not _watched(files), console=_console()):
         failed |= "error" in line
         print(json.dumps(line, ensure_ascii=False) if json_lines else _sentence(line), flush=True)
@@ -142,4 +154,6 @@ def _sentence(line: Mapping[str, object]) -> str:
     reasons = f" ({', '.join(map(str, line['reasons']))})" if line["reasons"] else ""  # type: ignore[call-overload]
     probability = line["probability"]
     told = "no probability" if probability is None else f"probability {probability:.2f}"
-    return f"{line['path']}: {line['band']}{reasons}, {told}, {line['duration_s']} s"
+    evidence: list[Mapping[str, float]] = line["evidence"]  # type: ignore[assignment]
+    why = "".join(f", {each['name']} {each['deviation_sd']:+.1f} SD" for each in evidence[:NAMED])
+    return f"{line['path']}: {line['band']}{reasons}, {told}, {line['duration_s']} s{why}"

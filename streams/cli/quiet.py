@@ -1,10 +1,11 @@
-"""Importing TensorFlow without its greeting.
+"""Importing TensorFlow without its greeting, which hides what an operator should read.
 
-It writes a dozen lines to standard error before any setting of its log level can take effect, which hides what an
-operator should read (TensorFlow issue 100442).
+It writes a dozen lines to standard error before any setting of its log level can take effect (TensorFlow issue 100442).
+Later it warns of a program that is compiled for many shapes; the embedder compiles one for each length on purpose.
 """
 
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -27,3 +28,4 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 from schemas.events import Modality
 from schemas.settings import Settings
+from streams.cli import app
 from streams.offline import Extraction, score_files
 from tests.audio_files import broken, encodings, sndfile, spoken
 from workers.acoustic.names import MARKER_NAMES
@@ -60,6 +62,20 @@ def test_what_cannot_be_judged_is_indeterminate_with_the_reason(tmp_path: Path) 
     assert {name: line["band"] for name, line in lines.items()} == dict.fromkeys(files, "indeterminate")
     assert all(line["reasons"] for line in lines.values())
     assert lines["silence"]["probability"] is None
+
+
+def test_the_memos_of_one_person_are_held_against_those_before_them(tmp_path: Path) -> None:
+    usual = [sndfile(spoken(pause_share=0.15, seed=seed)) for seed in range(5)]
+    changed, silent = sndfile(spoken(pause_share=0.45, seed=9)), sndfile(np.zeros(5 * SAMPLING_RATE, np.float32))
+    files = [*usual, silent, b"no audio", changed]
+    written(tmp_path, {f"{number}": data for number, data in enumerate(files)}, "wav")
+    done = CliRunner().invoke(app, ["score", str(tmp_path), "--one-person", "--json"])
+    *before, quiet, broken_one, last = map(json.loads, done.stdout.splitlines())
+    assert "error" in broken_one
+    assert [line["baseline_memos"] for line in before] == [0, 1, 2, 3, 4]
+    assert (quiet["baseline_memos"], last["baseline_memos"]) == (5, 5), "silence is not learnt from"
+    assert last["evidence"][0]["name"].startswith("pause_")
+    assert last["evidence"][0]["deviation_sd"] > 2
 
 
 def test_one_recording_has_one_score_however_it_is_encoded(tmp_path: Path) -> None:
