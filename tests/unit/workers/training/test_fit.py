@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,16 +10,15 @@ from sklearn.linear_model import LogisticRegression
 
 from schemas.errors import ConfigurationError
 from schemas.events import FloatArray, Modality
-from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
+from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, neural_ids, people
 from workers.scoring.bundle import Bundle, save
-from workers.scoring.heads import KINDS, HeadInput
+from workers.scoring.heads import KINDS, NEURAL
 from workers.training import figures
 from workers.training.evaluate import cross_validated, evaluate
 from workers.training.examples import EVERY, Examples, normals
 from workers.training.fit import fit
 from workers.training.holding_out import speaker_folds
 from workers.training.population import population_of
-from workers.training.trainers import TrainingSet, train_head
 from workers.training.uncalibrated import uncalibrated
 
 STARTS = (0, 4, EVERY)
@@ -128,19 +130,19 @@ def test_the_same_seed_gives_the_same_bundle(tmp_path: Path) -> None:
     assert len(ids) == 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "logistic"])
-def test_the_same_seed_gives_the_same_network_and_another_another(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.training.network_trainer.EPOCHS", 3)
-    rng = np.random.default_rng(0)
-    deviations, windows = rng.normal(size=(60, 4)), rng.normal(size=(60, 3, 5))
-    inputs = HeadInput(deviations.astype(np.float32), windows.astype(np.float32), rng.random((60, 3)) < 0.8)
-    labels = (deviations[:, 0] > 0).astype(float)
-    data = TrainingSet(inputs, labels, np.repeat([f"s{n}" for n in range(10)], 6), rounds=1)
-    one, again = (train_head(kind, data, seed, penalty=1.0).weights() for seed in (1, 1))
-    assert all((one[name] == again[name]).all() for name in one)
-    if kind == "mlp":  # all are seeded in one place
-        other = train_head(kind, data, 2, penalty=1.0).weights()
-        assert any((one[name] != other[name]).any() for name in one)
+def test_a_network_is_the_same_bundle_in_another_process_and_another_with_another_seed(tmp_path: Path) -> None:
+    """Nothing of a process may reach the weights: neither its order of sets nor what was trained in it before."""
+    told = "import sys; from pathlib import Path; from tests.unit.workers.training.cohorts import neural_ids"
+    elsewhere = subprocess.Popen(
+        [sys.executable, "-c", f"{told}; print(*neural_ids(Path(sys.argv[1])).values())", tmp_path / "elsewhere"],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    here = neural_ids(tmp_path / "here")
+    assert elsewhere.communicate()[0].split() == list(here.values())
+    assert list(here) == list(NEURAL)
+    assert neural_ids(tmp_path / "seed", ("mlp",), seed=1)["mlp"] != here["mlp"]
 
 
 def test_too_few_speakers_or_one_label_are_refused() -> None:
