@@ -9,15 +9,18 @@ machine does meets all of them; CPU seconds are of this process, and the best ro
 
 import argparse
 import csv
+import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -41,6 +44,10 @@ GEMM = (748, 768, 3072)
 """Rows, inner and columns of the measured product: a feed-forward layer over 15 s."""
 
 
+Engine: TypeAlias = Callable[[str], tuple[float, float]]
+"""Takes all batches of a name in turn, and tells wall and CPU seconds."""
+
+
 @dataclass(slots=True)
 class Timing:
     """Best wall and CPU seconds of the rounds so far."""
@@ -48,16 +55,21 @@ class Timing:
     wall: float = float("inf")
     cpu: float = float("inf")
 
-    def add(self, work: Callable[[], object]) -> None:
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        self.wall = min(self.wall, time.perf_counter() - wall)
-        self.cpu = min(self.cpu, time.process_time() - cpu)
+    def add(self, taken: tuple[float, float]) -> None:
+        """One more round: wall and CPU seconds."""
+        self.wall, self.cpu = min(self.wall, taken[0]), min(self.cpu, taken[1])
 
     def row(self, name: str, audio_s: float) -> str:
         """As a line of the table."""
         speeds = f"{audio_s / self.wall:.1f} | {audio_s / self.cpu:.1f}"
         return f"| {name} | {self.wall:.2f} | {self.cpu:.2f} | {speeds} |"
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds that it took, the latter of this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def main() -> None:
@@ -131,17 +143,17 @@ def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], th
     worst = max(float(np.abs(one - other).max()) for one, other in checked(embedder, session, signals, normalised))
     product = matrix_product()
     ours, gemm = Timing(), Timing()
-    engines = {"ONNX Runtime": lambda batch: session.run(None, {"signals": batch}), **pytorch(threads)}
-    alone, padded = {name: Timing() for name in engines}, {name: Timing() for name in engines}
-    singly, rows = [one[None] for one in normalised], in_padded_batches(normalised)
+    batches = {"alone": [one[None] for one in normalised], "padded": in_padded_batches(normalised)}
     embedder.embed(signals)  # every shape compiled, memory taken
-    for _ in range(rounds):
-        gemm.add(lambda: [product() for _ in range(50)])
-        ours.add(lambda: embedder.embed(signals))
-        gemm.add(lambda: [product() for _ in range(50)])
-        for name, run in engines.items():
-            alone[name].add(partial(in_turn, run, singly))
-            padded[name].add(partial(in_turn, run, rows))
+    with engines_beside(session, batches, threads) as engines:
+        timings = {name: {batch: Timing() for batch in batches} for name in engines}
+        for _ in range(rounds):
+            gemm.add(timed(lambda: [product() for _ in range(50)]))
+            ours.add(timed(lambda: embedder.embed(signals)))
+            gemm.add(timed(lambda: [product() for _ in range(50)]))
+            for name, run in engines.items():
+                for batch, timing in timings[name].items():
+                    timing.add(run(batch))
     audio_s = sum(map(len, signals)) / SAMPLING_RATE
     counted = sum(flops(BASE, len(signal)) for signal in signals)
     rates = [50 * 2 * float(np.prod(GEMM)) / seconds for seconds in (gemm.wall, gemm.cpu)]
@@ -155,13 +167,16 @@ def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], th
         "| engine | wall s | CPU s | audio s a wall s | audio s a CPU s |",
         "|---|---|---|---|---|",
         ours.row("this encoder, bucketed batches, exact", audio_s),
-        *(timing.row(f"{name}, one clip at a time, exact", audio_s) for name, timing in alone.items()),
-        *(timing.row(f"{name}, padded batches of 4, wrong for group norm", audio_s) for name, timing in padded.items()),
+        *(each["alone"].row(f"{name}, one clip at a time, exact", audio_s) for name, each in timings.items()),
+        *(
+            each["padded"].row(f"{name}, padded batches of 4, wrong for group norm", audio_s)
+            for name, each in timings.items()
+        ),
         "",
         *(
-            f"* Against {name} unbatched: {timing.wall / ours.wall:.2f} × by wall, {timing.cpu / ours.cpu:.2f} × by "
-            "CPU seconds."
-            for name, timing in alone.items()
+            f"* Against {name} unbatched: {each['alone'].wall / ours.wall:.2f} × by wall, "
+            f"{each['alone'].cpu / ours.cpu:.2f} × by CPU seconds."
+            for name, each in timings.items()
         ),
         f"* Matrix products of {GEMM} in the same run: {rates[0] / 1e9:.0f} GFLOP/s by wall, {rates[1] / 1e9:.0f} "
         f"GFLOP a CPU second. The clips count {counted / 1e9:.0f} GFLOP unpadded, so this encoder reaches "
@@ -179,12 +194,6 @@ def onnx_session(weights: dict[str, FloatArray], threads: int) -> onnxruntime.In
     return onnxruntime.InferenceSession(wav2vec2_onnx.build(BASE, weights), options, ["CPUExecutionProvider"])
 
 
-def in_turn(run: Callable[[FloatArray], object], batches: Sequence[FloatArray]) -> None:
-    """One batch after the other."""
-    for batch in batches:
-        run(batch)
-
-
 def matrix_product() -> Callable[[], object]:
     """One product of GEMM's shape by the encoder's own backend; the matrices stay there, as weights do."""
     rng = np.random.default_rng(0)
@@ -195,21 +204,38 @@ def matrix_product() -> Callable[[], object]:
     return lambda: product(one)
 
 
-def pytorch(threads: int) -> dict[str, Callable[[FloatArray], object]]:
-    """transformers' own model on PyTorch, with random weights of its own; nothing where PyTorch is not installed."""
-    try:
-        import torch
-        from transformers import Wav2Vec2Config, Wav2Vec2Model
-    except ImportError:
-        return {}
-    torch.set_num_threads(threads)
-    model = Wav2Vec2Model(Wav2Vec2Config()).eval()
+@contextmanager
+def engines_beside(
+    session: onnxruntime.InferenceSession, batches: Mapping[str, Sequence[FloatArray]], threads: int
+) -> Iterator[dict[str, Engine]]:
+    """The engines that ours stands beside, by name.
 
-    def run(batch: FloatArray) -> object:
-        with torch.inference_mode():
-            return model(torch.from_numpy(np.asarray(batch, np.float32))).last_hidden_state.numpy()
+    PyTorch is one of them where it is installed, in a process of its own (wav2vec2_torch.py).
+    """
 
-    return {f"PyTorch {torch.__version__}": run}
+    def by_onnx(name: str) -> tuple[float, float]:
+        return timed(lambda: [session.run(None, {"signals": batch}) for batch in batches[name]])
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, several in batches.items():
+            for number, batch in enumerate(several):
+                np.save(Path(folder) / f"{name}-{number:03d}.npy", batch.astype(np.float32))
+        command = [sys.executable, "-m", "tests.benchmarks.wav2vec2_torch", folder, str(threads)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+        ) as process:
+            asked, told = process.stdin, process.stdout
+            assert asked is not None
+            assert told is not None
+            version = told.readline().strip()
+
+            def by_pytorch(name: str) -> tuple[float, float]:
+                print(name, file=asked, flush=True)
+                wall, cpu = json.loads(told.readline())
+                return float(wall), float(cpu)
+
+            engines: dict[str, Engine] = {"ONNX Runtime": by_onnx}
+            yield engines | ({version: by_pytorch} if version else {})
 
 
 def checked(
@@ -237,8 +263,6 @@ def in_padded_batches(signals: Sequence[FloatArray], rows: int = 4) -> list[Floa
 
 def starts(weights: dict[str, FloatArray]) -> list[str]:
     """From the start of Python to the first embedding, and the memory of a 30-minute memo, each in a process."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder), BASE, weights)
         first = [in_process("--start", folder) for _ in range(2)]
