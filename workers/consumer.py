@@ -8,9 +8,11 @@ never past one that was not.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -33,7 +35,7 @@ from workers.kafka import make_consumer, make_producer
 from workers.memo import Memo
 from workers.refusals import must_see, refusal, refusals_stop
 from workers.retries import until_it_succeeds
-from workers.stage import Outcome, Prepares, Stage, settle
+from workers.stage import Outcome, Overlaps, Prepares, Stage, settle
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,14 @@ SLOWEST = 0.1
 """Seconds that a stage may need for a second of audio before it tells of progress."""
 
 Done: TypeAlias = Settled[Item, MemoFeatures]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that the stage is at."""
+
+    batch: list[Item]
+    settling: asyncio.Task[list[Done]]
 
 
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -62,14 +72,16 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._breaker = Breaker(DeadLetterCap.of(settings), settings.dead_letter_back_off_s)
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
+        self._ended = 0.0
         self._unprepared = stage if isinstance(stage, Prepares) else None
+        self._at_once = stage.at_once if isinstance(stage, Overlaps) else 1
         self._working = HEALTH.part(stage.name)
 
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
         async with AsyncExitStack() as exits:
             exits.callback(self._stage.close)
-            self._performer = _executor(exits, 1, self._stage.name)
+            self._performer = _executor(exits, self._at_once, self._stage.name)
             producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
             exits.push_async_callback(producer.stop)
             self._delivery = Delivery(producer, self._codec, self._stage.name)
@@ -120,21 +132,32 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     # Working and delivering
 
     async def _work_until_stopped(self) -> None:
-        while not self._stopping.is_set():
-            self._idle.set()
-            batch = self._intake.take()
-            if batch:
-                self._idle.clear()
-                await self._finish(batch)
-            else:
-                self._working.rest()
-                await (self._prepare(self._unprepared) if self._unprepared else self._intake.wait(IDLE_S))
-            must_see(self._consumer, topics.UPLOADED.name)
-            self._working.begin("committing", within_s=BROKER_WITHIN_S, needs=("broker",))
-            self._gauge(instruments.LAST_PROGRESS, time.time())
-            self._gauge(instruments.INFLIGHT_RECORDS, self._committer.under_way)
-            await self._committer.commit_in_time()
+        begun: deque[Begun] = deque()
+        try:
+            while begun or not self._stopping.is_set():
+                self._begin(begun)
+                if begun:
+                    await self._finish(begun.popleft())
+                else:
+                    self._idle.set()
+                    self._working.rest()
+                    await (self._prepare(self._unprepared) if self._unprepared else self._intake.wait(IDLE_S))
+                must_see(self._consumer, topics.UPLOADED.name)
+                self._working.begin("committing", within_s=BROKER_WITHIN_S, needs=("broker",))
+                self._gauge(instruments.LAST_PROGRESS, time.time())
+                self._gauge(instruments.INFLIGHT_RECORDS, self._committer.under_way)
+                await self._committer.commit_in_time()
+        finally:
+            for each in begun:
+                each.settling.cancel()
+            await asyncio.gather(*(each.settling for each in begun), return_exceptions=True)
         await self._committer.commit()
+
+    def _begin(self, begun: deque[Begun]) -> None:
+        """Give the stage as many batches as it takes; they are delivered in the order in which they were begun."""
+        while len(begun) < self._at_once and not self._stopping.is_set() and (batch := self._intake.take()):
+            self._idle.clear()
+            begun.append(Begun(batch, asyncio.create_task(self._settled(batch))))
 
     async def _prepare(self, stage: Prepares) -> None:
         """Let the stage prepare a little; a stop does not wait for it."""
@@ -147,8 +170,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if preparing.done() and not preparing.result():
             self._unprepared = None
 
-    async def _finish(self, batch: list[Item]) -> None:
-        settled = await self._settled(batch)
+    async def _finish(self, begun: Begun) -> None:
+        batch = begun.batch
+        self._working.begin("a batch", within_s=batch_within_s(_memos(batch)))
+        settled = await begun.settling
         self._working.begin("a fault to pass", within_s=HEALTH.stuck_after_s + self._settings.dead_letter_back_off_s)
         settled = await self._breaker.passed(settled, self._settled_again, self._stopping)
         self._gauge(instruments.DEAD_LETTER_SHARE, self._breaker.share)
@@ -161,14 +186,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def _observe_delivered(self, batch: list[Item]) -> None:
         now = time.time()
-        for memo in (item.content for item in batch if isinstance(item.content, Memo)):
+        for memo in _memos(batch):
             instruments.observe_latency(self._stage.name, memo.event.recorded_at, memo.event.uploaded_at, now)
 
     def _gauge(self, gauge: Gauge, value: float) -> None:
         gauge.labels(stage=self._stage.name).set(value)
 
     async def _settled(self, batch: Sequence[Item]) -> list[Done]:
-        memos = [item.content for item in batch if isinstance(item.content, Memo)]
+        memos = _memos(batch)
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
 
@@ -177,7 +202,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             return loop.run_in_executor(self._performer, settle, self._stage, memos)
 
         settled = await until_it_succeeds(attempt, stage=self._stage.name, target="storage")
-        took_s, audio_s = time.perf_counter() - began, sum(item.audio_s for item in batch)
+        # Of two batches at once, the second counts from the end of the first.
+        ended = time.perf_counter()
+        took_s, audio_s = ended - max(began, self._ended), sum(item.audio_s for item in batch)
+        self._ended = ended
         instruments.STAGE_DURATION.labels(stage=self._stage.name).observe(took_s)
         instruments.AUDIO_SECONDS.labels(stage=self._stage.name).inc(audio_s)
         instruments.BATCH_FILL.labels(stage=self._stage.name).observe(audio_s / self._settings.batch_audio_s)
@@ -228,6 +256,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 def batch_within_s(memos: Collection[Memo]) -> float:
     """Seconds within which a batch must tell of progress: the longest memo may be worked on in one piece."""
     return HEALTH.stuck_after_s + SLOWEST * max((memo.duration_s for memo in memos), default=0.0)
+
+
+def _memos(batch: Sequence[Item]) -> list[Memo]:
+    """The memos of a batch, without what could not be read."""
+    return [item.content for item in batch if isinstance(item.content, Memo)]
 
 
 def _features(features: MemoFeatures, source: Source) -> Outgoing:

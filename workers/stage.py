@@ -15,7 +15,7 @@ Outcome: TypeAlias = Sequence[R] | Poison
 
 
 class Stage(Protocol[In, Out]):
-    """A hop of the way. Called from one thread at a time, never from the event loop."""
+    """A hop of the way. Called from one thread at a time unless it `Overlaps`, never from the event loop."""
 
     name: str
     """Short and stable: labels of metrics and the `stage` of dead letters."""
@@ -37,6 +37,14 @@ class Prepares(Protocol):
 
     def prepare(self) -> bool:
         """Do some seconds of what would keep a later batch waiting; False when nothing of that is left."""
+
+
+@runtime_checkable
+class Overlaps(Protocol):
+    """A stage that may be given a batch while it is at another, so that the end of one leaves nothing idle."""
+
+    at_once: int
+    """Batches that `process` takes at the same time, each from a thread of its own."""
 
 
 def settle(stage: Stage[T, R], batch: Sequence[T]) -> list[Outcome[R]]:

@@ -76,6 +76,25 @@ class PreparingStage(CheapStage):
         return self.left > 0
 
 
+class OverlappingStage(CheapStage):
+    """The same, two batches at once; those of slow memos take longer."""
+
+    at_once = 2
+
+    def __init__(self, fault: Fault = lambda _: None) -> None:
+        super().__init__(fault)
+        self.most, self._under_way, self._turn = 0, 0, threading.Lock()
+
+    def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
+        with self._turn:
+            self._under_way += 1
+            self.most = max(self.most, self._under_way)
+        time.sleep(0.3 if any(memo.event.memo_id.startswith("slow") for memo in batch) else 0.02)
+        with self._turn:
+            self._under_way -= 1
+        return super().process(batch)
+
+
 class MendedStage(CheapStage):
     """The same after the fix."""
 
@@ -324,3 +343,34 @@ async def test_a_users_memos_keep_their_order_however_long_each_takes_to_load(se
         await run
     delivered = [f.memo_id for f in await everything(settings, topics.FEATURES)]
     assert delivered == [f"memo-{number:02d}" for number in range(30)]
+
+
+async def test_batches_at_once_are_delivered_in_the_order_in_which_they_were_begun(settings: Settings) -> None:
+    memos = [event(f"{'slow' if number % 4 == 0 else 'memo'}-{number:02d}") for number in range(20)]
+    async with make_producer(settings) as producer:
+        for each in memos:
+            await producer.send_and_wait(topics.UPLOADED.name, CODEC.encode(each), b"one")
+    stage = OverlappingStage()
+    async with working(settings.model_copy(update={"batch_audio_s": 2.0}), stage):
+        await caught_up(settings)
+    assert stage.most == 2
+    assert [f.memo_id for f in await everything(settings, topics.FEATURES)] == [each.memo_id for each in memos]
+    assert set(stage.processed.values()) == {1}
+
+
+async def test_a_defect_commits_nothing_of_the_batch_that_came_after_it(settings: Settings) -> None:
+    def defect(batch: Sequence[Memo]) -> None:
+        if any(memo.event.memo_id == "slow" for memo in batch):
+            raise RuntimeError("a defect")
+
+    async with make_producer(settings) as producer:
+        for name in ("slow", "after"):
+            await producer.send_and_wait(topics.UPLOADED.name, CODEC.encode(event(name)), b"one")
+    one_each = settings.model_copy(update={"batch_audio_s": 1.0})
+    async with working(one_each, OverlappingStage(defect)) as run:
+        with pytest.raises(RuntimeError, match="a defect"):
+            await run
+    assert await everything(settings, topics.FEATURES) == []
+    async with working(one_each, OverlappingStage()):
+        await caught_up(settings)
+    assert [f.memo_id for f in await everything(settings, topics.FEATURES)] == ["slow", "after"]

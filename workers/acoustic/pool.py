@@ -7,9 +7,10 @@ the parent may hold TensorFlow's or Kafka's threads.
 import os
 import signal as signals
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeAlias
 
@@ -25,44 +26,49 @@ Result: TypeAlias = AcousticFeatures | Poison
 
 
 class ExtractionPool:
-    """Extracts signals in parallel, in order, and outlives the death of its processes."""
+    """Extracts signals in parallel, in order, and outlives the death of its processes. Safe from several threads."""
 
     def __init__(self, processes: int, window_s: float) -> None:
         self._processes = processes
         self._window_s = window_s
         self._executor: ProcessPoolExecutor | None = None
+        self._making = threading.Lock()
+        self._way = _Way()
 
     def extract(self, batch: Sequence[FloatArray]) -> list[Result]:
         """One result per signal, in order: its features, or why it can never have any.
 
-        When a process dies, the signals that were under way are done again, then, if another dies, one at a time, so
-        that the one at fault is known: it becomes Poison `acoustic:crash`.
+        When a process dies, the signals that were under way are done again, with no other batch beside them, then, if
+        another dies, one at a time, so that the one at fault is known: it becomes Poison `acoustic:crash`.
         """
-        results = self._together(batch)
-        if None in results:
+        with self._way.shared():
+            results = self._together(batch)
+        if None not in results:
+            return [result for result in results if result is not None]
+        with self._way.alone():
             missing = [index for index, result in enumerate(results) if result is None]
             for index, again in zip(missing, self._together([batch[index] for index in missing]), strict=True):
                 results[index] = again
-        return [
-            self._alone(signal) if result is None else result for signal, result in zip(batch, results, strict=True)
-        ]
+            return [
+                self._alone(signal) if result is None else result for signal, result in zip(batch, results, strict=True)
+            ]
 
     def close(self) -> None:
         """End the processes; idempotent."""
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+            self._discard(self._executor)
 
     def _together(self, batch: Sequence[FloatArray]) -> list[Result | None]:
         """Results of the batch, None for those that a dying process took along."""
+        executor = self._processes_now()
         try:
-            futures: list[Future[AcousticFeatures]] = [self._submit(signal) for signal in batch]
+            futures = [executor.submit(extract, signal, self._window_s) for signal in batch]
         except BrokenProcessPool:
-            self.close()
+            self._discard(executor)
             return [None] * len(batch)
         results = [_outcome(future) for future in futures]
         if None in results:
-            self.close()
+            self._discard(executor)
         return results
 
     def _alone(self, signal: FloatArray) -> Result:
@@ -72,10 +78,50 @@ class ExtractionPool:
                 return result
         return Poison("acoustic:crash", f"openSMILE ended its process {LONE_TRIES} times on this memo alone")
 
-    def _submit(self, signal: FloatArray) -> "Future[AcousticFeatures]":
-        if self._executor is None:
-            self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
-        return self._executor.submit(extract, signal, self._window_s)
+    def _processes_now(self) -> ProcessPoolExecutor:
+        with self._making:
+            if self._executor is None:
+                self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
+            return self._executor
+
+    def _discard(self, executor: ProcessPoolExecutor) -> None:
+        """End these processes; others may have taken their place already."""
+        with self._making:
+            if self._executor is executor:
+                self._executor = None
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Way:
+    """Many may be on it together, or one alone, who waits for the others and is waited for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._together = 0
+        self._waiting = 0
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting)
+            self._together += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._together -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: not self._together)
+            try:
+                yield
+            finally:
+                self._waiting -= 1
+                self._changed.notify_all()
 
 
 def _outcome(future: "Future[AcousticFeatures]") -> Result | None:

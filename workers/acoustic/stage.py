@@ -16,6 +16,8 @@ class AcousticStage:
     """A Stage from Memo to MemoFeatures of the acoustic modality."""
 
     name = "acoustic"
+    at_once = 2
+    """The last memos of a batch are fewer than the processes; those of the next one fill them."""
 
     def __init__(self, settings: Settings) -> None:
         self._window_s = settings.window_s

@@ -2,6 +2,7 @@ import os
 import signal as signals
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import active_children
 from pathlib import Path
@@ -129,6 +130,17 @@ def test_a_memo_that_kills_its_process_is_poison_and_its_neighbours_go_on(stage:
     assert only(outcomes[0]).memo_id == "a"
     assert only(outcomes[2]).memo_id == "c"
     assert only(stage.process([memo("d", buzz(150, 0.5))])[0]).memo_id == "d"
+
+
+def test_two_batches_at_once_share_the_processes_and_only_a_memo_at_fault_is_blamed(stage: AcousticStage) -> None:
+    deadly = [memo("a", buzz(150, 0.5)), memo("b", buzz(150, 0.5).view(Deadly))]
+    sound = [memo(f"m{number}", buzz(150 + 10 * number, 0.5)) for number in range(6)]
+    with ThreadPoolExecutor(stage.at_once) as threads:
+        first, second = threads.submit(stage.process, deadly), threads.submit(stage.process, sound)
+    assert only(first.result()[0]).memo_id == "a"
+    assert isinstance(first.result()[1], Poison)
+    for outcome, each in zip(second.result(), sound, strict=True):
+        np.testing.assert_array_equal(only(outcome).summary, extract(each.signal).summary)
 
 
 def test_an_empty_batch_starts_nothing(stage: AcousticStage) -> None:
