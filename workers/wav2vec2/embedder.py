@@ -1,7 +1,7 @@
 """Signals of any length to embeddings: cut into windows, computed in batches, put together per signal."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
@@ -123,6 +123,7 @@ class Embedder:
         self._row_lengths = row_lengths or batching.buckets(longest, round(SHORTEST_ROW_S * SAMPLING_RATE))
         self._bound = round(batch_s * SAMPLING_RATE)
         self._side_by_side = BATCHES_AT_ONCE if on_cpu else 1
+        self._threads = _threads(self._side_by_side)
         self._programs: dict[Readout, programs.Program] = {}
 
     @property
@@ -217,21 +218,26 @@ class Embedder:
         def outputs_of(batch: Batch) -> list[FloatArray]:
             return program(*_rows([pieces[i] for i in batch.members], batch.samples))
 
-        with ThreadPoolExecutor(self._side_by_side, thread_name_prefix="embedding") as threads:
-            for batch, running in [(batch, threads.submit(outputs_of, batch)) for batch in batches]:
+        running = [self._threads.submit(outputs_of, batch) for batch in batches]
+        try:
+            for batch, each in zip(batches, running, strict=True):
                 try:
-                    outputs = running.result()
+                    outputs = each.result()
                 except Exception as error:
-                    threads.shutdown(cancel_futures=True)
                     if not programs.out_of_memory(error) or not self._take_less(batch):
                         raise
                     return
                 yield batch, outputs
+        finally:
+            for each in running:
+                each.cancel()
+            wait(running)
 
     def _take_less(self, batch: Batch) -> bool:
         """Take less memory from now on than this batch did; False when that cannot be."""
         if self._side_by_side > 1:
             self._side_by_side = 1
+            self._threads = _threads(1)
         elif len(batch.members) > 1:
             self._bound = batch.samples * len(batch.members) // 2
             self.work.halvings += 1
@@ -243,6 +249,11 @@ class Embedder:
         self.work.carried_s += carried / SAMPLING_RATE
         self.work.computed_s += batch.samples * len(batch.members) / SAMPLING_RATE
         self.work.batches += 1
+
+
+def _threads(count: int) -> ThreadPoolExecutor:
+    """They stay: a new thread's heap begins empty, and takes every page that a batch needs from the system."""
+    return ThreadPoolExecutor(count, thread_name_prefix="embedding")
 
 
 def _normaliser(signal: FloatArray, bounds: Sequence[tuple[int, int]]) -> tuple[float, float]:
