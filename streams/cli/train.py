@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from workers.training.corpora import Sample
 
 CACHE = Path(".undertone/features")
+NAMED = 10
+"""Recordings that a line for people names; JSON has them all."""
 Head = Literal["logistic", "mlp", "bilstm", "transformer"]
 Method = Literal["better", "temperature", "isotonic"]
 Manifest = Annotated[
@@ -141,10 +143,13 @@ def _encoder(modalities: list[Modality], encoder: str | None) -> str | None:
 
 def _side(split: str, sides: "Any") -> str | None:
     """The side to judge: as asked, or the test side where the manifest has one, or everything."""
+    split = split.lower()
     if split == "all":
         return None
     if split and split not in sides:
-        raise ConfigurationError(f"no memo of the manifest stands on the side {split!r}")
+        raise ConfigurationError(
+            f"no memo of the manifest stands on the side {split!r}; there are {', '.join(sorted(set(sides)))}"
+        )
     return split or next((side for side in ("test", "dev") if side in sides), None)
 
 
@@ -154,7 +159,8 @@ def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
 
@@ -171,8 +177,9 @@ def _tell(title: str, figures: dict[str, Any]) -> None:
 
 
 def _tell_failures(failed: "Any") -> None:
-    for reason, count in failed.items():
-        typer.secho(f"{count} recordings left out: {reason}", fg="yellow", err=True)
+    for reason, places in failed.items():
+        first = ", ".join(dict.fromkeys(places[:NAMED])) + (" and others" if len(places) > NAMED else "")
+        typer.secho(f"{len(places)} recordings left out: {reason} ({first})", fg="yellow", err=True)
 
 
 def _plain(value: Any) -> Any:

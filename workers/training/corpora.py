@@ -10,6 +10,7 @@ from schemas.errors import ConfigurationError
 
 REQUIRED = ("path", "speaker", "label")
 SUBGROUPS = ("sex", "age", "corpus")
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Sample:
     """One memo-length stretch of a recording.
 
     label: 0 to 1, probability of the positive class; spans: (start, end) in seconds, joined in this order, empty for
-    the whole file; split: `train`, `dev`, `test` or empty; groups: subgroup by name, as far as known.
+    the whole file; split: `train`, `dev`, `test` or empty; groups: subgroup by name, as far as known; place: where its
+    corpus names it, for whoever mends that.
     """
 
     path: Path
@@ -27,6 +29,7 @@ class Sample:
     split: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
     spans: tuple[tuple[float, float], ...] = ()
+    place: str = ""
 
 
 def read_manifest(path: Path) -> list[Sample]:
@@ -40,7 +43,10 @@ def read_manifest(path: Path) -> list[Sample]:
             reader = csv.DictReader(file)
             absent = [column for column in REQUIRED if column not in (reader.fieldnames or ())]
             if absent:
-                raise ConfigurationError(f"the manifest has no column {absent[0]!r}; it needs {', '.join(REQUIRED)}")
+                raise ConfigurationError(
+                    f"the manifest has no column {absent[0]!r}; its first line names the columns, with commas between "
+                    f"them, and needs {', '.join(REQUIRED)}"
+                )
             samples = [_sample(row, path.parent, line) for line, row in enumerate(reader, 2)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"the manifest cannot be read: {error}") from error
@@ -58,8 +64,9 @@ def _sample(row: Mapping[str, str | None], folder: Path, line: int) -> Sample:
         speaker=values["speaker"],
         label=_label(values["label"], line),
         recorded_at=_time(values.get("recorded_at", ""), line),
-        split=values.get("split", ""),
+        split=_split(values.get("split", ""), line),
         groups={key: values[key] for key in SUBGROUPS if values.get(key)},
+        place=f"line {line}",
     )
 
 
@@ -85,13 +92,23 @@ def _label(text: str, line: int) -> float:
     return label
 
 
+def _split(text: str, line: int) -> str:
+    if text and text.lower() not in SPLITS:
+        raise ConfigurationError(
+            f"line {line} of the manifest has a split that is none of {', '.join(SPLITS)}; leave it empty for train"
+        )
+    return text.lower()
+
+
 def _time(text: str, line: int) -> datetime | None:
     if not text:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigurationError(f"line {line} of the manifest has a recorded_at that is not ISO 8601") from error
+        raise ConfigurationError(
+            f"line {line} of the manifest has a recorded_at that is not ISO 8601, as in 2026-05-01T08:30:00Z"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

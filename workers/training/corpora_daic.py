@@ -125,7 +125,15 @@ def _pieces(folder: Path, session: _Session) -> Iterator[Sample]:
     corpus = "daic-woz" if transcript.name.endswith("_TRANSCRIPT.csv") else "e-daic"
     groups = {"corpus": corpus, **({"sex": session.sex} if session.sex else {})}
     for spans in pieces(_turns(transcript, session.number)):
-        yield Sample(audio, session.number, session.label, split=session.split, groups=groups, spans=spans)
+        yield Sample(
+            audio,
+            session.number,
+            session.label,
+            split=session.split,
+            groups=groups,
+            spans=spans,
+            place=f"session {session.number}",
+        )
 
 
 def _find(folder: Path, session: _Session, *endings: str) -> Path:

@@ -83,13 +83,13 @@ def extractions(settings: Settings, modalities: Sequence[Modality]) -> Iterator[
 class LabelledFeatures:
     """What extraction made of a corpus.
 
-    kept: the samples behind `examples`, in order; failed: how many had no features, by reason.
+    kept: the samples behind `examples`, in order; failed: the places of those that had no features, by reason.
     """
 
     examples: Examples
     kept: Sequence[Sample]
     extractors: Mapping[Modality, Extractor]
-    failed: Mapping[str, int]
+    failed: Mapping[str, Sequence[str]]
 
 
 def labelled_features(
@@ -110,14 +110,17 @@ def labelled_features(
         found = extracted(recordings, stages, folder, progress)
         extractors = {stage.modality: stage.extractor for stage in stages}
     kept = [(sample, parts) for sample, parts in zip(samples, found, strict=True) if not isinstance(parts, Poison)]
-    reasons = [parts.reason for parts in found if isinstance(parts, Poison)]
+    failed: dict[str, list[str]] = {}
+    for sample, parts in zip(samples, found, strict=True):
+        if isinstance(parts, Poison):
+            failed.setdefault(parts.reason, []).append(sample.place)
     if not kept:
-        raise ConfigurationError(f"no recording of the corpus could be read: {', '.join(sorted(set(reasons)))}")
+        raise ConfigurationError(f"no recording of the corpus could be read: {', '.join(sorted(failed))}")
     return LabelledFeatures(
         examples=examples_of([sample for sample, _ in kept], [parts for _, parts in kept]),
         kept=[sample for sample, _ in kept],
         extractors=extractors,
-        failed={reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        failed=failed,
     )
 
 

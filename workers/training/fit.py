@@ -72,6 +72,11 @@ def _check(examples: Examples) -> None:
         raise ConfigurationError("training needs memos of both labels")
     if len(np.unique(examples.speakers)) < 4:
         raise ConfigurationError("training needs at least 4 speakers: fewer cannot be split without leaking")
+    if min(len(np.unique(examples.speakers[where])) for where in (positive, ~positive)) < 2:
+        raise ConfigurationError(
+            "training needs memos of either label from at least 2 speakers: when the only one is held out, nobody is "
+            "left to learn that label from"
+        )
 
 
 def calibrated(held_out: HeldOut, labels: NDArray[np.float64], where: NDArray[np.bool_]) -> Calibrated:

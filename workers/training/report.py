@@ -88,7 +88,7 @@ def as_markdown(values: Mapping[str, Any]) -> str:
 
 def _unscored(values: Mapping[str, Any]) -> list[str]:
     """What the figures are not of."""
-    without, unread = values["without_probability"], sum(values.get("left_out", {}).values())
+    without, unread = values["without_probability"], sum(map(len, values.get("left_out", {}).values()))
     told = [f"{without} have no probability; in the AUC they rank at the threshold."] if without else []
     return told + ([f"{unread} more recordings could not be read."] if unread else [])
 

@@ -151,3 +151,6 @@ def test_too_few_speakers_or_one_label_are_refused() -> None:
     examples = people(speakers=6)
     with pytest.raises(ConfigurationError, match="both labels"):
         fit(examples.chosen(examples.labels > 0.5), EXTRACTORS, RECIPE, name="t")
+    alone = replace(examples, labels=(examples.labels > 0.5) * (examples.speakers == "s00").astype(float))
+    with pytest.raises(ConfigurationError, match="at least 2 speakers"):
+        fit(alone, EXTRACTORS, RECIPE, name="t")
