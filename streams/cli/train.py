@@ -69,7 +69,7 @@ def train(
     with _progress(len(samples), "features") as done:
         features = features_of(corpus, settings, modalities, cache, done)
     recipe = Recipe(kind=head, seed=seed, calibration=None if calibration == "better" else calibration)
-    with _progress(recipe.folds + 1, "training") as done:
+    with _progress(2 * recipe.folds + 1, "training") as done:
         trained = make(corpus, features, recipe, out, encoder=source, progress=done)
     _tell_failures(features.failed)
     if as_json:

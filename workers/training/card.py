@@ -33,6 +33,8 @@ of audEERING.
 """
 
 FIRST = "Who has no baseline yet is scored by a head of their own."
+CHOSEN_APART = "They had no part in the choices (how patient, whether two heads), which each fold made without them."
+CHOSEN_TOGETHER = "They had a part in the choices (how patient, whether two heads): the figures flatter a little."
 ONE = "Who has no baseline yet is scored by the same head."
 
 
@@ -50,8 +52,13 @@ def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
         first=FIRST if bundle.first else ONE,
         high=bundle.bands.high,
         data="\n".join([str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in told.items())]),
-        evaluation=figures.rstrip() or "Not evaluated on people.",
+        evaluation=_judged(evaluation) + figures.rstrip() if evaluation else "Not evaluated on people.",
     )
+
+
+def _judged(evaluation: Mapping[str, Any]) -> str:
+    apart = evaluation.get("folds_choosing_otherwise") is not None
+    return f"On speakers of the training data, each held out in turn. {CHOSEN_APART if apart else CHOSEN_TOGETHER}\n"
 
 
 def _patience(times: float) -> str:

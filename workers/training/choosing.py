@@ -4,7 +4,7 @@ Logistic regression stands in for every head here: the choices are about people 
 take hours over them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from schemas.events import Extractor, Modality
 from workers.training.calibrating import fold_losses
 from workers.training.examples import Examples
-from workers.training.holding_out import HeldOut, hold_out
+from workers.training.holding_out import HeldOut, hold_out, speaker_folds
 from workers.training.recipe import Recipe
 
 PATIENCE = (1.0, 2.0, 4.0, 8.0)
 """Candidates for `Population.patience`. Where they tie, the lower is taken: it is what the variances alone ask for."""
+
+INNER = 5
+"""Folds by which a fold's own choices are made."""
+FEWEST = 3
+"""Speakers of either label without whom a fold has no choice: one is held out, and of the others one again."""
 
 
 def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> Recipe:
@@ -42,6 +47,35 @@ def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe
         together = replace(tried[patience], raw=tried[patience].raw[first : first + 1])
         apart = _loss(hold_out(examples, extractors, strangers), examples.labels) < _loss(together, examples.labels)
     return replace(recipe, patience=patience, apart=bool(apart))
+
+
+def settled_apart(
+    examples: Examples,
+    extractors: Mapping[Modality, Extractor],
+    recipe: Recipe,
+    made: Recipe,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Recipe, ...] | None:
+    """The recipe of each fold, with choices that its speakers had no part in: what a recipe is to be judged by.
+
+    recipe: with choices left open; made: as all speakers together settled it, which flatters each of them a little.
+    None where fewer than FEWEST speakers have either label: then there is no other choice to judge by.
+    """
+    folds = speaker_folds(examples, recipe.folds, recipe.seed)
+    if recipe.cold_starts == (0,) or None not in (recipe.patience, recipe.apart):
+        progress(len(folds))
+        return (made,) * len(folds)
+    positive = examples.labels > 0.5
+    speakers = min(len(np.unique(examples.speakers[where])) for where in (positive, ~positive))
+    if speakers < FEWEST:
+        progress(len(folds))
+        return None
+    choices = []
+    for held in folds:
+        own = settled(examples.chosen(~held), extractors, replace(recipe, folds=INNER))
+        choices.append(replace(made, patience=own.patience, apart=own.apart))
+        progress(1)
+    return tuple(choices)
 
 
 def _loss(held_out: HeldOut, labels: NDArray[np.float64]) -> float:

@@ -14,12 +14,11 @@ from workers.scoring.calibration import Bands
 from workers.scoring.personal import PersonalNormal, deviations
 from workers.scoring.scorer import Logits, Scored, Scorer, logits
 from workers.training import figures
-from workers.training.examples import EVERY, Examples, default_memos, normals
+from workers.training.cold_start import cold_start
+from workers.training.examples import Examples, default_memos, normals
 from workers.training.fit import calibrated
 from workers.training.holding_out import HeldOut
 
-COLD_STARTS = (0, 1, 2, 4, 8, 16)
-"""Memos of their own that speakers have, for the cold-start curve."""
 DURATIONS_S = (5.0, 15.0, 30.0)
 SNRS_DB = (10.0, 20.0, 30.0)
 AGES = (30.0, 50.0, 65.0)
@@ -66,7 +65,7 @@ def evaluate(
         raise ConfigurationError("no memo of the manifest could be scored")
     truth, labels, heard = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5, said.chosen(had)
     told = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
-    curve = cold_start(bundle, examples, wanted, rng)
+    young = cold_start(bundle, examples, wanted, rng, rounds=rounds)
     threshold = bundle.bands.threshold
     ranks = np.where(had, said.calibrated, np.log(threshold / (1 - threshold)))[wanted]
     values = {
@@ -79,13 +78,14 @@ def evaluate(
         "speakers": len(np.unique(examples.speakers[wanted])),
         "positives": int(truth.sum()),
         "baseline_memos": "none" if memos == 0 else "all others of the speaker",
-        "cold_start": curve,
+        "cold_start": young.auc,
+        "cold_start_gain": {memos: [*interval] for memos, interval in young.gain.items()},
         "groups": by_group(labels, heard, threshold, [g for g, h in zip(told, had, strict=True) if h]),
         "bundle": bundle.id,
         "head": bundle.head.kind,
         "calibration": bundle.calibration.kind,
     }
-    return Evaluation(values, labels, heard, bundle.bands, curve)
+    return Evaluation(values, labels, heard, bundle.bands, young.auc)
 
 
 def cross_validated(examples: Examples, held_out: HeldOut, rounds: int = 1000) -> dict[str, Any]:
@@ -174,23 +174,6 @@ def decided(labels: NDArray[np.bool_], scored: Sequence[Scored]) -> dict[str, An
         "specificity_decided": figures.specificity(labels[sure], high[sure]),
         "uar_decided": figures.uar(labels[sure], high[sure]),
     }
-
-
-def cold_start(
-    bundle: Bundle, examples: Examples, judged: NDArray[np.bool_], rng: np.random.Generator, draws: int = 5
-) -> dict[str, float]:
-    """AUC by how many memos of their own the speakers had; the mean of `draws` draws of which."""
-    vectors, labels = examples.vectors(bundle.space), examples.labels > 0.5
-    curve = {}
-    for memos in (*COLD_STARTS, EVERY):
-        values = []
-        for _ in range(1 if memos in (0, EVERY) else draws):
-            together, _ = normals(vectors, examples, memos, rng)
-            away = deviations(together, bundle.population, vectors)
-            said = logits(bundle, away, examples.parts, together.known).calibrated
-            values.append(figures.auc(labels[judged], said[judged]))
-        curve["all" if memos == EVERY else str(memos)] = float(np.mean(values))
-    return curve
 
 
 def by_group(

@@ -1,7 +1,7 @@
 """Memos as scored by models that had not seen their speaker: what calibration, bands and choices are made by."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,32 @@ def hold_out(
     known = np.zeros(raw.shape, bool)
     fold = np.zeros(len(examples), np.int64)
     for number, held in enumerate(speaker_folds(examples, recipe.folds, recipe.seed)):
-        bundle = uncalibrated(examples.chosen(~held), extractors, recipe)
-        rng = np.random.default_rng([recipe.seed, 2])
-        for row, memos in enumerate(recipe.cold_starts):
-            raw[row, held], known[row, held] = _raw_logits(bundle, examples.chosen(held), memos, rng)
+        raw[:, held], known[:, held] = _fold(examples, held, extractors, recipe)
         fold[held] = number
         progress(1)
     return HeldOut(raw, known, fold, recipe)
+
+
+def held_out_by(
+    choices: Sequence[Recipe], held_out: HeldOut, examples: Examples, extractors: Mapping[Modality, Extractor]
+) -> HeldOut:
+    """The same memos, each fold by a recipe of its own; folds whose recipe is that of `held_out` stay as they are."""
+    raw, known = held_out.raw.copy(), held_out.known.copy()
+    for number, recipe in enumerate(choices):
+        held = held_out.fold == number
+        if recipe != held_out.recipe:
+            raw[:, held], known[:, held] = _fold(examples, held, extractors, recipe)
+    return replace(held_out, raw=raw, known=known)
+
+
+def _fold(
+    examples: Examples, held: NDArray[np.bool_], extractors: Mapping[Modality, Extractor], recipe: Recipe
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """`raw` and `known` of the memos that `held` (memos,) names, by a model of all the others."""
+    bundle = uncalibrated(examples.chosen(~held), extractors, recipe)
+    rng = np.random.default_rng([recipe.seed, 2])
+    rows = [_raw_logits(bundle, examples.chosen(held), memos, rng) for memos in recipe.cold_starts]
+    return np.stack([raw for raw, _ in rows]).astype(np.float64), np.stack([known for _, known in rows])
 
 
 def _raw_logits(

@@ -11,18 +11,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from schemas.errors import ConfigurationError
-from schemas.events import Modality
+from schemas.events import Extractor, Modality
 from schemas.settings import Settings
 from workers.scoring.bundle import ENCODER, Bundle, save
 from workers.training.card import card_of
+from workers.training.choosing import settled_apart
 from workers.training.corpora import Sample, chronological
 from workers.training.evaluate import Evaluation, cross_validated, evaluate
-from workers.training.examples import default_memos
+from workers.training.examples import Examples, default_memos
 from workers.training.features import LabelledFeatures, labelled_features
-from workers.training.fit import fit
-from workers.training.holding_out import hold_out
+from workers.training.fit import Fitted, fit
+from workers.training.holding_out import held_out_by, hold_out
 from workers.training.leaks import content_hashes, fingerprints, refuse_leaks, refuse_seen
 from workers.training.recipe import Recipe
 
@@ -107,16 +109,39 @@ def train(
         "recordings": fingerprints([h for h, s in zip(corpus.hashes, corpus.sides, strict=True) if s == TRAIN]),
     }
     fitted = fit(learnt, features.extractors, recipe, name="undertone", progress=progress)
-    figures: dict[str, Any] = {recipe.kind: cross_validated(learnt, fitted.held_out)}
-    if recipe.kind != "logistic":
-        plain = replace(fitted.held_out.recipe, kind="logistic")
-        figures["logistic"] = cross_validated(learnt, hold_out(learnt, features.extractors, plain))
+    figures = judged_by_folds(fitted, learnt, features.extractors, recipe, progress)
     settled = {k: v for k, v in asdict(fitted.held_out.recipe).items() if k not in ("acoustic", "markers", "silent")}
     told = training | {"recipe": settled, "held_out": figures}
     bundle = _with_encoder(replace(fitted.bundle, training=told), encoder, out)
     if (sides != TRAIN).any():
         figures["test"] = evaluate(bundle, features.examples, _groups(features), judged=sides != TRAIN).figures
     return Trained(save(bundle, out, card_of(bundle, figures[recipe.kind])), figures)
+
+
+def judged_by_folds(
+    fitted: Fitted,
+    examples: Examples,
+    extractors: Mapping[Modality, Extractor],
+    recipe: Recipe,
+    progress: Progress = lambda _: None,
+) -> dict[str, Any]:
+    """Figures by kind, of the fitted one and of the logistic baseline, on speakers who had no part in any choice.
+
+    recipe: as it was given to `fit`. `folds_choosing_otherwise` counts folds whose choices were not the bundle's; it
+    is None where the choices are those of all speakers, since there were too few to leave any out.
+    """
+    made = fitted.held_out.recipe
+    figures: dict[str, Any] = {}
+    with threadpool_limits(1, "blas"):
+        choices = settled_apart(examples, extractors, recipe, made, progress)
+        for kind in dict.fromkeys((made.kind, "logistic")):
+            alike = replace(made, kind=kind)
+            held_out = fitted.held_out if kind == made.kind else hold_out(examples, extractors, alike)
+            own = [replace(choice, kind=kind) for choice in choices or ()]
+            figures[kind] = cross_validated(examples, held_out_by(own, held_out, examples, extractors)) | {
+                "folds_choosing_otherwise": None if choices is None else sum(choice != alike for choice in own)
+            }
+    return figures
 
 
 def judge(bundle: Bundle, corpus: Corpus, features: LabelledFeatures, side: str | None) -> Evaluation:

@@ -1,6 +1,7 @@
 """Population statistics and the strength of shrinkage, estimated from many people's memos. Pure."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,10 +82,15 @@ def _freedom(squares: Floats, counts: Floats) -> float:
         return np.nan
     free = counts[known] - 1
     logs = np.log(squares[known] / free) - special.digamma(free / 2) + np.log(free / 2)
-    excess = float(np.var(logs, ddof=1) - special.polygamma(1, free / 2).mean())
+    excess = float(np.var(logs, ddof=1) - _trigamma(free / 2).mean())
     low, high = FREEDOM_RANGE
-    if excess <= special.polygamma(1, high / 2):
+    if excess <= _trigamma(high / 2):
         return high
-    if excess >= special.polygamma(1, low / 2):
+    if excess >= _trigamma(low / 2):
         return low
-    return float(optimize.brentq(lambda d: special.polygamma(1, d / 2) - excess, low, high))
+    return float(optimize.brentq(lambda d: _trigamma(d / 2) - excess, low, high))
+
+
+def _trigamma(x: Any) -> Any:
+    """As scipy's `polygamma(1, x)`, to the bit, and several times as fast."""
+    return special.zeta(2, x)

@@ -61,9 +61,9 @@ def as_markdown(values: Mapping[str, Any]) -> str:
         "",
         "## By how many memos of their own speakers have",
         "",
-        "| memos | AUC |",
-        "|---|---|",
-        *(f"| {memos} | {_number(value)} |" for memos, value in values["cold_start"].items()),
+        "| memos | AUC | gain over none, 95 % interval over speakers |",
+        "|---|---|---|",
+        *(f"| {memos} | {_number(value)} | {_gain(values, memos)} |" for memos, value in values["cold_start"].items()),
         "",
         "![cold start](cold-start.png)",
         "",
@@ -91,6 +91,11 @@ def _unscored(values: Mapping[str, Any]) -> list[str]:
     without, unread = values["without_probability"], sum(map(len, values.get("left_out", {}).values()))
     told = [f"{without} have no probability; in the AUC they rank at the threshold."] if without else []
     return told + ([f"{unread} more recordings could not be read."] if unread else [])
+
+
+def _gain(values: Mapping[str, Any], memos: str) -> str:
+    edges = values["cold_start_gain"].get(memos)
+    return "" if edges is None else " to ".join(f"{edge:+.3f}" if np.isfinite(edge) else "–" for edge in edges)
 
 
 def _number(value: float) -> str:

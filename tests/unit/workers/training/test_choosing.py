@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.scoring.bundle import Bundle
-from workers.training.choosing import settled
+from workers.training import choosing
+from workers.training.choosing import settled, settled_apart
 from workers.training.evaluate import evaluate
 from workers.training.examples import EVERY, Examples
 from workers.training.fit import fit
+from workers.training.holding_out import held_out_by, hold_out, speaker_folds
 from workers.training.recipe import Recipe
 
 OPEN = replace(RECIPE, patience=None, apart=None, cold_starts=(0, 1, EVERY))
@@ -47,6 +50,33 @@ def test_without_a_baseline_nobody_is_worse_off_than_with_population_scoring(spr
     population = replace(OPEN, patience=bundle.population.patience, cold_starts=(0,))
     alone, own = (curve(b, fresh)["0"] for b in (trained(cohort, population), bundle))
     assert own == alone if apart else own > alone - 0.005
+
+
+def test_whom_a_choice_is_judged_by_had_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One fold's labels are turned over: what the others chose for it must not move, nor what it is scored as."""
+    monkeypatch.setattr(choosing, "INNER", 2)
+    monkeypatch.setattr(choosing, "PATIENCE", (1.0, 8.0))
+    cohort = people(speakers=9, memos=6, effect=3.0, spread=0.7)
+    recipe = replace(OPEN, folds=3)
+    made = replace(recipe, patience=1.0, apart=False)
+    held = speaker_folds(cohort, recipe.folds, recipe.seed)[0]
+    turned = replace(cohort, labels=np.where(held, 1 - cohort.labels, cohort.labels))
+    choices, again = (settled_apart(each, EXTRACTORS, recipe, made) for each in (cohort, turned))
+    assert choices is not None
+    assert again is not None
+    assert choices[0] == again[0]
+    given = (replace(made, patience=8.0), made, made)
+    one = hold_out(cohort, EXTRACTORS, made)
+    own = held_out_by(given, one, cohort, EXTRACTORS)
+    assert (own.raw[:, ~held] == one.raw[:, ~held]).all()
+    assert (own.raw[-1, held] == hold_out(cohort, EXTRACTORS, given[0]).raw[-1, held]).all()
+    assert (own.raw[-1, held] != one.raw[-1, held]).any()
+
+
+def test_too_few_speakers_leave_no_other_choice_to_judge_by() -> None:
+    cohort = people(speakers=4, memos=4)
+    two = replace(cohort, labels=cohort.labels * np.isin(cohort.speakers, ["s00", "s01"]))
+    assert settled_apart(two, EXTRACTORS, OPEN, OPEN) is None
 
 
 def test_what_a_recipe_fixes_stays_and_who_never_has_a_baseline_needs_no_choice() -> None:

@@ -51,6 +51,22 @@ def test_the_interval_is_over_speakers_not_memos() -> None:
     assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
 
 
+def test_a_gain_is_told_from_chance_by_the_speakers_who_had_it() -> None:
+    """Speakers who differ much among themselves hide a gain in either AUC; their differences cancel in its interval."""
+    speakers = np.repeat(np.arange(20), 20).astype(str)
+    labels = np.tile([True, False], 200)
+    hard = np.repeat(RNG.normal(0, 1.0, 20), 20)
+    before = hard + np.where(labels, 0.5, 0.0) + RNG.normal(0, 1.0, 400)
+    after = before + np.where(labels, 0.3, 0.0)
+    low, high = figures.gain_interval(labels, [after, after], before, speakers, np.random.default_rng(1), 300)
+    wide = figures.auc_interval(labels, after, speakers, np.random.default_rng(1), 300)
+    gained = figures.auc(labels, after) - figures.auc(labels, before)
+    assert 0 < low < gained < high
+    assert high - low < (wide[1] - wide[0]) / 2
+    same = figures.gain_interval(labels, [before], before, speakers, np.random.default_rng(1), 20)
+    assert same == (0.0, 0.0)
+
+
 def test_deciding_only_the_sure_lowers_the_risk() -> None:
     said = 1 / (1 + np.exp(-(SCORES - 0.5)))
     coverage, risk = figures.risk_coverage(LABELS, said, 0.4)
@@ -70,6 +86,9 @@ def test_the_report_tells_every_figure_and_subgroup(tmp_path: Path) -> None:
     page = write_report(found, tmp_path).read_text()
     assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in PICTURES)
     assert f"| {found.figures['auc']:.3f} |" in page
+    low, high = found.figures["cold_start_gain"]["all"]
+    assert low < found.figures["cold_start"]["all"] - found.figures["cold_start"]["0"] < high
+    assert f"| {low:+.3f} to {high:+.3f} |" in page
 
 
 def test_a_memo_that_is_abstained_from_stays_in_the_auc() -> None:
