@@ -61,6 +61,13 @@ def train(
     from workers.training.make import train as make
     from workers.training.recipe import Recipe
 
+    if head != "logistic":
+        from streams.cli.quiet import import_tensorflow
+
+        import_tensorflow()
+        from workers.training.network_trainer import sum_on_one_thread
+
+        sum_on_one_thread()
     samples = _samples(manifest, daic_woz)
     corpus = corpus_by_time(samples) if split == "chronological" else corpus_of(samples)
     modalities = _modalities(modality, encoder)

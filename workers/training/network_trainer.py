@@ -17,8 +17,17 @@ VALIDATION = 0.2
 """Share of speakers that stop the training."""
 
 
+def sum_on_one_thread() -> None:
+    """Let this process add up in one order from now on, whatever the machine.
+
+    With more threads a product is cut by their number, so that the same seed gives other weights where there are other
+    cores. Raises RuntimeError when TensorFlow has computed before: then it is too late.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 def train(kind: str, data: TrainingSet, seed: int) -> NeuralHead:
-    """A trained network; the same data and seed give the same weights."""
+    """A trained network; the same data, seed and number of threads give the same weights."""
     keras.utils.set_random_seed(seed)
     shape = Shape(data.inputs.deviations.shape[1], data.inputs.windows.shape[2] if kind != "mlp" else 0)
     model = build(kind, shape)

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from schemas.errors import ConfigurationError
 from schemas.events import FloatArray, Modality
-from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, neural_ids, people
+from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.scoring.bundle import Bundle, save
 from workers.scoring.heads import KINDS, NEURAL
 from workers.training import figures
@@ -130,19 +130,32 @@ def test_the_same_seed_gives_the_same_bundle(tmp_path: Path) -> None:
     assert len(ids) == 1
 
 
-def test_a_network_is_the_same_bundle_in_another_process_and_another_with_another_seed(tmp_path: Path) -> None:
-    """Nothing of a process may reach the weights: neither its order of sets nor what was trained in it before."""
-    told = "import sys; from pathlib import Path; from tests.unit.workers.training.cohorts import neural_ids"
-    elsewhere = subprocess.Popen(
-        [sys.executable, "-c", f"{told}; print(*neural_ids(Path(sys.argv[1])).values())", tmp_path / "elsewhere"],
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    here = neural_ids(tmp_path / "here")
-    assert elsewhere.communicate()[0].split() == list(here.values())
-    assert list(here) == list(NEURAL)
-    assert neural_ids(tmp_path / "seed", ("mlp",), seed=1)["mlp"] != here["mlp"]
+def test_a_network_is_the_same_bundle_in_another_process_on_fewer_cores_and_another_with_another_seed(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+if sys.argv[2] == "one core" and hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from tests.unit.workers.training.cohorts import neural_ids
+from workers.training.network_trainer import sum_on_one_thread
+sum_on_one_thread()
+print(*neural_ids(Path(sys.argv[1])).values(), neural_ids(Path(sys.argv[1]), ("mlp",), seed=1)["mlp"])
+"""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path / cores, cores],
+            env={**os.environ, "PYTHONHASHSEED": hashing},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for cores, hashing in (("one core", "7"), ("all cores", "8"))
+    ]
+    one, other = (process.communicate()[0].split() for process in processes)
+    assert one == other
+    assert [name.split("-")[0] for name in one] == [*NEURAL, "mlp"]
+    assert len(set(one)) == len(NEURAL) + 1
 
 
 def test_too_few_speakers_or_one_label_are_refused() -> None:
