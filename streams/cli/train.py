@@ -85,6 +85,10 @@ def train(
     print(f"{trained.bundle.id} in {out}")
     for name, figures in trained.figures.items():
         _tell(f"{name}, speakers held out" if name != "test" else "test side of the split", figures)
+        if apart := figures.get("choices_apart"):
+            otherwise = f"{apart['folds_choosing_otherwise']} of {apart['folds']} folds"
+            print(f"  without their own speakers {otherwise} choose otherwise;")
+            _tell("  judged by those choices", apart)
 
 
 def evaluate(
@@ -173,14 +177,19 @@ def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
 
 
 def _tell(title: str, figures: dict[str, Any]) -> None:
-    low, high = figures["auc_ci"]
+    said = {name: _number(value) for name, value in figures.items() if isinstance(value, float)}
+    low, high = map(_number, figures["auc_ci"])
     print(f"{title}: {figures['n']} memos of {figures['speakers']} speakers, {figures['positives']} positive")
-    print(f"  AUC {figures['auc']:.3f} ({low:.3f} to {high:.3f}), UAR {figures['uar']:.3f}, ECE {figures['ece']:.3f}")
+    print(f"  AUC {said['auc']} ({low} to {high}), UAR {said['uar']}, ECE {said['ece']}")
     print(
-        f"  {figures['undecided_share']:.0%} undecided; of the rest sensitivity {figures['sensitivity_decided']:.3f}, "
-        f"specificity {figures['specificity_decided']:.3f} (of all {figures['sensitivity']:.3f}, "
-        f"{figures['specificity']:.3f})"
+        f"  {figures['undecided_share']:.0%} undecided; of the rest sensitivity {said['sensitivity_decided']}, "
+        f"specificity {said['specificity_decided']} (of all {said['sensitivity']}, {said['specificity']})"
     )
+
+
+def _number(value: float) -> str:
+    """Three digits, or a dash where there was nothing to count: with one label there is no AUC."""
+    return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
 def _tell_failures(failed: "Any") -> None:

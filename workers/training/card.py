@@ -33,15 +33,18 @@ of audEERING.
 """
 
 FIRST = "Who has no baseline yet is scored by a head of their own."
-CHOSEN_APART = "They had no part in the choices (how patient, whether two heads), which each fold made without them."
-CHOSEN_TOGETHER = "They had a part in the choices (how patient, whether two heads): the figures flatter a little."
+HELD_OUT = """On speakers of the training data, each held out in turn. All of them had a part in the choices (how
+patient, whether two heads), which flatters them a little."""
+CHOSEN_APART = "The same with each fold under choices that its speakers had no part in:"
 ONE = "Who has no baseline yet is scored by the same head."
 
 
 def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
     """Markdown; `{id}` stands where the id will. evaluation: figure by name, as `undertone evaluate` gives them."""
     told = {key: value for key, value in bundle.training.items() if key != "data"}
-    figures = "".join(f"* {name}: {value}\n" for name, value in (evaluation or {}).items())
+    judged = dict(evaluation or {})
+    apart = judged.pop("choices_apart", None)
+    figures = _listed(judged) + (f"\n{CHOSEN_APART}\n{_listed(apart)}" if apart else "")
     return TEMPLATE.format(
         kind=bundle.head.kind,
         features=len(bundle.names),
@@ -52,13 +55,12 @@ def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
         first=FIRST if bundle.first else ONE,
         high=bundle.bands.high,
         data="\n".join([str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in told.items())]),
-        evaluation=_judged(evaluation) + figures.rstrip() if evaluation else "Not evaluated on people.",
+        evaluation=f"{HELD_OUT}\n{figures}".rstrip() if evaluation else "Not evaluated on people.",
     )
 
 
-def _judged(evaluation: Mapping[str, Any]) -> str:
-    apart = evaluation.get("folds_choosing_otherwise") is not None
-    return f"On speakers of the training data, each held out in turn. {CHOSEN_APART if apart else CHOSEN_TOGETHER}\n"
+def _listed(figures: Mapping[str, Any]) -> str:
+    return "".join(f"* {name}: {value}\n" for name, value in figures.items())
 
 
 def _patience(times: float) -> str:

@@ -19,8 +19,6 @@ from workers.training.recipe import Recipe
 PATIENCE = (1.0, 2.0, 4.0, 8.0)
 """Candidates for `Population.patience`. Where they tie, the lower is taken: it is what the variances alone ask for."""
 
-INNER = 5
-"""Folds by which a fold's own choices are made."""
 FEWEST = 3
 """Speakers of either label without whom a fold has no choice: one is held out, and of the others one again."""
 
@@ -72,7 +70,7 @@ def settled_apart(
         return None
     choices = []
     for held in folds:
-        own = settled(examples.chosen(~held), extractors, replace(recipe, folds=INNER))
+        own = settled(examples.chosen(~held), extractors, recipe)
         choices.append(replace(made, patience=own.patience, apart=own.apart))
         progress(1)
     return tuple(choices)

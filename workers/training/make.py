@@ -125,10 +125,11 @@ def judged_by_folds(
     recipe: Recipe,
     progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
-    """Figures by kind, of the fitted one and of the logistic baseline, on speakers who had no part in any choice.
+    """Figures by kind, of the fitted one and of the logistic baseline, on speakers whom the model has not heard.
 
-    recipe: as it was given to `fit`. `folds_choosing_otherwise` counts folds whose choices were not the bundle's; it
-    is None where the choices are those of all speakers, since there were too few to leave any out.
+    recipe: as it was given to `fit`. All speakers had a part in what it left open, which flatters them a little. So
+    `choices_apart` has the same figures with each fold under choices made without it, and how many folds made others
+    than the bundle's; it is None where there are too few speakers for that.
     """
     made = fitted.held_out.recipe
     figures: dict[str, Any] = {}
@@ -137,10 +138,13 @@ def judged_by_folds(
         for kind in dict.fromkeys((made.kind, "logistic")):
             alike = replace(made, kind=kind)
             held_out = fitted.held_out if kind == made.kind else hold_out(examples, extractors, alike)
-            own = [replace(choice, kind=kind) for choice in choices or ()]
-            figures[kind] = cross_validated(examples, held_out_by(own, held_out, examples, extractors)) | {
-                "folds_choosing_otherwise": None if choices is None else sum(choice != alike for choice in own)
-            }
+            figures[kind] = cross_validated(examples, held_out) | {"choices_apart": None}
+            if choices is not None:
+                own = [replace(choice, kind=kind) for choice in choices]
+                figures[kind]["choices_apart"] = {
+                    **cross_validated(examples, held_out_by(own, held_out, examples, extractors)),
+                    "folds_choosing_otherwise": sum(choice != alike for choice in own),
+                }
     return figures
 
 

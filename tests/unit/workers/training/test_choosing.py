@@ -54,10 +54,9 @@ def test_without_a_baseline_nobody_is_worse_off_than_with_population_scoring(spr
 
 def test_whom_a_choice_is_judged_by_had_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """One fold's labels are turned over: what the others chose for it must not move, nor what it is scored as."""
-    monkeypatch.setattr(choosing, "INNER", 2)
     monkeypatch.setattr(choosing, "PATIENCE", (1.0, 8.0))
     cohort = people(speakers=9, memos=6, effect=3.0, spread=0.7)
-    recipe = replace(OPEN, folds=3)
+    recipe = replace(OPEN, folds=2)
     made = replace(recipe, patience=1.0, apart=False)
     held = speaker_folds(cohort, recipe.folds, recipe.seed)[0]
     turned = replace(cohort, labels=np.where(held, 1 - cohort.labels, cohort.labels))
@@ -65,7 +64,7 @@ def test_whom_a_choice_is_judged_by_had_no_part_in_it(monkeypatch: pytest.Monkey
     assert choices is not None
     assert again is not None
     assert choices[0] == again[0]
-    given = (replace(made, patience=8.0), made, made)
+    given = (replace(made, patience=8.0), made)
     one = hold_out(cohort, EXTRACTORS, made)
     own = held_out_by(given, one, cohort, EXTRACTORS)
     assert (own.raw[:, ~held] == one.raw[:, ~held]).all()

@@ -149,6 +149,7 @@ def test_memos_over_time_are_split_in_time_by_both_commands(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNDERTONE_ACOUSTIC_PROCESSES", "1")
+    monkeypatch.setattr("workers.training.choosing.PATIENCE", (1.0, 8.0))
     # Three people of four speakers' recordings each, one a day; the last of twelve labels comes as often as not.
     lines = [line.split(",") for line in (corpus / "m.csv").read_text().splitlines()[1:]]
     rows = ["path,speaker,label,recorded_at"]
@@ -173,9 +174,10 @@ def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNDERTONE_ACOUSTIC_PROCESSES", "1")
+    monkeypatch.setattr("workers.training.choosing.PATIENCE", (1.0, 8.0))
     common = ("--manifest", corpus / "m.csv", "--cache", tmp_path / "cache")
     trained = json.loads(run("train", *common, "--out", tmp_path / "b", "--json"))
-    assert trained["logistic"]["speakers"] == 8
+    assert trained["logistic"]["speakers"] == trained["logistic"]["choices_apart"]["speakers"] == 8
     assert trained["test"]["speakers"] == 4
     again = json.loads(run("train", *common, "--out", tmp_path / "again", "--json"))
     assert again["bundle"] == trained["bundle"]
