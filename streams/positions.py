@@ -14,11 +14,23 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from workers.kafka import FETCH_WAIT_S
 from workers.refusals import refused_topics
 
-READ_WITHIN_S = 1.0
+READ_WITHIN_S = 0.05
+"""Between two looks at which partitions may be read: one whose queue was full is not read until the next."""
 TURN_EVERY = 100
 """Messages between two turns of the event loop."""
+
+
+class ReadingThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread of the Kafka client, which asks the broker for more at once."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """Faust lets a broker hold a request back for 1.5 s, and has no setting for it."""
+        client = super()._create_worker_consumer(transport)
+        client._fetch_max_wait_ms = int(FETCH_WAIT_S * 1000)
+        return client
 
 
 class DeliveredConsumer(driver.Consumer):
@@ -29,6 +41,9 @@ class DeliveredConsumer(driver.Consumer):
         self._delivered: dict[TP, int] = {}
         self._written: dict[TP, int] = {}
         """What the broker has accepted."""
+
+    def _new_consumer_thread(self) -> ReadingThread:
+        return ReadingThread(self, loop=self.loop, beacon=self.beacon)
 
     def delivered(self, messages: Iterable[Any]) -> None:
         """All that these messages led to has arrived. Messages of a partition come in the order of the partition.
@@ -74,6 +89,9 @@ class DeliveredConsumer(driver.Consumer):
         """
         try:
             while not (self.should_stop or fetcher.should_stop):
+                if self.flow_active and not self._get_active_partitions():
+                    await asyncio.sleep(READ_WITHIN_S)  # Faust's own way to wait takes a second
+                    continue
                 await asyncio.sleep(0)
                 fetched = [each async for each in self.getmany(timeout=READ_WITHIN_S)]
                 if fetched:

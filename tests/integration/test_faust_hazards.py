@@ -19,6 +19,7 @@ from streams.app import make_app, reading
 from streams.backlog import AGENTS_GROUP, Observer
 from tests.servers import Broker
 from workers.dead_letters import Source
+from workers.kafka import FETCH_WAIT_S
 
 TOPIC = topics.FEATURES.name
 PLACE = TopicPartition(TOPIC, 0)
@@ -205,6 +206,28 @@ async def test_ours_commits_again(settings: Settings) -> None:
         for _ in range(3):
             await app.consumer.commit()
         assert await position(settings) == 2
+
+
+def held_back_ms(app: faust.App) -> int:
+    """How long a broker may hold back a request of this application for more; what comes for a partition that the
+    request leaves out, because its records were not yet taken, waits as long."""
+    asked: int = app.consumer._thread._consumer._fetcher._fetch_max_wait_ms
+    return asked
+
+
+async def test_stock_lets_a_broker_hold_requests_back(settings: Settings) -> None:
+    async def body(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    async with stock(settings, body) as app:
+        await until(lambda: app.consumer._thread._consumer._fetcher is not None)
+        assert held_back_ms(app) == 1500
+
+
+async def test_ours_asks_for_more_at_once(settings: Settings) -> None:
+    async with reading(settings, {"fusion": Keeping()}) as (app, _):
+        assert held_back_ms(app) == FETCH_WAIT_S * 1000
 
 
 async def test_a_batch_longer_than_session_and_poll_interval_keeps_its_partitions(settings: Settings) -> None:
