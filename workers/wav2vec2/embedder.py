@@ -15,7 +15,6 @@ from workers.memo import SAMPLING_RATE
 from workers.wav2vec2 import batching, programs
 from workers.wav2vec2.batching import Batch
 from workers.wav2vec2.checkpoint import Checkpoint
-from workers.wav2vec2.convolutions import BlockedFeatureEncoder, FeatureEncoder
 from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.layers import Tensor
 from workers.windows import window_bounds
@@ -111,7 +110,7 @@ class Embedder:
             checkpoint.config,
             head=checkpoint.has_head,
             dtype=precision,
-            convolutions=BlockedFeatureEncoder if on_cpu else FeatureEncoder,
+            in_parts=on_cpu,
         )
         self._encoder.assign(checkpoint.weights)
         self._has_head = checkpoint.has_head

@@ -13,7 +13,7 @@ from keras import ops
 
 from schemas.events import FloatArray
 from workers.wav2vec2.config import EncoderConfig
-from workers.wav2vec2.convolutions import FeatureEncoder
+from workers.wav2vec2.convolutions import BlockedFeatureEncoder, FeatureEncoder
 from workers.wav2vec2.layers import (
     MASKED,
     EncoderLayer,
@@ -30,7 +30,8 @@ class Encoder(keras.layers.Layer):
     """Signals to frames, Hugging Face's `last_hidden_state`. Weights are random until `assign`.
 
     head: whether it has a CTC head; dtype: "float32", or "bfloat16" for weights and activations, with normalisation and
-    softmax in float32; convolutions: how the feature encoder is computed, which changes no number beyond float noise.
+    softmax in float32; in_parts: whether what is long is computed part by part, for XLA on a machine's own cores, which
+    changes no number beyond float noise.
     """
 
     def __init__(
@@ -39,16 +40,16 @@ class Encoder(keras.layers.Layer):
         *,
         head: bool = False,
         dtype: str = "float32",
-        convolutions: type[FeatureEncoder] = FeatureEncoder,
+        in_parts: bool = False,
     ) -> None:
         super().__init__(dtype=dtype, name="wav2vec2")
         self.config = config
-        self.feature_encoder = convolutions(config, dtype)
+        self.feature_encoder = (BlockedFeatureEncoder if in_parts else FeatureEncoder)(config, dtype)
         self.projection_norm = norm(config.conv_dim[-1], config.layer_norm_eps, dtype)
         self.projection = dense(config.conv_dim[-1], config.hidden_size, dtype)
         self.positional = PositionalConvolution(config, dtype)
         self.layer_norm = norm(config.hidden_size, config.layer_norm_eps, dtype)
-        self.blocks = [EncoderLayer(config, dtype) for _ in range(config.num_hidden_layers)]
+        self.blocks = [EncoderLayer(config, dtype, by_head=in_parts) for _ in range(config.num_hidden_layers)]
         self.head = dense(config.hidden_size, config.vocab_size, dtype) if head else None
         self.built = True
 
