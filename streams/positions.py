@@ -147,3 +147,6 @@ class App(faust.App):
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Faust's are for tables, of which there are none; where it starts may be read-only."""

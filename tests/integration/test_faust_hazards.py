@@ -7,6 +7,7 @@ Faust mends one of these, its half fails, and the rule that guards against it ma
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -228,6 +229,18 @@ async def test_stock_lets_a_broker_hold_requests_back(settings: Settings) -> Non
 async def test_ours_asks_for_more_at_once(settings: Settings) -> None:
     async with reading(settings, {"fusion": Keeping()}) as (app, _):
         assert held_back_ms(app) == FETCH_WAIT_S * 1000
+
+
+async def test_nothing_is_written_where_the_agents_start(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container that is read-only."""
+    monkeypatch.chdir(tmp_path)
+    await send(settings, b"1")
+    hop = Keeping()
+    async with reading(settings, {"fusion": hop}):
+        await until(lambda: bool(hop.kept))
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_batch_longer_than_session_and_poll_interval_keeps_its_partitions(settings: Settings) -> None:
