@@ -91,8 +91,8 @@ class PositionalConvolution(keras.layers.Layer):
 class SelfAttention(keras.layers.Layer):
     """Multi-head attention over the valid frames.
 
-    by_head: whether long rows are computed one head after the other, for a machine's own cores: all heads' logits of 14 s
-    are 23 MB, one head's 2.
+    by_head: whether long rows are computed one head after the other, for a machine's own cores: the logits of 14 s are
+    23 MB, those of one head 2.
     """
 
     def __init__(self, width: int, heads: int, dtype: str, *, by_head: bool = False) -> None:
