@@ -1,6 +1,7 @@
 """The Faust application of the light hops, and its life from start to stop."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -109,6 +110,8 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
             for task in beside:
                 exits.callback(task.cancel)
             instruments.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
+            gc.collect()
+            gc.freeze()  # What the start made stays, and need not be looked at again.
             log.info("the agents read; bundle %s", scorer.bundle.id)
             await _first_of(stop, failed, *beside)
 

@@ -109,16 +109,18 @@ class SelfAttention(keras.layers.Layer):
         parts = ops.reshape(self.inward(x), (-1, frames, 3, self.heads, width // self.heads))
         # The heads lead, or the three kinds of vectors do; then come rows and frames.
         if self.by_head and frames >= BY_HEAD_FRAMES:
-            each = ops.transpose(parts, (3, 2, 0, 1, 4))
-            mixed = ops.map(lambda head: self._mixed(*ops.unstack(head, 3, axis=0), bias[:, 0]), each)
+            mixed = ops.map(lambda head: self._mixed(head, bias[:, 0]), ops.transpose(parts, (3, 2, 0, 1, 4)))
             mixed = ops.transpose(mixed, (1, 2, 0, 3))
         else:
-            together = ops.unstack(ops.transpose(parts, (2, 0, 3, 1, 4)), 3, axis=0)
-            mixed = ops.transpose(self._mixed(*together, bias), (0, 2, 1, 3))
+            mixed = ops.transpose(self._mixed(ops.transpose(parts, (2, 0, 3, 1, 4)), bias), (0, 2, 1, 3))
         return self.outward(ops.reshape(mixed, (-1, frames, width)))
 
-    def _mixed(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        """The values as each frame attends to them. All: (…, frames, size of a head); bias: (…, 1, frames) float32."""
+    def _mixed(self, vectors: Tensor, bias: Tensor) -> Tensor:
+        """The values as each frame attends to them: (…, frames, size of a head).
+
+        vectors: (3, …, frames, size of a head), queries, keys and values; bias: (…, 1, frames) float32.
+        """
+        queries, keys, values = ops.unstack(vectors, 3, axis=0)
         logits = ops.matmul(queries * queries.shape[-1] ** -0.5, ops.swapaxes(keys, -1, -2))
         logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
         # Softmax, divided by its sum only after the product with the values: a frame has fewer of those than of keys.
