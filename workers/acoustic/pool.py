@@ -85,10 +85,11 @@ class ExtractionPool:
             return self._executor
 
     def _discard(self, executor: ProcessPoolExecutor) -> None:
-        """End these processes; others may have taken their place already."""
+        """End these processes, once: another batch may have seen them die too, and have others in their place."""
         with self._making:
-            if self._executor is executor:
-                self._executor = None
+            if self._executor is not executor:
+                return
+            self._executor = None
         executor.shutdown(wait=True, cancel_futures=True)
 
 

@@ -2,7 +2,7 @@ import os
 import signal as signals
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import active_children
 from pathlib import Path
@@ -16,6 +16,7 @@ from schemas.settings import Settings
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic.extraction import extract
 from workers.acoustic.names import FEATURE_NAMES, FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
+from workers.acoustic.pool import ExtractionPool
 from workers.acoustic.stage import AcousticStage
 from workers.memo import Memo
 
@@ -141,6 +142,18 @@ def test_two_batches_at_once_share_the_processes_and_only_a_memo_at_fault_is_bla
     assert isinstance(first.result()[1], Poison)
     for outcome, each in zip(second.result(), sound, strict=True):
         np.testing.assert_array_equal(only(outcome).summary, extract(each.signal).summary)
+
+
+def test_processes_that_two_batches_saw_die_are_ended_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice, the second closes descriptors that are closed, or by then somebody else's."""
+    ended = []
+    monkeypatch.setattr(ProcessPoolExecutor, "shutdown", lambda executor, **_: ended.append(executor))
+    pool = ExtractionPool(1, 1.0)
+    seen = pool._processes_now()
+    pool._discard(seen)
+    pool._discard(seen)
+    assert ended == [seen]
+    assert pool._processes_now() is not seen
 
 
 def test_an_empty_batch_starts_nothing(stage: AcousticStage) -> None:
