@@ -11,23 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events import Extractor, Modality
-from workers.training.calibrating import fold_losses
+from workers.training.calibrating import clearly_lower, fold_losses
 from workers.training.examples import Examples
 from workers.training.holding_out import HeldOut, hold_out, speaker_folds
 from workers.training.recipe import Recipe
 
 PATIENCE = (1.0, 2.0, 4.0, 8.0)
-"""Candidates for `Population.patience`. Where they tie, the lower is taken: it is what the variances alone ask for."""
+"""Candidates for `Population.patience`. The first is what the variances alone ask for; others must show their worth."""
 
 FEWEST = 3
 """Speakers of either label without whom a fold has no choice: one is held out, and of the others one again."""
 
 
 def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> Recipe:
-    """The recipe with every choice made that it leaves open, each by the lower cross-entropy of speakers held out.
+    """The recipe with every choice made that it leaves open, each by the cross-entropy of speakers held out.
 
-    patience: over all cold starts alike; apart: over memos without a baseline, which two heads would serve: one that
-    has learnt from every start, and one that has learnt from such memos only, which is population scoring.
+    patience: over all cold starts alike, more than the least only where it is better by more than a standard error over
+    the folds; apart: over memos without a baseline, which two heads would serve: one that has learnt from every start,
+    and one that has learnt from such memos only, which is population scoring. Neither of the two is the plainer.
     """
     if recipe.cold_starts == (0,):
         return replace(recipe, patience=recipe.patience or 1.0, apart=False)
@@ -36,14 +37,17 @@ def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe
         patience: hold_out(examples, extractors, replace(plain, patience=patience))
         for patience in ([recipe.patience] if recipe.patience else PATIENCE)
     }
-    losses = {patience: _loss(held_out, examples.labels) for patience, held_out in tried.items()}
-    patience = min(losses, key=lambda tried: losses[tried])
+    losses = {patience: _losses(held_out, examples.labels) for patience, held_out in tried.items()}
+    plainest, *others = losses
+    worthy = [plainest, *(other for other in others if clearly_lower(losses[other], losses[plainest]))]
+    patience = min(worthy, key=lambda candidate: losses[candidate].mean())
     apart = recipe.apart
     if apart is None and 0 in recipe.cold_starts:
         strangers = replace(plain, patience=patience, cold_starts=(0,))
         first = recipe.cold_starts.index(0)
         together = replace(tried[patience], raw=tried[patience].raw[first : first + 1])
-        apart = _loss(hold_out(examples, extractors, strangers), examples.labels) < _loss(together, examples.labels)
+        own = hold_out(examples, extractors, strangers)
+        apart = _losses(own, examples.labels).mean() < _losses(together, examples.labels).mean()
     return replace(recipe, patience=patience, apart=bool(apart))
 
 
@@ -76,8 +80,8 @@ def settled_apart(
     return tuple(choices)
 
 
-def _loss(held_out: HeldOut, labels: NDArray[np.float64]) -> float:
-    """Mean cross-entropy over all cold starts and folds, each fold calibrated by the others."""
+def _losses(held_out: HeldOut, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean cross-entropy of each fold over all cold starts, calibrated by the other folds: (folds,)."""
     starts = len(held_out.raw)
     rows = held_out.raw.ravel(), np.tile(labels, starts), np.ones(held_out.raw.size), np.tile(held_out.fold, starts)
-    return float(fold_losses("temperature", *rows).mean())
+    return fold_losses("temperature", *rows)
