@@ -14,9 +14,15 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from workers.kafka import FETCH_WAIT_S
 from workers.refusals import refused_topics
 
+FETCH_WAIT_S = 0.05
+"""How long a broker holds back a request for records where there are none.
+
+A client has one request under way with a broker. It leaves out the partitions whose records are not yet taken, and
+these, once they are, wait for its end, however much has come for them. The workers keep the client's half second: they
+never want for records, and beside the embedded broker a shorter wait kept them from what was sent again after a kill.
+"""
 READ_WITHIN_S = 0.05
 """Between two looks at which partitions may be read: one whose queue was full is not read until the next."""
 TURN_EVERY = 100

@@ -17,12 +17,6 @@ METADATA_AGE_S = 5.0
 
 A broker that has just begun may know none, and a member that shares out the partitions at that moment gives nobody any.
 """
-FETCH_WAIT_S = 0.05
-"""How long a broker holds back a request for records where there are none.
-
-A client has one request under way with a broker. It leaves out the partitions whose records are not yet taken, and
-these, once they are, wait for its end, however much has come for them.
-"""
 AWAY = (KafkaError, OSError, TimeoutError)
 """What clients raise when the broker is away; of the first, only the retriable ones mean that."""
 
@@ -66,7 +60,6 @@ def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsu
         rebalance_timeout_ms=int(rebalance_timeout_s(settings) * 1000),
         max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
         metadata_max_age_ms=int(METADATA_AGE_S * 1000),
-        fetch_max_wait_ms=int(FETCH_WAIT_S * 1000),
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
     )
 

@@ -20,9 +20,9 @@ from schemas import topics
 from schemas.settings import Settings
 from streams.app import make_app, reading
 from streams.backlog import AGENTS_GROUP, Observer
+from streams.positions import FETCH_WAIT_S
 from tests.servers import Broker
 from workers.dead_letters import Source
-from workers.kafka import FETCH_WAIT_S
 
 TOPIC = topics.FEATURES.name
 PLACE = TopicPartition(TOPIC, 0)
