@@ -20,8 +20,8 @@ FETCH_WAIT_S = 0.05
 """How long a broker holds back a request for records where there are none.
 
 A client has one request under way with a broker. It leaves out the partitions whose records are not yet taken, and
-these, once they are, wait for its end, however much has come for them. The workers keep the client's half second: they
-never want for records, and beside the embedded broker a shorter wait kept them from what was sent again after a kill.
+these, once they are, wait for its end, however much has come for them. The workers keep the client's half second:
+beside the embedded broker 50 ms kept them from what was sent again after a kill (`test_up.py`); why is not known.
 """
 READ_WITHIN_S = 0.05
 """Between two looks at which partitions may be read: one whose queue was full is not read until the next."""
