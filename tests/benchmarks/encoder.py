@@ -11,7 +11,6 @@ import argparse
 import csv
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -79,12 +78,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--speed-only", action="store_true", help="leave out start-up and the 30-minute memo")
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--long", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.start:
         return start_to_first(options.start)
-    if options.long:
-        return long_memo(options.long)
     threads = len(os.sched_getaffinity(0))
     programs.configure(threads, memory_growth=True)
     signals = clips(options.clips)
@@ -96,7 +92,7 @@ def main() -> None:
         "",
         *throughput(signals, weights, threads, options.rounds),
     ]
-    lines += [] if options.speed_only else starts(weights)
+    lines += [] if options.speed_only else starts(weights, signals)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text("\n".join(lines) + "\n")
     sys.stdout.write(OUT.read_text())
@@ -261,22 +257,39 @@ def in_padded_batches(signals: Sequence[FloatArray], rows: int = 4) -> list[Floa
     return batches
 
 
-def starts(weights: dict[str, FloatArray]) -> list[str]:
+def starts(weights: dict[str, FloatArray], signals: Sequence[FloatArray]) -> list[str]:
     """From the start of Python to the first embedding, and the memory of a 30-minute memo, each in a process."""
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder), BASE, weights)
-        first = [in_process("--start", folder) for _ in range(2)]
-        peak = in_process("--long", folder)
+        first = [started(Path(folder)) for _ in range(2)]
+        long = np.resize(np.concatenate(signals), 30 * 60 * SAMPLING_RATE)
+        both, alone = (long_memo(Path(folder), long, more) for more in ([], ["--modality", "embedding"]))
     return [
         f"* From start to first embedding (3 s of audio, base size): {first[0]} s, then {first[1]} s.",
-        f"* A 30-minute memo at base size: {peak}.",
+        f"* A 30-minute memo through `undertone features` at base size: {both}; the embedding alone: {alone}.",
     ]
 
 
-def in_process(option: str, folder: str) -> str:
-    """What a process of its own wrote."""
-    command = [sys.executable, "-m", "tests.benchmarks.encoder", option, folder]
+def started(folder: Path) -> str:
+    """Seconds from a process's start to its first embedding, as it tells."""
+    command = [sys.executable, "-m", "tests.benchmarks.encoder", "--start", str(folder)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.strip()
+
+
+def long_memo(folder: Path, signal: FloatArray, more: Sequence[str]) -> str:
+    """The most memory that the command's own process has resident, and how long it takes."""
+    soundfile.write(folder / "memo.wav", signal, SAMPLING_RATE)
+    command = [sys.executable, "-m", "streams.cli", "features", str(folder / "memo.wav"), *more]
+    command += ["--encoder", str(folder), "--out", str(folder / "memo.npz")]
+    peak, began = 0, time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+        while process.poll() is None:
+            # The rusage of a child would count what its parent had when it was forked.
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max(peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+            time.sleep(0.1)
+    assert process.returncode == 0
+    return f"{peak * 1024 / 1e9:.2f} GB at its peak, {time.perf_counter() - began:.0f} s"
 
 
 def start_to_first(folder: Path) -> None:
@@ -287,17 +300,6 @@ def start_to_first(folder: Path) -> None:
     began = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     sys.stdout.write(f"{uptime - int(began) / os.sysconf('SC_CLK_TCK'):.1f}")
-
-
-def long_memo(folder: Path) -> None:
-    """Embed 30 minutes and say how much memory this process has had."""
-    from workers.wav2vec2.checkpoint import load
-
-    signal = np.random.default_rng(0).standard_normal(30 * 60 * SAMPLING_RATE, np.float32)
-    began = time.perf_counter()
-    Embedder(load(str(folder))).embed_frames([signal])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    sys.stdout.write(f"peak {peak:.2f} GiB resident with every frame kept, {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

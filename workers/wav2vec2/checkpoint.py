@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 
 _PREFIX = "wav2vec2."
+_PARTS = ("feature_extractor.", "feature_projection.", "encoder.", "lm_head.")
+"""What is read of a checkpoint; the rest, such as a quantiser, stays unread."""
 _POSITIONAL = "encoder.pos_conv_embed.conv"
 _WEIGHT_NORMS = (
     (f"{_POSITIONAL}.weight_g", f"{_POSITIONAL}.weight_v"),
@@ -36,8 +39,8 @@ class Checkpoint:
     """A checkpoint that was found whole.
 
     weights: float32 by Hugging Face name without prefix, every tensor that `config.shapes()` names, and those of
-    `config.head_shapes()` where the checkpoint has a CTC head; normalise: whether signals are brought to zero mean and
-    unit variance first; weights_hash: SHA-256 (hex) of the weight files.
+    `config.head_shapes()` where the checkpoint has a CTC head; normalise: whether
+    signals are brought to zero mean and unit variance first; weights_hash: SHA-256 (hex) of the weight files.
     """
 
     config: EncoderConfig
@@ -67,7 +70,7 @@ def load(source: str) -> Checkpoint:
     files = _weight_files(folder)
     return Checkpoint(
         config=config,
-        weights=_checked(_read_weights(files), config),
+        weights=_checked(_stored(files), config),
         normalise=_normalises(folder),
         weights_hash=_digest(files),
     )
@@ -167,53 +170,88 @@ def _weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def _read_weights(files: list[Path]) -> dict[str, FloatArray]:
-    """Every tensor of the encoder and its head, float32, without prefix; the rest of a checkpoint stays unread."""
-    weights = {}
+@dataclass(frozen=True, slots=True)
+class _Tensors(Mapping[str, FloatArray]):
+    """Tensors by name, float32, each read from its file when it is asked for.
+
+    All at once they would stand in memory beside the encoder that takes them, 360 MB at base size. places: file of
+    each, and its name there; held: those that no file holds as they are.
+    """
+
+    places: Mapping[str, tuple[Path, str]]
+    held: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> FloatArray:
+        if name in self.held:
+            return self.held[name]
+        file, stored_name = self.places[name]
+        with _opened(file) as tensors:
+            return np.asarray(tensors.get_tensor(stored_name), np.float32)  # type: ignore[no-untyped-call]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.held
+        yield from self.places
+
+    def __len__(self) -> int:
+        return len(self.held) + len(self.places)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[safe_open]:
+    try:
+        with safe_open(file, framework="np") as tensors:
+            yield tensors
+    except (SafetensorError, OSError, TypeError) as error:
+        raise ConfigurationError(f"{file.name} of the checkpoint is no readable safetensors file") from error
+
+
+def _stored(files: list[Path]) -> _Tensors:
+    """Every tensor of the encoder and its head, by its name without prefix."""
+    places = {}
     for file in files:
-        try:
-            with safe_open(file, framework="np") as tensors:
-                for name in tensors.keys():  # noqa: SIM118 - not a mapping
-                    bare = name.removeprefix(_PREFIX)
-                    if bare.startswith(("feature_extractor.", "feature_projection.", "encoder.", "lm_head.")):
-                        weights[bare] = np.asarray(tensors.get_tensor(name), np.float32)
-        except (SafetensorError, OSError, TypeError) as error:
-            raise ConfigurationError(f"{file.name} of the checkpoint is no readable safetensors file") from error
-    return weights
+        with _opened(file) as tensors:
+            for name in tensors.keys():  # type: ignore[no-untyped-call]  # noqa: SIM118 - not a mapping
+                bare = name.removeprefix(_PREFIX)
+                if bare.startswith(_PARTS):
+                    places[bare] = (file, name)
+    return _Tensors(places)
 
 
-def _checked(weights: dict[str, FloatArray], config: EncoderConfig) -> dict[str, FloatArray]:
+def _checked(stored: _Tensors, config: EncoderConfig) -> _Tensors:
+    """The tensors that the configuration names. ConfigurationError for one that is missing, misshapen or not finite."""
     shapes = config.shapes()
-    _fold(weights, shapes[f"{_POSITIONAL}.weight"])
-    if "lm_head.weight" in weights:
+    if "lm_head.weight" in stored:
         shapes |= config.head_shapes()
+    positional = f"{_POSITIONAL}.weight"
+    folded = _folded(stored, shapes[positional])
     for name, shape in shapes.items():
-        if name not in weights:
-            raise ConfigurationError(f"the checkpoint lacks the tensor {name}")
-        if weights[name].shape != shape:
-            raise ConfigurationError(
-                f"the checkpoint's tensor {name} has shape {weights[name].shape}; its configuration says {shape}"
-            )
-        if not np.isfinite(weights[name]).all():
+        value = folded if folded is not None and name == positional else _shaped(stored, name, shape)
+        if not np.isfinite(value).all():
             raise ConfigurationError(f"the checkpoint's tensor {name} holds values that are not finite")
-    return {name: weights[name] for name in shapes}
+    held = {} if folded is None else {positional: folded}
+    return _Tensors({name: stored.places[name] for name in shapes if name not in held}, held)
 
 
-def _fold(weights: dict[str, FloatArray], shape: tuple[int, ...]) -> None:
-    """Replace gain and direction by the weight they stand for: gain × direction / ‖direction‖ over all but taps."""
+def _folded(stored: _Tensors, shape: tuple[int, ...]) -> FloatArray | None:
+    """The weight that gain and direction stand for: gain × direction / ‖direction‖ over all but taps; None without."""
     for gain_name, direction_name in _WEIGHT_NORMS:
-        if gain_name not in weights and direction_name not in weights:
-            continue
-        for name, wanted in ((gain_name, (1, 1, shape[2])), (direction_name, shape)):
-            if name not in weights:
-                raise ConfigurationError(f"the checkpoint lacks the tensor {name}")
-            if weights[name].shape != wanted:
-                raise ConfigurationError(
-                    f"the checkpoint's tensor {name} has shape {weights[name].shape}; its configuration says {wanted}"
-                )
-        gain, direction = weights.pop(gain_name), weights.pop(direction_name)
-        norm = np.sqrt(np.square(direction, dtype=np.float64).sum(axis=(0, 1), keepdims=True))
-        weights[f"{_POSITIONAL}.weight"] = (gain * (direction / norm)).astype(np.float32)
+        if gain_name in stored or direction_name in stored:
+            gain, direction = _shaped(stored, gain_name, (1, 1, shape[2])), _shaped(stored, direction_name, shape)
+            norm = np.sqrt(np.square(direction, dtype=np.float64).sum(axis=(0, 1), keepdims=True))
+            folded: FloatArray = (gain * (direction / norm)).astype(np.float32)
+            return folded
+    return None
+
+
+def _shaped(stored: _Tensors, name: str, shape: tuple[int, ...]) -> FloatArray:
+    if name not in stored:
+        raise ConfigurationError(f"the checkpoint lacks the tensor {name}")
+    value = stored[name]
+    if value.shape != shape:
+        raise ConfigurationError(
+            f"the checkpoint's tensor {name} has shape {value.shape}; its configuration says {shape}"
+        )
+    return value
 
 
 def _digest(files: list[Path]) -> str:

@@ -47,7 +47,7 @@ class Encoder(keras.layers.Layer):
         self.feature_encoder = (BlockedFeatureEncoder if in_parts else FeatureEncoder)(config, dtype)
         self.projection_norm = norm(config.conv_dim[-1], config.layer_norm_eps, dtype)
         self.projection = dense(config.conv_dim[-1], config.hidden_size, dtype)
-        self.positional = PositionalConvolution(config, dtype)
+        self.positional = PositionalConvolution(config, dtype, by_group=in_parts)
         self.layer_norm = norm(config.hidden_size, config.layer_norm_eps, dtype)
         self.blocks = [EncoderLayer(config, dtype, by_head=in_parts) for _ in range(config.num_hidden_layers)]
         self.head = dense(config.hidden_size, config.vocab_size, dtype) if head else None
@@ -89,13 +89,18 @@ class Encoder(keras.layers.Layer):
         """Take weights by Hugging Face name: all that `config.shapes()` lists, and the head's if there is one."""
         for variable, names in self._variables():
             # PyTorch's order of axes is Keras's reversed: for linear layers, for convolutions, trivially for vectors.
-            variable.assign(np.concatenate([weights[name].T for name in names], axis=-1))
+            parts = [weights[name].T for name in names]
+            value = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+            variable.assign(_by_group(value, self.positional.groups) if variable is self.positional.kernel else value)
+        self.feature_encoder.prepare()
 
     def weights_by_name(self) -> dict[str, FloatArray]:
         """The weights by Hugging Face name, float32: what `assign` takes."""
         found = {}
         for variable, names in self._variables():
             value = ops.convert_to_numpy(ops.cast(variable.value, "float32"))
+            if variable is self.positional.kernel:
+                value = np.concatenate(value, axis=-1)
             for name, part in zip(names, np.split(value, len(names), axis=-1), strict=True):
                 found[name] = np.ascontiguousarray(part.T)
         return found
@@ -114,6 +119,11 @@ class Encoder(keras.layers.Layer):
             yield from _block(block, f"encoder.layers.{index}")
         if self.head is not None:
             yield from _linear(self.head, "lm_head")
+
+
+def _by_group(kernel: FloatArray, groups: int) -> FloatArray:
+    """(groups, taps, inward, outward / groups) of a grouped convolution's (taps, inward, outward)."""
+    return np.stack(np.split(kernel, groups, axis=-1))
 
 
 def _block(block: EncoderLayer, name: str) -> Iterator[tuple[Tensor, Sequence[str]]]:

@@ -65,15 +65,20 @@ def norm(width: int, epsilon: float, dtype: str) -> keras.layers.LayerNormalizat
 
 
 class PositionalConvolution(keras.layers.Layer):
-    """What a grouped convolution over its neighbours adds to each frame."""
+    """What a grouped convolution over its neighbours adds to each frame.
 
-    def __init__(self, config: EncoderConfig, dtype: str) -> None:
+    by_group: whether one program computes one group after the other, for a machine's own cores: sixteen convolutions
+    side by side take a third of a program's memory and of the time to compile it.
+    """
+
+    def __init__(self, config: EncoderConfig, dtype: str, *, by_group: bool = False) -> None:
         super().__init__(dtype=dtype)
         taps, width = config.num_conv_pos_embeddings, config.hidden_size
-        self.groups = config.num_conv_pos_embedding_groups
+        self.groups, self.by_group = config.num_conv_pos_embedding_groups, by_group
         # With an even number of taps PyTorch pads both sides by half of them and drops the last frame.
         self.reach = (taps // 2, taps - 1 - taps // 2)
-        self.kernel = self.add_weight(shape=(taps, width // self.groups, width), name="kernel")
+        size = width // self.groups
+        self.kernel = self.add_weight(shape=(self.groups, taps, size, size), name="kernel")
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
         self.activation = ACTIVATIONS[config.feat_extract_activation]
         self.built = True
@@ -81,9 +86,16 @@ class PositionalConvolution(keras.layers.Layer):
     def call(self, x: Tensor) -> Tensor:
         """x: (n, frames, width), zero where padded."""
         padded = ops.pad(x, ((0, 0), self.reach, (0, 0)))
+        grouped = ops.transpose(
+            ops.reshape(padded, (-1, padded.shape[1], self.groups, self.kernel.shape[2])), (2, 0, 1, 3)
+        )
         # Group by group: on a CPU this is twice as fast as one grouped convolution, and its gradient many times.
-        parts = zip(ops.split(padded, self.groups, axis=-1), ops.split(self.kernel, self.groups, axis=-1), strict=True)
-        mixed = ops.concatenate([ops.conv(part, kernel, padding="valid") for part, kernel in parts], axis=-1)
+        if self.by_group:
+            kernels = ops.convert_to_tensor(self.kernel)
+            mixed = ops.map(lambda group: ops.conv(*group, padding="valid"), (grouped, kernels))
+        else:
+            mixed = ops.stack([ops.conv(grouped[i], self.kernel[i], padding="valid") for i in range(self.groups)])
+        mixed = ops.reshape(ops.transpose(mixed, (1, 2, 0, 3)), (-1, *x.shape[1:]))
         return self.activation(mixed + self.bias)
 
 

@@ -96,7 +96,9 @@ def _told(program: Program) -> Program:
         shapes = tuple(array.shape for array in arrays)
         if shapes not in known:
             with compiling, part.instead("compiling a program", within_s=COMPILE_WITHIN_S):
+                heap.give_back()  # Decoding a long memo leaves hundreds of megabytes,
                 outputs = program(*arrays)
+                heap.give_back()  # and compiling a base encoder 100 MB of small blocks.
             known.add(shapes)
             return outputs
         outputs = program(*arrays)

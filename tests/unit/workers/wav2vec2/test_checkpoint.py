@@ -78,6 +78,16 @@ def test_what_is_saved_loads_to_half_precision(tmp_path: Path) -> None:
         np.testing.assert_allclose(loaded.weights[name], value, rtol=2e-3, atol=1e-6)
 
 
+def test_tensors_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    folder = write(tmp_path, GROUP, random_weights(GROUP))
+    loaded = checkpoint.load(str(folder))
+
+    (folder / "model.safetensors").unlink()
+
+    with pytest.raises(ConfigurationError, match=r"model\.safetensors"):
+        loaded.weights["encoder.layer_norm.weight"]
+
+
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
     weights = random_weights(GROUP)
     del weights["encoder.layers.1.attention.k_proj.bias"]
