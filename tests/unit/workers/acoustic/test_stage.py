@@ -1,6 +1,8 @@
 import os
 import signal as signals
 import threading
+import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -154,6 +156,20 @@ def test_processes_that_two_batches_saw_die_are_ended_once(monkeypatch: pytest.M
     pool._discard(seen)
     assert ended == [seen]
     assert pool._processes_now() is not seen
+
+
+def test_a_signal_is_let_go_once_its_features_are_there() -> None:
+    pool, signal = ExtractionPool(1, 15.0), noise(60.0)
+    tracemalloc.start()
+    try:
+        pool.extract([signal])
+        deadline = time.monotonic() + 20
+        while tracemalloc.get_traced_memory()[0] > signal.nbytes / 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert tracemalloc.get_traced_memory()[0] < signal.nbytes / 2
+    finally:
+        tracemalloc.stop()
+        pool.close()
 
 
 def test_an_empty_batch_starts_nothing(stage: AcousticStage) -> None:
