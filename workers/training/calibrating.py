@@ -4,7 +4,6 @@ raw, labels, weights, folds: (memos,). The logits must come from models that nev
 soft.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,7 +125,8 @@ def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Ban
     """The band of about `share` of the memos around the threshold that helps sensitivity and specificity alike.
 
     probability, labels: (memos,), from models that never saw the memo's speaker. The threshold is the prevalence:
-    there, a calibrated probability says that both classes are equally likely to have made the memo's features.
+    there, a calibrated probability says that both classes are equally likely to have made the memo's features. What a
+    band helps is what the probabilities expect it to: of labels, the few memos that are wrong would place it alone.
     """
     threshold = float(np.clip(labels.mean(), 0.05, 0.95))
     ordered = np.sort(probability)
@@ -134,7 +134,7 @@ def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Ban
     width = round(share * len(ordered))
     starts = range(max(at - width, 0), min(at, len(ordered) - width) + 1)
     candidates = [_edges(ordered, start, width, threshold) for start in starts]
-    return max(candidates, key=lambda bands: _worst(bands, probability, labels), default=Bands(*[threshold] * 3))
+    return max(candidates, key=lambda bands: _worst(bands, ordered), default=Bands(*[threshold] * 3))
 
 
 def _steps(raw: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
@@ -159,11 +159,9 @@ def _edges(ordered: Floats, start: int, width: int, threshold: float) -> Bands:
     return Bands(min(float(low), threshold), threshold, max(float(high), threshold))
 
 
-def _worst(bands: Bands, probability: Floats, labels: Floats) -> float:
-    """The smaller of sensitivity and specificity among the decided memos."""
-    sides: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = (
-        (labels > 0.5, probability >= bands.high),
-        (labels <= 0.5, probability < bands.low),
-    )
-    decided = (probability < bands.low) | (probability >= bands.high)
-    return min(float(np.mean(right[side & decided])) if (side & decided).any() else 0.0 for side, right in sides)
+def _worst(bands: Bands, probability: Floats) -> float:
+    """The smaller of the sensitivity and the specificity to be expected among the decided memos."""
+    above, below = probability[probability >= bands.high], probability[probability < bands.low]
+    positives, negatives = np.sum(above) + np.sum(below), np.sum(1 - above) + np.sum(1 - below)
+    sides = (np.sum(above), positives), (np.sum(1 - below), negatives)
+    return min(float(right / of) if of > 0 else 0.0 for right, of in sides)

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from workers.scoring.calibration import Calibration
-from workers.training.calibrating import FITS, Floats, Method, better_method, fit_isotonic, fit_temperature
+from workers.training.calibrating import (
+    FITS,
+    Floats,
+    Method,
+    better_method,
+    choose_bands,
+    fit_isotonic,
+    fit_temperature,
+)
 
 GRID = np.linspace(-5, 5, 201).astype(np.float32)
 
@@ -81,3 +89,25 @@ def test_soft_labels_and_weights_count_as_memos_would(method: Method) -> None:
     doubled = fit(np.r_[raw, raw], np.r_[labels, 1 - labels], np.r_[np.full(300, 0.8), np.full(300, 0.2)])
     at_once = fit(raw, 0.8 * labels + 0.2 * (1 - labels), np.ones(300))
     np.testing.assert_allclose(doubled.probability(GRID), at_once.probability(GRID), atol=2e-3)
+
+
+def test_a_few_wrong_memos_do_not_place_the_band() -> None:
+    rng = np.random.default_rng(3)
+    probability = rng.beta(0.4, 0.4, 200)
+    labels = (rng.random(200) < probability).astype(float)
+    wrong = labels.copy()
+    sure = np.flatnonzero((probability < 0.05) & (labels < 0.5))[:3]
+    unsure = np.flatnonzero((probability > 0.4) & (probability < 0.6) & (labels > 0.5))[:3]
+    wrong[sure], wrong[unsure] = 1.0, 0.0
+
+    assert len(sure) == len(unsure) == 3
+    assert choose_bands(probability, wrong) == choose_bands(probability, labels)
+
+
+def test_the_band_lies_on_both_sides_of_the_threshold_where_both_sides_are_as_sure() -> None:
+    probability = np.linspace(0.01, 0.99, 99)
+    labels = (probability > 0.5).astype(float)
+
+    bands = choose_bands(probability, labels)
+
+    assert bands.threshold - bands.low == pytest.approx(bands.high - bands.threshold, abs=0.03)
