@@ -20,6 +20,8 @@ PULL = 1.0
 """Memos that the straight line weighs in every step of the isotonic map: a step of few memos proves little."""
 FEWEST = 100.0
 """Weight of the memos of either label from which isotonic is considered: fewer are parted wholly by chance."""
+TINY = 1e-9
+"""Memos: beside any that there are, none."""
 RISE = 0.01
 """Share of the straight line in the isotonic map: two steps at the bound still rise."""
 STEEPEST = 0.95
@@ -125,8 +127,9 @@ def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Ban
     """The band of about `share` of the memos around the threshold that helps sensitivity and specificity alike.
 
     probability, labels: (memos,), from models that never saw the memo's speaker. The threshold is the prevalence:
-    there, a calibrated probability says that both classes are equally likely to have made the memo's features. What a
-    band helps is what the probabilities expect it to: of labels, the few memos that are wrong would place it alone.
+    there, a calibrated probability says that both classes are equally likely to have made the memo's features. Of the
+    two, the one that the band raises less counts, as the probabilities expect it to: of labels, the few memos that are
+    wrong would place it alone.
     """
     threshold = float(np.clip(labels.mean(), 0.05, 0.95))
     ordered = np.sort(probability)
@@ -134,7 +137,12 @@ def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Ban
     width = round(share * len(ordered))
     starts = range(max(at - width, 0), min(at, len(ordered) - width) + 1)
     candidates = [_edges(ordered, start, width, threshold) for start in starts]
-    return max(candidates, key=lambda bands: _worst(bands, ordered), default=Bands(*[threshold] * 3))
+    without = _expected(Bands(*[threshold] * 3), ordered)
+    return max(
+        candidates,
+        key=lambda bands: min(has - had for has, had in zip(_expected(bands, ordered), without, strict=True)),
+        default=Bands(*[threshold] * 3),
+    )
 
 
 def _steps(raw: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
@@ -159,9 +167,8 @@ def _edges(ordered: Floats, start: int, width: int, threshold: float) -> Bands:
     return Bands(min(float(low), threshold), threshold, max(float(high), threshold))
 
 
-def _worst(bands: Bands, probability: Floats) -> float:
-    """The smaller of the sensitivity and the specificity to be expected among the decided memos."""
+def _expected(bands: Bands, probability: Floats) -> tuple[float, float]:
+    """Sensitivity and specificity among the decided memos, as their probabilities expect them; 0 of none."""
     above, below = probability[probability >= bands.high], probability[probability < bands.low]
-    positives, negatives = np.sum(above) + np.sum(below), np.sum(1 - above) + np.sum(1 - below)
-    sides = (np.sum(above), positives), (np.sum(1 - below), negatives)
-    return min(float(right / of) if of > 0 else 0.0 for right, of in sides)
+    positives, negatives = float(np.sum(above) + np.sum(below)), float(np.sum(1 - above) + np.sum(1 - below))
+    return float(np.sum(above)) / max(positives, TINY), float(np.sum(1 - below)) / max(negatives, TINY)
