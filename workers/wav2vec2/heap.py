@@ -19,10 +19,10 @@ def keep() -> bool:
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
-def give_back() -> bool:
-    """Return every free page to the system, once; the next batch takes anew what it needs. Whether there were any."""
-    malloc_trim = _function("malloc_trim")
-    return malloc_trim is not None and bool(malloc_trim(0))
+def give_back() -> None:
+    """Return every free page to the system, once; the next batch takes anew what it needs."""
+    if malloc_trim := _function("malloc_trim"):
+        malloc_trim(0)
 
 
 def _function(name: str) -> Callable[..., int] | None:
