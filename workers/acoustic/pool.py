@@ -129,7 +129,7 @@ class _Way:
 
 def _let_go(executor: ProcessPoolExecutor) -> None:
     """Send something small: the thread that feeds the processes holds what it sent last, 115 MB of a 30-minute memo."""
-    with suppress(BrokenProcessPool, RuntimeError):  # Processes may die, or be discarded, at any time.
+    with suppress(RuntimeError):  # Processes may die, or be discarded, at any time.
         executor.submit(int)
 
 
