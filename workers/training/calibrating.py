@@ -124,12 +124,12 @@ def fold_losses(method: Method, raw: Floats, labels: Floats, weights: Floats, fo
 
 
 def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Bands:
-    """The band of about `share` of the memos around the threshold that helps sensitivity and specificity alike.
+    """The band of about `share` of the memos around the threshold that raises sensitivity and specificity both.
 
     probability, labels: (memos,), from models that never saw the memo's speaker. The threshold is the prevalence:
-    there, a calibrated probability says that both classes are equally likely to have made the memo's features. Of the
-    two, the one that the band raises less counts, as the probabilities expect it to: of labels, the few memos that are
-    wrong would place it alone.
+    there, a calibrated probability says that both classes are equally likely to have made the memo's features. The
+    best band is the one that raises the less raised of the two most, as the probabilities expect it: by the labels the
+    few memos that are wrong would place it.
     """
     threshold = float(np.clip(labels.mean(), 0.05, 0.95))
     ordered = np.sort(probability)
@@ -137,12 +137,13 @@ def choose_bands(probability: Floats, labels: Floats, share: float = 0.2) -> Ban
     width = round(share * len(ordered))
     starts = range(max(at - width, 0), min(at, len(ordered) - width) + 1)
     candidates = [_edges(ordered, start, width, threshold) for start in starts]
-    without = _expected(Bands(*[threshold] * 3), ordered)
-    return max(
-        candidates,
-        key=lambda bands: min(has - had for has, had in zip(_expected(bands, ordered), without, strict=True)),
-        default=Bands(*[threshold] * 3),
-    )
+    none = Bands(threshold, threshold, threshold)
+    without = _expected(none, ordered)
+
+    def gain(bands: Bands) -> float:
+        return min(has - had for has, had in zip(_expected(bands, ordered), without, strict=True))
+
+    return max(candidates, key=gain, default=none)
 
 
 def _steps(raw: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
