@@ -88,7 +88,7 @@ def main() -> None:
     lines = [
         "# The encoder's speed",
         "",
-        provenance("python -m tests.benchmarks.encoder"),
+        provenance(" ".join(["python -m tests.benchmarks.encoder", *sys.argv[1:]])),
         "",
         *throughput(signals, weights, threads, options.rounds),
     ]
