@@ -39,8 +39,9 @@ class Checkpoint:
     """A checkpoint that was found whole.
 
     weights: float32 by Hugging Face name without prefix, every tensor that `config.shapes()` names, and those of
-    `config.head_shapes()` where the checkpoint has a CTC head; normalise: whether
-    signals are brought to zero mean and unit variance first; weights_hash: SHA-256 (hex) of the weight files.
+    `config.head_shapes()` where the checkpoint has a CTC head; from `load`, each is read when it is asked for.
+    normalise: whether signals are brought to zero mean and unit variance first; weights_hash: SHA-256 (hex) of the
+    weight files.
     """
 
     config: EncoderConfig

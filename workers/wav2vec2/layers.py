@@ -67,8 +67,8 @@ def norm(width: int, epsilon: float, dtype: str) -> keras.layers.LayerNormalizat
 class PositionalConvolution(keras.layers.Layer):
     """What a grouped convolution over its neighbours adds to each frame.
 
-    by_group: whether a program has one convolution for all groups in turn, for a machine's own cores: with sixteen, one
-    of base size takes six CPU seconds to compile instead of four, and a batch 18 MB more.
+    by_group: whether a program has one convolution for all groups in turn, for a machine's own cores: with sixteen, the
+    first run at base size takes six CPU seconds instead of four, and a batch 18 MB more.
     """
 
     def __init__(self, config: EncoderConfig, dtype: str, *, by_group: bool = False) -> None:
