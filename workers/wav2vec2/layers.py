@@ -78,7 +78,13 @@ class PositionalConvolution(keras.layers.Layer):
         # With an even number of taps PyTorch pads both sides by half of them and drops the last frame.
         self.reach = (taps // 2, taps - 1 - taps // 2)
         size = width // self.groups
-        self.kernel = self.add_weight(shape=(self.groups, taps, size, size), name="kernel")
+        # Glorot's bound for the convolution as a whole; from this shape Keras would take the groups for taps.
+        bound = (6 / (taps * (size + width))) ** 0.5
+        self.kernel = self.add_weight(
+            shape=(self.groups, taps, size, size),
+            initializer=keras.initializers.RandomUniform(-bound, bound),
+            name="kernel",
+        )
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
         self.activation = ACTIVATIONS[config.feat_extract_activation]
         self.built = True
