@@ -61,7 +61,7 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.compatibility
-	$(BIN)/python -m schemas.documents --check
+	$(BIN)/python -m schemas.generate_docs --check
 	$(BIN)/python deploy/grafana/boards.py --check
 	$(BIN)/python deploy/prometheus/as_kubernetes.py --check
 	$(BIN)/python -m tests.benchmarks.figures --check
@@ -71,7 +71,7 @@ format: $(VENV)/.dev  ## Format the code and mend what lint can mend.
 	$(BIN)/ruff check --fix .
 
 schemas: $(VENV)/.dev  ## Write the documents and dashboards that are generated from the code.
-	$(BIN)/python -m schemas.documents
+	$(BIN)/python -m schemas.generate_docs
 	$(BIN)/python deploy/grafana/boards.py
 	$(BIN)/python deploy/prometheus/as_kubernetes.py
 	$(BIN)/python -m tests.benchmarks.figures

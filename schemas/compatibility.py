@@ -14,8 +14,8 @@ from typing import Any
 
 from fastavro.schema import SchemaParseException, UnknownType
 
+from schemas.avro_resolution import Obstacle, obstacles
 from schemas.codec import schema_name
-from schemas.resolution import Obstacle, obstacles
 from schemas.topics import TOPICS
 
 AVRO = Path(__file__).parent / "avro"

@@ -1,8 +1,8 @@
 """Every metric that Undertone exposes: name, kind, unit, labels and meaning.
 
-`workers/instruments.py` makes the counters from this list, `docs/metrics.md` is generated from it, and dashboards and
-alert rules are held against it. Names follow Prometheus' rules: base units, `_total` on counters, the unit last.
-No label ever holds the id of a user or a memo, a path or an address.
+`workers/service/prometheus.py` makes the counters from this list, `docs/metrics.md` is generated from it, and
+dashboards and alert rules are held against it. Names follow Prometheus' rules: base units, `_total` on counters, the
+unit last. No label ever holds the id of a user or a memo, a path or an address.
 """
 
 from dataclasses import dataclass

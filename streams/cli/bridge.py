@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.process import until_asked_to_stop
+from streams.cli.run_role import until_asked_to_stop
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
-    from streams.alertmanager import Alertmanager
-    from streams.webhook import Webhook
+    from streams.notify.alertmanager import Alertmanager
+    from streams.notify.webhook import Webhook
 
 bridge_app = typer.Typer(help="Bring alerts to Alertmanager, or to a webhook.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def alertmanager(url: Url = None) -> None:
     UNDERTONE_ALERTMANAGER_URL names one Alertmanager, or all of a cluster with commas between.
     """
     from schemas.settings import Settings
-    from streams.alertmanager import Alertmanager
+    from streams.notify.alertmanager import Alertmanager
 
     given = Settings.load(**({"alertmanager_url": url} if url else {}))
     _deliver(given, Alertmanager(given))
@@ -41,15 +41,15 @@ def webhook(url: Url = None) -> None:
     UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.
     """
     from schemas.settings import Settings
-    from streams.webhook import Webhook
+    from streams.notify.webhook import Webhook
 
     given = Settings.load(**({"webhook_url": url} if url else {}))
     _deliver(given, Webhook(given))
 
 
 def _deliver(given: "Settings", receiver: "Alertmanager | Webhook") -> None:
-    from streams.roles import run_bridge
-    from streams.system import connected
+    from streams.local.system import connected
+    from streams.roles.lifecycle import run_bridge
 
     settings = connected(given)
     until_asked_to_stop(settings, f"bridge-{receiver.name}", lambda stop: run_bridge(settings, receiver, stop))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.settings import Settings
-from streams.cli.times import since_moment
+from streams.cli.parse_time import since_moment
 
 if TYPE_CHECKING:
-    from schemas.plain import Json
-    from streams.letters import Kept, Wanted
-    from streams.store import Store
+    from schemas.json_records import Json
+    from streams.recovery.redrive import Kept, Wanted
+    from workers.state.store import Store
 
 letters_app = typer.Typer(help="Look at dead letters, and send them back.", no_args_is_help=True)
 
@@ -39,8 +39,8 @@ def list_letters(
     since: Since = None, stage: Stage = None, reason: Reason = None, json_lines: JsonLines = False
 ) -> None:
     """What lies on memos.dead, oldest first."""
-    from schemas.plain import to_json
-    from streams.letters import Wanted
+    from schemas.json_records import to_json
+    from streams.recovery.redrive import Wanted
 
     kept = asyncio.run(_find(Wanted(since, stage, reason)))
     if json_lines:
@@ -66,8 +66,8 @@ def show(
     json_lines: JsonLines = False,
 ) -> None:
     """One letter: why, where its record came from, its history, and the record itself. It may name a person's id."""
-    from schemas.plain import to_json
-    from streams.letters import Wanted
+    from schemas.json_records import to_json
+    from streams.recovery.redrive import Wanted
 
     found = asyncio.run(_find(Wanted(ids=(dead_letter_id,))))
     if len(found) != 1:
@@ -97,7 +97,7 @@ def redrive(
 
     A letter is sent back once, however often this is run. A record that fails again is a new letter with its history.
     """
-    from streams.letters import Wanted
+    from streams.recovery.redrive import Wanted
 
     sent, skipped = asyncio.run(_redrive(Wanted(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run))
     earlier = f"; {skipped} had been sent back before (--again sends them too)" if skipped else ""
@@ -105,8 +105,8 @@ def redrive(
 
 
 async def _find(wanted: "Wanted") -> "list[Kept]":
-    from streams import letters
-    from streams.system import make_codec
+    from streams.local.system import make_codec
+    from streams.recovery import redrive as letters
 
     async with _connected() as (settings, store):
         return await letters.find(settings, make_codec(settings), store, wanted)
@@ -114,10 +114,10 @@ async def _find(wanted: "Wanted") -> "list[Kept]":
 
 async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int, int]:
     """How many records were sent back, and how many letters were left out because they had been before."""
-    from streams import letters
-    from streams.system import make_codec
-    from workers.connecting import started
-    from workers.kafka import make_producer
+    from streams.local.system import make_codec
+    from streams.recovery import redrive as letters
+    from workers.kafka.clients import make_producer
+    from workers.kafka.connect import started
 
     async with _connected() as (settings, store):
         kept = await letters.find(settings, make_codec(settings), store, wanted)
@@ -134,9 +134,9 @@ async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int
 
 @asynccontextmanager
 async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
-    from streams.redis_client import redis_access
-    from streams.redis_store import RedisStore
-    from streams.system import connected
+    from streams.local.system import connected
+    from workers.state.redis_client import redis_access
+    from workers.state.redis_store import RedisStore
 
     settings = connected(Settings.load())
     async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
@@ -145,13 +145,13 @@ async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
 
 def _redrives(each: "Kept") -> int:
     """How often this record was sent back in all: before this letter, and since."""
-    from schemas.redrives import redrives_of
+    from schemas.redrive_headers import redrives_of
 
     return redrives_of(each.letter.headers) + each.redriven
 
 
 def _summary(each: "Kept") -> "dict[str, Json]":
-    from schemas.plain import to_plain
+    from schemas.json_records import to_plain
 
     names = ("dead_letter_id", "at", "stage", "reason", "detail", "topic", "partition", "offset")
     return {name: to_plain(getattr(each.letter, name)) for name in names} | {"redriven": _redrives(each)}
@@ -159,8 +159,8 @@ def _summary(each: "Kept") -> "dict[str, Json]":
 
 def _whole(each: "Kept") -> "dict[str, Json]":
     """What `list` does not show: history, headers, key, and the record, decoded where it can be."""
-    from schemas.plain import to_plain
-    from schemas.redrives import HISTORY, history_of
+    from schemas.json_records import to_plain
+    from schemas.redrive_headers import HISTORY, history_of
 
     letter = each.letter
     headers = {name: _text(value) for name, value in letter.headers.items() if name != HISTORY}
@@ -177,8 +177,8 @@ def _whole(each: "Kept") -> "dict[str, Json]":
 def _record(topic: str, value: bytes | None) -> "Json":
     from schemas import topics
     from schemas.codec import DecodeError
-    from schemas.plain import to_plain
-    from streams.system import make_codec
+    from schemas.json_records import to_plain
+    from streams.local.system import make_codec
 
     kind = next((known.record for known in topics.TOPICS if known.name == topic), None)
     if kind is None:

@@ -14,7 +14,7 @@ from schemas.settings import Settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streams.demo import Story
+    from streams.local.demo import Story
 
 PICTURE = Path(".undertone/demo.png")
 ALERTS_PER_USER_YEAR = 0.2
@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores and alerts.")] = PICTURE) -> None:
     """Let synthetic users speak for seven weeks through the whole system, and show what it notices."""
-    from streams.demo import new_story
+    from streams.local.demo import new_story
 
     began = time.monotonic()
     story = new_story()
@@ -50,7 +50,7 @@ def _play(settings: Settings, story: "Story", began: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from streams.demo import play
+    from streams.local.demo import play
 
     console = Console()
     if not console.is_terminal:
@@ -107,7 +107,7 @@ def _why(story: "Story", memo: str) -> str:
 
 
 def _draw(story: "Story", picture: Path) -> None:
-    from streams.demo_picture import draw
+    from streams.local.demo_plot import draw
 
     titles = {user.user_id: f"{user.user_id} ({user.course} in the script)" for user in story.users}
     draw(picture, titles, list(story.scores.values()), list(story.alerts.values()))

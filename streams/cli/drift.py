@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from schemas.events import RiskAlert
     from schemas.settings import Settings
-    from streams.replay import Line
-    from streams.rules import Rules
+    from streams.drift.replay import Line
+    from streams.drift.rules import Rules
 
 drift_app = typer.Typer(help="Drift: thresholds, back-tests and pictures.", no_args_is_help=True)
 
@@ -42,8 +42,8 @@ def calibrate(
 
     Read from the shipped table, which the agent reads too; the errors are those of the simulation that made it.
     """
-    from schemas.plain import to_json
-    from streams.calibration import promise
+    from schemas.json_records import to_json
+    from streams.drift.thresholds import promise
 
     settings = _settings(alerts_per_user_year, memos_per_day, autocorrelation)
     kept = promise(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation)
@@ -79,8 +79,8 @@ def replay(
     counted on standard error. A line that is no score is named there, the others are followed all the same, and the
     exit code is 1.
     """
-    from schemas.plain import to_json
-    from streams.replay import Replay, followed
+    from schemas.json_records import to_json
+    from streams.drift.replay import Replay, followed
 
     faults: list[int] = []
     course = Replay(_rules(alerts_per_user_year, memos_per_day, autocorrelation))
@@ -111,8 +111,8 @@ def plot(
     drawn as it would stand had the user begun there; what Redis holds now stands beside it, and the alerts are those
     that were published. From a file, the alerts are those of a replay.
     """
-    from streams.drift_picture import draw
-    from streams.replay import history
+    from streams.drift.plot import draw
+    from streams.drift.replay import history
 
     faults: list[int] = []
     rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
@@ -140,7 +140,7 @@ class Live(NamedTuple):
 def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
     """The scores in lines of text; the numbers of those that are none go to `faults`."""
     from schemas.errors import Poison
-    from streams.replay import parse
+    from streams.drift.replay import parse
 
     for number, text in enumerate(texts, 1):
         if not text.isspace():
@@ -156,12 +156,12 @@ async def _live(user: str, rules: "Rules") -> Live:
     from schemas import topics
     from schemas.events import RiskAlert, RiskScored
     from schemas.settings import Settings
-    from streams.follow import drift_key, in_words, prior_of
-    from streams.reading import follow
-    from streams.redis_client import redis_access
-    from streams.redis_store import RedisStore
-    from streams.replay import line_of
-    from streams.system import connected, make_codec
+    from streams.drift.replay import line_of
+    from streams.drift.user_state import drift_key, in_words, prior_of
+    from streams.local.system import connected, make_codec
+    from workers.kafka.topic_reader import follow
+    from workers.state.redis_client import redis_access
+    from workers.state.redis_store import RedisStore
 
     settings = connected(Settings.load())
     codec = make_codec(settings)
@@ -185,6 +185,6 @@ def _settings(*asked: float | None) -> "Settings":
 
 
 def _rules(*asked: float | None) -> "Rules":
-    from streams.rules import Rules
+    from streams.drift.rules import Rules
 
     return Rules.from_settings(_settings(*asked))

@@ -46,10 +46,10 @@ def score(
     """
     from rich.progress import track
 
-    from streams.cli.quiet import import_tensorflow
+    from streams.cli.tensorflow_quiet import import_tensorflow
 
     import_tensorflow()
-    from streams.offline import score_files, score_in_turn
+    from streams.local.offline import score_files, score_in_turn
 
     files = audio_files(paths)
     failed = False
@@ -96,8 +96,8 @@ def _plot(files: list[Path], plot: Path) -> None:
     if plot.suffix.lower() not in PICTURES:
         raise typer.BadParameter(f"name a file that ends in {', '.join(PICTURES)}", param_hint="--plot")
     from schemas.errors import Poison
-    from workers.acoustic.picture import plot_features
-    from workers.loading import load_file
+    from workers.acoustic.plot import plot_features
+    from workers.audio.load import load_file
 
     try:
         signal, quality = load_file(files[0], Settings.load())
@@ -117,10 +117,10 @@ def _write_features(
     from rich.progress import track
 
     from schemas.errors import Poison
-    from streams.cli.quiet import import_tensorflow
+    from streams.cli.tensorflow_quiet import import_tensorflow
 
     import_tensorflow()
-    from streams.offline import Extraction, arrays_of, frames_of, names_of
+    from streams.local.offline import Extraction, arrays_of, frames_of, names_of
 
     failed = False
     arrays = names_of(wanted)

@@ -14,7 +14,7 @@ from schemas.events import Modality
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
-    from workers.training.corpora import Sample
+    from workers.corpora.manifest import Sample
 
 CACHE = Path(".undertone/features")
 NAMED = 10
@@ -57,15 +57,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a bundle on labelled recordings, and report how its head does on speakers it has not heard."""
-    from workers.training.make import corpus_by_time, corpus_of, features_of
-    from workers.training.make import train as make
     from workers.training.recipe import Recipe
+    from workers.training.train import corpus_by_time, corpus_of, features_of
+    from workers.training.train import train as make
 
     if head != "logistic":
-        from streams.cli.quiet import import_tensorflow
+        from streams.cli.tensorflow_quiet import import_tensorflow
 
         import_tensorflow()
-        from workers.training.network_trainer import sum_on_one_thread
+        from workers.training.neural_trainer import sum_on_one_thread
 
         sum_on_one_thread()
     samples = _samples(manifest, daic_woz)
@@ -107,7 +107,7 @@ def evaluate(
 ) -> None:
     """Judge a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
     from workers.scoring.bundle import Bundle
-    from workers.training.make import TEST, corpus_by_time, corpus_of, features_of, judge
+    from workers.training.train import TEST, corpus_by_time, corpus_of, features_of, judge
 
     loaded = Bundle.load(bundle)
     samples, by_time = _samples(manifest, daic_woz), split == "chronological"
@@ -118,7 +118,7 @@ def evaluate(
     found = judge(loaded, corpus, features, TEST if by_time else _side(split, corpus.sides))
     _tell_failures(features.failed)
     if report is not None:
-        from workers.training.report import write_report
+        from workers.evaluation.report import write_report
 
         write_report(found, report)
     if as_json:
@@ -128,8 +128,8 @@ def evaluate(
 
 
 def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":
-    from workers.training.corpora import read_manifest
-    from workers.training.corpora_daic import read_daic_woz
+    from workers.corpora.daic_woz import read_daic_woz
+    from workers.corpora.manifest import read_manifest
 
     if (manifest is None) == (daic_woz is None):
         raise ConfigurationError("name the recordings by one of --manifest and --daic-woz")

@@ -24,11 +24,11 @@ from schemas.events import FloatArray
 from tests.audio_files import ffmpeg, sndfile
 from tests.benchmarks.machine import provenance
 from workers.acoustic.extraction import extract
+from workers.acoustic.feature_names import MARKER_NAMES
 from workers.acoustic.markers import MARKERS
-from workers.acoustic.names import MARKER_NAMES
-from workers.audio import decode
-from workers.memo import SAMPLING_RATE
-from workers.training.voice import Truth, Voice, speak
+from workers.audio.decode import decode
+from workers.audio.memo import SAMPLING_RATE
+from workers.simulation.source_filter import Truth, Voice, speak
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"

@@ -18,10 +18,10 @@ from schemas.events import FloatArray
 from tests.benchmarks.acoustic import RESULTS, real_speech
 from tests.benchmarks.machine import provenance
 from workers.acoustic.extraction import extract
-from workers.acoustic.pool import ExtractionPool
-from workers.acoustic.smile import acoustic_pass
-from workers.memo import SAMPLING_RATE
-from workers.training.voice import Voice, speak
+from workers.acoustic.opensmile_pass import acoustic_pass
+from workers.acoustic.process_pool import ExtractionPool
+from workers.audio.memo import SAMPLING_RATE
+from workers.simulation.source_filter import Voice, speak
 
 ROUNDS = 2
 LONG_S = 1800

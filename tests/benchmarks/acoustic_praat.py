@@ -21,10 +21,10 @@ from scipy.stats import spearmanr
 from schemas.events import FloatArray
 from tests.benchmarks.acoustic import RESULTS, real_speech, table
 from tests.benchmarks.machine import provenance
+from workers.acoustic.frame_track import Track, voice_track
 from workers.acoustic.markers import MARKERS, SURE_MATCH, Measured, jitter, shimmer
-from workers.acoustic.smile import HOP_S, acoustic_pass
-from workers.acoustic.track import Track, voice_track
-from workers.memo import SAMPLING_RATE
+from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass
+from workers.audio.memo import SAMPLING_RATE
 
 CEILINGS_HZ = (600.0, 500.0)
 COMPARED = ("jitter", "shimmer", "hnr")

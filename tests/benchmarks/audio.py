@@ -19,9 +19,9 @@ from schemas.events import FloatArray, Quality
 from schemas.settings import Settings
 from tests.audio_files import encodings, spoken
 from tests.benchmarks.machine import provenance
-from workers.audio import Decoded, decode
-from workers.memo import SAMPLING_RATE
-from workers.quality import Thresholds, assess, frame_powers, high_passed, speech_frames
+from workers.audio.decode import Decoded, decode
+from workers.audio.memo import SAMPLING_RATE
+from workers.audio.quality import Thresholds, assess, frame_powers, high_passed, speech_frames
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "audio.md"

@@ -24,15 +24,15 @@ from schemas.settings import Settings
 from tests.benchmarks.machine import ROOT, provenance
 from tests.benchmarks.scoring import CACHE, Bytes
 from workers.acoustic.extraction import extractor
-from workers.acoustic.names import FUNCTIONAL_NAMES
-from workers.memo import SAMPLING_RATE
+from workers.acoustic.feature_names import FUNCTIONAL_NAMES
+from workers.audio.memo import SAMPLING_RATE
+from workers.corpora.examples import EVERY, Examples
+from workers.corpora.feature_cache import extracted
+from workers.corpora.features import extractions
+from workers.evaluation import metrics
+from workers.evaluation.evaluate import cross_validated, score_after
 from workers.scoring.bundle import Bundle
-from workers.training import figures
-from workers.training.cache import extracted
-from workers.training.evaluate import cross_validated, score_after
-from workers.training.examples import EVERY, Examples
-from workers.training.features import extractions
-from workers.training.fit import fit
+from workers.training.fit_bundle import fit
 from workers.training.recipe import Recipe
 
 RESULT = Path(__file__).parent / "results" / "carry_over.md"
@@ -98,12 +98,12 @@ def _judged(bundle: Bundle, train: Examples, test: Examples) -> list[float]:
 
 def _auc(bundle: Bundle, test: Examples, memos: int) -> float:
     _, said = score_after(bundle, test, memos, np.random.default_rng(0))
-    return figures.auc(test.labels > 0.5, said.calibrated)
+    return metrics.auc(test.labels > 0.5, said.calibrated)
 
 
 def _plain(learnt: FloatArray, train: Examples, judged: FloatArray, test: Examples) -> float:
     model = LogisticRegression(max_iter=5000).fit(learnt, train.labels)
-    return figures.auc(test.labels > 0.5, model.decision_function(judged))
+    return metrics.auc(test.labels > 0.5, model.decision_function(judged))
 
 
 def _by_training(train: Examples, test: Examples) -> tuple[FloatArray, Examples, FloatArray, Examples]:

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from streams.calibration import threshold_for
+from streams.drift.thresholds import threshold_for
 from tests.benchmarks.drift_detectors import Detector, detectors
 from tests.benchmarks.drift_trials import KINDS, SHIFT, WATCH, Cell, Kind, cell, rate, tuned
 from tests.benchmarks.machine import provenance

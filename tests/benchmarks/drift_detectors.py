@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from river import drift
 from scipy import stats
 
-from streams.chart import ChartRules
-from streams.rules import chart_rules
+from streams.drift.cusum import ChartRules
+from streams.drift.rules import chart_rules
 from tests.benchmarks.drift_simulation import simulate
 from tests.benchmarks.drift_table import COOLDOWN_S
 

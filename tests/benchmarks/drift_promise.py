@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.calibration import YEAR_DAYS
+from streams.drift.thresholds import YEAR_DAYS
 from tests.benchmarks.machine import provenance
 
 RESULTS = Path(__file__).parent / "results"

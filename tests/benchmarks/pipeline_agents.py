@@ -19,10 +19,10 @@ from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.events import Record
 from schemas.settings import Settings
-from streams.backlog import AGENTS_GROUP
 from tests.benchmarks.pipeline_measure import Rate, Topics, measured
 from tests.benchmarks.pipeline_records import examples, fill, prepared, scores
 from tests.servers import RedisServer
+from workers.kafka.consumer_lag import AGENTS_GROUP
 
 USERS = 500
 EXAMPLES = 4

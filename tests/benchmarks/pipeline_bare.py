@@ -24,7 +24,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import Band, Evidence, MemoFeatures, Modality, RiskScored
 from schemas.settings import Settings
-from streams.app import COMMIT_EVERY_S
+from streams.agents.faust_app import COMMIT_EVERY_S
 
 TAKE_WITHIN_S = 0.05
 ALERT_EVERY = 400

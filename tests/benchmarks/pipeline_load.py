@@ -18,10 +18,10 @@ from confluent_kafka import Consumer
 
 from schemas import topics
 from schemas.events import MemoUploaded, Modality, RiskAlert, RiskScored
-from streams.backlog import worker_group
 from tests.benchmarks.pipeline_records import CODEC
 from tests.benchmarks.pipeline_system import CHEAP, System
 from tests.faults.cohort import Cohort
+from workers.kafka.consumer_lag import worker_group
 
 USERS, CHANGING = 200, 100
 FLAT_OUT_MEMOS = 2000

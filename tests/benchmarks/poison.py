@@ -18,13 +18,13 @@ from statistics import median
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.events import MemoUploaded, Modality
-from streams.backlog import worker_group
 from tests.benchmarks.machine import provenance
 from tests.benchmarks.pipeline_measure import Rate, Topics, measured
 from tests.benchmarks.pipeline_records import CODEC, fill
 from tests.faults.cohort import Cohort
 from tests.faults.judge import Content
 from tests.faults.reader import Reader
+from workers.kafka.consumer_lag import worker_group
 
 RESULTS = Path(__file__).parent / "results" / "poison.md"
 USERS = 499

@@ -22,25 +22,25 @@ from schemas.events import FloatArray, Modality, Quality
 from schemas.settings import SHIPPED_BUNDLE, Settings
 from tests.audio_files import ffmpeg, sndfile
 from tests.benchmarks.machine import ROOT, provenance
-from workers.loading import load_bytes
-from workers.memo import SAMPLING_RATE
+from workers.audio.load import load_bytes
+from workers.audio.memo import SAMPLING_RATE
+from workers.corpora.feature_cache import Recording, extracted
+from workers.corpora.features import LabelledFeatures, extractions, labelled_features
+from workers.corpora.leakage import content_hashes
+from workers.corpora.manifest import Sample
+from workers.evaluation.evaluate import cross_validated, evaluate
 from workers.scoring.bundle import Bundle
-from workers.scoring.features import Parts
+from workers.scoring.feature_space import Parts
 from workers.scoring.heads import KINDS
-from workers.scoring.personal import PersonalNormal, normal_of
+from workers.scoring.personal_baseline import PersonalNormal, normal_of
 from workers.scoring.scorer import Scored, Scorer
-from workers.training.cache import Recording, extracted
-from workers.training.choosing import settled_apart
-from workers.training.corpora import Sample
-from workers.training.demo import RECIPE, SPEAKERS, cohort_memos, examples_of
-from workers.training.evaluate import cross_validated, evaluate
-from workers.training.features import LabelledFeatures, extractions, labelled_features
-from workers.training.fit import fit
-from workers.training.holding_out import held_out_by, hold_out
-from workers.training.leaks import content_hashes
+from workers.simulation.cohort import random_voice, voice_at
+from workers.simulation.source_filter import Voice, speak
+from workers.training.cross_validation import held_out_by, hold_out
+from workers.training.demo_bundle import RECIPE, SPEAKERS, cohort_memos, examples_of
+from workers.training.fit_bundle import fit
+from workers.training.model_selection import settled_apart
 from workers.training.recipe import Recipe
-from workers.training.synthetic import random_voice, voice_at
-from workers.training.voice import Voice, speak
 
 RESULT = Path(__file__).parent / "results" / "scoring.md"
 CACHE = ROOT / ".undertone" / "features"

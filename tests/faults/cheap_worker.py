@@ -12,13 +12,14 @@ import numpy as np
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.settings import Settings
-from streams import cli, roles
-from streams.cli import quiet
+from streams import cli
+from streams.cli import tensorflow_quiet
+from streams.roles import lifecycle
 from tests.faults.cohort import acoustic_summary, embedding_summary
-from workers.memo import Memo
-from workers.objects import AudioStore
+from workers.audio.memo import Memo
+from workers.audio.storage import AudioStore
+from workers.consumer.stage import Outcome, Stage
 from workers.scoring.bundle import Bundle
-from workers.stage import Outcome, Stage
 
 QUALITY = Quality(speech_s=5.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
 DURATION_S = 6.0
@@ -61,7 +62,7 @@ def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatur
 
 
 if __name__ == "__main__":
-    roles.make_stage, roles.load_memo = make_stage, load  # type: ignore[attr-defined]
-    quiet.import_tensorflow = lambda: None
+    lifecycle.make_stage, lifecycle.load_memo = make_stage, load  # type: ignore[attr-defined]
+    tensorflow_quiet.import_tensorflow = lambda: None
     sys.argv[1:1] = ["worker"]
     cli.main()

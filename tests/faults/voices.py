@@ -11,9 +11,9 @@ import soundfile
 
 from schemas.events import MemoUploaded
 from schemas.ids import memo_id
-from workers.memo import SAMPLING_RATE
-from workers.training.synthetic import random_voice, voice_at
-from workers.training.voice import speak
+from workers.audio.memo import SAMPLING_RATE
+from workers.simulation.cohort import random_voice, voice_at
+from workers.simulation.source_filter import speak
 
 FIRST_DAY = datetime(2026, 1, 1, 8, tzinfo=UTC)
 

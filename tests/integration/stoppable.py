@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from schemas import topics
 from schemas.events import MemoFeatures
 from schemas.settings import Settings
-from streams.app import reading
-from streams.cli.process import until_asked_to_stop
+from streams.agents.faust_app import reading
+from streams.cli.run_role import until_asked_to_stop
 from tests.integration.test_worker import CODEC, CheapStage, load
-from workers.consumer import Worker
-from workers.dead_letters import Source
-from workers.delivery import Delivery, Outgoing
-from workers.kafka import make_producer
+from workers.consumer.worker import Worker
+from workers.kafka.clients import make_producer
+from workers.kafka.dead_letters import Source
+from workers.kafka.producer import Delivery, Outgoing
 
 
 def slow(seconds: float) -> None:

@@ -21,15 +21,15 @@ from schemas import topics
 from schemas.errors import BrokerRefused, ConfigurationError, StoreRefused, Transient
 from schemas.events import Modality
 from schemas.settings import Settings
-from streams.lag import LagWatch
-from streams.redis_client import redis_access
-from streams.redis_store import RedisStore
-from streams.roles import run_worker
+from streams.agents.lag_exporter import LagWatch
+from streams.roles.lifecycle import run_worker
 from tests.guarded import GuardedRedis, access, password
 from tests.integration.test_worker import CheapStage, event, load, upload
 from tests.issuing import issuing
-from workers.broker import MOST_REFUSALS, answered, watch_broker
-from workers.health import Health
+from workers.kafka.broker_probe import MOST_REFUSALS, answered, watch_broker
+from workers.service.health import Health
+from workers.state.redis_client import redis_access
+from workers.state.redis_store import RedisStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -120,7 +120,7 @@ def test_a_wrong_password_ends_a_role_with_one_line_its_own_code_and_no_storm(gu
 async def test_a_password_that_no_longer_holds_ends_a_role_after_few_tries(
     guarded: SecuredKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.broker.EVERY_S", 0.05)
+    monkeypatch.setattr("workers.kafka.broker_probe.EVERY_S", 0.05)
     health = Health()
     with counting(guarded.secured) as (address, visits):
         changed = settings_for(guarded, "acoustic", kafka_bootstrap=address, kafka_password="hunter2")
@@ -200,8 +200,8 @@ OF_ACOUSTIC = [right for right in rights() if right.role == "acoustic"]
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> CheapStage:
     stage = CheapStage()
-    monkeypatch.setattr("streams.roles.make_stage", lambda *_: stage)
-    monkeypatch.setattr("streams.roles.load_memo", lambda event, **_: load(event))
+    monkeypatch.setattr("streams.roles.lifecycle.make_stage", lambda *_: stage)
+    monkeypatch.setattr("streams.roles.lifecycle.load_memo", lambda event, **_: load(event))
     return stage
 
 

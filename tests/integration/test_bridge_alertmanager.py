@@ -12,8 +12,8 @@ import yaml
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.settings import Settings
-from streams.alertmanager import Alertmanager
-from streams.embedded import EmbeddedKafka
+from streams.local.embedded import EmbeddedKafka
+from streams.notify.alertmanager import Alertmanager
 from tests.bridging import Killed, Mortal, bridging, delivered, publish, until
 from tests.monitoring import AlertmanagerServer
 from tests.receivers import Receiver, receiving

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from schemas import topics
-from schemas.plain import to_plain
+from schemas.json_records import to_plain
 from schemas.settings import Settings
-from streams.webhook import Webhook
+from streams.notify.webhook import Webhook
 from tests.bridging import Killed, Mortal, bridging, counted, delivered, publish, until
 from tests.receivers import Request, receiving
 from tests.servers import Broker

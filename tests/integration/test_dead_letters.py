@@ -10,12 +10,12 @@ from typer.testing import CliRunner, Result
 
 from schemas import topics
 from schemas.events import MemoUploaded
-from schemas.redrives import HISTORY
+from schemas.redrive_headers import HISTORY
 from schemas.settings import Settings
 from streams.cli.dead_letters import letters_app
 from tests.integration.test_worker import CheapStage, MendedStage, caught_up, event, everything, upload, working
 from tests.servers import Broker, RedisServer
-from workers.kafka import make_reader
+from workers.kafka.clients import make_reader
 
 
 @pytest.fixture

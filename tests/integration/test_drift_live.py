@@ -14,16 +14,16 @@ from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.cli import app
-from streams.drift_hop import DriftHop
-from streams.embedded import EmbeddedKafka
-from streams.reading import follow_alerts
-from streams.redis_store import RedisStore
-from streams.rules import Rules
+from streams.drift.agent import DriftHop
+from streams.drift.rules import Rules
+from streams.local.embedded import EmbeddedKafka
 from tests.servers import RedisServer
-from tests.unit.streams.test_drift_hop import way_of
-from workers.dead_letters import Source
-from workers.delivery import Delivery
-from workers.kafka import make_producer
+from tests.unit.streams.drift.test_agent import way_of
+from workers.kafka.clients import make_producer
+from workers.kafka.dead_letters import Source
+from workers.kafka.producer import Delivery
+from workers.kafka.topic_reader import follow_alerts
+from workers.state.redis_store import RedisStore
 
 CODEC = Codec()
 

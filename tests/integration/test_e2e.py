@@ -27,16 +27,16 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import AlertState, RiskScored
 from schemas.settings import Settings
-from streams.follow import follow_in_detail
-from streams.rules import Rules
+from streams.drift.rules import Rules
+from streams.drift.user_state import follow_in_detail
 from tests.monitoring import AlertmanagerServer, PrometheusServer
 from tests.receivers import Receiver, receiving
 from tests.servers import Broker, RedisServer
 from tests.unit.streams.scores import daily
-from workers.kafka import make_producer
-from workers.memo import SAMPLING_RATE
-from workers.training.synthetic import random_voice
-from workers.training.voice import speak
+from workers.audio.memo import SAMPLING_RATE
+from workers.kafka.clients import make_producer
+from workers.simulation.cohort import random_voice
+from workers.simulation.source_filter import speak
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

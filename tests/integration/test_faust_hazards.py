@@ -1,7 +1,8 @@
 """Where stock Faust loses records (DESIGN §5), and that the agents here do not: real Faust over real connections.
 
-Each story is told twice, by a Faust application as its documentation would have it and by `streams.app.reading`. When
-Faust mends one of these, its half fails, and the rule that guards against it may go.
+Each story is told twice, by a Faust application as its documentation would have it and by
+`streams.agents.faust_app.reading`. When Faust mends one of these, its half fails, and the rule that guards against it
+may go.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import topics
 from schemas.settings import Settings
-from streams.app import make_app, reading
-from streams.backlog import AGENTS_GROUP, Observer
-from streams.positions import FETCH_WAIT_S
+from streams.agents.faust_app import make_app, reading
+from streams.agents.faust_consumer import FETCH_WAIT_S
 from tests.servers import Broker
-from workers.dead_letters import Source
+from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
+from workers.kafka.dead_letters import Source
 
 TOPIC = topics.FEATURES.name
 PLACE = TopicPartition(TOPIC, 0)

@@ -11,12 +11,12 @@ import pytest
 
 from schemas import topics
 from schemas.settings import Settings
-from streams.backlog import Observer
-from streams.lag import LagWatch, forget
+from streams.agents.lag_exporter import LagWatch, forget
 from tests.integration.test_worker import CheapStage, caught_up, event, upload, working
 from tests.servers import Broker
-from workers.instruments import REGISTRY
-from workers.memo import Memo
+from workers.audio.memo import Memo
+from workers.kafka.consumer_lag import Observer
+from workers.service.prometheus import REGISTRY
 
 STAGE = {"stage": "acoustic"}
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from schemas.events import Modality
 from schemas.settings import Settings
 from streams.cli import app
-from streams.offline import Extraction, score_files
+from streams.local.offline import Extraction, score_files
 from tests.audio_files import broken, encodings, sndfile, spoken
-from workers.acoustic.names import MARKER_NAMES
-from workers.memo import SAMPLING_RATE
+from workers.acoustic.feature_names import MARKER_NAMES
+from workers.audio.memo import SAMPLING_RATE
 
 NARROW = {"wav_8k", "amr", "3gp"}
 """Telephone band: half of what the voice says is missing, so the score may move further."""

@@ -21,9 +21,9 @@ from schemas.settings import Settings
 from streams.cli.dead_letters import letters_app
 from tests.integration.test_worker import CODEC, MOMENT, caught_up, everything, upload
 from tests.servers import Broker, RedisServer
-from workers.memo import SAMPLING_RATE
-from workers.training.synthetic import random_voice
-from workers.training.voice import speak
+from workers.audio.memo import SAMPLING_RATE
+from workers.simulation.cohort import random_voice
+from workers.simulation.source_filter import speak
 
 MEMOS, WINDOW, SECONDS = 48, 16, 2.0
 PATIENCE_S = 90.0

@@ -17,16 +17,16 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.codec import Codec
-from schemas.documents import DOCS
 from schemas.events import DeadLetter, Modality
-from schemas.registry import HttpRegistry
+from schemas.generate_docs import DOCS
+from schemas.schema_registry import HttpRegistry
 from schemas.settings import Settings
-from streams.backlog import Observer, worker_group
-from streams.topic_admin import create_topics
 from tests.integration.test_worker import CheapStage, event, load, upload
 from tests.servers import Broker
 from tests.unit.schemas.registry_server import RegistryServer, registry_server
-from workers.consumer import Worker
+from workers.consumer.worker import Worker
+from workers.kafka.admin import create_topics
+from workers.kafka.consumer_lag import Observer, worker_group
 
 MOST = topics.MAX_RECORD_BYTES - 1024
 """Bytes of a value that fills a record, but for its key and the batch around it."""

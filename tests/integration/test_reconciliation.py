@@ -12,17 +12,17 @@ from schemas import topics
 from schemas.errors import Poison
 from schemas.events import Modality
 from schemas.settings import Settings
-from streams import reconciliation
-from streams.backlog import AGENTS_GROUP, worker_group
-from streams.deadlines import MemoryDeadlines
-from streams.reading import written
-from streams.reconciliation import Reconciler
-from streams.store import MemoryStore
+from streams.fusion.join_timeouts import MemoryDeadlines
+from streams.recovery import resubmit
+from streams.recovery.resubmit import Reconciler
 from tests.integration.test_worker import CODEC, CheapStage, event, everything, load
 from tests.servers import Broker
 from tests.unit.streams.scores import scored
-from workers.dead_letters import Source, dead_letter
-from workers.kafka import make_producer
+from workers.kafka.clients import make_producer
+from workers.kafka.consumer_lag import AGENTS_GROUP, worker_group
+from workers.kafka.dead_letters import Source, dead_letter
+from workers.kafka.topic_reader import written
+from workers.state.store import MemoryStore
 
 HEADERS = [("traceparent", b"00-1-2-01")]
 
@@ -30,8 +30,8 @@ HEADERS = [("traceparent", b"00-1-2-01")]
 @pytest.fixture
 def settings(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Settings:
     broker.create(*(topic.name for topic in topics.TOPICS))
-    monkeypatch.setattr(reconciliation, "EVERY_S", 0.1)
-    monkeypatch.setattr(reconciliation, "GRACE_S", 0.0)
+    monkeypatch.setattr(resubmit, "EVERY_S", 0.1)
+    monkeypatch.setattr(resubmit, "GRACE_S", 0.0)
     return Settings.load(kafka_bootstrap=broker.bootstrap, join_timeout_s=0.5)
 
 
@@ -121,7 +121,7 @@ async def test_a_second_loss_meanwhile_begins_anew(settings: Settings, producer:
     reconciler = Reconciler(settings, store, MemoryDeadlines(), producer, CODEC)
     looking = asyncio.create_task(reconciler.look())
     await asyncio.wait([looking], timeout=1.0)
-    await store.delete([reconciliation.KEY])
+    await store.delete([resubmit.KEY])
     assert await looking is None
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
     assert await reconciler.look() == 2

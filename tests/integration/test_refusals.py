@@ -17,12 +17,12 @@ from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.errors import BrokerRefused
 from schemas.settings import Settings
-from streams.app import reading
+from streams.agents.faust_app import reading
 from tests.integration.test_faust_hazards import Keeping, until
 from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
 from tests.servers import Broker
-from workers.consumer import Worker
-from workers.kafka import make_producer
+from workers.consumer.worker import Worker
+from workers.kafka.clients import make_producer
 
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

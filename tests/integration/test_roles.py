@@ -39,10 +39,10 @@ from tests.issuing import issuing
 from tests.otlp import Collector, Received, collecting
 from tests.receivers import Receiver, receiving
 from tests.servers import Broker
-from workers.kafka import make_producer, make_reader
-from workers.memo import SAMPLING_RATE
-from workers.training.synthetic import random_voice
-from workers.training.voice import speak
+from workers.audio.memo import SAMPLING_RATE
+from workers.kafka.clients import make_producer, make_reader
+from workers.simulation.cohort import random_voice
+from workers.simulation.source_filter import speak
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -15,11 +15,11 @@ from schemas import topics
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, Modality
 from schemas.settings import Settings
-from streams.backlog import AGENTS_GROUP, Observer, worker_group
-from streams.reading import follow
 from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
 from tests.servers import Broker
-from workers.kafka import make_producer
+from workers.kafka.clients import make_producer
+from workers.kafka.consumer_lag import AGENTS_GROUP, Observer, worker_group
+from workers.kafka.topic_reader import follow
 
 MEMOS = [event(f"memo-{number:02d}") for number in range(12)]
 WAYS = {

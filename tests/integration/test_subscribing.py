@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from schemas import topics
-from schemas.plain import to_json, to_plain
+from schemas.json_records import to_json, to_plain
 from schemas.settings import Settings
-from streams.embedded import EmbeddedKafka
-from streams.episodes import Episode, as_posted
-from streams.posting import REFUSALS
-from streams.webhook import signature
+from streams.local.embedded import EmbeddedKafka
+from streams.notify.alertmanager_payload import Episode, as_posted
+from streams.notify.http_client import REFUSALS
+from streams.notify.webhook import signature
 from tests.bridging import publish
 from tests.unit.streams.alerts import START, episode_of
 

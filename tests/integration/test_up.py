@@ -23,13 +23,13 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import MemoUploaded
 from schemas.settings import Settings
-from streams.backlog import Observer
-from streams.reading import follow
-from streams.submissions import Submitter
-from streams.system import Running, connected
-from workers.memo import SAMPLING_RATE
-from workers.training.synthetic import random_voice
-from workers.training.voice import speak
+from streams.local.submit import Submitter
+from streams.local.system import Running, connected
+from workers.audio.memo import SAMPLING_RATE
+from workers.kafka.consumer_lag import Observer
+from workers.kafka.topic_reader import follow
+from workers.simulation.cohort import random_voice
+from workers.simulation.source_filter import speak
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

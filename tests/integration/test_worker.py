@@ -18,14 +18,14 @@ from schemas.codec import Codec
 from schemas.errors import DeadLetterCapReached, Poison, Transient
 from schemas.events import DeadLetter, Extractor, MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.settings import Settings
-from streams.backlog import Observer, worker_group
-from streams.reading import follow
 from tests.servers import Broker
-from workers.consumer import Worker
-from workers.fetching import Load
-from workers.kafka import make_producer
-from workers.memo import SAMPLING_RATE, Memo
-from workers.stage import Outcome
+from workers.audio.memo import SAMPLING_RATE, Memo
+from workers.consumer.fetch import Load
+from workers.consumer.stage import Outcome
+from workers.consumer.worker import Worker
+from workers.kafka.clients import make_producer
+from workers.kafka.consumer_lag import Observer, worker_group
+from workers.kafka.topic_reader import follow
 
 CODEC = Codec()
 MOMENT = datetime(2026, 5, 1, 8, tzinfo=UTC)

@@ -13,9 +13,9 @@ from deploy.prometheus import as_kubernetes
 from schemas import topics
 from schemas.events import Modality
 from schemas.settings import Settings
-from streams.backlog import hops
-from streams.bridge import bridge_group
 from streams.cli import app
+from streams.notify.bridge import bridge_group
+from workers.kafka.consumer_lag import hops
 
 ROOT = Path(__file__).parent.parent.parent
 K8S = ROOT / "deploy" / "k8s"

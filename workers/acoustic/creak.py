@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import signal as filters
 
 from schemas.events import FloatArray
-from workers.acoustic.speech import Mask, Runs, runs
-from workers.memo import SAMPLING_RATE
+from workers.acoustic.speech_activity import Mask, Runs, runs
+from workers.audio.memo import SAMPLING_RATE
 
 STEP = SAMPLING_RATE // 500
 """Samples between values of short-term power: 2 ms."""

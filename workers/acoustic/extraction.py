@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.events import Extractor, FloatArray
+from workers.acoustic.frame_track import voice_track
 from workers.acoustic.markers import MARKERS_VERSION, markers
-from workers.acoustic.smile import HOP_S, acoustic_pass, configuration_hash
-from workers.acoustic.summaries import window_statistics
-from workers.acoustic.track import voice_track
+from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass, configuration_hash
+from workers.acoustic.window_statistics import window_statistics
 
 NAME = "egemaps+markers"
 VERSION = "1"

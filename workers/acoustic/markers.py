@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
-from workers.acoustic.periods import Periods
-from workers.acoustic.speech import Mask, pauses, runs
-from workers.acoustic.track import Track
+from workers.acoustic.frame_track import Track
+from workers.acoustic.glottal_periods import Periods
+from workers.acoustic.speech_activity import Mask, pauses, runs
 
 MARKERS_VERSION = "3"
 """Goes up whenever a marker's definition changes: scores of different versions do not mix."""

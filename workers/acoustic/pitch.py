@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from schemas.events import FloatArray
-from workers.acoustic.speech import Mask
-from workers.memo import SAMPLING_RATE
+from workers.acoustic.speech_activity import Mask
+from workers.audio.memo import SAMPLING_RATE
 
 FLOOR_HZ, CEILING_HZ = 75.0, 600.0
 """Range of pitch; slower pulses are vocal fry, which is looked for elsewhere."""

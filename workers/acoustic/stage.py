@@ -6,10 +6,10 @@ from schemas.errors import Poison
 from schemas.events import MemoFeatures, Modality
 from schemas.settings import Settings
 from workers.acoustic.extraction import AcousticFeatures, extractor
-from workers.acoustic.names import FEATURE_NAMES
-from workers.acoustic.pool import ExtractionPool
-from workers.memo import Memo
-from workers.stage import Outcome
+from workers.acoustic.feature_names import FEATURE_NAMES
+from workers.acoustic.process_pool import ExtractionPool
+from workers.audio.memo import Memo
+from workers.consumer.stage import Outcome
 
 
 class AcousticStage:

@@ -25,9 +25,9 @@ import safetensors.numpy as tensors
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, Modality
 from workers.scoring.calibration import Bands, Calibration
-from workers.scoring.features import FeatureSpace
+from workers.scoring.feature_space import FeatureSpace
 from workers.scoring.heads import SEQUENTIAL, Head, restore
-from workers.scoring.personal import Population
+from workers.scoring.personal_baseline import Population
 
 FORMAT = 3
 MANIFEST, HEAD, FIRST, POPULATION, CARD, ENCODER = (

@@ -83,5 +83,5 @@ def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarr
     if kind not in NEURAL:
         raise ValueError(f"no head is called {kind!r}; there are {', '.join(KINDS)}")
     # TensorFlow takes seconds and hundreds of megabytes to load: processes with a logistic head do without.
-    head: Head = import_module("workers.scoring.networks").restore(kind, config, weights)
+    head: Head = import_module("workers.scoring.neural_heads").restore(kind, config, weights)
     return head

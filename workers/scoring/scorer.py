@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from schemas.errors import Poison
 from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
 from workers.scoring.bundle import Bundle
-from workers.scoring.features import Parts
+from workers.scoring.feature_space import Parts
 from workers.scoring.heads import SEQUENTIAL, HeadInput, clipped
-from workers.scoring.personal import PersonalNormal, deviations, stacked
+from workers.scoring.personal_baseline import PersonalNormal, deviations, stacked
 
 STRONGEST = 5
 """Markers named as evidence."""

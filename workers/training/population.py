@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from schemas.events import FloatArray
-from workers.scoring.personal import PersonalNormal, Population, strangeness
+from workers.scoring.personal_baseline import PersonalNormal, Population, strangeness
 
 MEMOS_RANGE = (0.1, 20.0)
 """Memos that a population's mean may outweigh: estimates outside come from too few people."""

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from workers.acoustic.names import FEATURE_NAMES, MARKER_NAMES
-from workers.training.calibrating import Method
-from workers.training.examples import EVERY
+from workers.acoustic.feature_names import FEATURE_NAMES, MARKER_NAMES
+from workers.corpora.examples import EVERY
+from workers.training.fit_calibration import Method
 
 COLD_STARTS = (0, 1, 3, 8, EVERY)
 """Memos of their own that speakers have had in training, one round each."""

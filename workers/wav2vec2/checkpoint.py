@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from schemas.errors import ConfigurationError
 from schemas.events import FloatArray
-from workers.memo import SAMPLING_RATE
+from workers.audio.memo import SAMPLING_RATE
 from workers.wav2vec2.config import EncoderConfig
 
 WEIGHTS = "model.safetensors"

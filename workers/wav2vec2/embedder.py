@@ -11,13 +11,13 @@ from keras import ops
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
-from workers.memo import SAMPLING_RATE
-from workers.wav2vec2 import batching, programs
+from workers.audio.memo import SAMPLING_RATE
+from workers.audio.windows import window_bounds
+from workers.wav2vec2 import batching, compilation
 from workers.wav2vec2.batching import Batch
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.layers import Tensor
-from workers.windows import window_bounds
 
 SHORTEST_TAIL_S = 0.4
 """Seconds. A last window shorter than this joins its neighbour."""
@@ -105,7 +105,7 @@ class Embedder:
         row_lengths: Sequence[int] = (),
     ) -> None:
         self.work = Work()
-        on_cpu = programs.by_xla_on_cpu()
+        on_cpu = compilation.by_xla_on_cpu()
         self._encoder = Encoder(
             checkpoint.config,
             head=checkpoint.has_head,
@@ -123,7 +123,7 @@ class Embedder:
         self._bound = round(batch_s * SAMPLING_RATE)
         self._side_by_side = BATCHES_AT_ONCE if on_cpu else 1
         self._threads = _threads(self._side_by_side)
-        self._programs: dict[Readout, programs.Program] = {}
+        self._programs: dict[Readout, compilation.Program] = {}
 
     @property
     def shortest(self) -> int:
@@ -167,9 +167,9 @@ class Embedder:
         hidden, valid = self._encoder(signals, lengths)
         return _mean_over(hidden, valid), ops.cast(self._encoder.logits(hidden), "float32")
 
-    def _program(self, readout: Readout) -> programs.Program:
+    def _program(self, readout: Readout) -> compilation.Program:
         if readout not in self._programs:
-            self._programs[readout] = programs.compiled(readout, self._encoder.variables)
+            self._programs[readout] = compilation.compiled(readout, self._encoder.variables)
         return self._programs[readout]
 
     def _embed(self, signals: Sequence[FloatArray], readout: Readout) -> list[Embedding]:
@@ -192,7 +192,9 @@ class Embedder:
     def _frames(self, piece: _Piece) -> int:
         return self.checkpoint.config.frames(piece.length)
 
-    def _compute(self, pieces: Sequence[_Piece], program: programs.Program) -> Iterator[tuple[int, list[FloatArray]]]:
+    def _compute(
+        self, pieces: Sequence[_Piece], program: compilation.Program
+    ) -> Iterator[tuple[int, list[FloatArray]]]:
         """Position of each piece, in no order, and its outputs. Where memory gives out, less of it is taken."""
         waiting = list(range(len(pieces)))
         while waiting:
@@ -210,7 +212,7 @@ class Embedder:
             waiting = [i for i in waiting if i not in done]
 
     def _run(
-        self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: programs.Program
+        self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: compilation.Program
     ) -> Iterator[tuple[Batch, list[FloatArray]]]:
         """Each batch and its outputs, until memory gives out; the rest is then to be planned again."""
 
@@ -223,7 +225,7 @@ class Embedder:
                 try:
                     outputs = each.result()
                 except Exception as error:
-                    if not programs.out_of_memory(error) or not self._take_less(batch):
+                    if not compilation.out_of_memory(error) or not self._take_less(batch):
                         raise
                     return
                 yield batch, outputs

@@ -6,10 +6,10 @@ from typing import Self
 from schemas.errors import Poison
 from schemas.events import Extractor, MemoFeatures, Modality
 from schemas.settings import Settings
-from workers import instruments
-from workers.memo import SAMPLING_RATE, Memo
-from workers.stage import Outcome
-from workers.wav2vec2 import checkpoint, programs
+from workers.audio.memo import SAMPLING_RATE, Memo
+from workers.consumer.stage import Outcome
+from workers.service import prometheus
+from workers.wav2vec2 import checkpoint, compilation
 from workers.wav2vec2.embedder import Embedder, Embedding
 
 ENCODER_FOLDER = "encoder"
@@ -52,7 +52,7 @@ class EmbeddingStage:
         work = self.embedder.work
         if work.computed_s > computed_s:
             padding = 1 - (work.carried_s - carried_s) / (work.computed_s - computed_s)
-            instruments.PADDING_SHARE.labels(stage=self.name).observe(padding)
+            prometheus.PADDING_SHARE.labels(stage=self.name).observe(padding)
         return [self._outcome(memo, embeddings.get(index)) for index, memo in enumerate(batch)]
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class EmbeddingStage:
 
 def embedder_from(settings: Settings) -> Embedder:
     """The embedder that the settings describe. Raises ConfigurationError when its checkpoint cannot be used."""
-    programs.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
+    compilation.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
     return Embedder(
         checkpoint.load(settings.encoder or str(settings.bundle / ENCODER_FOLDER)),
         window_s=settings.window_s,

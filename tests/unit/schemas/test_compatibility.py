@@ -8,7 +8,7 @@ import pytest
 
 from schemas import compatibility
 from schemas.compatibility import AVRO, Versions, faults_in, main, release, versions_in
-from tests.unit.schemas.test_resolution import really_read
+from tests.unit.schemas.test_avro_resolution import really_read
 
 Change = Callable[[dict[str, Any]], object]
 

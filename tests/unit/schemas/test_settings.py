@@ -148,4 +148,4 @@ def test_only_settings_read_the_environment() -> None:
         if re.search(r"os\.(environ|getenv)", path.read_text())
     }
     # TensorFlow takes the folder of its compiled programs as a flag in the environment and in no other way.
-    assert readers <= {"schemas/settings.py", "streams/cli/__init__.py", "workers/wav2vec2/program_cache.py"}
+    assert readers <= {"schemas/settings.py", "streams/cli/__init__.py", "workers/wav2vec2/compile_cache.py"}

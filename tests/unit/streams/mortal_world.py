@@ -23,16 +23,16 @@ from schemas.events import (
     Quality,
     RiskScored,
 )
-from schemas.redrives import REDRIVES
+from schemas.redrive_headers import REDRIVES
 from schemas.settings import Settings
-from streams.deadlines import MemoryDeadlines
-from streams.fusion_hop import FusionHop
-from streams.letters_hop import LettersHop
-from streams.store import MemoryStore
-from workers.dead_letters import Source, dead_letter
-from workers.delivery import Delivery, Outgoing
-from workers.scoring.personal import PersonalNormal
+from streams.fusion.agent import FusionHop
+from streams.fusion.dead_letter_agent import LettersHop
+from streams.fusion.join_timeouts import MemoryDeadlines
+from workers.kafka.dead_letters import Source, dead_letter
+from workers.kafka.producer import Delivery, Outgoing
+from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
+from workers.state.store import MemoryStore
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 CODEC = Codec()

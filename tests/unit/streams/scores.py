@@ -8,7 +8,7 @@ import numpy as np
 
 from schemas.events import Band, RiskScored
 from schemas.settings import Settings
-from streams.rules import Rules
+from streams.drift.rules import Rules
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 RULES = Rules.from_settings(Settings())

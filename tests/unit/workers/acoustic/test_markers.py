@@ -6,9 +6,9 @@ import pytest
 from schemas.events import FloatArray
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic.extraction import AcousticFeatures, extract
+from workers.acoustic.feature_names import MARKER_NAMES
 from workers.acoustic.markers import MARKERS
-from workers.acoustic.names import MARKER_NAMES
-from workers.training.voice import Voice, speak
+from workers.simulation.source_filter import Voice, speak
 
 
 def value(features: AcousticFeatures, name: str) -> float:

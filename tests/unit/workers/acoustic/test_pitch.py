@@ -5,8 +5,8 @@ from schemas.events import FloatArray
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic import pitch
 from workers.acoustic.pitch import pitch_track
-from workers.memo import SAMPLING_RATE
-from workers.training.voice import Voice, speak
+from workers.audio.memo import SAMPLING_RATE
+from workers.simulation.source_filter import Voice, speak
 
 
 def tracked(signal: FloatArray) -> FloatArray:

@@ -17,10 +17,10 @@ from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality, Qua
 from schemas.settings import Settings
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic.extraction import extract
-from workers.acoustic.names import FEATURE_NAMES, FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
-from workers.acoustic.pool import ExtractionPool
+from workers.acoustic.feature_names import FEATURE_NAMES, FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
+from workers.acoustic.process_pool import ExtractionPool
 from workers.acoustic.stage import AcousticStage
-from workers.memo import Memo
+from workers.audio.memo import Memo
 
 QUALITY = Quality(speech_s=1.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

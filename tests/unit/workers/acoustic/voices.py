@@ -3,7 +3,7 @@
 import numpy as np
 
 from schemas.events import FloatArray
-from workers.memo import SAMPLING_RATE
+from workers.audio.memo import SAMPLING_RATE
 
 
 def buzz(f0_hz: float, seconds: float, level: float = 0.3) -> FloatArray:

@@ -11,7 +11,7 @@ from tests.unit.workers.scoring.toys import bundle, f32, memo
 from workers.scoring.bundle import CARD, FIRST, HEAD, MANIFEST, POPULATION, Bundle, First, save
 from workers.scoring.calibration import Calibration
 from workers.scoring.heads import LogisticHead
-from workers.scoring.personal import PersonalNormal
+from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
 
 

@@ -8,9 +8,9 @@ from schemas.events import Band, Extractor, MemoFeatures, Modality
 from tests.unit.workers.scoring.toys import GOOD, bundle, f32, memo, part
 from workers.scoring.bundle import First
 from workers.scoring.calibration import Calibration
-from workers.scoring.features import Parts
+from workers.scoring.feature_space import Parts
 from workers.scoring.heads import LogisticHead
-from workers.scoring.personal import PersonalNormal, normal_of
+from workers.scoring.personal_baseline import PersonalNormal, normal_of
 from workers.scoring.scorer import Scored, Scorer
 
 STRANGER = PersonalNormal.empty(6)

@@ -12,14 +12,14 @@ from schemas.settings import SHIPPED_BUNDLE, Settings
 from tests.audio_files import ffmpeg, sndfile
 from tests.unit.workers.scoring.toys import GOOD, NOON
 from workers.acoustic.extraction import extract, extractor
-from workers.acoustic.names import FEATURE_NAMES
-from workers.loading import load_bytes
-from workers.memo import SAMPLING_RATE
+from workers.acoustic.feature_names import FEATURE_NAMES
+from workers.audio.load import load_bytes
+from workers.audio.memo import SAMPLING_RATE
 from workers.scoring.bundle import Bundle
-from workers.scoring.personal import PersonalNormal, deviations, normal_of
+from workers.scoring.personal_baseline import PersonalNormal, deviations, normal_of
 from workers.scoring.scorer import Scored, Scorer, logits
-from workers.training.synthetic import random_voice, voice_at
-from workers.training.voice import speak
+from workers.simulation.cohort import random_voice, voice_at
+from workers.simulation.source_filter import speak
 from workers.wav2vec2 import checkpoint
 from workers.wav2vec2.stage import extractor_of
 
@@ -35,7 +35,7 @@ def test_it_says_what_it_is_and_stays_small() -> None:
 
 def test_it_scores_what_the_workers_make_today() -> None:
     wanted = Bundle.load(SHIPPED_BUNDLE).space.extractors
-    assert wanted[Modality.ACOUSTIC] == extractor(), "the markers changed: python -m workers.training.demo"
+    assert wanted[Modality.ACOUSTIC] == extractor(), "the markers changed: python -m workers.training.demo_bundle"
     source = Bundle.load(SHIPPED_BUNDLE).encoder_source
     assert source is not None
     assert wanted[Modality.EMBEDDING] == extractor_of(checkpoint.load(source))

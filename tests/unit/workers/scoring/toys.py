@@ -8,9 +8,9 @@ import numpy as np
 from schemas.events import Extractor, FloatArray, MemoFeatures, Modality, Quality
 from workers.scoring.bundle import Bundle
 from workers.scoring.calibration import Bands, Calibration
-from workers.scoring.features import FeatureSpace
+from workers.scoring.feature_space import FeatureSpace
 from workers.scoring.heads import Head, LogisticHead
-from workers.scoring.personal import Population
+from workers.scoring.personal_baseline import Population
 
 ACOUSTIC = Extractor("toy-acoustic", "1", "a" * 64)
 EMBEDDING = Extractor("toy-encoder", "1", "b" * 64)

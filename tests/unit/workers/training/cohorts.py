@@ -9,11 +9,11 @@ import numpy as np
 
 from schemas.events import Extractor, Modality
 from tests.unit.workers.scoring.toys import ACOUSTIC, EMBEDDING, NAMES, part
+from workers.corpora.examples import EVERY, Examples
 from workers.scoring.bundle import save
 from workers.scoring.heads import NEURAL
-from workers.training.examples import EVERY, Examples
+from workers.training.fit_heads import uncalibrated
 from workers.training.recipe import Recipe
-from workers.training.uncalibrated import uncalibrated
 
 EXTRACTORS: dict[Modality, Extractor] = {Modality.ACOUSTIC: ACOUSTIC, Modality.EMBEDDING: EMBEDDING}
 RECIPE = Recipe(acoustic=NAMES, axes=2, penalty=10.0, folds=5, markers=NAMES[:3], patience=1.0, apart=False)
@@ -47,6 +47,6 @@ def people(speakers: int = 24, memos: int = 12, *, effect: float = 1.5, spread: 
 def neural_ids(folder: Path, kinds: Sequence[str] = NEURAL, seed: int = 0) -> dict[str, str]:
     """The bundle's id, which is made of its bytes, for each kind of network after two epochs, saved below `folder`."""
     recipe = replace(RECIPE, seed=seed, cold_starts=(EVERY,))
-    with mock.patch("workers.training.network_trainer.EPOCHS", 2):
+    with mock.patch("workers.training.neural_trainer.EPOCHS", 2):
         made = {kind: uncalibrated(people(8, 6), EXTRACTORS, replace(recipe, kind=kind)) for kind in kinds}
     return {kind: save(replace(bundle, name=kind), folder / kind, "").id for kind, bundle in made.items()}

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.memo import SAMPLING_RATE
+from workers.audio.memo import SAMPLING_RATE
+from workers.audio.windows import window_bounds
 from workers.wav2vec2 import batching
-from workers.windows import window_bounds
 
 LONGEST = round(15.4 * SAMPLING_RATE)
 SHORTEST_ROW = round(1.4 * SAMPLING_RATE)

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.events import FloatArray
 from tests.unit.workers.wav2vec2.checkpoints import GROUP, LAYER, noise, tiny
-from workers.wav2vec2 import programs
+from workers.wav2vec2 import compilation
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.embedder import Embedder
 
@@ -66,9 +66,9 @@ def test_logits_need_a_head(embedder: Embedder) -> None:
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, seen = programs.compiled, []
+    real, seen = compilation.compiled, []
 
-    def scarce(forward: programs.Forward, variables: Sequence[keras.Variable]) -> programs.Program:
+    def scarce(forward: compilation.Forward, variables: Sequence[keras.Variable]) -> compilation.Program:
         """The real program on a device that has room for one row."""
         program = real(forward, variables)
 
@@ -82,7 +82,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPa
 
     signals = [noise(0.5, seed) for seed in range(5)]
     expected = Embedder(tiny(GROUP), row_lengths=(22_400,), batch_s=0.1).embed(signals)
-    monkeypatch.setattr(programs, "compiled", scarce)
+    monkeypatch.setattr(compilation, "compiled", scarce)
     short = Embedder(tiny(GROUP), row_lengths=(22_400,), batch_s=6.0)
 
     embeddings = short.embed(signals)

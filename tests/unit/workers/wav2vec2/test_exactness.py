@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.workers.wav2vec2.checkpoints import GROUP, LAYER, noise, tiny
-from workers.memo import SAMPLING_RATE
+from workers.audio.memo import SAMPLING_RATE
 from workers.wav2vec2.embedder import Embedder
 
 TOLERANCE = 1e-4

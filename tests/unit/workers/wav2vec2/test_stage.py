@@ -10,9 +10,9 @@ from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray, MemoUploaded, Modality, Quality
 from schemas.settings import Settings
 from tests.unit.workers.wav2vec2.checkpoints import LAYER, noise, tiny
-from workers.health import HEALTH
-from workers.memo import Memo
-from workers.stage import settle
+from workers.audio.memo import Memo
+from workers.consumer.stage import settle
+from workers.service.health import HEALTH
 from workers.wav2vec2.embedder import Embedder
 from workers.wav2vec2.stage import EmbeddingStage
 

@@ -1,0 +1,1 @@
+"""The Faust application under our own bookkeeping: reading, batching, committing, lag."""

@@ -1,0 +1,206 @@
+"""The Faust application of the light hops, and its life from start to stop."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+from aiokafka.errors import TopicAuthorizationFailedError
+from faust.auth import OAuthCredentials
+
+from schemas.codec import Codec
+from schemas.errors import Transient
+from schemas.settings import Settings
+from streams.agents.agent_loop import Hop, add_agent
+from streams.agents.batch_locks import Turns
+from streams.agents.faust_consumer import App
+from streams.agents.lag_exporter import LagWatch, Stalls
+from streams.drift.agent import DriftHop, with_prior
+from streams.drift.rules import Rules
+from streams.fusion.agent import CLOSED_AT_ONCE, FusionHop
+from streams.fusion.dead_letter_agent import LettersHop
+from streams.fusion.join_timeouts import RedisDeadlines
+from streams.recovery.resubmit import Reconciler
+from workers.kafka.authorization_errors import refusal, refusals_stop
+from workers.kafka.clients import METADATA_AGE_S, client_options, make_producer, rebalance_timeout_s
+from workers.kafka.connect import started
+from workers.kafka.consumer_lag import AGENTS, AGENTS_GROUP
+from workers.kafka.producer import Delivery
+from workers.kafka.retry import until_it_succeeds
+from workers.scoring.scorer import Scorer
+from workers.service import prometheus
+from workers.service.health import HEALTH
+from workers.state.redis_client import redis_access
+from workers.state.redis_store import RedisStore
+
+log = logging.getLogger(__name__)
+
+CLOSE_EVERY_S = 2.0
+"""Between two looks for joins that stayed open too long."""
+COMMIT_EVERY_S = 0.5
+WATCH_EVERY_S = 0.5
+"""Between two looks at whether Faust still runs and may read."""
+
+
+def make_app(settings: Settings) -> App:
+    """A Faust application without agents: no tables, no changelogs, no leader, no web server, no reply topic."""
+    options = client_options(settings)
+    return App(
+        AGENTS_GROUP,
+        broker=[f"kafka://{address.strip()}" for address in options["bootstrap_servers"].split(",")],
+        broker_credentials=_credentials(options),
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        web_enabled=False,
+        reply_create_topic=False,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=f"{AGENTS_GROUP}-{settings.instance}" if settings.instance else None,
+        broker_commit_interval=COMMIT_EVERY_S,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 3,
+        broker_rebalance_timeout=rebalance_timeout_s(settings),
+        broker_max_poll_interval=settings.max_poll_interval_s,
+        consumer_metadata_max_age_ms=int(METADATA_AGE_S * 1000),
+        stream_wait_empty=False,
+    )
+
+
+def _credentials(options: dict[str, Any]) -> faust.SSLCredentials | faust.SASLCredentials | OAuthCredentials | None:
+    """What the other Kafka clients are told, as Faust takes it."""
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            mechanism=options["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
+
+
+async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
+    """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
+    rules = Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
+    async with AsyncExitStack() as exits:
+        access = redis_access(settings)
+        store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
+        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
+        producer = await started(lambda: make_producer(settings), settings, stage="agents")
+        exits.push_async_callback(producer.stop)
+        fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
+        # Each batch asks again; this once tells a Redis that refuses before anything is read.
+        await until_it_succeeds(lambda: with_prior(rules, store), stage="drift", target="redis")
+        drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
+        letters = LettersHop(settings, store, deadlines, codec)
+        async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):
+            stalls = Stalls(AGENTS, app.consumer.assignment)
+            beside = [
+                asyncio.create_task(_close_joins(fusion)),
+                asyncio.create_task(LagWatch(settings, stalls.look).run()),
+                asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
+            ]
+            for task in beside:
+                exits.callback(task.cancel)
+            prometheus.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
+            gc.collect()
+            gc.freeze()  # What the start made stays, and need not be looked at again.
+            log.info("the agents read; bundle %s", scorer.bundle.id)
+            await _first_of(stop, failed, *beside)
+
+
+@asynccontextmanager
+async def reading(settings: Settings, hops: Mapping[str, Hop]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
+    """Agents that read while the block runs, and a future that fails when one of them, or Faust itself, gives up.
+
+    At the end, and before partitions are handed over, the batches under way are finished, delivered and committed,
+    within `settings.stop_deadline_s`.
+    """
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    app, turns = make_app(settings), Turns()
+
+    def crash(error: BaseException | None) -> None:
+        if not failed.done():
+            failed.set_exception(refusal(error) or error or RuntimeError("Faust ended by itself"))
+
+    async def finish(*_: Any, **__: Any) -> None:
+        async with turns.quiet(settings.stop_deadline_s) as in_time:
+            if not in_time:
+                log.warning("a batch did not end in time; it comes again")
+            await app.consumer.commit()
+
+    async def watch() -> None:
+        while not app._crashed.is_set():
+            await asyncio.sleep(WATCH_EVERY_S)
+            if topics := app.consumer.refused_topics() & {AGENTS[stage].name for stage in hops}:
+                return crash(TopicAuthorizationFailedError(*topics))
+        return crash(app.crash_reason)
+
+    loops = [add_agent(app, stage, AGENTS[stage], hop, settings, turns, crash) for stage, hop in hops.items()]
+    app.on_partitions_assigned.connect(_assigned, weak=False)
+    app.on_partitions_revoked.connect(finish, weak=False)
+    app.finalize()
+    tasks = [asyncio.create_task(each) for each in (watch(), *loops)]
+    try:
+        await app.start()
+        yield app, failed
+        if not (failed.done() or app._crashed.is_set()):
+            await _in_time(finish(), settings.stop_deadline_s)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await app.stop()
+
+
+async def _in_time(finishing: Awaitable[None], within_s: float) -> None:
+    try:
+        await asyncio.wait_for(finishing, within_s)
+    except TimeoutError:
+        log.warning("what was delivered last could not be committed in time; it comes again")
+
+
+async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
+    """Return when `stop` is set; raise what one of the others raises before."""
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for ended in others:
+            if ended.done():
+                with refusals_stop():
+                    ended.result()
+    finally:
+        asked.cancel()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
+    """Partitions came to this process; Faust tells all that it has now, of all hops."""
+    HEALTH.has("partitions")
+    for stage, topic in AGENTS.items():
+        prometheus.REBALANCES.labels(stage=stage).inc()
+        count = sum(at.topic == topic.name for at in assigned)
+        prometheus.PARTITIONS_ASSIGNED.labels(stage=stage).set(count)
+
+
+async def _close_joins(fusion: FusionHop) -> None:
+    while True:
+        await asyncio.sleep(CLOSE_EVERY_S)
+        try:
+            while await fusion.close_overdue() == CLOSED_AT_ONCE:
+                await asyncio.sleep(0)
+        except Transient as error:
+            HEALTH.lacks("redis", "does not answer")
+            log.warning("open joins could not be looked through and wait: %s", error)
+        else:
+            HEALTH.has("redis")

@@ -1,0 +1,106 @@
+"""Commands that feed a stream: up, submit."""
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.settings import Settings
+from streams.cli.files import audio_files
+from streams.cli.parse_time import moment
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.command()(up)
+    app.command()(submit)
+
+
+def up() -> None:
+    """Run the whole system: workers, agents, and an embedded broker and store.
+
+    KAFKA_BOOTSTRAP and REDIS_URL name real ones instead; then only workers and agents are started.
+    UNDERTONE_ALERTMANAGER_URL and UNDERTONE_WEBHOOK_URL start the bridges as well.
+
+    The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished
+    memos again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits
+    rather than overfill it), four partitions. Use Apache Kafka for anything else.
+    """
+    asyncio.run(_up(Settings.load()))
+
+
+async def _up(settings: Settings) -> None:
+    from streams.local.system import System
+
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with System(settings) as system:
+        kind = "embedded" if system.embedded else "external"
+        print(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={system.settings.kafka_bootstrap}", end=" ")
+        print(f"REDIS_URL={system.settings.redis_url}", flush=True)
+        print("next: `undertone submit memo.m4a --user someone`, `undertone alerts`; Ctrl-C ends it", flush=True)
+        running = asyncio.create_task(system.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if running.done():
+            running.result()
+        running.cancel()
+
+
+def submit(
+    paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    user: Annotated[str, typer.Option(help="Pseudonym of the person who speaks.")],
+    recorded_at: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."
+        ),
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
+) -> None:
+    """Submit memos. The same file, user and moment is the same memo: submitting it again changes nothing."""
+    from workers.service.tracing import tracing
+
+    with tracing(Settings.load(), "submit"):
+        failures = asyncio.run(_submit(audio_files(paths), user, recorded_at, json_lines))
+    raise typer.Exit(1 if failures else 0)
+
+
+async def _submit(files: list[Path], user: str, recorded_at: datetime | None, json_lines: bool) -> int:
+    from rich.progress import track
+
+    from schemas.errors import Poison
+    from streams.local.journal import Journal
+    from streams.local.submit import Inbox, Submitter, event_of, uri_maker
+    from streams.local.system import connected, make_codec, running
+
+    settings = Settings.load()
+    failures = 0
+    with ExitStack() as exits:
+        found = running(settings)
+        live = connected(settings)
+        here = found is not None and found.bootstrap == live.kafka_bootstrap
+        embedded = found is not None and found.embedded and here
+        journal = exits.enter_context(Journal(settings.home / "journal.db")) if embedded else None
+        uri_of = uri_maker(settings, Inbox(settings.home / "audio") if here else None)
+        async with Submitter.open(live, make_codec(live), journal) as submitter:
+            for path in track(files, "submitting", disable=json_lines or len(files) < 2 or not sys.stderr.isatty()):
+                try:
+                    event = await asyncio.to_thread(event_of, path, user, recorded_at, uri_of)
+                except Poison as poison:
+                    failures += 1
+                    fault = {"path": str(path), "error": poison.detail}
+                    print(json.dumps(fault) if json_lines else f"{path}: {poison.detail}")
+                    continue
+                await submitter.send(event)
+                line = {"path": str(path), "memo_id": event.memo_id, "recorded_at": event.recorded_at.isoformat()}
+                print(json.dumps(line) if json_lines else f"{path}: memo {event.memo_id}")
+    return failures

@@ -1,0 +1,92 @@
+"""The life of a role's process: what it logs, what it shows on its port, and how it ends."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+from schemas.errors import Stop
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GOODBYE_S = 1.5
+"""Seconds to leave the group and close connections, once the work is finished or its deadline has passed."""
+
+
+def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent. name: of the role, in logs."""
+    from workers.kafka.authorization_errors import refusal
+    from workers.service import logs
+    from workers.service.tracing import tracing
+
+    logs.configure(settings, name)
+    log.info("%s begins, Undertone %s", name, metadata.version("undertone"))
+    if settings.supervised:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        with tracing(settings, name):
+            asyncio.run(_run(settings, role))
+    except Exception as error:
+        # A stage that outlived its deadline still holds a thread, and Python would wait for it: hence no way but this.
+        stop = error if isinstance(error, Stop) else refusal(error)
+        if stop is None:
+            log.critical("this role ends by a defect; nothing of its batch was committed", exc_info=True)
+            _leave(1)
+        else:
+            log.critical("this role ends: %s", stop)
+            _leave(stop.exit_code)
+    log.info("%s was asked to stop and ends", name)
+    _leave(0)
+
+
+async def _run(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    from workers.service.health import HEALTH
+
+    stop = asyncio.Event()
+
+    def ask() -> None:
+        stop.set()
+        HEALTH.lacks("work", "this process was asked to stop")
+        # Clients that cannot reach their broker wait long to say goodbye; the deadline holds for them too.
+        last_word = threading.Timer(settings.stop_deadline_s + GOODBYE_S, _leave, [1])
+        last_word.daemon = True
+        last_word.start()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, ask)
+    with _told_to_platform(settings):
+        await role(stop)
+
+
+@contextmanager
+def _told_to_platform(settings: Settings) -> Iterator[None]:
+    """Metrics and health on the port that the settings name, if they do."""
+    from workers.service import prometheus
+    from workers.service.health import HEALTH
+    from workers.service.http_endpoint import serve
+
+    HEALTH.stuck_after_s = settings.stuck_after_s
+    if not settings.metrics_port:
+        yield
+        return
+    prometheus.BUILD.labels(version=metadata.version("undertone")).set(1)
+    with serve(settings.metrics_port):
+        yield
+
+
+def _leave(code: int) -> None:
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_with_parent() -> None:
+    # The descriptor itself: a thread inside `sys.stdin` would hold its lock when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

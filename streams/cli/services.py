@@ -1,0 +1,65 @@
+"""The production roles: one process each."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from schemas.events import Modality
+from schemas.settings import Settings
+from streams.cli.run_role import until_asked_to_stop
+
+topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the commands of this module."""
+    app.command()(worker)
+    app.command()(agents)
+    app.add_typer(topics_app, name="topics")
+
+
+def worker(modality: Annotated[Modality, typer.Argument(help="Which features to extract.")]) -> None:
+    """Run one feature worker: memos.uploaded → memos.features."""
+    from streams.cli.tensorflow_quiet import import_tensorflow
+    from streams.roles.lifecycle import run_worker
+
+    if modality is not Modality.ACOUSTIC:
+        import_tensorflow()
+    settings = Settings.load()
+    if modality not in settings.modalities:
+        raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
+    until_asked_to_stop(settings, str(modality), lambda stop: run_worker(settings, modality, stop))
+
+
+def agents() -> None:
+    """Run the agents: memos.features → risk.scored → risk.alerts."""
+    from streams.cli.tensorflow_quiet import import_tensorflow
+    from streams.roles.lifecycle import run_agents
+    from workers.scoring.bundle import head_kind
+    from workers.scoring.heads import NEURAL
+
+    settings = Settings.load()
+    if head_kind(settings.bundle) in NEURAL:
+        import_tensorflow()
+    until_asked_to_stop(settings, "agents", lambda stop: run_agents(settings, stop))
+
+
+@topics_app.command()
+def create() -> None:
+    """Create the topics that are missing, with their retention; those that exist stay as they are."""
+    from workers.kafka.admin import create_topics
+
+    for line in asyncio.run(create_topics(Settings.load())):
+        print(line)
+
+
+@topics_app.command()
+def describe() -> None:
+    """The way of a memo: topics, partitions, retention, and how far each group is behind."""
+    from rich.console import Console
+
+    from streams.local.system import connected
+    from workers.kafka.admin import describe_topics
+
+    Console().print(asyncio.run(describe_topics(connected(Settings.load()))))

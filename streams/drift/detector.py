@@ -1,0 +1,233 @@
+"""How a memo changes what is kept of its user.
+
+The days that the reorder window still reaches are kept open: each knows its memos and the chart before it, so a late
+memo lands in its own day and the days after it are charted again. Days behind the window are closed; what comes for
+them later is left out, and so is a memo seen before: nothing that is delivered twice changes anything.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
+from math import log
+from typing import NamedTuple
+
+from schemas.events import Band, RiskScored
+from streams.drift.cusum import Chart, ChartRules, limit, step
+from streams.drift.detector_state import ID_BYTES, MICRO, PAST, Day, DriftState
+
+DAY_S = 86400.0
+MEMOS_A_DAY = 48
+MEMOS_OPEN = 192
+"""More memos than this are not kept open: the earliest day is closed before its time."""
+FUTURE_S = DAY_S
+"""A memo recorded this long after it was uploaded has a wrong clock, and would close every day up to it."""
+REMEMBERED = 30
+_CERTAIN = 1e-4
+
+
+class Outcome(StrEnum):
+    """What became of a memo."""
+
+    CHARTED = "charted"
+    """It moved the chart."""
+    INDETERMINATE = "indeterminate"
+    """It carries no score; remembered, but moves nothing."""
+    DUPLICATE = "duplicate"
+    """It was seen before."""
+    LATE = "late"
+    """Its day is closed."""
+    CROWDED = "crowded"
+    """Its day is full."""
+    FUTURE = "future"
+    """It was recorded after it was uploaded."""
+    RETIRED = "retired"
+    """Its score is from the bundle that the user has just moved on from."""
+    RESTARTED = "restarted"
+    """The first one of a new bundle: the chart begins again with it."""
+
+
+class Observation(NamedTuple):
+    """One scored memo. logit: of the calibrated probability, None when the score is indeterminate."""
+
+    memo_id: str
+    recorded_at: datetime
+    recorded_s: float
+    """The same, in seconds since 1970."""
+    uploaded_s: float
+    logit: float | None
+    band: Band
+    bundle_id: str
+
+
+class Verdict(NamedTuple):
+    """What one memo did. threshold: that `chart.up` is held against; infinite while the baseline is too young."""
+
+    outcome: Outcome
+    chart: Chart
+    threshold: float
+
+
+def observe(scored: RiskScored) -> Observation:
+    """What drift needs of a score; an indeterminate one has no logit."""
+    probability = None if scored.band is Band.INDETERMINATE else scored.probability
+    return Observation(
+        scored.memo_id,
+        scored.recorded_at,
+        scored.recorded_at.timestamp(),
+        scored.uploaded_at.timestamp(),
+        None if probability is None else logit(probability),
+        scored.band,
+        scored.bundle_id,
+    )
+
+
+def logit(probability: float) -> float:
+    """Log odds, with certainty bounded at ±9.2.
+
+    >>> logit(0.5)
+    0.0
+    """
+    p = min(max(probability, _CERTAIN), 1 - _CERTAIN)
+    return log(p / (1 - p))
+
+
+def update(
+    state: DriftState | None, observation: Observation, rules: ChartRules, reorder_s: float
+) -> tuple[DriftState, Verdict]:
+    """The state after one more memo, and what the memo did. reorder_s: how late a memo may come, in seconds.
+
+    The given state comes back unchanged, the very object, for anything that is seen already or left out.
+    """
+    state = state or _NEW
+    recorded_s = observation.recorded_s
+    if recorded_s < state.horizon_s:
+        return state, _verdict(Outcome.LATE, state.chart, rules)
+    if recorded_s > observation.uploaded_s + FUTURE_S:
+        return state, _verdict(Outcome.FUTURE, state.chart, rules)
+    number, memo = int(recorded_s // DAY_S), _digest(observation.memo_id)
+    if not state.days:
+        state = state._replace(chart=Chart(prior=rules.phi))
+    elif number <= state.days[-1].day and (refused := _refused(state.days, number, memo)):
+        return state, _verdict(refused, state.chart, rules)
+    outcome = Outcome.CHARTED if observation.logit is not None else Outcome.INDETERMINATE
+    bundle = _bundle(observation.bundle_id)
+    if bundle != state.bundle and observation.logit is not None:
+        if bundle == state.retired and recorded_s < state.retired_until_s:
+            return state, _verdict(Outcome.RETIRED, state.chart, rules)
+        if state.bundle:
+            outcome = Outcome.RESTARTED
+            state = closed(state, Chart(prior=rules.phi))
+            state = state._replace(retired=state.bundle, retired_until_s=recorded_s + DAY_S, past=b"")
+        state = state._replace(bundle=bundle)
+    chart, days, latest_s, horizon_s, bundle, retired, retired_until_s, past = state
+    chart, days = _placed(chart, days, number, memo, observation.logit, rules)
+    latest_s = max(latest_s, recorded_s)
+    days, horizon, past = _behind_window(days, past, (latest_s - reorder_s) // DAY_S, rules)
+    horizon_s = max(horizon_s, horizon * DAY_S)
+    return (
+        DriftState(chart, days, latest_s, horizon_s, bundle, retired, retired_until_s, past),
+        _verdict(outcome, chart, rules),
+    )
+
+
+def closed(state: DriftState, chart: Chart) -> DriftState:
+    """The state with every open day closed and `chart` in force; the memos of those days are still recognised."""
+    days = tuple(Day(day.day, 0, 0, day.ids, chart) for day in state.days)
+    past = state.past
+    for day in state.days:
+        past = _remembered(past, day)
+    return state._replace(chart=chart, days=days, horizon_s=max(state.horizon_s, state.latest_s), past=past)
+
+
+def _verdict(outcome: Outcome, chart: Chart, rules: ChartRules) -> Verdict:
+    return Verdict(outcome, chart, limit(chart, rules))
+
+
+def _refused(days: tuple[Day, ...], number: int, memo: bytes) -> Outcome | None:
+    """Why an open day does not take this memo; None where it does."""
+    for day in reversed(days):
+        if day.day == number:
+            known = day.ids
+            if memo in known and any(known[at : at + ID_BYTES] == memo for at in range(0, len(known), ID_BYTES)):
+                return Outcome.DUPLICATE
+            return Outcome.CROWDED if len(known) >= ID_BYTES * MEMOS_A_DAY else None
+    return None
+
+
+def _placed(
+    chart: Chart, days: tuple[Day, ...], number: int, memo: bytes, logit: float | None, rules: ChartRules
+) -> tuple[Chart, tuple[Day, ...]]:
+    """The chart and the open days with this memo in its day."""
+    micro, count = (0, 0) if logit is None else (round(logit * MICRO), 1)
+    if not days or number > days[-1].day:
+        day = Day(number, micro, count, memo, chart)
+    elif number == days[-1].day:
+        _, total, memos, ids, before = days[-1]
+        days, day = days[:-1], Day(number, total + micro, memos + count, ids + memo, before)
+    else:
+        return _inserted(days, Day(number, micro, count, memo, Chart()), rules)
+    return _after(day, rules), (*days, day)
+
+
+def _inserted(days: tuple[Day, ...], new: Day, rules: ChartRules) -> tuple[Chart, tuple[Day, ...]]:
+    """The chart and the days with a memo of a day that is not the last; every open day is charted again."""
+    by_number = {day.day: day for day in days}
+    old = by_number.get(new.day)
+    if old:
+        new = Day(new.day, old.total + new.total, old.memos + new.memos, old.ids + new.ids, None)
+    by_number[new.day] = new
+    base = days[0].before or Chart()
+    charted = []
+    for number in sorted(by_number):
+        charted.append(by_number[number]._replace(before=base))
+        base = _after(charted[-1], rules)
+    return base, tuple(charted)
+
+
+def _after(day: Day, rules: ChartRules) -> Chart:
+    """The chart after a day that knows the one before it."""
+    before = day.before or Chart()
+    if not day.memos:
+        return before
+    return step(before, float(day.day), day.total / (MICRO * day.memos), day.memos, rules)
+
+
+def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
+    """Open days once the first of them is closed."""
+    if days[1].before is None:
+        return (days[1]._replace(before=_after(days[0], rules)), *days[2:])
+    return days[1:]
+
+
+def _behind_window(
+    days: tuple[Day, ...], past: bytes, first: float, rules: ChartRules
+) -> tuple[tuple[Day, ...], float, bytes]:
+    """The days that stay open from day `first` on, the day from which memos are not late, and the closed days."""
+    while days[0].day < first and len(days) > 1:
+        past = _remembered(past, days[0])
+        days = _without_first(days, rules)
+    while len(days) > MEMOS_OPEN // MEMOS_A_DAY and sum(len(day.ids) for day in days) > ID_BYTES * MEMOS_OPEN:
+        first = days[0].day + 1.0
+        past = _remembered(past, days[0])
+        days = _without_first(days, rules)
+    return days, first, past
+
+
+def _remembered(past: bytes, day: Day) -> bytes:
+    """Closed days with one more, at most REMEMBERED."""
+    if not day.memos:
+        return past
+    return past[-PAST.size * (REMEMBERED - 1) :] + PAST.pack(day.day, round(day.total / day.memos))
+
+
+_NEW = DriftState()
+
+
+@lru_cache(64)
+def _bundle(name: str) -> int:
+    return int.from_bytes(_digest(name), "little")
+
+
+def _digest(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=ID_BYTES).digest()

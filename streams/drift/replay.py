@@ -1,0 +1,201 @@
+"""Back-tests: scores from lines of JSON, followed by the agent's own code, without a broker or a store. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+from math import inf
+from typing import Annotated, NamedTuple, TypeAlias
+
+import msgspec
+
+from schemas.errors import Poison
+from schemas.events import Band, RiskAlert, RiskScored
+from streams.drift.detector import Observation, Outcome, Verdict, logit, observe, update
+from streams.drift.rules import Rules
+from streams.drift.user_state import User, advance
+
+BUNDLE = "replay"
+"""Bundle of lines that name none."""
+
+
+class Line(NamedTuple):
+    """One score. Ordered by when it was recorded."""
+
+    recorded_s: float
+    memo_id: str
+    user_id: str
+    observation: Observation
+
+
+_Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+_Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+_Probability: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Held: TypeAlias = tuple[float, str, float, Observation]
+
+
+class Replay:
+    """Follows any number of users through scores in nearly any order.
+
+    A score is held back until its user's reorder window has passed it, so that input that is out of order within the
+    window gives what sorted input gives, to the byte.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.left_out: Counter[Outcome] = Counter()
+        """Memos that moved nothing though they were scores, by what became of them; duplicates are none of these."""
+        self._users: dict[str, User] = {}
+        self._held: dict[str, list[Held]] = {}
+        self._latest: dict[str, float] = {}
+
+    def add(self, line: Line) -> list[RiskAlert]:
+        """Take one score; the alerts of those whose turn has come."""
+        recorded_s, memo_id, user_id, observation = line
+        held = self._held.setdefault(user_id, [])
+        # Two scores of one memo: the order of their values decides which is the duplicate, not that of the lines.
+        tie = -inf if observation.logit is None else observation.logit
+        heappush(held, (recorded_s, memo_id, tie, observation))
+        latest_s = self._latest[user_id] = max(recorded_s, self._latest.get(user_id, recorded_s))
+        return self._follow(user_id, held, latest_s - self._rules.reorder_s)
+
+    def finish(self) -> Iterator[RiskAlert]:
+        """The alerts of every score still held back."""
+        for user_id, held in self._held.items():
+            yield from self._follow(user_id, held, inf)
+
+    def _follow(self, user_id: str, held: list[Held], until_s: float) -> list[RiskAlert]:
+        found: list[RiskAlert] = []
+        if held[0][0] > until_s:
+            return found
+        user = self._users.get(user_id, _NEW)
+        while held and held[0][0] <= until_s:
+            user, outcome, alerts = advance(user, user_id, heappop(held)[3], self._rules)
+            found += alerts
+            if outcome in _LEFT_OUT:
+                self.left_out[outcome] += 1
+        self._users[user_id] = user
+        return found
+
+
+_NEW = User()
+_LEFT_OUT = frozenset({Outcome.LATE, Outcome.CROWDED, Outcome.FUTURE, Outcome.RETIRED})
+
+
+def replay(lines: Iterable[Line], rules: Rules) -> list[RiskAlert]:
+    """Every alert of these scores, by time and user, however the lines are ordered within the reorder window."""
+    return followed(lines, Replay(rules))
+
+
+def followed(lines: Iterable[Line], course: Replay) -> list[RiskAlert]:
+    """As `replay`, on a course that can be asked afterwards what it left out."""
+    alerts = [alert for line in lines for alert in course.add(line)]
+    alerts += course.finish()
+    return sorted(alerts, key=lambda alert: (alert.at, alert.user_id, alert.kind, alert.alert_id))
+
+
+class Moment(NamedTuple):
+    """One memo of a history: what it said, where the chart stood after it, and the alerts it caused."""
+
+    observation: Observation
+    verdict: Verdict
+    alerts: tuple[RiskAlert, ...]
+
+
+def history(lines: Iterable[Line], rules: Rules) -> list[Moment]:
+    """Every memo of one user that was followed, in order; those left out are not told."""
+    user, told = User(), []
+    for line in sorted(lines, key=lambda line: (line.recorded_s, line.memo_id)):
+        _, verdict = update(user.drift, line.observation, rules.chart, rules.reorder_s)
+        user, _, alerts = advance(user, line.user_id, line.observation, rules)
+        if verdict.outcome in (Outcome.CHARTED, Outcome.RESTARTED, Outcome.INDETERMINATE):
+            told.append(Moment(line.observation, verdict, tuple(alerts)))
+    return told
+
+
+def line_of(score: RiskScored) -> Line:
+    """A scored memo as a line of a replay."""
+    return Line(score.recorded_at.timestamp(), score.memo_id, score.user_id, observe(score))
+
+
+class _Score(msgspec.Struct, gc=False):
+    """One line of JSON."""
+
+    user_id: _Name
+    memo_id: _Name
+    recorded_at: _Moment
+    probability: _Probability | None
+    band: Band = Band.LOW
+    bundle_id: _Name = BUNDLE
+    uploaded_at: _Moment | None = None
+
+
+def parse(text: str | bytes) -> Line:
+    """The score in one line of JSON: user_id, memo_id, recorded_at (RFC 3339), probability (null: indeterminate).
+
+    `band`, `bundle_id` and `uploaded_at` may be given too: without a band no level alerts are raised, without the
+    moment of upload a clock that was ahead cannot be told. Raises Poison when it is no score.
+    """
+    try:
+        score = _DECODE(text)
+    except msgspec.ValidationError as error:
+        raise _refused(str(error)) from None
+    except (ValueError, RecursionError):
+        raise Poison("score:unreadable", f"no JSON; {_EXPECTED}") from None
+    probability, band = score.probability, score.band
+    recorded_at = _utc(score.recorded_at, "recorded_at")
+    recorded_s = recorded_at.timestamp()
+    uploaded_at = score.uploaded_at
+    observation = Observation(
+        score.memo_id,
+        recorded_at,
+        recorded_s,
+        recorded_s if uploaded_at is None else _utc(uploaded_at, "uploaded_at").timestamp(),
+        None if probability is None or band is Band.INDETERMINATE else logit(probability),
+        band,
+        score.bundle_id,
+    )
+    return Line(recorded_s, score.memo_id, score.user_id, observation)
+
+
+def _refused(what: str) -> Poison:
+    """The error for a line that is JSON and no score. what: the decoder's reason, which may hold the line's values."""
+    for field in _NEEDS:
+        if what == f"Object missing required field `{field}`":
+            return Poison("score:incomplete", f"no {field}; {_EXPECTED}")
+        if what.endswith(f" - at `$.{field}`"):
+            return _wrong(field)
+    return Poison("score:unreadable", f"no JSON object; {_EXPECTED}")
+
+
+def _wrong(field: str) -> Poison:
+    reason, needed = _NEEDS[field]
+    return Poison(reason, f"{field} must be {needed}; {_EXPECTED}")
+
+
+def _utc(moment: datetime, field: str) -> datetime:
+    try:
+        if (utc := moment.astimezone(UTC)) > _EARLIEST:
+            return utc
+    except OverflowError:
+        pass
+    raise _wrong(field)
+
+
+_DECODE = msgspec.json.Decoder(_Score).decode
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_EXPECTED = (
+    'expected a line like {"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
+)
+_TEXT = ("score:id", "text, not empty")
+_MOMENT = ("score:moment", "an RFC 3339 moment with its zone, since 1970")
+_NEEDS = {
+    "user_id": _TEXT,
+    "memo_id": _TEXT,
+    "bundle_id": _TEXT,
+    "recorded_at": _MOMENT,
+    "uploaded_at": _MOMENT,
+    "probability": ("score:probability", "a number from 0 to 1, or null"),
+    "band": ("score:band", f"one of {', '.join(Band)}"),
+}
+"""What is wrong, for the counters, and what is right, for people, by field."""

@@ -1,0 +1,185 @@
+"""The shipped table: how many false alerts a user-year a threshold leads to, and how fast it finds a change.
+
+Both were found by simulation with the rule that is shipped (`python -m tests.benchmarks.drift_table` makes the table
+again) for memos a day, autocorrelation and threshold on a grid; in between it is interpolated, rates by their
+logarithm. Fewer memos than one a day are as one a day on a slower clock.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from math import exp, log
+from typing import Any, TypeAlias, cast
+
+from schemas.errors import ConfigurationError
+
+YEAR_DAYS = 365.25
+AT_INDEPENDENCE = 1.0
+AT_WORST = 1.4
+"""Of the requested false alerts, where nobody says how memos correlate: below it where they do not, not far above
+it where they do."""
+Nested: TypeAlias = Sequence["Nested | float"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number found by simulation, and its standard error."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long a change goes unnoticed. shift: of the score, in SDs; memos until the alert, counting the first."""
+
+    shift: float
+    mean_memos: Estimate
+    median_memos: float
+    within_30: float
+    """Share of users found within 30 memos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a threshold does where memos correlate so. in_control_run: memos between false alerts (ARL₀)."""
+
+    autocorrelation: float
+    false_alerts_per_user_year: Estimate
+    in_control_run: Estimate
+    delays: tuple[Delay, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A threshold and what it does: where the autocorrelation was given, there; else at each one of the table."""
+
+    alerts_per_user_year: float
+    memos_per_day: float
+    threshold: float
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The grid. rates: log of false alerts a user-year, (memos a day, autocorrelation, threshold); errors: theirs.
+
+    delays: (memos a day, autocorrelation, threshold, shift, 4): mean, its error, median, share within 30 memos.
+    """
+
+    memos_per_day: Sequence[float]
+    autocorrelation: Sequence[float]
+    threshold: Sequence[float]
+    shift: Sequence[float]
+    rates: Nested
+    errors: Nested
+    delays: Nested
+    rule: dict[str, float]
+    """The constants of the rule that the table was made with."""
+
+
+@cache
+def shipped() -> Table:
+    """The table that every agent reads."""
+    fields: Any = json.loads((resources.files("streams.drift") / "thresholds.json").read_text())
+    return Table(**fields)
+
+
+def promise(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> Promise:
+    """The threshold for so many false alerts, and what it does. Raises ConfigurationError outside the table."""
+    threshold = threshold_for(alerts_per_user_year, memos_per_day, autocorrelation)
+    phis = shipped().autocorrelation if autocorrelation is None else (autocorrelation,)
+    conditions = tuple(
+        Condition(
+            phi,
+            false_alerts(threshold, memos_per_day, phi),
+            in_control_run(threshold, memos_per_day, phi),
+            delays(threshold, memos_per_day, phi),
+        )
+        for phi in phis
+    )
+    return Promise(alerts_per_user_year, memos_per_day, threshold, conditions)
+
+
+def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:
+    """The threshold that gives so many false alerts a user-year.
+
+    autocorrelation: None when it is not known; then the rate is at most AT_INDEPENDENCE of what was asked where memos
+    are independent, and at most AT_WORST anywhere up to the table's largest autocorrelation, 0.5. Whoever asks for more
+    than the lowest threshold of the table gives, gets that threshold, and fewer.
+    Raises ConfigurationError outside the table.
+    """
+
+    def excess(threshold: float) -> float:
+        wanted = log(alerts_per_user_year)
+        if autocorrelation is not None:
+            return _log_rate(threshold, memos_per_day, autocorrelation) - wanted
+        rates = [_log_rate(threshold, memos_per_day, phi) for phi in shipped().autocorrelation]
+        return max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)) - wanted
+
+    low, high = shipped().threshold[0], shipped().threshold[-1]
+    if excess(high) > 0:
+        least = alerts_per_user_year * exp(excess(high))
+        raise ConfigurationError(f"alerts_per_user_year must be at least {least:.2g} at {memos_per_day:g} memos a day")
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    return (low + high) / 2
+
+
+def false_alerts(threshold: float, memos_per_day: float, autocorrelation: float) -> Estimate:
+    """False alerts a user-year that a threshold leads to, with the error of the simulation."""
+    rate = exp(_log_rate(threshold, memos_per_day, autocorrelation))
+    return Estimate(rate, rate * _at(shipped().errors, memos_per_day, autocorrelation, threshold))
+
+
+def in_control_run(threshold: float, memos_per_day: float, autocorrelation: float) -> Estimate:
+    """Mean number of memos between false alerts (ARL₀)."""
+    rate = false_alerts(threshold, memos_per_day, autocorrelation)
+    memos = YEAR_DAYS * memos_per_day / rate.value
+    return Estimate(memos, memos * rate.error / rate.value)
+
+
+def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> tuple[Delay, ...]:
+    """How soon a lasting change is found after 60 calm days, for each shift of the table."""
+    found = []
+    for i, shift in enumerate(shipped().shift):
+        mean, error, median, within = (
+            _at(shipped().delays, memos_per_day, autocorrelation, threshold, i, j) for j in range(4)
+        )
+        found.append(Delay(shift, Estimate(mean, error), median, within))
+    return tuple(found)
+
+
+def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float) -> float:
+    """Log of false alerts a user-year."""
+    slower = log(min(1.0, memos_per_day))
+    return _at(shipped().rates, memos_per_day, autocorrelation, threshold) + slower
+
+
+def _at(values: Nested, memos_per_day: float, autocorrelation: float, threshold: float, *rest: int) -> float:
+    table = shipped()
+    if not 0.0 <= autocorrelation <= table.autocorrelation[-1]:
+        raise ConfigurationError(f"autocorrelation must lie between 0 and {table.autocorrelation[-1]:g}")
+    if memos_per_day > table.memos_per_day[-1]:
+        raise ConfigurationError(f"memos_per_day must be at most {table.memos_per_day[-1]:g}")
+    axes = (
+        ([log(m) for m in table.memos_per_day], log(max(1.0, memos_per_day))),
+        (table.autocorrelation, autocorrelation),
+        (table.threshold, threshold),
+    )
+    return _interpolated(values, axes, rest)
+
+
+def _interpolated(values: Nested, axes: Sequence[tuple[Sequence[float], float]], rest: Sequence[int]) -> float:
+    if not axes:
+        for index in rest:
+            values = cast("Nested", values[index])
+        return cast("float", values)
+    (knots, x), *others = axes
+    i = max(0, min(len(knots) - 2, sum(knot <= x for knot in knots) - 1))
+    share = min(1.0, max(0.0, (x - knots[i]) / (knots[i + 1] - knots[i])))
+    low, high = (_interpolated(cast("Nested", values[j]), others, rest) for j in (i, i + 1))
+    return low + share * (high - low)

@@ -1,0 +1,210 @@
+"""Following one user: stored bytes and new scores in, new bytes and alerts out. The agent and the replay both run this.
+
+Alerts are given at least once, under ids that never change: the state keeps every alert until `delivered` says that it
+arrived, and gives it again with the user's next score. The order for a caller is: write the state, publish the alerts,
+acknowledge the scores, mark the alerts delivered. Wherever it dies in between, nothing is lost, and a subscriber that
+knows an `alert_id` already can leave it out. Once all are delivered, the state depends on the scores alone: not on how
+they were cut into batches, nor on how often each came.
+"""
+
+import struct
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from schemas.codec import Codec, DecodeError
+from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
+from schemas.ids import derived_id
+from streams.drift.cusum import limit
+from streams.drift.detector import Observation, Outcome, observe, update
+from streams.drift.detector_state import DriftState, windows, with_priors
+from streams.drift.episodes import Alerting, Step, decide, named
+from streams.drift.rules import Rules
+from workers.state.store import WATCHED
+
+VERSION = 2
+"""Of stored states. Version 1, whose charts had no prior, is read too."""
+LARGEST = 4096
+"""Bytes of one user's state; alerts that nobody marked as delivered are dropped, oldest first, to stay below."""
+_HEAD = struct.Struct("<BHHB")
+_SIZE = struct.Struct("<H")
+_CODEC = Codec()
+
+
+class Followed(NamedTuple):
+    """One user after some scores. alerts: still to be delivered, oldest first; outcomes: one per score, in order.
+
+    readable: whether the stored bytes could be read; if not, the user started afresh. pairs, products: what these
+    scores add to the pooled autocorrelation.
+    """
+
+    state: bytes
+    alerts: list[RiskAlert]
+    outcomes: tuple[Outcome, ...]
+    readable: bool
+    pairs: float
+    products: float
+
+
+class User(NamedTuple):
+    """One user, unpacked. outbox: alerts that may not have been delivered."""
+
+    drift: DriftState = DriftState()
+    alerting: Alerting = Alerting()
+    outbox: tuple[RiskAlert, ...] = ()
+
+
+def follow(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> tuple[bytes, list[RiskAlert]]:
+    """The user's new state, and every alert that is not known to be delivered. All scores are of one user."""
+    followed = follow_in_detail(state, scored, rules)
+    return followed.state, followed.alerts
+
+
+def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> Followed:
+    """As `follow`, with what became of every score."""
+    start, readable = User(), True
+    if state is not None:
+        try:
+            start = unpack(state)
+        except (struct.error, ValueError):
+            state, readable = None, False
+    user, outcomes, new = start, [], []
+    for score in scored:
+        user, outcome, alerts = advance(user, score.user_id, observe(score), rules)
+        outcomes.append(outcome)
+        new += alerts
+    user = user._replace(outbox=(*user.outbox, *new))
+    if state is None or user is not start:
+        state = pack(user)
+    before, after = start.drift.chart, user.drift.chart
+    grown = after.pairs >= before.pairs
+    return Followed(
+        state,
+        list(user.outbox),
+        tuple(outcomes),
+        readable,
+        after.pairs - before.pairs if grown else 0.0,
+        after.products - before.products if grown else 0.0,
+    )
+
+
+def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
+    """The state without these alerts, once they have arrived; the same bytes when it holds none of them."""
+    try:
+        user = unpack(state)
+    except (struct.error, ValueError):
+        return state
+    kept = tuple(alert for alert in user.outbox if alert.alert_id not in alert_ids)
+    return state if len(kept) == len(user.outbox) else pack(user._replace(outbox=kept))
+
+
+def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Outcome, list[RiskAlert]]:
+    """The user after one more memo, what became of it, and the alerts it causes; the outbox stays as it is."""
+    state, verdict = update(user.drift, observation, rules.chart, rules.reorder_s)
+    if state is user.drift:
+        return user, verdict.outcome, []
+    alerting, state, steps = decide(user.alerting, state, verdict, observation, rules)
+    alerts = []
+    for step in steps:
+        key = step.key or derived_id("episode", user_id, step.kind, observation.memo_id)
+        if not step.key:
+            alerting = named(alerting, step, key, observation.recorded_s)
+        alerts.append(_alert(user_id, key, step, observation))
+    return User(state, alerting, user.outbox), verdict.outcome, alerts
+
+
+def in_words(state: bytes | None, rules: Rules) -> str:
+    """One line about a stored state, for an operator."""
+    if state is None:
+        return "nothing stored"
+    user = unpack(state)
+    chart = user.drift.chart
+    lately = windows(user.drift)
+    episode = "an open episode" if user.alerting.drift.key else "no open episode"
+    return (
+        f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
+        f"EWMA {chart.ewma:.2f}, last 7 days {lately.mean_7:.2f}, last 30 days {lately.mean_30:.2f}, "
+        f"statistic {chart.up:.2f} of {limit(chart, rules.chart):.2f}, {episode}"
+    )
+
+
+def prior_of(state: bytes) -> float:
+    """The autocorrelation assumed of a user when their chart began. Raises struct.error or ValueError as `unpack`."""
+    return unpack(state).drift.chart.prior
+
+
+def episode_is_open(state: bytes | None) -> bool:
+    """Whether an alert of either kind is raised and not resolved; a state that cannot be read has none."""
+    if state is None:
+        return False
+    try:
+        _, drift, alerting, _ = _HEAD.unpack_from(state)
+        known = Alerting.from_bytes(state[_HEAD.size + drift : _HEAD.size + drift + alerting])
+    except (struct.error, ValueError):
+        return False
+    return bool(known.drift.key or known.level.key)
+
+
+def drift_key(user_id: str) -> str:
+    """Key of a user's state. The braces keep all keys of a user in one slot of a Redis cluster."""
+    return f"{WATCHED}{{{user_id}}}"
+
+
+def pack(user: User) -> bytes:
+    """The user as stored, at most LARGEST bytes; equal users give equal bytes."""
+    return _joined(user.drift.to_bytes(), user.alerting.to_bytes(), user.outbox)
+
+
+def unpack(state: bytes) -> User:
+    """The user in stored bytes. Raises struct.error or ValueError when they are damaged or of another version."""
+    version, drift, alerting, _ = _HEAD.unpack_from(state)
+    if version not in (1, VERSION):
+        raise ValueError("drift state of an unknown version")
+    at = _HEAD.size
+    stored = state[at : at + drift]
+    return User(
+        DriftState.from_bytes(stored if version == VERSION else with_priors(stored)),
+        Alerting.from_bytes(state[at + drift : at + drift + alerting]),
+        tuple(_outbox(state[at + drift + alerting :])),
+    )
+
+
+def _joined(drift: bytes, alerting: bytes, outbox: Sequence[RiskAlert]) -> bytes:
+    encoded = [_CODEC.encode(alert) for alert in outbox][-255:]
+    room = LARGEST - _HEAD.size - len(drift) - len(alerting)
+    while encoded and sum(_SIZE.size + len(alert) for alert in encoded) > room:
+        encoded.pop(0)
+    head = _HEAD.pack(VERSION, len(drift), len(alerting), len(encoded))
+    return b"".join((head, drift, alerting, *(_SIZE.pack(len(alert)) + alert for alert in encoded)))
+
+
+def _outbox(data: bytes) -> list[RiskAlert]:
+    alerts, at = [], 0
+    while at < len(data):
+        (size,) = _SIZE.unpack_from(data, at)
+        at += _SIZE.size + size
+        try:
+            alerts.append(_CODEC.decode(data[at - size : at], RiskAlert))
+        except DecodeError as error:
+            raise ValueError("damaged alert in a drift state") from error
+    return alerts
+
+
+def _alert(user_id: str, key: str, step: Step, observation: Observation) -> RiskAlert:
+    chart = step.chart
+    return RiskAlert(
+        alert_id=derived_id("alert", key, step.state, observation.memo_id),
+        dedup_key=key,
+        user_id=user_id,
+        state=step.state,
+        kind=step.kind,
+        severity=step.severity,
+        statistic=step.statistic,
+        threshold=step.threshold,
+        baseline=BaselineSummary(int(chart.n), chart.mean, chart.sd),
+        recent=RecentSummary(int(chart.run), chart.run_sum / chart.run if chart.run else chart.ewma),
+        since=datetime.fromtimestamp(step.since_s, UTC),
+        at=observation.recorded_at,
+        memo_id=observation.memo_id,
+        bundle_id=observation.bundle_id,
+    )

@@ -1,0 +1,1 @@
+"""The fusion agent: modalities of a memo are joined and scored against the user's own baseline."""

@@ -1,0 +1,123 @@
+"""One user's own feature baseline, and the scores made of their last memos, as one value of the store. Pure.
+
+    state = load(bytes or None, bundle.id, len(bundle.names))
+    if has_seen(state, memo_id): send stored_score(state, memo_id), where it still has one
+    else: score against state.normal, then state = scored(state, memo_id, score, vector, frozen=alert is open)
+
+A memo is scored before it enters the baseline, and enters it once: one that comes again changes nothing and gets the
+very bytes that were made the first time. Another bundle's state is not read: its users start anew, quietly.
+"""
+
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from schemas.events import FloatArray
+from workers.scoring.personal_baseline import PersonalNormal, updated
+
+PACKED, COMPRESSED = b"\x02", b"\x01"
+"""First byte of a stored state: how the rest of it is held."""
+LARGE = 2048
+"""Bytes from which compressing is worth its time: what is small is floats and digests, which do not shrink."""
+SEEN = 64
+"""Memos that are recognised when they come again; older ones are settled joins."""
+OUTBOX = 16
+"""Scores kept for sending again. No more memos of one user may be under way between two calls of `delivered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineState:
+    """What is kept of one user.
+
+    seen: digests of memo ids, oldest first; outbox: encoded scores by memo id, oldest first.
+    """
+
+    bundle_id: str
+    normal: PersonalNormal
+    seen: tuple[bytes, ...] = ()
+    outbox: Mapping[str, bytes] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The state as one value of the store: about 1 KB, up to 4 KB with a full outbox."""
+        normal = self.normal
+        arrays = [normal.count.astype("<u2"), normal.mean.astype("<f4"), normal.variance.astype("<f4")]
+        packed: bytes = msgpack.packb(
+            [self.bundle_id, *(a.tobytes() for a in arrays), b"".join(self.seen), [*self.outbox.items()]]
+        )
+        return PACKED + packed if len(packed) < LARGE else COMPRESSED + zlib.compress(packed, 1)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "BaselineState":
+        """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no state."""
+        if data[:1] not in {PACKED, COMPRESSED}:
+            raise ValueError(f"a baseline of version {data[:1].hex() or 'none'}, this program reads versions 01 and 02")
+        try:
+            bundle_id, count, mean, variance, seen, outbox = _unpacked(data)
+        except (zlib.error, ValueError, TypeError) as error:
+            raise ValueError(f"not a baseline: {type(error).__name__}") from error
+        normal = PersonalNormal(
+            np.frombuffer(count, "<u2").astype(np.float32),
+            np.frombuffer(mean, "<f4").astype(np.float32),
+            np.frombuffer(variance, "<f4").astype(np.float32),
+        )
+        digests = tuple(seen[i : i + 8] for i in range(0, len(seen), 8))
+        return cls(bundle_id, normal, digests, dict(outbox))
+
+
+def load(data: bytes | None, bundle_id: str, features: int) -> BaselineState:
+    """The state in `data`; an empty one when there is none, or when it belongs to another bundle."""
+    if data is not None:
+        state = BaselineState.from_bytes(data)
+        if state.bundle_id == bundle_id and state.normal.count.shape == (features,):
+            return state
+    return BaselineState(bundle_id, PersonalNormal.empty(features))
+
+
+def has_seen(state: BaselineState, memo_id: str) -> bool:
+    """Whether this memo has been scored before, as far back as SEEN memos."""
+    return _digest(memo_id) in state.seen
+
+
+def stored_score(state: BaselineState, memo_id: str) -> bytes | None:
+    """The encoded score of a memo seen before; None once it was delivered or is long past."""
+    return state.outbox.get(memo_id)
+
+
+def scored(
+    state: BaselineState, memo_id: str, score: bytes, vector: FloatArray | None, *, frozen: bool = False
+) -> BaselineState:
+    """The state after a memo was scored; a memo seen before changes nothing.
+
+    score: the encoded RiskScored; vector: the memo's features by the bundle's names, None when the memo cannot be
+    trusted; frozen: an alert is open, so the memo must not become part of the normal that it is held against.
+    """
+    if has_seen(state, memo_id):
+        return state
+    normal = state.normal if frozen or vector is None else updated(state.normal, vector)
+    outbox = [*state.outbox.items(), (memo_id, score)][-OUTBOX:]
+    return replace(state, normal=normal, seen=(*state.seen, _digest(memo_id))[-SEEN:], outbox=dict(outbox))
+
+
+def delivered(state: BaselineState, memo_ids: Collection[str]) -> BaselineState:
+    """The state without the scores of these memos, which have reached the topic."""
+    return replace(state, outbox={memo: score for memo, score in state.outbox.items() if memo not in memo_ids})
+
+
+def baseline_key(user_id: str) -> str:
+    """Key of a user's baseline. The braces keep all keys of a user in one slot of a Redis cluster."""
+    return f"undertone:baseline:{{{user_id}}}"
+
+
+def _digest(memo_id: str) -> bytes:
+    return blake2b(memo_id.encode(), digest_size=8).digest()
+
+
+def _unpacked(data: bytes) -> list[Any]:
+    body = memoryview(data)[1:]
+    unpacked: list[Any] = msgpack.unpackb(zlib.decompress(body) if data[:1] == COMPRESSED else body)
+    return unpacked

@@ -1,0 +1,153 @@
+"""A scripted cohort through the whole system: synthetic users speak for weeks, and two of them change.
+
+Everything is the production path: the memos are real audio files, submitted as events over a Kafka connection, heard by
+the real workers, scored and followed by the real agents. Only the users are made up.
+"""
+
+import asyncio
+import io
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import soundfile
+
+from schemas import topics
+from schemas.events import AlertState, DeadLetter, MemoUploaded, RiskAlert, RiskScored
+from schemas.ids import memo_id
+from schemas.settings import Settings
+from streams.local.submit import Submitter
+from streams.local.system import System
+from workers.audio.memo import SAMPLING_RATE
+from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
+from workers.kafka.topic_reader import follow
+from workers.simulation.cohort import ScriptedUser, cohort, sound_of
+
+SEED = 1
+USERS = 6
+DAYS = 49
+START = datetime(2026, 1, 5, tzinfo=UTC)
+BROKEN = b"This is a shopping list, not a recording.\n"
+"""The one memo that no worker can read."""
+SHOW_EVERY_S = 0.4
+
+
+@dataclass(slots=True)
+class Story:
+    """What has come out so far. All is kept by its id: at-least-once delivery shows nothing twice."""
+
+    users: tuple[ScriptedUser, ...]
+    submitted: int = 0
+    scores: dict[str, RiskScored] = field(default_factory=dict)
+    alerts: dict[str, RiskAlert] = field(default_factory=dict)
+    dead: dict[str, DeadLetter] = field(default_factory=dict)
+
+    @property
+    def memos(self) -> int:
+        """Memos of the script, the broken one included."""
+        return sum(len(user.memos) for user in self.users) + 1
+
+    def note(self, record: Any) -> None:
+        """Keep a record that came out."""
+        if isinstance(record, RiskScored):
+            self.scores[record.score_id] = record
+        elif isinstance(record, RiskAlert):
+            self.alerts[record.alert_id] = record
+        else:
+            self.dead[record.dead_letter_id] = record
+
+    def steps(self, state: AlertState) -> int:
+        """Alerts in this state."""
+        return sum(alert.state is state for alert in self.alerts.values())
+
+    def summary(self, seconds: float) -> str:
+        """The demo's last line."""
+        return (
+            f"demo: {self.memos} memos, {len(self.scores)} scored, {len(self.alerts)} alerts "
+            f"({self.steps(AlertState.RAISED)} raised, {self.steps(AlertState.RESOLVED)} resolved), "
+            f"{len(self.dead)} dead letters, {seconds:.0f} s"
+        )
+
+
+def new_story() -> Story:
+    """The script, nothing of it played."""
+    return Story(cohort(SEED, USERS, DAYS, START))
+
+
+async def play(settings: Settings, story: Story, show: Callable[[], None]) -> None:
+    """Run the script through a system of its own; `show` is called a few times a second. Raises Stop."""
+    this = asyncio.current_task()
+    if this is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    async with System(settings) as system, Observer(system.settings) as observer:
+        tasks = [
+            asyncio.create_task(system.run()),
+            asyncio.create_task(_speak(system, story)),
+            *(
+                asyncio.create_task(_collect(system, topic, story))
+                for topic in (topics.SCORED, topics.ALERTS, topics.DEAD)
+            ),
+        ]
+        try:
+            while not await _finished(observer, story):
+                show()
+                done, _ = await asyncio.wait(tasks, timeout=SHOW_EVERY_S, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()
+                if len(done) == len(tasks):
+                    break
+                await asyncio.sleep(SHOW_EVERY_S)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    show()
+
+
+async def _finished(observer: Observer, story: Story) -> bool:
+    """Every memo has its score or its dead letter, and every alert on the broker has been seen."""
+    if len(story.scores) + len(story.dead) < story.memos:
+        return False
+    if await observer.backlog(AGENTS_GROUP, topics.SCORED.name):
+        return False
+    _, alerts = await observer.size(topics.ALERTS.name)
+    return len(story.alerts) >= alerts
+
+
+async def _speak(system: System, story: Story) -> None:
+    """Speak every memo and submit it, in the order of their days; the broken one in the middle."""
+    async with Submitter.open(system.settings, system.codec, system.journal) as submitter:
+        for user_id, recorded_at, sound in _script(story):
+            data = await asyncio.to_thread(sound)
+            digest = sha256(data).hexdigest()
+            uri = await asyncio.to_thread(system.inbox.put, data, f"{digest}.wav")
+            moment = datetime.now(UTC)
+            await submitter.send(
+                MemoUploaded(memo_id(user_id, digest, recorded_at), user_id, recorded_at, moment, uri, digest)
+            )
+            story.submitted += 1
+
+
+def _script(story: Story) -> Iterator[tuple[str, datetime, Callable[[], bytes]]]:
+    lines = [(memo.recorded_at, user, memo) for user in story.users for memo in user.memos]
+    lines.sort(key=lambda line: line[0])
+    for number, (recorded_at, user, memo) in enumerate(lines):
+        if number == len(lines) // 2:
+            yield user.user_id, recorded_at, lambda: BROKEN
+        yield user.user_id, recorded_at, lambda user=user, memo=memo: _wav(user, memo)  # type: ignore[misc]
+
+
+def _wav(user: ScriptedUser, memo: Any) -> bytes:
+    signal, _ = sound_of(user, memo)
+    file = io.BytesIO()
+    soundfile.write(file, signal, SAMPLING_RATE, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+async def _collect(system: System, topic: topics.Topic, story: Story) -> None:
+    records = follow(system.settings, system.codec, topic, topic.record, from_start=True, once=False)
+    async for record in records:
+        story.note(record)

@@ -1,0 +1,87 @@
+"""Watches the embedded broker and keeps the journal true: what came in is written down, what is finished struck out."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas import topics
+from schemas.codec import Codec, DecodeError
+from schemas.events import DeadLetter, MemoUploaded, RiskScored
+from schemas.settings import Settings
+from streams.local.journal import Journal, Upload
+from workers.kafka.clients import make_producer, make_reader
+from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
+
+CHECK_S = 0.5
+
+
+class Keeper:
+    """Follows the embedded broker's topics on behalf of a journal."""
+
+    def __init__(self, settings: Settings, codec: Codec, journal: Journal) -> None:
+        self._settings, self._codec, self._journal = settings, codec, journal
+        self._scored: deque[tuple[TopicPartition, int, str]] = deque()
+
+    async def send_again(self) -> int:
+        """Send what an earlier run accepted and did not finish; how many those were."""
+        self._journal.forget_finished()
+        uploads = self._journal.unfinished()
+        async with _started(make_producer(self._settings)) as producer:
+            for upload in uploads:
+                await producer.send_and_wait(topics.UPLOADED.name, key=upload.key, value=upload.value)
+        return len(uploads)
+
+    async def run(self) -> None:
+        """Keep the journal until cancelled."""
+        names = (topics.UPLOADED.name, topics.SCORED.name, topics.DEAD.name)
+        async with _started(make_reader(self._settings, *names)) as reader, Observer(self._settings) as observer:
+            while True:
+                fetched = await reader.getmany(timeout_ms=int(CHECK_S * 1000))
+                records = [record for several in fetched.values() for record in several]
+                await asyncio.to_thread(self._note, records)
+                if self._scored:
+                    self._strike_out(await observer.positions(AGENTS_GROUP, topics.SCORED.name))
+
+    def _note(self, records: list[Any]) -> None:
+        accepted, dead = [], []
+        for record in records:
+            with suppress(DecodeError):
+                if record.topic == topics.UPLOADED.name:
+                    accepted.append(self._upload(record.key, record.value))
+                elif record.topic == topics.SCORED.name:
+                    scored = self._codec.decode(record.value, RiskScored)
+                    self._scored.append((TopicPartition(record.topic, record.partition), record.offset, scored.memo_id))
+                else:
+                    letter = self._codec.decode(record.value, DeadLetter)
+                    if letter.topic == topics.UPLOADED.name:
+                        dead.append(self._upload(letter.key, letter.value))
+        if accepted:
+            self._journal.accept(accepted)
+        if dead:
+            self._journal.finish(uploads=dead)
+
+    def _upload(self, key: bytes | None, value: bytes | None) -> Upload:
+        memo_id = None
+        with suppress(DecodeError):
+            memo_id = self._codec.decode(value, MemoUploaded).memo_id
+        return Upload(key, value or b"", memo_id)
+
+    def _strike_out(self, positions: Mapping[TopicPartition, int]) -> None:
+        """A memo is finished when the drift agent has committed past its score."""
+        followed = [memo for at, offset, memo in self._scored if offset < positions.get(at, 0)]
+        self._scored = deque(entry for entry in self._scored if entry[1] >= positions.get(entry[0], 0))
+        if followed:
+            self._journal.finish(followed)
+
+
+@asynccontextmanager
+async def _started(client: AIOKafkaConsumer) -> AsyncIterator[Any]:
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()

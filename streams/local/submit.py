@@ -1,0 +1,147 @@
+"""Bringing audio files into the system as `MemoUploaded` events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import Poison
+from schemas.events import MemoUploaded
+from schemas.headers import headers_of
+from schemas.ids import memo_id
+from schemas.settings import Settings
+from streams.local.embedded import BACKLOG_RECORDS
+from streams.local.journal import Journal, Upload
+from workers.audio.storage import AudioStore
+from workers.kafka.broker_probe import answered
+from workers.kafka.clients import make_producer
+from workers.kafka.consumer_lag import Observer
+from workers.service import tracing
+
+ASK_EVERY = 25
+"""Submissions sent together, and at most twice as many between two looks at the backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where submitted audio is put, so that workers may read it: a folder named in their allowed prefixes."""
+
+    folder: Path
+
+    def put(self, data: bytes, name: str) -> str:
+        """Write audio under `name`, whole or not at all, and give its URI. What is there already is kept."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / name
+        if not target.exists():
+            partial = self.folder / f"{name}.part"
+            partial.write_bytes(data)
+            partial.replace(target)
+        return target.resolve().as_uri()
+
+
+def event_of(
+    path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]
+) -> MemoUploaded:
+    """The event of one file. recorded_at: when None, the file's own time of change, so that it stays the same.
+
+    Raises Poison when the file cannot be read. The same file, user and moment give the same memo id.
+    """
+    try:
+        digest = sha256(path.read_bytes()).hexdigest()
+        moment = recorded_at or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        uri = uri_of(path, digest)
+    except OSError as error:
+        raise Poison("file:unreadable", f"cannot be read: {error.strerror}") from error
+    moment = moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
+    return MemoUploaded(memo_id(user_id, digest, moment), user_id, moment, datetime.now(UTC), uri, digest)
+
+
+def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], str]:
+    """How a file becomes a URI that the workers may read: where it lies, if that is allowed, else by the inbox.
+
+    The function raises Poison for a file that lies outside every allowed prefix when there is no inbox.
+    """
+    allowed = AudioStore(settings)
+
+    def uri_of(path: Path, digest: str) -> str:
+        uri = path.resolve().as_uri()
+        if allowed.allows(uri):
+            return uri
+        if inbox is None:
+            raise Poison(
+                "audio:uri_refused",
+                "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one",
+            )
+        return inbox.put(path.read_bytes(), f"{digest}{path.suffix.lower()}")
+
+    return uri_of
+
+
+class Submitter:
+    """Sends events to `memos.uploaded`. `async with Submitter.open(...) as submitter: await submitter.send(event)`.
+
+    With a journal (the embedded broker) every event is on disk before it is sent, and sending waits while
+    `BACKLOG_RECORDS` memos are under way, so that nothing falls out of the small broker.
+    """
+
+    def __init__(
+        self, codec: Codec, producer: AIOKafkaProducer, observer: Observer | None, journal: Journal | None
+    ) -> None:
+        self._codec, self._producer, self._observer, self._journal = codec, producer, observer, journal
+        self._room = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, codec: Codec, journal: Journal | None) -> AsyncIterator[Self]:
+        """A submitter that is connected while the context is open."""
+        await answered(settings)
+        producer = make_producer(settings)
+        await producer.start()
+        try:
+            async with AsyncExitStack() as exits:
+                # To look at the backlog takes rights that a platform's user need not have.
+                observer = None if journal is None else await exits.enter_async_context(Observer(settings))
+                yield cls(codec, producer, observer, journal)
+        finally:
+            await producer.stop()
+
+    async def send(self, event: MemoUploaded) -> None:
+        """Send one event; when it returns, the broker has it (and the journal, where there is one)."""
+        await self.send_all([event])
+
+    async def send_all(self, events: Sequence[MemoUploaded]) -> None:
+        """Send events, in order."""
+        for start in range(0, len(events), ASK_EVERY):
+            await self._send_some(events[start : start + ASK_EVERY])
+
+    async def _send_some(self, events: Sequence[MemoUploaded]) -> None:
+        values = [self._codec.encode(event, f"{topics.UPLOADED.name}-value") for event in events]
+        if self._journal is not None and self._observer is not None:
+            uploads = [Upload(e.user_id.encode(), v, e.memo_id) for e, v in zip(events, values, strict=True)]
+            await asyncio.to_thread(self._journal.accept, uploads)
+            await self._wait_for_room(len(events), self._observer)
+        headers, began = [headers_of(event, "submit", None) for event in events], time.time()
+        sent = [
+            await self._producer.send(topics.UPLOADED.name, value, event.user_id.encode(), headers=given)
+            for event, value, given in zip(events, values, headers, strict=True)
+        ]
+        await asyncio.gather(*sent)
+        for given in headers:
+            tracing.delivered("submit", topics.UPLOADED.name, given, {}, began)
+
+    async def _wait_for_room(self, memos: int, observer: Observer) -> None:
+        """Return when so many more fit. The broker is asked again only when what it said was used up."""
+        while self._room < memos:
+            self._room = min(BACKLOG_RECORDS - await observer.memos_under_way(), 2 * ASK_EVERY)
+            if self._room < memos:
+                await asyncio.sleep(0.2)
+        self._room -= memos

@@ -1,0 +1,181 @@
+"""The whole way on one machine: what `undertone up` and the demo start, and what finds it when it runs."""
+
+import asyncio
+import fcntl
+import json
+import logging
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import ConfigurationError, Stop
+from schemas.schema_registry import HttpRegistry
+from schemas.settings import Settings
+from streams.local.embedded import EmbeddedKafka, EmbeddedStore
+from streams.local.journal import Journal
+from streams.local.journal_sync import Keeper
+from streams.local.submit import Inbox
+from streams.local.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+EMBEDDED_SESSION_S = 6.0
+"""On one machine a silent process is a dead one: its partitions are free again after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a running embedded system is found, as its home says it."""
+
+    bootstrap: str
+    redis_url: str
+    embedded: bool
+
+
+def running(settings: Settings) -> Running | None:
+    """The embedded system that runs with this home, if one does."""
+    note = settings.home / "up.json"
+    if not note.exists() or not _locked(settings.home):
+        return None
+    return Running(**json.loads(note.read_text()))
+
+
+def connected(settings: Settings) -> Settings:
+    """Settings that name a broker and a store: as given, or those of the running embedded system.
+
+    Raises ConfigurationError when neither is there.
+    """
+    if settings.kafka_bootstrap and settings.redis_url:
+        return settings
+    found = running(settings)
+    if found is None:
+        raise ConfigurationError(
+            "no broker: set KAFKA_BOOTSTRAP and REDIS_URL, or start an embedded system with `undertone up`"
+        )
+    return settings.model_copy(
+        update={
+            "kafka_bootstrap": settings.kafka_bootstrap or found.bootstrap,
+            "redis_url": settings.redis_url or found.redis_url,
+        }
+    )
+
+
+class System:
+    """Broker, store, workers and agents. `async with System(settings) as system: await system.run()`.
+
+    Embedded broker and store stand in for those that `KAFKA_BOOTSTRAP` and `REDIS_URL` do not name. Every role is a
+    process of its own and is started again when it dies; so is the store. Raises Stop when one cannot go on.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._given = settings
+        self.embedded = settings.kafka_bootstrap is None
+        self.inbox = Inbox(settings.home / "audio")
+
+    async def __aenter__(self) -> Self:
+        """Start everything; the roles take some seconds more until they read."""
+        async with AsyncExitStack() as exits:
+            home = self._given.home
+            exits.enter_context(_lock(home))
+            self._store = None if self._given.redis_url else exits.enter_context(EmbeddedStore(home / "store"))
+            bootstrap = self._given.kafka_bootstrap or self._start_broker(exits)
+            redis_url = self._given.redis_url or (self._store.url if self._store else "")
+            self.settings = self._given.model_copy(update={"kafka_bootstrap": bootstrap, "redis_url": redis_url})
+            self.codec = make_codec(self.settings)
+            self.journal = exits.enter_context(Journal(home / "journal.db")) if self.embedded else None
+            self.supervisor = Supervisor(self._roles(), self._environments())
+            exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
+            # Ended first, so that nothing that is stopped on purpose is started again.
+            self._tasks = [asyncio.create_task(self._keep_store())]
+            exits.push_async_callback(self._end_tasks)
+            await self._start_journal()
+            self._tasks.append(asyncio.create_task(self.supervisor.run()))
+            note = home / "up.json"
+            note.write_text(json.dumps(asdict(Running(bootstrap, redis_url, self.embedded))))
+            exits.callback(note.unlink, missing_ok=True)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop the roles, then the store and the broker."""
+        await self._exits.aclose()
+
+    async def run(self) -> None:
+        """Watch until cancelled. Raises what ended a part that cannot go on."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def _start_broker(self, exits: AsyncExitStack) -> str:
+        return exits.enter_context(EmbeddedKafka(topic.name for topic in topics.TOPICS)).bootstrap
+
+    async def _start_journal(self) -> None:
+        if self.journal is None:
+            return
+        keeper = Keeper(self.settings, self.codec, self.journal)
+        if again := await keeper.send_again():
+            log.info("%d memos of an earlier run were not finished and are sent again", again)
+        self._tasks.append(asyncio.create_task(keeper.run()))
+
+    async def _keep_store(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            if self._store is not None and await asyncio.to_thread(self._store.revive):
+                log.warning("the embedded store had died and was started again")
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _roles(self) -> dict[str, tuple[str, ...]]:
+        given = self._given
+        workers = {f"worker {m}": ("worker", str(m)) for m in given.modalities}
+        urls = {"alertmanager": given.alertmanager_url, "webhook": given.webhook_url}
+        bridges = {f"bridge {name}": ("bridge", name) for name, url in urls.items() if url}
+        return {**workers, "agents": ("agents",), **bridges}
+
+    def _environments(self) -> dict[str, dict[str, str]]:
+        """What each role finds in its environment: the same for all, but for the port that it is asked on."""
+        shared, first = self._for_roles(), self._given.metrics_port
+        ports = {name: first + place if first else 0 for place, name in enumerate(self._roles())}
+        return {
+            name: shared.model_copy(update={"metrics_port": port}).child_environment() for name, port in ports.items()
+        }
+
+    def _for_roles(self) -> Settings:
+        """What the roles go by: these connections, the inbox beside the given prefixes, an end with this process."""
+        inbox = self.inbox.folder.resolve().as_uri()
+        changes: dict[str, object] = {"audio_prefixes": (inbox, *self._given.audio_prefixes), "supervised": True}
+        if self.embedded:
+            changes["session_timeout_s"] = EMBEDDED_SESSION_S
+        return self.settings.model_copy(update=changes)
+
+
+def make_codec(settings: Settings) -> Codec:
+    """The codec that the settings ask for: with a schema registry, or without."""
+    return Codec(HttpRegistry(settings.schema_registry_url) if settings.schema_registry_url else None)
+
+
+def _lock(home: Path) -> ExitStack:
+    """Hold a home for this process. Raises Stop when another holds it."""
+    home.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as exits:
+        handle = exits.enter_context((home / "lock").open("w"))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Stop("an `undertone up` with this home runs already; stop it, or set UNDERTONE_HOME") from None
+        return exits.pop_all()
+
+
+def _locked(home: Path) -> bool:
+    """Whether a process holds this home."""
+    try:
+        _lock(home).close()
+    except Stop:
+        return True
+    return False

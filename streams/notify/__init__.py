@@ -1,0 +1,1 @@
+"""Alerts to receivers outside Kafka."""

@@ -1,0 +1,1 @@
+"""One file a production role: what its process consists of."""

@@ -1,0 +1,105 @@
+"""One suite for both keepers of deadlines: in memory, and over a real server."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from schemas.errors import Transient
+from streams.fusion.join_timeouts import Deadlines, MemoryDeadlines, RedisDeadlines
+from tests.servers import RedisServer
+
+NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+async def deadlines(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Deadlines]:
+    if request.param == "memory":
+        yield MemoryDeadlines()
+    else:
+        server: RedisServer = request.getfixturevalue("redis_server")
+        async with RedisDeadlines(server.url, key=f"open:{uuid4()}") as shared:
+            yield shared
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+async def test_keys_are_due_when_their_time_has_come_earliest_first(deadlines: Deadlines) -> None:
+    await deadlines.put({"late": after(3), "early": after(1), "never": after(100)})
+    assert await deadlines.due(after(0.5), 10) == []
+    assert await deadlines.due(after(3), 10) == ["early", "late"]
+    assert await deadlines.due(after(3), 1) == ["early"]
+    assert await deadlines.due(after(3), 10) == ["early", "late"]
+
+
+async def test_the_first_time_that_a_key_is_given_stands(deadlines: Deadlines) -> None:
+    await deadlines.put({"key": after(1)})
+    await deadlines.put({"key": after(50)})
+    assert await deadlines.due(after(2), 10) == ["key"]
+    assert await deadlines.count() == 1
+
+
+async def test_dropping_is_idempotent_and_lets_a_key_begin_anew(deadlines: Deadlines) -> None:
+    await deadlines.put({"key": after(1)})
+    await deadlines.drop(["key", "unknown"])
+    await deadlines.drop(["key"])
+    await deadlines.drop([])
+    assert (await deadlines.due(after(9), 10), await deadlines.count()) == ([], 0)
+    await deadlines.put({"key": after(20)})
+    assert await deadlines.due(after(9), 10) == []
+
+
+async def test_the_earliest_is_told(deadlines: Deadlines) -> None:
+    assert await deadlines.earliest() is None
+    await deadlines.put({"late": after(3), "early": after(1.5)})
+    assert await deadlines.earliest() == after(1.5)
+    await deadlines.drop(["early"])
+    assert await deadlines.earliest() == after(3)
+
+
+async def test_its_clock_goes_on_steadily(deadlines: Deadlines) -> None:
+    first = await deadlines.now()
+    assert abs(first - datetime.now(UTC)) < timedelta(seconds=5)
+    assert timedelta() <= await deadlines.now() - first < timedelta(seconds=5)
+
+
+class Jumped(datetime):
+    """A wall clock an hour ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Jumped":
+        ahead = datetime.now(tz) + timedelta(hours=1)
+        return cls.fromtimestamp(ahead.timestamp(), tz)
+
+
+async def test_a_wall_clock_that_jumps_closes_nothing(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time is the server's; what this process believes of the day does not matter."""
+    async with RedisDeadlines(redis_server.url, key=f"open:{uuid4()}") as shared:
+        due = await shared.now() + timedelta(seconds=60)
+        await shared.put({"key": due})
+        monkeypatch.setattr("streams.fusion.join_timeouts.datetime", Jumped)
+        assert Jumped.now(UTC) > due
+        assert await shared.due(await shared.now(), 10) == []
+
+
+async def test_nothing_to_do_is_no_call(deadlines: Deadlines) -> None:
+    await deadlines.put({})
+    assert await deadlines.count() == 0
+
+
+async def test_a_server_that_is_away_is_transient() -> None:
+    with RedisServer() as server:
+        async with RedisDeadlines(server.url, timeout_s=1.0) as deadlines:
+            await deadlines.put({"key": after(1)})
+            server.kill()
+            for ask in (deadlines.count, deadlines.earliest, partial(deadlines.due, NOW, 1)):
+                with pytest.raises(Transient, match="Redis is away"):
+                    await ask()
+            server.start()
+            assert await deadlines.due(after(1), 10) == ["key"]

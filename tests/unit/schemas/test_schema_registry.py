@@ -1,0 +1,165 @@
+import json
+import logging
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.codec import Codec, DecodeError
+from schemas.errors import ConfigurationError, Transient
+from schemas.events import MemoUploaded, RiskScored
+from schemas.schema_registry import HttpRegistry
+from tests.unit.schemas.records import EXAMPLES, SCORED, UPLOADED
+from tests.unit.schemas.registry_server import RegistryServer, registry_server
+
+PASSWORD = "p@ss/w:rd"
+
+
+@pytest.fixture
+def server() -> Iterator[RegistryServer]:
+    with registry_server() as server:
+        yield server
+
+
+@pytest.fixture
+def registry(server: RegistryServer) -> Iterator[HttpRegistry]:
+    with HttpRegistry(server.url) as registry:
+        yield registry
+
+
+def test_records_come_back_through_a_registry(server: RegistryServer, registry: HttpRegistry) -> None:
+    codec = Codec(registry)
+    for record in EXAMPLES:
+        data = codec.encode(record, f"{type(record).__name__}-value")
+        magic, schema_id = struct.unpack(">bI", data[:5])
+        assert magic == 0
+        assert json.loads(server.schemas[schema_id - 1]["schema"])["name"] == type(record).__name__
+        assert codec.decode(data, type(record)) == record
+    assert "MemoUploaded-value" in server.subjects
+
+
+def test_each_schema_is_asked_for_once(server: RegistryServer, registry: HttpRegistry) -> None:
+    for _ in range(3):
+        Codec(registry).decode(Codec(registry).encode(UPLOADED, "memos.uploaded-value"), MemoUploaded)
+    assert server.requests == ["POST /subjects/memos.uploaded-value/versions", "GET /schemas/ids/1"]
+
+
+def test_subjects_are_quoted(server: RegistryServer, registry: HttpRegistry) -> None:
+    registry.id_of("odd/name value", '"string"')
+    assert server.requests == ["POST /subjects/odd%2Fname%20value/versions"]
+    assert server.subjects == {"odd/name value"}
+
+
+def test_a_writers_newer_schema_is_read(server: RegistryServer, registry: HttpRegistry) -> None:
+    codec = Codec(registry)
+    data = codec.encode(UPLOADED, "s")
+    schema = json.loads(server.schemas[0]["schema"])
+    schema["fields"].append({"name": "device", "type": "string", "default": ""})
+    server.schemas.append({"schema": json.dumps(schema)})
+    newer = b"\x00\x00\x00\x00\x02" + data[5:] + b"\x0aphone"
+    assert codec.decode(newer, MemoUploaded) == UPLOADED
+
+
+def test_another_records_schema_is_no_such_record(registry: HttpRegistry) -> None:
+    data = Codec(registry).encode(SCORED, "s")
+    with pytest.raises(DecodeError, match="not a MemoUploaded"):
+        Codec(registry).decode(data, MemoUploaded)
+    assert Codec(registry).decode(data, RiskScored) == SCORED
+
+
+def test_an_unknown_id_is_a_broken_record(registry: HttpRegistry) -> None:
+    with pytest.raises(DecodeError, match="the schema registry has no schema 99"):
+        Codec(registry).decode(b"\x00\x00\x00\x00\x63rest", MemoUploaded)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"schema": "{}", "schemaType": "JSON"},
+        {"schema": '"Other"', "references": [{"name": "Other", "subject": "o", "version": 1}]},
+        {"schema": "{"},
+        {"schema": '{"type": "record"}'},
+        {"schema": '"nothing"'},
+    ],
+)
+def test_what_is_no_avro_schema_is_a_broken_record(
+    server: RegistryServer, registry: HttpRegistry, stored: dict[str, object]
+) -> None:
+    server.schemas.append(stored)
+    with pytest.raises(DecodeError, match="Avro schema"):
+        Codec(registry).decode(b"\x00\x00\x00\x00\x01rest", MemoUploaded)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_registry_in_trouble_may_answer_later(server: RegistryServer, registry: HttpRegistry, status: int) -> None:
+    server.fails_with = status
+    with pytest.raises(Transient, match=f"{status} for schema 1"):
+        registry.schema_of(1)
+    server.fails_with = None
+    assert registry.id_of("s", '"string"') == 1
+    assert registry.schema_of(1) == '"string"'
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(401, "user, password"), (403, "rights"), (404, "is SCHEMA_REGISTRY_URL"), (409, "incompatible"), (422, "422")],
+)
+def test_a_refusal_is_a_wrong_setting(server: RegistryServer, registry: HttpRegistry, status: int, hint: str) -> None:
+    server.fails_with = status
+    with pytest.raises(ConfigurationError, match=hint):
+        registry.id_of("memos.uploaded-value", '"string"')
+
+
+@pytest.mark.parametrize("says", [b"<html>", b"[1]", b'"x"', b"{}", b'{"id": "one", "schema": 1}'])
+def test_an_answer_of_something_else_is_a_wrong_setting(
+    server: RegistryServer, registry: HttpRegistry, says: bytes
+) -> None:
+    server.says = says
+    with pytest.raises(ConfigurationError, match="is this a schema registry"):
+        registry.id_of("s", '"string"')
+    with pytest.raises(ConfigurationError, match="is this a schema registry"):
+        registry.schema_of(1)
+
+
+def test_nobody_there_may_be_somebody_later() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://user:{PASSWORD.replace('/', '%2F').replace('@', '%40')}@127.0.0.1:{closed.getsockname()[1]}"
+        with HttpRegistry(url) as registry, pytest.raises(Transient, match="does not answer") as caught:
+            registry.schema_of(1)
+    assert PASSWORD not in str(caught.value)
+    assert "p%40ss" not in str(caught.value)
+
+
+def test_user_and_password_of_the_url_are_used_and_never_told(
+    server: RegistryServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.password = f"user:{PASSWORD}"
+    with caplog.at_level(logging.DEBUG):
+        with HttpRegistry(f"http://user:p%40ss%2Fw%3Ard@127.0.0.1:{server.port}") as registry:
+            assert registry.id_of("s", '"string"') == 1
+        with (
+            HttpRegistry(f"http://user:wrong-one@127.0.0.1:{server.port}") as registry,
+            pytest.raises(ConfigurationError, match="check user, password") as caught,
+        ):
+            registry.id_of("s", '"string"')
+    assert caplog.records
+    for told in (caplog.text, str(caught.value)):
+        assert "p%40ss" not in told
+        assert PASSWORD not in told
+        assert "wrong-one" not in told
+
+
+def test_a_path_before_the_interface_is_kept(server: RegistryServer) -> None:
+    with HttpRegistry(f"{server.url}/apis/ccompat/v7/") as registry, pytest.raises(ConfigurationError):
+        registry.id_of("s", '"string"')
+    assert server.requests == ["POST /apis/ccompat/v7/subjects/s/versions"]
+
+
+@pytest.mark.parametrize("url", ["registry:8081", "ftp://secret@host", "http://", "http://[::1", ""])
+def test_what_is_no_address_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="SCHEMA_REGISTRY_URL") as caught:
+        HttpRegistry(url)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -1,0 +1,43 @@
+"""Who is muted, until when, and what that kept back."""
+
+from datetime import UTC, datetime, timedelta
+
+from streams.drift.mutes import Mute, Scope, dump, ended, load, muted_by, with_mute, with_withheld
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+USER = Mute(Scope.USER, "clinic-a/7", NOW, NOW + 7 * DAY, "on holiday")
+COHORT = Mute(Scope.COHORT, "clinic-b/", NOW, NOW + DAY)
+
+
+def test_a_mute_holds_for_its_users_and_its_time() -> None:
+    both = [USER, COHORT]
+    assert muted_by(both, "clinic-a/7", NOW) == USER
+    assert muted_by(both, "clinic-a/71", NOW) is None
+    assert muted_by(both, "clinic-b/3", NOW) == COHORT
+    assert muted_by(both, "clinic-b/3", NOW + DAY) is None
+    assert muted_by(both, "clinic-a/7", NOW - DAY) is None
+
+
+def test_a_new_mute_replaces_the_one_before() -> None:
+    longer = Mute(Scope.USER, "clinic-a/7", NOW + DAY, NOW + 30 * DAY)
+    held = with_mute([USER], longer)
+    assert [mute.until for mute in held] == [NOW + DAY, NOW + 30 * DAY]
+    assert muted_by(held, "clinic-a/7", NOW + 2 * DAY) == longer
+
+
+def test_a_mute_can_end_early() -> None:
+    held = ended([USER, COHORT], Scope.USER, "clinic-a/7", NOW + DAY)
+    assert muted_by(held, "clinic-a/7", NOW + DAY) is None
+    assert COHORT in held
+
+
+def test_what_was_kept_back_is_counted() -> None:
+    held = with_withheld([USER, COHORT], ["clinic-b/3", "clinic-b/4", "somebody"], NOW)
+    assert [mute.withheld for mute in held] == [0, 2]
+
+
+def test_mutes_survive_storage_until_ninety_days_after_their_end() -> None:
+    assert load(dump([USER, COHORT], NOW)) == [USER, COHORT]
+    assert load(dump([USER, COHORT], NOW + 92 * DAY)) == [USER]
+    assert load(None) == []

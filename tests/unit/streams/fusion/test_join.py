@@ -1,0 +1,93 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from schemas.codec import Codec
+from schemas.events import Band, Extractor, MemoFeatures, Modality, Quality
+from streams.fusion import join as fusion
+from streams.fusion.join import Join
+
+NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
+BOTH = (Modality.ACOUSTIC, Modality.EMBEDDING)
+
+
+def part(modality: Modality, memo_id: str = "memo") -> tuple[MemoFeatures, bytes]:
+    one = np.ones((1, 2), np.float32)
+    features = MemoFeatures(
+        memo_id, "user", NOW, NOW, modality, Extractor("x", "1", "0"), 3.0, 15.0, one, one[0], (),
+        Quality(2.0, 30.0, 0.0, 8000.0),
+    )  # fmt: skip
+    return features, Codec().encode(features)
+
+
+def test_parts_meet_in_any_order() -> None:
+    one_way = fusion.add_parts(fusion.add_parts(None, [part(BOTH[0])]).to_bytes(), [part(BOTH[1])])
+    other_way = fusion.add_parts(fusion.add_parts(None, [part(BOTH[1])]).to_bytes(), [part(BOTH[0])])
+    assert one_way == other_way
+    assert one_way.missing(BOTH) == ()
+
+
+def test_a_part_that_comes_again_changes_nothing() -> None:
+    once = fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes()
+    assert fusion.add_parts(once, [part(Modality.ACOUSTIC)]).to_bytes() == once
+
+
+def test_a_join_survives_its_bytes() -> None:
+    join = fusion.add_parts(None, [part(m) for m in BOTH])
+    assert Join.from_bytes(join.to_bytes()) == join
+
+
+def test_a_join_of_the_first_version_has_no_trace() -> None:
+    import msgpack
+
+    join = fusion.add_parts(None, [part(Modality.ACOUSTIC)], trace=b"a trace")
+    old = msgpack.packb([1, *msgpack.unpackb(join.to_bytes())[1:8]])
+    assert Join.from_bytes(old) == replace(join, trace=b"")
+
+
+def test_a_join_of_another_version_is_refused() -> None:
+    import msgpack
+
+    with pytest.raises(ValueError, match="version 99"):
+        Join.from_bytes(msgpack.packb([99]))
+
+
+def test_a_closed_join_takes_no_more_parts() -> None:
+    opened = fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes()
+    closed = fusion.close(opened, BOTH, NOW)
+    assert closed is not None
+    assert fusion.add_parts(closed.to_bytes(), [part(Modality.EMBEDDING)]).missing(BOTH) == (Modality.EMBEDDING,)
+
+
+def test_closing_twice_keeps_the_first_time() -> None:
+    closed = fusion.close(fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes(), BOTH, NOW)
+    assert closed is not None
+    assert fusion.close(closed.to_bytes(), BOTH, NOW + timedelta(hours=1)) == closed
+
+
+def test_what_needs_no_closing_is_left_alone() -> None:
+    complete = fusion.add_parts(None, [part(m) for m in BOTH]).to_bytes()
+    settled = fusion.settle(fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes())
+    assert settled is not None
+    assert [fusion.close(state, BOTH, NOW) for state in (None, complete, settled.to_bytes())] == [None, None, None]
+
+
+def test_a_settled_join_keeps_no_parts() -> None:
+    settled = fusion.settle(fusion.add_parts(None, [part(m) for m in BOTH]).to_bytes())
+    assert settled is not None
+    assert len(settled.to_bytes()) < 120
+
+
+def test_an_incomplete_memo_names_what_is_missing() -> None:
+    closed = fusion.close(fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes(), BOTH, NOW)
+    assert closed is not None
+    score = fusion.incomplete(closed, BOTH, "demo-1")
+    assert (score.band, score.probability, score.reasons) == (Band.INDETERMINATE, None, ("missing:embedding",))
+    assert (score.modalities, score.scored_at) == ((Modality.ACOUSTIC,), NOW)
+
+
+def test_an_open_join_has_no_incomplete_score() -> None:
+    with pytest.raises(ValueError, match="still open"):
+        fusion.incomplete(fusion.add_parts(None, [part(Modality.ACOUSTIC)]), BOTH, "demo-1")

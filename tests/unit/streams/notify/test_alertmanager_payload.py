@@ -1,0 +1,72 @@
+"""What Alertmanager is told of an episode."""
+
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from schemas.events import AlertKind, AlertState, RiskAlert
+from streams.notify.alertmanager_payload import Episode, advanced, as_posted
+from tests.unit.streams.alerts import START, alert, episode_of
+
+NOW = START + timedelta(days=30)
+
+
+def folded(steps: list[RiskAlert]) -> Episode:
+    episode: Episode | None = None
+    for step in steps:
+        episode = advanced(episode, step) or episode
+    assert episode is not None
+    return episode
+
+
+def posted(*steps: RiskAlert, now: datetime = NOW) -> Any:
+    return as_posted(folded(list(steps)), now)
+
+
+def test_labels_are_the_same_for_every_step_and_differ_between_episodes() -> None:
+    raised, escalated, resolved = episode_of()
+    labels = [posted(*steps)["labels"] for steps in ([raised], [raised, escalated], [raised, escalated, resolved])]
+    assert labels[0] == labels[1] == labels[2]
+    others = [alert(AlertState.RAISED, episode=1), alert(AlertState.RAISED, kind=AlertKind.LEVEL)]
+    assert len({str(posted(other)["labels"]) for other in [raised, *others]}) == 3
+
+
+def test_escalation_is_told_in_the_annotations() -> None:
+    raised, escalated, _ = episode_of()
+    told = posted(raised, escalated)["annotations"]
+    assert (told["severity"], told["state"]) == ("critical", "escalated")
+
+
+def test_an_open_episode_ends_far_ahead_and_one_that_is_over_has_ended() -> None:
+    raised, escalated, resolved = episode_of()
+    still = posted(raised, escalated)
+    assert still["startsAt"] == "2026-05-01T08:00:00.000Z"
+    assert datetime.fromisoformat(still["endsAt"]) > NOW + timedelta(days=90)
+    over = posted(raised, escalated, resolved)
+    assert over["startsAt"] == still["startsAt"]
+    assert over["endsAt"] == "2026-05-15T08:00:00.000Z"
+
+
+def test_no_alert_begins_after_its_end_even_where_a_clock_is_ahead() -> None:
+    lone = posted(episode_of()[-1], now=START)
+    assert lone["startsAt"] <= lone["endsAt"] <= "2026-05-01T08:00:00.000Z"
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_steps_that_come_again_or_late_never_open_an_episode_that_is_over(order: tuple[int, ...]) -> None:
+    steps = episode_of()
+    episode = folded([*(steps[n] for n in order), *steps])
+    assert episode.last is steps[-1]
+
+
+def test_the_pseudonym_is_in_no_label_and_the_memo_nowhere() -> None:
+    told = posted(alert(AlertState.RAISED, user="someone"))
+    assert "someone" not in str(told["labels"])
+    assert told["annotations"]["user"] == "someone"
+    assert "memo-someone" not in str(told)
+
+
+def test_alerts_of_the_demonstration_say_so() -> None:
+    assert "says nothing about any person" in posted(episode_of()[0])["annotations"]["description"]

@@ -1,0 +1,48 @@
+"""Secrets and addresses of a webhook; what is sent is tested with a real receiver."""
+
+import base64
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+from streams.cli import app
+from streams.notify.webhook import Webhook, secret_bytes
+
+KEY = bytes(range(32))
+
+
+def test_a_secret_is_base64_behind_its_mark_and_any_other_text_as_it_is() -> None:
+    assert secret_bytes("whsec_" + base64.b64encode(KEY).decode()) == KEY
+    assert secret_bytes("a sentence of enough bytes") == b"a sentence of enough bytes"
+
+
+@pytest.mark.parametrize("secret", [None, "", "short", "whsec_*", "whsec_" + base64.b64encode(KEY[:16]).decode()])
+def test_a_secret_that_signs_nothing_is_refused_without_being_shown(secret: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="UNDERTONE_WEBHOOK_SECRET") as refused:
+        secret_bytes(secret)
+    assert not secret or len(secret) < 2 or f"{secret}" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", [None, "", "alerts.example", "ftp://alerts.example/", "https://"])
+def test_an_address_that_cannot_be_posted_to_is_refused(url: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="UNDERTONE_WEBHOOK_URL"):
+        Webhook(Settings.load(webhook_url=url, webhook_secret="a sentence of enough bytes"))
+
+
+@pytest.mark.parametrize("receiver", ["alertmanager", "webhook"])
+def test_a_bridge_to_nowhere_says_which_setting_is_missing(receiver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:9")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9")
+    refused = CliRunner().invoke(app, ["bridge", receiver]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert f"UNDERTONE_{receiver.upper()}_URL" in str(refused)
+
+
+def test_printed_settings_show_neither_addresses_nor_secrets() -> None:
+    told = repr(
+        Settings.load(webhook_url="https://x.example/h1dden", webhook_secret="s3cret" * 5, alertmanager_url="u")
+    )
+    assert "h1dden" not in told
+    assert "s3cret" not in told

@@ -1,0 +1,250 @@
+"""Nothing outside the prefixes is read, nothing too large, nothing unpromised; and no message tells where."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import ClassVar
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import ConfigurationError, Poison, Transient
+from schemas.settings import Settings
+from workers.audio.storage import AudioStore, place
+
+CONTENT = b"forty-two bytes of what could be audio..."
+
+
+def store(*prefixes: str | Path, max_bytes: int = 1000) -> AudioStore:
+    return AudioStore(
+        Settings(
+            audio_prefixes=tuple(map(str, prefixes)), audio_max_bytes=max_bytes, audio_attempts=3, audio_retry_s=0.01
+        )
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    inside, outside = tmp_path / "in", tmp_path / "inside-out"
+    for path in (inside, outside):
+        path.mkdir()
+        (path / "memo.wav").write_bytes(CONTENT)
+    return inside
+
+
+def refusal(store: AudioStore, uri: str, sha256: str | None = None) -> str:
+    with pytest.raises(Poison) as caught:
+        store.read(uri, sha256)
+    for secret in ("memo", "in", "wav"):
+        assert f"/{secret}" not in str(caught.value)
+    return caught.value.reason
+
+
+def test_objects_under_a_prefix_are_read_however_they_are_spelled(folder: Path) -> None:
+    for prefix in (folder, f"file://{folder}", f"{folder}/", f"file://localhost{folder}/"):
+        for uri in (
+            f"{folder}/memo.wav",
+            f"file://{folder}/memo.wav",
+            f"FILE://{folder}/memo.wav",
+            f"file://{folder}/./memo.wav",
+            f"file://{folder}/x/../memo.wav",
+            f"file://{folder}/m%65mo.wav",
+        ):
+            assert store(prefix).read(uri, None) == CONTENT
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "{out}/memo.wav",
+        "file://{out}/memo.wav",
+        "{in}/../inside-out/memo.wav",
+        "file://{in}/../inside-out/memo.wav",
+        "file://{in}/%2e%2e/inside-out/memo.wav",
+        "file://{in}/%2E%2E%2Finside-out/memo.wav",
+        "file://{in}/..%2finside-out%2fmemo.wav",
+        "local://{out}/memo.wav",
+        "file://other-host{in}/memo.wav",
+        "file:{in}/memo.wav",
+        "simplecache::file://{in}/memo.wav",
+        "filecache::{in}/memo.wav",
+        "zip://memo.wav::file://{in}/memo.zip",
+        "file://file://{in}/memo.wav",
+        "memory://in/memo.wav",
+        "http://localhost{in}/memo.wav",
+        "in/memo.wav",
+        "./memo.wav",
+        "~/memo.wav",
+        "",
+        "/",
+        "file://",
+        "file:///",
+        "{in}/memo.wav\0",
+        "{in}/memo.wav\n",
+        "file://{in}/memo.wav%00",
+        "file://{in}/memo.wav%0a",
+        "{in}/" + "a" * 5000,
+        "file://{in}",
+        "/etc/hostname",
+        "/dev/zero",
+        "/proc/self/environ",
+    ],
+)
+def test_everything_else_is_refused(folder: Path, uri: str) -> None:
+    uri = uri.replace("{in}", str(folder)).replace("{out}", str(folder.parent / "inside-out"))
+    assert refusal(store(folder), uri) == "audio:uri_refused"
+
+
+def test_links_are_followed_before_they_are_judged(folder: Path) -> None:
+    outside = folder.parent / "inside-out"
+    (folder / "link.wav").symlink_to(outside / "memo.wav")
+    (folder / "door").symlink_to(outside)
+    (folder / "same.wav").symlink_to(folder / "memo.wav")
+    (folder / "loop.wav").symlink_to(folder / "loop.wav")
+    (folder.parent / "alias").symlink_to(folder)
+    assert refusal(store(folder), f"{folder}/link.wav") == "audio:uri_refused"
+    assert refusal(store(folder), f"{folder}/door/memo.wav") == "audio:uri_refused"
+    assert refusal(store(folder), f"{folder}/loop.wav") == "audio:uri_refused"
+    assert store(folder).read(f"{folder}/same.wav", None) == CONTENT
+    assert store(folder.parent / "alias").read(f"{folder}/memo.wav", None) == CONTENT
+
+
+def test_no_prefix_reads_nothing(folder: Path) -> None:
+    assert refusal(store(), f"{folder}/memo.wav") == "audio:uri_refused"
+
+
+def test_pipes_and_folders_are_no_objects(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "sub").mkdir()
+    assert refusal(store(folder), f"{folder}/pipe.wav") == "audio:uri_refused"
+    assert refusal(store(folder), f"{folder}/sub") == "audio:uri_refused"
+
+
+def test_size_is_bounded_before_anything_is_read(folder: Path) -> None:
+    assert store(folder, max_bytes=len(CONTENT)).read(f"{folder}/memo.wav", None) == CONTENT
+    assert refusal(store(folder, max_bytes=len(CONTENT) - 1), f"{folder}/memo.wav") == "audio:too_large"
+    with (folder / "hole.wav").open("wb") as file:
+        file.truncate(1 << 40)
+    assert refusal(store(folder), f"{folder}/hole.wav") == "audio:too_large"
+
+
+def test_the_bytes_are_those_that_were_promised(folder: Path) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert store(folder).read(f"{folder}/memo.wav", digest.upper()) == CONTENT
+    assert refusal(store(folder), f"{folder}/memo.wav", "0" * 64) == "audio:checksum"
+
+
+def test_a_missing_folder_is_an_outage_and_its_objects_are_no_poison(folder: Path) -> None:
+    storage = store(folder)
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(Transient):
+        storage.read(f"{folder}/memo.wav", None)
+    folder.with_name("away").rename(folder)
+    assert storage.read(f"{folder}/memo.wav", None) == CONTENT
+
+
+def test_a_missing_object_is_poison_after_a_few_tries(folder: Path) -> None:
+    assert refusal(store(folder), f"{folder}/nothing.wav") == "audio:missing"
+
+
+def test_many_threads_read_at_once(folder: Path) -> None:
+    shared, seen = store(folder), []
+    threads = [Thread(target=lambda: seen.append(shared.read(f"{folder}/memo.wav", None))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [CONTENT] * 8
+
+
+class Flaky(MemoryFileSystem):  # type: ignore[misc]
+    """Memory storage that fails as told before it answers."""
+
+    protocol = "flaky"
+    store: ClassVar[dict[str, object]] = {}
+    cachable = False
+    faults: ClassVar[list[Exception]] = []
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.removeprefix("flaky://").strip("/")
+
+    def size(self, path: str) -> int | None:
+        """Raises the next fault, if one is left."""
+        if self.faults:
+            raise self.faults.pop(0)
+        return int(MemoryFileSystem.size(self, path))
+
+
+@pytest.fixture
+def flaky() -> Iterator[AudioStore]:
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+    Flaky.faults = []
+    Flaky().pipe("/bucket/a/memo.wav", CONTENT)
+    yield store("flaky://bucket/a")
+    Flaky.store.clear()
+
+
+def test_an_object_that_comes_late_is_waited_for(flaky: AudioStore) -> None:
+    Flaky.faults = [FileNotFoundError(), FileNotFoundError()]
+    assert flaky.read("flaky://bucket/a/memo.wav", None) == CONTENT
+
+
+def test_storage_that_fails_is_transient_and_not_tried_here_again(flaky: AudioStore) -> None:
+    for fault in (ConnectionError("no route"), TimeoutError(), RuntimeError("client error"), OSError(5, "I/O")):
+        Flaky.faults = [fault]
+        with pytest.raises(Transient, match=type(fault).__name__):
+            flaky.read("flaky://bucket/a/memo.wav", None)
+        assert flaky.read("flaky://bucket/a/memo.wav", None) == CONTENT
+
+
+def test_forbidden_objects_are_poison(flaky: AudioStore) -> None:
+    Flaky.faults = [PermissionError("denied for /bucket/a/memo.wav")]
+    assert refusal(flaky, "flaky://bucket/a/memo.wav") == "audio:forbidden"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "flaky://bucket/ab/memo.wav",
+        "flaky://bucket/memo.wav",
+        "flaky://other/a/memo.wav",
+        "flaky://bucket/a/../memo.wav",
+        "flaky://bucket/a/%2e%2e/memo.wav",
+        "flaky://bucket/a//memo.wav",
+        "flaky://bucket\\a\\memo.wav",
+        "flaky://user@bucket/a/memo.wav",
+        "flaky://bucket/a/memo.wav?versionId=1",
+        "flaky://bucket/a/memo.wav#part",
+        "flaky://bucket/a/memo.wav::file:///etc/hostname",
+        "simplecache::flaky://bucket/a/memo.wav",
+        "memory://bucket/a/memo.wav",
+        "flaky:/bucket/a/memo.wav",
+        "flaky+x://bucket/a/memo.wav",
+    ],
+)
+def test_remote_addresses_have_one_reading_or_none(flaky: AudioStore, uri: str) -> None:
+    assert refusal(flaky, uri) == "audio:uri_refused"
+
+
+@pytest.mark.parametrize(
+    "prefix", ["relative/folder", "nothere://bucket", "file://host/data", "s3:/bucket", "memory://"]
+)
+def test_prefixes_that_are_none_stop_the_start(prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match="entry 1"):
+        store(prefix)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_place_or_poison(uri: str) -> None:
+    try:
+        where = place(uri)
+    except Poison as poison:
+        where = None
+        refused = poison.reason
+    assert where is not None or refused == "audio:uri_refused"

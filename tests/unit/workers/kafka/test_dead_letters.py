@@ -1,0 +1,53 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.codec import Codec
+from schemas.errors import DeadLetterCapReached, Poison
+from schemas.events import DeadLetter
+from workers.kafka.dead_letters import DeadLetterCap, Source, dead_letter
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def test_a_dead_letter_keeps_the_record_as_it_came() -> None:
+    source = Source("memos.uploaded", 2, 17, b"user", b"\xff\x00", {"traceparent": b"00"})
+    letter = dead_letter(source, Poison("audio:empty", "the file has no bytes"), "acoustic", NOW)
+    assert (letter.topic, letter.partition, letter.offset) == ("memos.uploaded", 2, 17)
+    assert (letter.key, letter.value, letter.headers) == (b"user", b"\xff\x00", {"traceparent": b"00"})
+    assert (letter.reason, letter.stage) == ("audio:empty", "acoustic")
+
+
+def test_a_null_header_is_kept_as_an_empty_one() -> None:
+    source = Source("t", 0, 1, None, None, {"null": None, "ce_id": b"1"})  # type: ignore[dict-item]  # as clients give it
+    letter = dead_letter(source, Poison("r", "d"), "acoustic", NOW)
+    assert Codec().decode(Codec().encode(letter), DeadLetter).headers == {"null": b"", "ce_id": b"1"}
+
+
+def test_the_same_record_gives_the_same_id_and_another_stage_another() -> None:
+    source, poison = Source("t", 0, 1, None, None), Poison("r", "d")
+    first, again = (dead_letter(source, poison, "acoustic", NOW) for _ in range(2))
+    other = dead_letter(source, poison, "embedding", NOW)
+    assert first.dead_letter_id == again.dead_letter_id != other.dead_letter_id
+
+
+def test_a_run_of_poison_trips_the_cap() -> None:
+    cap = DeadLetterCap(max_share=1.0, window=1000, max_run=3)
+    for _ in range(3):
+        cap.record(poisoned=True)
+    with pytest.raises(DeadLetterCapReached, match="4 records in a row"):
+        cap.record(poisoned=True)
+
+
+def test_a_share_of_poison_trips_the_cap_once_the_window_is_full() -> None:
+    cap = DeadLetterCap(max_share=0.25, window=8, max_run=100)
+    for poisoned in (True, False, True, False, True, False, True):
+        cap.record(poisoned=poisoned)
+    with pytest.raises(DeadLetterCapReached, match="4 of the last 8"):
+        cap.record(poisoned=False)
+
+
+def test_one_percent_of_poison_never_trips_the_cap() -> None:
+    cap = DeadLetterCap(max_share=0.25, window=100, max_run=20)
+    for number in range(10_000):
+        cap.record(poisoned=number % 100 == 0)

@@ -1,0 +1,112 @@
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.errors import Poison
+from schemas.settings import Settings
+from workers.kafka.dead_letters import Source
+from workers.service.logs import OTHERS, JsonLines, Lines, Once, about, configure
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SOURCE = Source("memos.uploaded", 3, 42, b"anna", None, {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01".encode()})
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, levels = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in OTHERS}
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    configure_none()
+
+
+def configure_none() -> None:
+    import workers.service.logs
+
+    workers.service.logs._key = None
+
+
+def record(
+    message: str, *arguments: object, name: str = "workers.consumer.worker", **extra: object
+) -> logging.LogRecord:
+    made = logging.makeLogRecord({"name": name, "msg": message, "args": arguments, "levelname": "WARNING", **extra})
+    made.levelno = logging.WARNING
+    return made
+
+
+def failure(error: Exception) -> logging.LogRecord:
+    try:
+        raise error  # noqa: TRY301
+    except Exception:
+        return record("it failed", exc_info=sys.exc_info())
+
+
+def test_a_line_of_json_has_its_fields_and_no_other() -> None:
+    configure(Settings.load(log_key="key"))
+    line = json.loads(JsonLines("acoustic").format(record("at %s", "once", **about(SOURCE, "memo-1"), secret="x")))
+    assert line.pop("time").endswith("+00:00")
+    assert line == {
+        "level": "WARNING",
+        "logger": "workers.consumer.worker",
+        "role": "acoustic",
+        "message": "at once",
+        "topic": "memos.uploaded",
+        "partition": 3,
+        "offset": 42,
+        "trace_id": TRACE,
+        "user": "9ac69f3efb8965d9",
+        "memo": line["memo"],
+    }
+    assert len(line["memo"]) == 16
+
+
+def test_without_a_key_nobody_is_named() -> None:
+    configure(Settings.load())
+    assert set(about(SOURCE, "memo-1")) == {"topic", "partition", "offset", "trace_id"}
+
+
+@pytest.mark.parametrize("formatter", [JsonLines("agents"), Lines()])
+def test_an_exception_is_told_by_its_kind_and_place_without_what_it_quotes(formatter: logging.Formatter) -> None:
+    told = formatter.format(failure(KeyError("anna")))
+    assert "anna" not in told
+    assert "KeyError" in told
+    assert "service/test_logs.py:" in told
+    assert str(sys.path[0] or "/") not in told.replace("/test_logs", "")
+    assert "audio:missing: no such object" in formatter.format(failure(Poison("audio:missing", "no such object")))
+
+
+def test_another_librarys_complaint_is_heard_once_a_minute_and_ours_always() -> None:
+    now = [0.0]
+    once = Once(60.0, lambda: now[0])
+    complaint = "Unable connect to node with id %s: %s"
+    heard = []
+    for second in range(130):
+        now[0] = float(second)
+        line = record(complaint, 1, "refused", name="aiokafka.client")
+        if once.filter(line):
+            heard.append(line.getMessage())
+        assert once.filter(record("ours"))
+    assert heard == [
+        "Unable connect to node with id 1: refused",
+        "Unable connect to node with id 1: refused (and 59 more like it)",
+        "Unable connect to node with id 1: refused (and 59 more like it)",
+    ]
+
+
+def test_other_libraries_tell_no_requests_even_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Settings.load(log_level="DEBUG", log_format="json"), "acoustic")
+    logging.getLogger("aiokafka.conn").debug("SaslAuthenticateRequest(a password)")
+    logging.getLogger("workers.consumer.worker").debug("ours")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("beware", stacklevel=1)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["message"].splitlines()[0].split(": ")[-1] for line in lines] == ["ours", "beware"]

@@ -1,0 +1,1 @@
+"""From a memo's audio object to a signal: storage, decoding, quality, windows."""

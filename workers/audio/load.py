@@ -1,0 +1,38 @@
+"""From an event or a file to a memo that a stage can take: read, decode, assess."""
+
+import stat
+from pathlib import Path
+
+from schemas.errors import Poison
+from schemas.events import FloatArray, MemoUploaded, Quality
+from schemas.settings import Settings
+from workers.audio.decode import decode
+from workers.audio.memo import Memo
+from workers.audio.quality import Thresholds, assess
+from workers.audio.storage import AudioStore
+
+
+def load_memo(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
+    """Read, decode and assess the audio of an event. Raises what AudioStore.read and decode raise."""
+    signal, quality = load_bytes(store.read(event.audio_uri, event.sha256), settings)
+    return Memo(event, signal, quality)
+
+
+def load_file(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
+    """Signal and quality of a local file that the caller vouches for. Raises Poison, also for a file not there."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Poison("audio:missing", "this is no file")
+        if status.st_size > settings.audio_max_bytes:
+            raise Poison("audio:too_large", f"{status.st_size} bytes, {settings.audio_max_bytes} are allowed")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise Poison("audio:missing", f"the file cannot be read: {type(error).__name__}") from None
+    return load_bytes(data, settings)
+
+
+def load_bytes(data: bytes, settings: Settings) -> tuple[FloatArray, Quality]:
+    """Signal and quality of an encoded memo. Raises Poison as decode does."""
+    decoded = decode(data, max_s=settings.audio_max_s, min_s=settings.audio_min_s)
+    return decoded.signal, assess(decoded, Thresholds.of(settings))

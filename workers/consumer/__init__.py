@@ -1,0 +1,1 @@
+"""The consumer loop of a feature worker: fetch, load, process, deliver, commit."""

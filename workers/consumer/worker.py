@@ -1,0 +1,273 @@
+"""The loop of a heavy hop: fetch → load → settle → deliver → commit.
+
+Fetching and loading go on while the stage works; the event loop never waits for either. Every user's memos are worked
+on in their order. A record's offset is committed only after everything it led to was acknowledged by the broker, and
+never past one that was not.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from prometheus_client import Gauge
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import Poison
+from schemas.events import MemoFeatures
+from schemas.settings import Settings
+from workers.audio.memo import Memo
+from workers.consumer.circuit_breaker import Breaker, Settled
+from workers.consumer.commit import Committer
+from workers.consumer.fetch import Intake, Item, Load
+from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
+from workers.kafka.authorization_errors import must_see, refusal, refusals_stop
+from workers.kafka.clients import make_consumer, make_producer
+from workers.kafka.connect import started
+from workers.kafka.dead_letters import DeadLetterCap, Source
+from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.retry import until_it_succeeds
+from workers.service import prometheus
+from workers.service.health import BROKER_WITHIN_S, HEALTH
+
+log = logging.getLogger(__name__)
+
+LOADERS = 4
+"""Memos read and decoded at the same time."""
+IDLE_S = 0.5
+"""Between two looks at the clock while nothing is ready."""
+SLOWEST = 0.1
+"""Seconds that a stage may need for a second of audio before it tells of progress."""
+
+Done: TypeAlias = Settled[Item, MemoFeatures]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that the stage is at."""
+
+    batch: list[Item]
+    settling: asyncio.Task[list[Done]]
+
+
+class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """One process of one heavy hop. `async with Worker(...) as worker: await worker.run()`.
+
+    stage: what to do with memos; load: reads and decodes the audio of an event (raises Poison, Transient);
+    owns_input: whether this hop writes the dead letters of memos that no hop can read, so that each is written once.
+    """
+
+    def __init__(
+        self, settings: Settings, stage: Stage[Memo, MemoFeatures], load: Load, codec: Codec, *, owns_input: bool
+    ) -> None:
+        self._settings, self._stage, self._load, self._codec = settings, stage, load, codec
+        self._owns_input = owns_input
+        self._breaker = Breaker(DeadLetterCap.of(settings), settings.dead_letter_back_off_s)
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._ended = 0.0
+        self._unprepared = stage if isinstance(stage, Prepares) else None
+        self._at_once = stage.at_once if isinstance(stage, Overlaps) else 1
+        self._working = HEALTH.part(stage.name)
+
+    async def __aenter__(self) -> Self:
+        """Connect and join the group."""
+        async with AsyncExitStack() as exits:
+            exits.callback(self._stage.close)
+            self._performer = _executor(exits, self._at_once, self._stage.name)
+            producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
+            exits.push_async_callback(producer.stop)
+            self._delivery = Delivery(producer, self._codec, self._stage.name)
+            self._consumer = make_consumer(self._settings, group=f"undertone-{self._stage.name}")
+            exits.push_async_callback(self._consumer.stop)
+            self._committer = Committer(self._consumer, self._stage.name)
+            loader = _executor(exits, LOADERS, "load")
+            self._intake = Intake(
+                self._settings, self._consumer, self._committer, self._codec, self._load, loader, self._stage.name
+            )
+            self._consumer.subscribe([topics.UPLOADED.name], listener=self)
+            with refusals_stop():
+                await self._consumer.start()
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave the group; what was not delivered comes again."""
+        await self._exits.aclose()
+
+    def stop(self) -> None:
+        """Ask the loop to end: nothing new is begun; what the stage works on is finished, delivered and committed."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until asked to stop. Raises Stop, and any defect, with nothing of the batch under way committed."""
+        fetching = asyncio.create_task(self._intake.run())
+        working = asyncio.create_task(self._work_until_stopped())
+        asked = asyncio.create_task(self._stopping.wait())
+        tasks = (fetching, working, asked)
+        try:
+            ends: set[asyncio.Future[Any]] = {*tasks, self._intake.failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
+        finally:
+            self._intake.close()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            self._working.rest()
+        if self._intake.failed.done():
+            self._intake.failed.result()
+        for failure in results:
+            if isinstance(failure, Exception):
+                raise refusal(failure) or failure
+
+    # Working and delivering
+
+    async def _work_until_stopped(self) -> None:
+        begun: deque[Begun] = deque()
+        try:
+            while begun or not self._stopping.is_set():
+                self._begin(begun)
+                if begun:
+                    await self._finish(begun.popleft())
+                else:
+                    self._idle.set()
+                    self._working.rest()
+                    await (self._prepare(self._unprepared) if self._unprepared else self._intake.wait(IDLE_S))
+                must_see(self._consumer, topics.UPLOADED.name)
+                self._working.begin("committing", within_s=BROKER_WITHIN_S, needs=("broker",))
+                self._gauge(prometheus.LAST_PROGRESS, time.time())
+                self._gauge(prometheus.INFLIGHT_RECORDS, self._committer.under_way)
+                await self._committer.commit_in_time()
+        finally:
+            for each in begun:
+                each.settling.cancel()
+            await asyncio.gather(*(each.settling for each in begun), return_exceptions=True)
+        await self._committer.commit()
+
+    def _begin(self, begun: deque[Begun]) -> None:
+        """Give the stage as many batches as it takes; they are delivered in the order in which they were begun."""
+        while len(begun) < self._at_once and not self._stopping.is_set() and (batch := self._intake.take()):
+            self._idle.clear()
+            begun.append(Begun(batch, asyncio.create_task(self._settled(batch))))
+
+    async def _prepare(self, stage: Prepares) -> None:
+        """Let the stage prepare a little; a stop does not wait for it."""
+        self._working.begin("preparing", within_s=batch_within_s(()))
+        preparing = asyncio.get_running_loop().run_in_executor(self._performer, stage.prepare)
+        asked = asyncio.create_task(self._stopping.wait())
+        ends: set[asyncio.Future[Any]] = {preparing, asked}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if preparing.done() and not preparing.result():
+            self._unprepared = None
+
+    async def _finish(self, begun: Begun) -> None:
+        batch = begun.batch
+        self._working.begin("a batch", within_s=batch_within_s(_memos(batch)))
+        settled = await begun.settling
+        self._working.begin("a fault to pass", within_s=HEALTH.stuck_after_s + self._settings.dead_letter_back_off_s)
+        settled = await self._breaker.passed(settled, self._settled_again, self._stopping)
+        self._gauge(prometheus.DEAD_LETTER_SHARE, self._breaker.share)
+        outgoing = self._outgoing(settled)
+        await until_it_succeeds(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
+        prometheus.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
+        for item in batch:
+            item.tracker.finished(item.source.offset)
+        self._observe_delivered(batch)
+
+    def _observe_delivered(self, batch: list[Item]) -> None:
+        now = time.time()
+        for memo in _memos(batch):
+            prometheus.observe_latency(self._stage.name, memo.event.recorded_at, memo.event.uploaded_at, now)
+
+    def _gauge(self, gauge: Gauge, value: float) -> None:
+        gauge.labels(stage=self._stage.name).set(value)
+
+    async def _settled(self, batch: Sequence[Item]) -> list[Done]:
+        memos = _memos(batch)
+        loop = asyncio.get_running_loop()
+        began = time.perf_counter()
+
+        def attempt() -> asyncio.Future[list[Outcome[MemoFeatures]]]:
+            self._working.begin("a batch", within_s=batch_within_s(memos))
+            return loop.run_in_executor(self._performer, settle, self._stage, memos)
+
+        settled = await until_it_succeeds(attempt, stage=self._stage.name, target="storage")
+        # Of two batches at once, the second counts from the end of the first.
+        ended = time.perf_counter()
+        took_s, audio_s = ended - max(began, self._ended), sum(item.audio_s for item in batch)
+        self._ended = ended
+        prometheus.STAGE_DURATION.labels(stage=self._stage.name).observe(took_s)
+        prometheus.AUDIO_SECONDS.labels(stage=self._stage.name).inc(audio_s)
+        prometheus.BATCH_FILL.labels(stage=self._stage.name).observe(audio_s / self._settings.batch_audio_s)
+        if audio_s:
+            self._gauge(prometheus.REAL_TIME_FACTOR, took_s / audio_s)
+        remaining = iter(settled)
+        return [Settled(i, next(remaining) if isinstance(i.content, Memo) else i.content) for i in batch]
+
+    async def _settled_again(self, batch: Sequence[Item]) -> list[Done]:
+        """Load and settle once more: what made a record fail may have been outside of it."""
+        return await self._settled(await self._intake.loaded_again(batch))
+
+    def _outgoing(self, settled: Sequence[Done]) -> list[Outgoing]:
+        failures, outgoing = [], []
+        for item, outcome in ((each.record, each.outcome) for each in settled):
+            if not isinstance(outcome, Poison):
+                outgoing += [_features(features, item.source) for features in outcome]
+                continue
+            prometheus.RECORDS_FAILED.labels(stage=self._stage.name).inc()
+            if self._owns_input or isinstance(item.content, Memo):
+                failures.append((item.source, outcome))
+        return outgoing + self._delivery.dead_letters(failures)
+
+    # Partitions that come and go
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Finish the batch under way, within the deadline, and commit; what waits on these partitions comes again."""
+        if not revoked:
+            return
+        prometheus.REBALANCES.labels(stage=self._stage.name).inc()
+        self._intake.drop(revoked)
+        try:
+            async with asyncio.timeout(self._settings.stop_deadline_s):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("partitions were taken away before their batch had finished; it comes again")
+        await self._committer.commit()
+        self._committer.revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Start afresh on these partitions, from what was committed."""
+        HEALTH.has("partitions")
+        self._committer.assigned(assigned)
+        self._intake.open()
+        self._gauge(prometheus.PARTITIONS_ASSIGNED, len(self._consumer.assignment()))
+
+
+def batch_within_s(memos: Collection[Memo]) -> float:
+    """Seconds within which a batch must tell of progress: the longest memo may be worked on in one piece."""
+    return HEALTH.stuck_after_s + SLOWEST * max((memo.duration_s for memo in memos), default=0.0)
+
+
+def _memos(batch: Sequence[Item]) -> list[Memo]:
+    """The memos of a batch, without what could not be read."""
+    return [item.content for item in batch if isinstance(item.content, Memo)]
+
+
+def _features(features: MemoFeatures, source: Source) -> Outgoing:
+    return Outgoing(topics.FEATURES, features.user_id.encode(), features, source)
+
+
+def _executor(exits: AsyncExitStack, threads: int, name: str) -> Executor:
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    exits.callback(executor.shutdown, wait=False, cancel_futures=True)
+    return executor

@@ -1,0 +1,1 @@
+"""Labelled recordings: manifests, feature caches, leakage checks."""

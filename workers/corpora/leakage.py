@@ -1,0 +1,65 @@
+"""No speaker and no recording may stand on both sides of a split."""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from schemas.errors import ConfigurationError
+from workers.corpora.manifest import Sample
+
+
+def content_hashes(samples: Sequence[Sample]) -> list[str]:
+    """SHA-256 (hex) of every sample's recording; each file is read once."""
+    known: dict[Path, str] = {}
+    for sample in samples:
+        if sample.path not in known:
+            with sample.path.open("rb") as file:
+                known[sample.path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return [known[sample.path] for sample in samples]
+
+
+def refuse_leaks(
+    samples: Sequence[Sample], sides: Sequence[str], hashes: Sequence[str], *, by_time: bool = False
+) -> None:
+    """Raises ConfigurationError when a recording, or a speaker, stands on more than one side.
+
+    sides: of each sample; hashes: of each sample's recording; by_time: the split is chronological, so every speaker
+    stands on both sides on purpose, and only recordings count.
+    """
+    for one, other in combinations(sorted(set(sides)), 2):
+        shared = _of(hashes, sides, one) & _of(hashes, sides, other)
+        if shared:
+            raise ConfigurationError(
+                f"the split leaks: {len(shared)} recordings stand on both sides, {one} and {other} (same content, "
+                "whatever their names); keep each on one side"
+            )
+        speakers = [sample.speaker for sample in samples]
+        shared = _of(speakers, sides, one) & _of(speakers, sides, other)
+        if shared and not by_time:
+            raise ConfigurationError(
+                f"the split leaks: {len(shared)} speakers stand on both sides, {one} and {other}; split by speaker, "
+                "or use --split chronological for memos over time"
+            )
+
+
+def refuse_seen(hashes: Sequence[str], trained_on: Sequence[str]) -> None:
+    """Raises ConfigurationError when recordings are among those that a bundle was trained on.
+
+    trained_on: what `fingerprints` gave when it was trained.
+    """
+    seen = set(fingerprints(hashes)) & set(trained_on)
+    if seen:
+        raise ConfigurationError(
+            f"the bundle was trained on {len(seen)} of these recordings: figures on them would be flattery; evaluate "
+            "on others, or read the held-out figures that `undertone train` wrote"
+        )
+
+
+def fingerprints(hashes: Sequence[str]) -> list[str]:
+    """What a bundle keeps of its training recordings: enough to recognise, nothing to listen to."""
+    return sorted({value[:16] for value in hashes})
+
+
+def _of(values: Sequence[str], sides: Sequence[str], side: str) -> set[str]:
+    return {value for value, at in zip(values, sides, strict=True) if at == side}

@@ -1,0 +1,1 @@
+"""How good a bundle is: metrics, cold start, reports, model cards."""

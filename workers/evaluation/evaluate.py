@@ -1,0 +1,237 @@
+"""What a bundle is worth on memos it has never seen, told with its uncertainty."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ConfigurationError, Poison
+from schemas.events import Band, MemoFeatures
+from workers.corpora.examples import Examples, default_memos, normals
+from workers.evaluation import metrics
+from workers.evaluation.cold_start import cold_start
+from workers.scoring.bundle import Bundle
+from workers.scoring.calibration import Bands
+from workers.scoring.personal_baseline import PersonalNormal, deviations
+from workers.scoring.scorer import Logits, Scored, Scorer, logits
+from workers.training.cross_validation import HeldOut
+from workers.training.fit_bundle import calibrated
+
+DURATIONS_S = (5.0, 15.0, 30.0)
+SNRS_DB = (10.0, 20.0, 30.0)
+AGES = (30.0, 50.0, 65.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Scores of memos, and the figures made of them, plain JSON.
+
+    labels, logits: of the memos that had a probability; bands: of the bundle.
+    """
+
+    figures: dict[str, Any]
+    labels: NDArray[np.bool_]
+    logits: Logits
+    bands: Bands
+    cold_start: Mapping[str, float] = field(default_factory=dict)
+
+
+def evaluate(
+    bundle: Bundle,
+    examples: Examples,
+    groups: Sequence[Mapping[str, str]],
+    *,
+    judged: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+    rounds: int = 1000,
+) -> Evaluation:
+    """Score every memo after the other memos of its speaker (the earlier ones, where times are known), and judge that.
+
+    Where no speaker has memos of both labels, a baseline of one's own would take out just what is looked for: then
+    memos are scored as those of strangers. No memo leaves the AUC by being abstained from: one that is too noisy or
+    undecided still has its probability, and one without any (`without_probability`) ranks at the threshold, as it says
+    nothing; the other figures are of those that have one. groups: subgroup by name, of each memo. judged: (memos,),
+    which to judge; the others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can
+    be scored.
+    """
+    memos = default_memos(examples)
+    rng = np.random.default_rng([seed, 5])
+    scored, said = score_after(bundle, examples, memos, rng)
+    wanted = np.ones(len(examples), bool) if judged is None else judged
+    had = wanted & np.array([s.probability is not None for s in scored])
+    if not had.any():
+        raise ConfigurationError("no memo of the manifest could be scored")
+    truth, labels, heard = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5, said.chosen(had)
+    told = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
+    young = cold_start(bundle, examples, wanted, rng, rounds=rounds)
+    threshold = bundle.bands.threshold
+    ranks = np.where(had, said.calibrated, np.log(threshold / (1 - threshold)))[wanted]
+    values = {
+        **overall(labels, heard, threshold),
+        "auc": metrics.auc(truth, ranks),
+        "auc_ci": [*metrics.auc_interval(truth, ranks, examples.speakers[wanted], rng, rounds)],
+        **decided(truth, [s for s, judge in zip(scored, wanted, strict=True) if judge]),
+        "n": int(wanted.sum()),
+        "without_probability": int((wanted & ~had).sum()),
+        "speakers": len(np.unique(examples.speakers[wanted])),
+        "positives": int(truth.sum()),
+        "baseline_memos": "none" if memos == 0 else "all others of the speaker",
+        "cold_start": young.auc,
+        "cold_start_gain": {memos: [*interval] for memos, interval in young.gain.items()},
+        "groups": by_group(labels, heard, threshold, [g for g, h in zip(told, had, strict=True) if h]),
+        "bundle": bundle.id,
+        "head": bundle.head.kind,
+        "calibration": bundle.calibration.kind,
+    }
+    return Evaluation(values, labels, heard, bundle.bands, young.auc)
+
+
+def cross_validated(examples: Examples, held_out: HeldOut, rounds: int = 1000) -> dict[str, Any]:
+    """Figures of a head on speakers it had not seen, with an established baseline.
+
+    Each fold is calibrated, and its bands chosen, on the logits of the other folds. Memos rank by one map for all
+    folds: maps that differ would move whole folds against each other, and none of them changes the order within one.
+    """
+    raw, known, labels = held_out.raw[-1], held_out.known[-1], examples.labels > 0.5
+    said = np.zeros(len(examples))
+    bands = np.zeros(len(examples), np.int64)
+    for fold in np.unique(held_out.fold):
+        own = held_out.fold == fold
+        found = calibrated(held_out, examples.labels, ~own)
+        said[own] = found.logit(raw[own], known[own])
+        probabilities = found.probability(raw[own], known[own])
+        bands[own] = (probabilities >= found.bands.high).astype(int) - (probabilities < found.bands.low)
+    ranks = calibrated(held_out, examples.labels, np.ones(len(labels), bool)).logit(raw, known)
+    threshold = float(np.clip(examples.labels.mean(), 0.05, 0.95))
+    sure = bands != 0
+    rng = np.random.default_rng([held_out.recipe.seed, 6])
+    return {
+        **overall(labels, Logits(raw, said), threshold),
+        "auc": metrics.auc(labels, ranks),
+        "auc_ci": [*metrics.auc_interval(labels, ranks, examples.speakers, rng, rounds)],
+        "undecided_share": float(1 - sure.mean()),
+        "sensitivity_decided": metrics.sensitivity(labels[sure], bands[sure] > 0),
+        "specificity_decided": metrics.specificity(labels[sure], bands[sure] > 0),
+        "n": len(examples),
+        "speakers": len(np.unique(examples.speakers)),
+        "positives": int(labels.sum()),
+        "folds": len(np.unique(held_out.fold)),
+    }
+
+
+def score_after(
+    bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator
+) -> tuple[list[Scored], Logits]:
+    """Every memo as scored after `memos` others of its speaker, and the logits behind that.
+
+    Raises Poison for features that the bundle does not score.
+    """
+    vectors = examples.vectors(bundle.space)
+    together, _ = normals(vectors, examples, memos, rng)
+    own = [PersonalNormal(c, m, v) for c, m, v in zip(together.count, together.mean, together.variance, strict=True)]
+    scored = []
+    for result in Scorer(bundle).score(list(zip(examples.parts, own, strict=True))):
+        if isinstance(result, Poison):
+            raise result
+        scored.append(result)
+    away = deviations(together, bundle.population, vectors)
+    return scored, logits(bundle, away, examples.parts, together.known)
+
+
+def overall(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[str, Any]:
+    """Figures over all memos, with none undecided."""
+    probabilities = said.probability.astype(np.float64)
+    positive = probabilities >= threshold
+    before = 1 / (1 + np.exp(-said.raw.astype(np.float64)))
+    return {
+        "auc": metrics.auc(labels, said.calibrated),
+        "uar": metrics.uar(labels, positive),
+        "f1": metrics.f1(labels, positive),
+        "sensitivity": metrics.sensitivity(labels, positive),
+        "specificity": metrics.specificity(labels, positive),
+        "brier": metrics.brier(labels, probabilities),
+        "brier_uncalibrated": metrics.brier(labels, before),
+        "ece": metrics.ece(labels, probabilities),
+        "ece_uncalibrated": metrics.ece(labels, before),
+        "threshold": threshold,
+    }
+
+
+def decided(labels: NDArray[np.bool_], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Figures over the memos that the bundle does not abstain from, and shares of all that it does.
+
+    `undecided_share`: for a probability within the band; `abstained_share`: for that or for any other reason.
+    """
+    sure = np.array([s.band is not Band.INDETERMINATE for s in scored])
+    undecided = np.array(["undecided" in s.reasons for s in scored])
+    high = np.array([s.band is Band.HIGH for s in scored])
+    return {
+        "undecided_share": float(undecided.mean()),
+        "abstained_share": float((~sure).mean()),
+        "sensitivity_decided": metrics.sensitivity(labels[sure], high[sure]),
+        "specificity_decided": metrics.specificity(labels[sure], high[sure]),
+        "uar_decided": metrics.uar(labels[sure], high[sure]),
+    }
+
+
+def by_group(
+    labels: NDArray[np.bool_],
+    said: Logits,
+    threshold: float,
+    groups: Sequence[Mapping[str, str]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures of every subgroup: factor → level → {n, positives, auc, uar, ece}."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for factor in dict.fromkeys(name for group in groups for name in group):
+        levels = np.array([group.get(factor, "unknown") for group in groups])
+        table[factor] = {
+            str(level): _row(labels[levels == level], said.chosen(levels == level), threshold)
+            for level in np.unique(levels)
+        }
+    return table
+
+
+def _row(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[str, Any]:
+    probabilities = said.probability.astype(np.float64)
+    return {
+        "n": len(labels),
+        "positives": int(labels.sum()),
+        "auc": metrics.auc(labels, said.calibrated),
+        "uar": metrics.uar(labels, probabilities >= threshold),
+        "ece": metrics.ece(labels, probabilities),
+    }
+
+
+def grouped(groups: Mapping[str, str], parts: Mapping[Any, MemoFeatures]) -> dict[str, str]:
+    """A memo's subgroups: as the manifest names them, ages in bands, and what its audio is like."""
+    part = next(iter(parts.values()))
+    known = dict(groups)
+    if "age" in known:
+        known["age"] = _age(known["age"])
+    return {
+        **known,
+        "duration_s": _between(part.duration_s, DURATIONS_S),
+        "snr_db": _between(part.quality.snr_db, SNRS_DB),
+    }
+
+
+def _age(text: str) -> str:
+    try:
+        return _between(float(text), AGES)
+    except ValueError:
+        return text
+
+
+def _between(value: float, edges: Sequence[float]) -> str:
+    """The band between edges that holds `value`.
+
+    >>> _between(7.0, (5.0, 15.0))
+    '5 to 15'
+    """
+    below = [edge for edge in edges if value >= edge]
+    above = [edge for edge in edges if value < edge]
+    if not below:
+        return f"under {edges[0]:g}"
+    return f"{below[-1]:g} to {above[0]:g}" if above else f"{edges[-1]:g} and more"

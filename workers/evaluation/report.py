@@ -1,0 +1,153 @@
+"""An evaluation as a page with pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from workers.evaluation import metrics
+from workers.evaluation.evaluate import Evaluation
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+PICTURES = ("reliability", "roc", "risk-coverage", "cold-start")
+HEADLINE = (
+    "auc",
+    "uar",
+    "f1",
+    "sensitivity",
+    "specificity",
+    "undecided_share",
+    "sensitivity_decided",
+    "specificity_decided",
+    "brier",
+    "brier_uncalibrated",
+    "ece",
+    "ece_uncalibrated",
+)
+
+
+def write_report(evaluation: Evaluation, folder: Path) -> Path:
+    """Write `report.md` and its pictures into `folder`; gives the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in zip(PICTURES, (_reliability, _roc, _risk_coverage, _cold_start), strict=True):
+        figure, axes = plt.subplots(figsize=(4.5, 4.0), layout="constrained")
+        draw(evaluation, axes)
+        figure.savefig(folder / f"{name}.png", dpi=120)
+        plt.close(figure)
+    page = folder / "report.md"
+    page.write_text(as_markdown(evaluation.figures))
+    return page
+
+
+def as_markdown(values: Mapping[str, Any]) -> str:
+    """The page. values: the figures of an Evaluation."""
+    low, high = values["auc_ci"]
+    lines = [
+        f"# {values['bundle']}",
+        "",
+        f"{values['n']} memos of {values['speakers']} speakers, {values['positives']} positive; "
+        f"head `{values['head']}`; baseline: {values['baseline_memos']}; calibration: {values['calibration']}.",
+        *_unscored(values),
+        "",
+        "| figure | value |",
+        "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {_number(values[name])} |" for name in HEADLINE),
+        f"| AUC, 95 % interval over speakers | {_number(low)} to {_number(high)} |",
+        "",
+        "## By how many memos of their own speakers have",
+        "",
+        "| memos | AUC | gain over none, 95 % interval over speakers |",
+        "|---|---|---|",
+        *(f"| {memos} | {_number(value)} | {_gain(values, memos)} |" for memos, value in values["cold_start"].items()),
+        "",
+        "![cold start](cold-start.png)",
+        "",
+        "## By subgroup",
+        "",
+        "| factor | level | memos | positive | AUC | UAR | ECE |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {factor} | {level} | {row['n']} | {row['positives']} | {_number(row['auc'])} | {_number(row['uar'])} | "
+            f"{_number(row['ece'])} |"
+            for factor, levels in values["groups"].items()
+            for level, row in levels.items()
+        ),
+        "",
+        "## Pictures",
+        "",
+        *(f"![{name}]({name}.png)" for name in PICTURES[:3]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _unscored(values: Mapping[str, Any]) -> list[str]:
+    """What the figures are not of."""
+    without, unread = values["without_probability"], sum(map(len, values.get("left_out", {}).values()))
+    told = [f"{without} have no probability; in the AUC they rank at the threshold."] if without else []
+    return told + ([f"{unread} more recordings could not be read."] if unread else [])
+
+
+def _gain(values: Mapping[str, Any], memos: str) -> str:
+    edges = values["cold_start_gain"].get(memos)
+    return "" if edges is None else " to ".join(f"{edge:+.3f}" if np.isfinite(edge) else "–" for edge in edges)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "–"
+
+
+def _reliability(evaluation: Evaluation, axes: Any) -> None:
+    """What was said against what was so, with 95 % intervals, and below it how many memos were told so."""
+    raw = 1 / (1 + np.exp(-evaluation.logits.raw.astype(float)))
+    before = metrics.reliability(evaluation.labels, raw)
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot([s for s, _, _ in before], [w for _, w, _ in before], ".:", color="0.55", label="before calibration")
+    rows = metrics.reliability(evaluation.labels, evaluation.logits.probability.astype(float))
+    said, was = np.array([row[:2] for row in rows]).T
+    edges = np.array([metrics.share_interval(share, count) for _, share, count in rows]).T
+    whiskers = np.maximum([was - edges[0], edges[1] - was], 0)
+    axes.errorbar(said, was, whiskers, fmt="o-", capsize=2, label="calibrated")
+    most = max(count for _, _, count in rows)
+    axes.bar(said, [0.15 * count / most for _, _, count in rows], 0.05, color="C0", alpha=0.25)
+    axes.legend(loc="upper left", frameon=False, fontsize="small")
+    title = f"Reliability (bars: memos, the highest {most})"
+    axes.set(xlabel="probability said", ylabel="share that was positive", title=title, xlim=(0, 1), ylim=(0, 1))
+
+
+def _roc(evaluation: Evaluation, axes: Any) -> None:
+    """The curve, with the band's edges on it."""
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot(*metrics.roc(evaluation.labels, evaluation.logits.calibrated))
+    for name, edge, marker in (("low", evaluation.bands.low, "v"), ("high", evaluation.bands.high, "^")):
+        positive = evaluation.logits.probability >= edge
+        at = 1 - metrics.specificity(evaluation.labels, positive), metrics.sensitivity(evaluation.labels, positive)
+        axes.plot(*at, marker, color="C1", label=f"{name} edge of the band, {edge:.2f}")
+    axes.legend(loc="lower right", frameon=False, fontsize="small")
+    title = f"ROC, AUC {_number(evaluation.figures['auc'])}"
+    axes.set(xlabel="1 − specificity", ylabel="sensitivity", title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+
+
+def _risk_coverage(evaluation: Evaluation, axes: Any) -> None:
+    """What abstaining buys, with the band's own choice on it."""
+    probabilities, bands = evaluation.logits.probability.astype(float), evaluation.bands
+    axes.plot(*metrics.risk_coverage(evaluation.labels, probabilities, bands.threshold))
+    decided = (probabilities < bands.low) | (probabilities >= bands.high)
+    if decided.any():
+        wrong = (probabilities >= bands.high)[decided] != evaluation.labels[decided]
+        axes.plot(decided.mean(), wrong.mean(), "o", color="C1", label="the bundle's band")
+        axes.legend(loc="upper left", frameon=False, fontsize="small")
+    axes.set(xlabel="share of memos decided", ylabel="share decided wrongly", title="Risk and coverage", xlim=(0, 1.02))
+    axes.set_ylim(bottom=0)
+
+
+def _cold_start(evaluation: Evaluation, axes: Any) -> None:
+    names = [*evaluation.cold_start]
+    axes.plot(range(len(names)), list(evaluation.cold_start.values()), "o-")
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="memos of their own", ylabel="AUC", title="Cold start")

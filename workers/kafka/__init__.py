@@ -1,0 +1,1 @@
+"""Kafka: clients and their security, delivery with acknowledgement, dead letters, retries, lag."""

@@ -1,0 +1,64 @@
+"""The topics on the broker: made as `schemas/topics.py` says, and described as the broker has them."""
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from rich.table import Table
+
+from schemas import topics
+from schemas.errors import Stop
+from schemas.settings import Settings
+from workers.kafka.authorization_errors import refusal
+from workers.kafka.broker_probe import answered
+from workers.kafka.clients import client_options
+from workers.kafka.consumer_lag import Observer, hops
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing; one line each of what was done. Raises Stop when the broker refuses."""
+    await answered(settings)
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    try:
+        wanted = [_new(topic, settings) for topic in topics.TOPICS]
+        answer = await admin.create_topics(wanted)
+    finally:
+        await admin.close()
+    lines = []
+    for name, code, *message in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            if refused := refusal(error()):
+                raise refused
+            raise Stop(f"the broker did not create {name}: {error.__name__} {message[0] if message else ''}".rstrip())
+        lines.append(f"{name}: {'exists' if code else 'created'}")
+    return lines
+
+
+def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=settings.partitions,
+        replication_factor=settings.replication,
+        topic_configs={
+            "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
+            "max.message.bytes": str(topic.max_bytes),
+            "compression.type": "producer",
+            # The broker's clock, not the writer's: one that is wrong by an hour is refused, and one that is days behind
+            # has its records removed as old.
+            "message.timestamp.type": "LogAppendTime",
+        },
+    )
+
+
+async def describe_topics(settings: Settings) -> Table:
+    """The memo's way as a table: topics, retention, partitions, records, and how far their readers are behind."""
+    table = Table("topic", "kept", "partitions", "records", "behind", "meaning")
+    await answered(settings)
+    async with Observer(settings) as observer:
+        for topic in topics.TOPICS:
+            groups = [hop.group for hop in hops(settings) if hop.topic is topic]
+            behind = [f"{group} {await observer.backlog(group, topic.name)}" for group in groups]
+            partitions, records = await observer.size(topic.name)
+            kept = f"{topic.retention.days} d"
+            table.add_row(topic.name, kept, str(partitions), str(records), "\n".join(behind), topic.meaning)
+    return table

@@ -1,0 +1,122 @@
+"""Whether the broker answers, asked over one connection beside the clients, whose own retries would hide it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from schemas.errors import BrokerRefused, Transient
+from schemas.settings import Settings
+from workers.kafka.authorization_errors import refusal
+from workers.kafka.clients import client_options
+from workers.service.health import HEALTH, Health
+
+ANSWER_S = 10.0
+EVERY_S = 3.0
+MOST_REFUSALS = 3
+CLOSING_S = 0.5
+"""For the other side to answer that an encrypted connection ends; until then it keeps its socket."""
+
+
+class Probe:
+    """One connection to any broker of the cluster, made when needed. It asks for nothing that takes a right."""
+
+    def __init__(self, settings: Settings) -> None:
+        options = client_options(settings)
+        self._addresses = _addresses(options.pop("bootstrap_servers"))
+        self._options = options
+        self._connection: AIOKafkaConnection | None = None
+
+    async def ask(self) -> None:
+        """Return when the broker has answered. Raises Transient when none does, BrokerRefused where we may not in."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                if self._connection is None or not self._connection.connected():
+                    self._connection = await self._connect()
+                answer = await self._connection.send(MetadataRequest([]))
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.close()
+            if refused := refusal(error):
+                raise refused from error
+            cut = isinstance(error, ConnectionResetError | KafkaConnectionError)
+            hint = "; does this listener encrypt, and ask for a certificate, as UNDERTONE_KAFKA_… say?" if cut else ""
+            raise Transient(f"the broker does not answer ({type(error).__name__}){hint}") from error
+        if not answer.brokers and self._options.get("sasl_mechanism") == "OAUTHBEARER":
+            # So a broker answers that found fault with a token; aiokafka takes its complaint for a welcome.
+            await self.close()
+            raise BrokerRefused("the broker does not accept our token: check who issues it, for whom, and until when")
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await _closed(connection)
+
+    async def _connect(self) -> AIOKafkaConnection:
+        """A connection to the first address that takes one. Raises what the last one did."""
+        *others, last = self._addresses
+        for host, port in others:
+            try:
+                return await self._connect_to(host, port)
+            except (KafkaError, OSError):
+                continue
+        return await self._connect_to(*last)
+
+    async def _connect_to(self, host: str, port: int) -> AIOKafkaConnection:
+        connection = AIOKafkaConnection(host, port, request_timeout_ms=int(ANSWER_S * 1000), **self._options)
+        try:
+            await connection.connect()
+        except (KafkaError, OSError):
+            await _closed(connection)
+            raise
+        return connection
+
+
+async def answered(settings: Settings) -> None:
+    """Return when the broker has answered, asked once. Raises Transient, BrokerRefused and ConfigurationError."""
+    probe = Probe(settings)
+    try:
+        await probe.ask()
+    finally:
+        await probe.close()
+
+
+async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
+    """Tell until cancelled whether the broker answers.
+
+    Raises BrokerRefused when it has refused several times running: once may be a broker that has just begun and does
+    not know its users yet, but clients that go on trying would storm it.
+    """
+    probe, refusals = Probe(settings), 0
+    try:
+        while True:
+            try:
+                await probe.ask()
+            except Transient as error:
+                health.lacks("broker", str(error))
+            except BrokerRefused as error:
+                refusals += 1
+                health.lacks("broker", str(error))
+                if refusals >= MOST_REFUSALS:
+                    raise
+            else:
+                refusals = 0
+                health.has("broker")
+            await asyncio.sleep(EVERY_S)
+    finally:
+        await probe.close()
+
+
+async def _closed(connection: AIOKafkaConnection) -> None:
+    """Return when the connection has given its socket back, or CLOSING_S have passed."""
+    if closing := connection.close():
+        await asyncio.wait([closing], timeout=CLOSING_S)
+
+
+def _addresses(bootstrap: str) -> Sequence[tuple[str, int]]:
+    """Hosts and ports of `host:port,host:port`; IPv6 in brackets."""
+    parts: list[Any] = [address.strip().rpartition(":") for address in bootstrap.split(",")]
+    return [(host.strip("[]"), int(port)) for host, _, port in parts]

@@ -1,0 +1,93 @@
+"""Kafka clients, all made in one place so that every process connects and promises alike."""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+from schemas.topics import TOPICS
+from workers.kafka.security import kafka_access
+
+MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
+"""Bytes that clients can send and fetch at once; each topic has its own bound within."""
+METADATA_AGE_S = 5.0
+"""Between two looks at which topics there are (the client's own is five minutes).
+
+A broker that has just begun may know none, and a member that shares out the partitions at that moment gives nobody any.
+"""
+AWAY = (KafkaError, OSError, TimeoutError)
+"""What clients raise when the broker is away; of the first, only the retriable ones mean that."""
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """What every client needs to connect. Raises ConfigurationError without a broker, or for files of no use."""
+    if settings.kafka_bootstrap is None:
+        raise ConfigurationError("no broker: set KAFKA_BOOTSTRAP, or run `undertone up` for an embedded one")
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "client_id": settings.instance or "undertone",
+        **kafka_access(settings),
+    }
+
+
+def make_producer(settings: Settings) -> AIOKafkaProducer:
+    """A producer that neither loses nor reorders: idempotent, acknowledged by all in-sync replicas."""
+    return AIOKafkaProducer(
+        **client_options(settings),
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=5,
+        max_request_size=MAX_RECORD_BYTES,
+    )
+
+
+def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsumer:
+    """A member of `group` that starts with the oldest record and commits only by hand.
+
+    With `settings.instance` it is a static member: a restart within the session timeout keeps its partitions.
+    """
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        group_id=group,
+        group_instance_id=f"{group}-{settings.instance}" if settings.instance else None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(settings.session_timeout_s * 1000 / 3),
+        rebalance_timeout_ms=int(rebalance_timeout_s(settings) * 1000),
+        max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+        metadata_max_age_ms=int(METADATA_AGE_S * 1000),
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )
+
+
+def rebalance_timeout_s(settings: Settings) -> float:
+    """How long the group waits for a member to hand its partitions over: longer than that member may take to finish."""
+    return max(settings.session_timeout_s, settings.stop_deadline_s + 5.0)
+
+
+def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AIOKafkaConsumer:
+    """A reader outside any group: all partitions, nothing committed. start: `earliest` or `latest`."""
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        group_id=None,
+        auto_offset_reset=start,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )
+
+
+def make_sampler(settings: Settings, *topics: str) -> AIOKafkaConsumer:
+    """A reader for single records here and there: little is fetched beside them, and it never waits for new ones."""
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        group_id=None,
+        auto_offset_reset="earliest",
+        # The broker gives a record whole, however large, when it is the first that was asked for.
+        max_partition_fetch_bytes=64 * 1024,
+        fetch_max_wait_ms=20,
+    )

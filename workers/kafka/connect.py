@@ -1,0 +1,33 @@
+"""Connecting to the broker: waiting while it is away, and saying plainly when it refuses."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from aiokafka.errors import KafkaConnectionError
+
+from schemas.errors import Transient
+from schemas.settings import Settings
+from workers.kafka.authorization_errors import refusals_stop
+from workers.kafka.broker_probe import answered
+from workers.kafka.retry import until_it_succeeds
+
+C = TypeVar("C")
+
+
+async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C:
+    """A client that is connected; made anew, with back-off, while no broker answers. Raises BrokerRefused."""
+
+    async def attempt() -> C:
+        client: Any = make()
+        try:
+            with refusals_stop():
+                await client.start()
+        except BaseException as error:
+            await client.stop()
+            if not isinstance(error, KafkaConnectionError):
+                raise
+            await answered(settings)  # aiokafka only logs why it could not connect; this raises it
+            raise Transient("no broker answers at KAFKA_BOOTSTRAP") from error
+        return client  # type: ignore[no-any-return]  # aiokafka has no types
+
+    return await until_it_succeeds(attempt, stage=stage, target="broker")

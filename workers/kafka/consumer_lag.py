@@ -1,0 +1,141 @@
+"""How far the hops are behind, as the broker sees it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Self
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupLoadInProgressError, KafkaError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from schemas import topics
+from schemas.events import Modality
+from schemas.settings import Settings
+from workers.kafka.authorization_errors import must_see
+from workers.kafka.clients import client_options, make_reader, make_sampler
+
+AGENTS_GROUP = "undertone-agents"
+"""Consumer group of the agents."""
+AGENTS = {"fusion": topics.FEATURES, "drift": topics.SCORED, "letters": topics.DEAD}
+"""What each agent reads."""
+ANSWER_S = 10.0
+"""For a group's coordinator to be found."""
+SAMPLE_S = 5.0
+"""To read one record that is known to be there."""
+
+
+def worker_group(modality: Modality) -> str:
+    """Consumer group of the workers of one modality."""
+    return f"undertone-{modality}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Who reads what: the stage as metrics name it, its consumer group, its topic."""
+
+    stage: str
+    group: str
+    topic: topics.Topic
+
+
+def hops(settings: Settings) -> list[Hop]:
+    """Every hop of the way, in order."""
+    workers = [Hop(str(modality), worker_group(modality), topics.UPLOADED) for modality in settings.modalities]
+    return [*workers, *(Hop(stage, AGENTS_GROUP, topic) for stage, topic in AGENTS.items())]
+
+
+class Observer:
+    """Looks at positions and ends of topics without joining any group. `async with Observer(settings) as observer`.
+
+    among: the topics that it may be asked about.
+    """
+
+    def __init__(self, settings: Settings, among: Sequence[topics.Topic] = topics.TOPICS) -> None:
+        self._settings = settings
+        self._names = [topic.name for topic in among]
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        async with AsyncExitStack() as exits:
+            self._admin = AIOKafkaAdminClient(**client_options(self._settings))
+            exits.push_async_callback(self._admin.close)
+            await self._admin.start()
+            self._reader = make_reader(self._settings, *self._names)
+            exits.push_async_callback(self._reader.stop)
+            await self._reader.start()
+            must_see(self._reader, *self._names)
+            # It never reads: a fetch that waits for records would hold up every question on the same connection.
+            self._reader.pause(*self._reader.assignment())
+            self._sampler = make_sampler(self._settings, *self._names)
+            exits.push_async_callback(self._sampler.stop)
+            await self._sampler.start()
+            self._sampler.pause(*self._sampler.assignment())
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await self._exits.aclose()
+
+    async def positions(self, group: str, topic: str) -> Mapping[TopicPartition, int]:
+        """The next offset that `group` will read, by partition of `topic`: the oldest where it has committed none.
+
+        Raises GroupAuthorizationFailedError where this process may not look at the group.
+        """
+        partitions = self._partitions(topic)
+        # A new broker has no coordinator at once. Partitions are named one by one: the embedded one knows no "all".
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
+            stop=stop_after_delay(ANSWER_S),
+            wait=wait_fixed(0.2),
+            reraise=True,
+        ):
+            with attempt:
+                committed = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
+                if missing := [at for at in partitions if at not in committed]:
+                    # A coordinator that is still loading answers so, and aiokafka does not look at its error.
+                    raise GroupLoadInProgressError(f"{len(missing)} positions of {group} are not told")
+        starts = await self._reader.beginning_offsets(partitions)
+        return {at: max(committed[at].offset, starts[at]) for at in partitions}
+
+    async def waiting(self, group: str, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
+        """By partition of `topic`: the next offset that `group` will read, and how many records wait from there on."""
+        positions = await self.positions(group, topic)
+        ends = await self._reader.end_offsets(list(positions))
+        return {at: (position, max(ends[at] - position, 0)) for at, position in positions.items()}
+
+    async def backlog(self, group: str, topic: str) -> int:
+        """Records of `topic` that `group` has not finished."""
+        return sum(records for _, records in (await self.waiting(group, topic)).values())
+
+    async def written_at(self, at: TopicPartition, offset: int) -> float | None:
+        """Unix time at which a record was written, the first that is kept from `offset` on; None for no such record."""
+        self._sampler.seek(at, offset)
+        self._sampler.resume(at)
+        try:
+            async with asyncio.timeout(SAMPLE_S):
+                record = await self._sampler.getone(at)
+        except TimeoutError:
+            return None
+        finally:
+            self._sampler.pause(at)
+        return float(record.timestamp) / 1000
+
+    async def size(self, topic: str) -> tuple[int, int]:
+        """Partitions of a topic, and the records that it holds."""
+        partitions = self._partitions(topic)
+        ends = await self._reader.end_offsets(partitions)
+        starts = await self._reader.beginning_offsets(partitions)
+        return len(partitions), sum(ends[at] - starts[at] for at in partitions)
+
+    async def memos_under_way(self) -> int:
+        """Memos that were uploaded and are not finished, at most: the slowest hop of each stretch, added up."""
+        behind = {hop.stage: await self.backlog(hop.group, hop.topic.name) for hop in hops(self._settings)}
+        uploads = max(behind[modality] for modality in self._settings.modalities)
+        return uploads + behind["fusion"] + behind["drift"]
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, p) for p in sorted(self._reader.partitions_for_topic(topic) or ())]

@@ -1,0 +1,107 @@
+"""Sending what a hop has made, and knowing that it arrived."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas import topics
+from schemas.codec import Codec, DecodeError
+from schemas.errors import Poison, Transient
+from schemas.events import MemoFeatures, Record
+from schemas.headers import Headers, headers_of
+from schemas.redrive_headers import REDRIVES
+from workers.kafka.dead_letters import Source, dead_letter
+from workers.service import prometheus, tracing
+from workers.service.health import BROKER_WITHIN_S, HEALTH
+from workers.service.logs import about
+
+log = logging.getLogger(__name__)
+
+UNDECODABLE = "event:undecodable"
+"""Reason of dead letters whose record nobody could read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record ready to be sent, and the record that caused it. value: the record encoded, where that was done."""
+
+    topic: topics.Topic
+    key: bytes | None
+    record: Record
+    cause: Source
+    value: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Sends records for one stage. `producer` is started and stopped by the owner."""
+
+    producer: AIOKafkaProducer
+    codec: Codec
+    stage: str
+
+    async def send(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send all and wait until the broker has acknowledged every one. Raises Transient when it did not."""
+        with HEALTH.part(self.stage).instead("a delivery", within_s=BROKER_WITHIN_S, needs=("broker",)):
+            await self._send_all(outgoing)
+
+    async def _send_all(self, outgoing: Iterable[Outgoing]) -> None:
+        acknowledgements = []
+        try:
+            for each in outgoing:
+                acknowledgements.append(await self._send(each))  # noqa: PERF401  # a failure must keep the others awaited
+        finally:
+            results = await asyncio.gather(*acknowledgements, return_exceptions=True)
+        for error in results:
+            if isinstance(error, KafkaError) and error.retriable:
+                raise Transient(f"the broker did not acknowledge: {type(error).__name__}") from error
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
+        value = self.codec.encode(each.record, f"{each.topic.name}-value") if each.value is None else each.value
+        headers = headers_of(each.record, self.stage, each.cause.headers)
+        if REDRIVES in each.cause.headers and isinstance(each.record, MemoFeatures):
+            headers.append((REDRIVES, each.cause.headers[REDRIVES]))
+        try:
+            sent: asyncio.Future[Any] = await self.producer.send(
+                each.topic.name, value=value, key=each.key, headers=headers
+            )
+        except KafkaError as error:
+            if error.retriable:
+                raise Transient(f"the broker did not take a record: {type(error).__name__}") from error
+            raise
+        sent.add_done_callback(
+            lambda done: self._trace(each, headers) if not done.cancelled() and done.exception() is None else None
+        )
+        return sent
+
+    def _trace(self, each: Outgoing, headers: Headers) -> None:
+        tracing.delivered(self.stage, each.topic.name, headers, each.cause.headers, each.cause.taken_at)
+
+    def dead_letters(self, failures: Sequence[tuple[Source, Poison]]) -> list[Outgoing]:
+        """The dead letters of records that can never succeed, ready to be sent."""
+        outgoing = []
+        for source, poison in failures:
+            where = about(source, self._memo_id(source, poison))
+            log.warning("a record became a dead letter at %s: %s", self.stage, poison, extra=where)
+            prometheus.DEAD_LETTERS.labels(stage=self.stage, reason=poison.reason).inc()
+            letter = dead_letter(source, poison, self.stage, datetime.now(UTC))
+            outgoing.append(Outgoing(topics.DEAD, source.key, letter, source))
+        return outgoing
+
+    def _memo_id(self, source: Source, poison: Poison) -> str | None:
+        """The memo that a record is about, as far as it could be read."""
+        if poison.reason == UNDECODABLE:
+            return None
+        record = next(topic.record for topic in topics.TOPICS if topic.name == source.topic)
+        try:
+            return str(self.codec.decode(source.value, record).memo_id)
+        except DecodeError:
+            return None

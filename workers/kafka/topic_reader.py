@@ -1,0 +1,83 @@
+"""Reading a topic from outside any group, as a subscriber that keeps no position."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas import topics
+from schemas.codec import Codec, DecodeError
+from schemas.events import RiskAlert
+from schemas.settings import Settings
+from workers.kafka.authorization_errors import must_see, refusals_stop
+from workers.kafka.broker_probe import answered
+from workers.kafka.clients import make_reader
+
+R = TypeVar("R")
+
+
+async def follow(
+    settings: Settings, codec: Codec, topic: topics.Topic, record: type[R], *, from_start: bool, once: bool
+) -> AsyncIterator[R]:
+    """Records of a topic as they come; with `once`, only those that are there now. What does not decode is left out.
+
+    Raises Transient when no broker answers, BrokerRefused when it refuses.
+    """
+    async with _started(settings, topic, "earliest" if from_start else "latest") as reader:
+        ends = await reader.end_offsets(list(reader.assignment())) if once else None
+        while True:
+            for records in (await reader.getmany(timeout_ms=200)).values():
+                for each in records:
+                    try:
+                        yield codec.decode(each.value, record)
+                    except DecodeError:
+                        continue
+            if ends is not None and await _past(reader, ends):
+                return
+
+
+async def written(
+    settings: Settings, topic: topics.Topic, since: datetime, until: Mapping[TopicPartition, int] | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Records of a topic as they lie there, from the first that was written at `since` or later.
+
+    until: where each partition is left, the offset after the last record; none: where it ends now. Raises as `follow`.
+    """
+    async with _started(settings, topic, "earliest") as reader:
+        ends = await reader.end_offsets(list(reader.assignment()))
+        lefts = {at: min(end, ends[at] if until is None else until.get(at, 0)) for at, end in ends.items()}
+        moment = round(since.timestamp() * 1000)
+        oldest, first = [await reader.offsets_for_times(dict.fromkeys(lefts, time)) for time in (0, moment)]
+        for at, found in first.items():
+            if found is not None or oldest[at] is not None:  # the embedded broker knows no times: all is read there
+                reader.seek(at, ends[at] if found is None else found.offset)
+        while not await _past(reader, lefts):
+            for at, records in (await reader.getmany(timeout_ms=200)).items():
+                for record in records:
+                    if record.offset < lefts[at] and record.timestamp >= moment:
+                        yield record
+
+
+@asynccontextmanager
+async def _started(settings: Settings, topic: topics.Topic, start: str) -> AsyncIterator[AIOKafkaConsumer]:
+    await answered(settings)
+    reader = make_reader(settings, topic.name, start=start)
+    try:
+        with refusals_stop():
+            await reader.start()
+            must_see(reader, topic.name)
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def _past(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether it has read all of every partition."""
+    return all([await reader.position(at) >= end for at, end in ends.items()])
+
+
+def follow_alerts(settings: Settings, codec: Codec, *, from_start: bool, once: bool) -> AsyncIterator[RiskAlert]:
+    """The alerts, as `follow` gives them."""
+    return follow(settings, codec, topics.ALERTS, RiskAlert, from_start=from_start, once=once)

@@ -1,0 +1,1 @@
+"""State shared by all processes: key → bytes, changed by compare-and-set."""

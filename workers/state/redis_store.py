@@ -1,0 +1,182 @@
+"""The store over Redis or Valkey.
+
+A value is held as eight bytes of BLAKE2b over the content, then the content. The digest is the version that
+compare-and-set compares: equal bytes are equal states, so a replay leaves the same bytes, and a value that was wiped
+and written again by somebody else can never pass for the one that was read. The script compares and sets; it computes
+no state.
+
+Beside the values lies one bitmap, the roster: a Bloom filter of every watched key ever written. A key that is missing
+while the roster knows it was evicted, has expired or was deleted, and is counted in `lost`.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from redis import exceptions
+
+from schemas.errors import Transient
+from workers.service import prometheus
+from workers.state.redis_client import NOTHING, redis_client, refusal
+from workers.state.store import WATCHED, Update
+
+T = TypeVar("T")
+
+_VERSION = 8
+_ROUNDS = 100
+_ROSTER_BITS = 1 << 24  # 2 MiB; with three probes a million keys give 0.5 % false "lost"
+_PROBES = 3
+_AWAY = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    OSError,
+)
+
+# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version it should have ('' for
+# none), the new value, and the roster offsets of a watched key that is not expected to exist ('' for any other),
+# separated by spaces. Returns -1 where another writer won, else how many of the offsets were known already.
+_COMPARE_AND_SET = """
+local answers, arg = {}, 1
+for i = 2, #KEYS do
+  local expected, value, offsets = ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
+  arg = arg + 3
+  local answer = -1
+  if redis.call('GETRANGE', KEYS[i], 0, 7) == expected then
+    redis.call('SET', KEYS[i], value, 'PX', ARGV[1])
+    answer = 0
+    for offset in string.gmatch(offsets, '%d+') do
+      answer = answer + redis.call('SETBIT', KEYS[1], offset, 1)
+    end
+  end
+  answers[i - 1] = answer
+end
+return answers
+"""
+_TOGETHER = 50
+"""Values compared and set in one call of the script, so that no call holds up the server for long."""
+
+
+class RedisStore:
+    """A store that every process shares. Use as an async context manager; close it where it was opened.
+
+    url: `redis://…`, `rediss://…` or `unix://…`; access: what `redis_access` gives beside it; prefix: stands before
+    every key, so that systems can share a server; watched: beginnings of the keys whose loss is counted; timeout_s: how
+    long one answer may take before the store counts as away.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        access: Mapping[str, Any] = NOTHING,
+        *,
+        prefix: str = "undertone:",
+        watched: tuple[str, ...] = (WATCHED,),
+        timeout_s: float = 5.0,
+    ) -> None:
+        self.lost = 0
+        self._watched = watched
+        self._prefix = prefix
+        self._redis: Any = redis_client(url, access, timeout_s)
+
+    async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
+        """As Store.update. Raises Transient also when a key was lost to other writers a hundred times running."""
+        results: dict[str, T] = {}
+        open_keys = list(dict.fromkeys(keys))
+        for _ in range(_ROUNDS):
+            if not open_keys:
+                return results
+            writes: dict[str, tuple[bytes, bytes]] = {}
+            for key, held in zip(open_keys, await self._fetch(open_keys), strict=True):
+                content = _content(held)
+                value, results[key] = fn(key, content)
+                if value is not None and value != content:
+                    writes[key] = (b"" if held is None else held[:_VERSION], value)
+            open_keys = await self._write(writes, max(1, round(ttl_s * 1000)))
+            prometheus.REDIS_CONFLICTS.inc(len(open_keys))
+        raise Transient("a key changed under every attempt to write it; check for writers outside Undertone")
+
+    async def _write(self, writes: Mapping[str, tuple[bytes, bytes]], ttl_ms: int) -> list[str]:
+        """Write all (expected version, new value) in one pipeline; the keys that another writer changed first."""
+        if not writes:
+            return []
+        roster, keys = self._prefix + "roster", list(writes)
+        async with redis_failures("write"), self._redis.pipeline(transaction=False) as pipe:
+            for start in range(0, len(keys), _TOGETHER):
+                chunk = keys[start : start + _TOGETHER]
+                values = [part for key in chunk for part in self._arguments(key, *writes[key])]
+                names = [self._prefix + key for key in chunk]
+                pipe.eval(_COMPARE_AND_SET, 1 + len(chunk), roster, *names, ttl_ms, *values)
+            answers = [answer for part in await pipe.execute() for answer in part]
+        self.lost += sum(answer == _PROBES for answer in answers)
+        return [key for key, answer in zip(keys, answers, strict=True) if answer < 0]
+
+    def _arguments(self, key: str, expected: bytes, value: bytes) -> tuple[bytes, bytes, str]:
+        """What the script is told of one key."""
+        known = not expected and key.startswith(self._watched)
+        return expected, _version(value) + value, " ".join(map(str, _probes(key))) if known else ""
+
+    async def read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
+        """As Store.read."""
+        return dict(zip(keys, map(_content, await self._fetch(keys)), strict=True))
+
+    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Version and content of each key, as they are held."""
+        if not keys:
+            return []
+        async with redis_failures("read"):
+            return list(await self._redis.mget([self._prefix + key for key in keys]))
+
+    async def find(self, pattern: str) -> list[str]:
+        """As Store.find."""
+        async with redis_failures("find"):
+            prefix = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix)
+            found = [key async for key in self._redis.scan_iter(match=prefix + pattern, count=1000)]
+        return sorted(key.decode()[len(self._prefix) :] for key in found)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """As Store.delete."""
+        if keys:
+            async with redis_failures("delete"):
+                await self._redis.delete(*(self._prefix + key for key in keys))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._redis.aclose()
+
+
+@asynccontextmanager
+async def redis_failures(operation: str) -> AsyncIterator[None]:
+    """Turns every way in which Redis can be away into Transient, and every refusal into StoreRefused.
+
+    operation: what is asked, for the metric.
+    """
+    try:
+        with prometheus.timed(prometheus.REDIS_LATENCY, operation=operation):
+            yield
+    except (*_AWAY, exceptions.NoPermissionError) as error:
+        if refused := refusal(error):
+            raise refused from None
+        raise Transient(f"Redis is away or refuses writes ({type(error).__name__}); waiting for it") from error
+
+
+def _version(value: bytes) -> bytes:
+    return blake2b(value, digest_size=_VERSION).digest()
+
+
+def _content(held: bytes | None) -> bytes | None:
+    return None if held is None else held[_VERSION:]
+
+
+def _probes(key: str) -> list[int]:
+    digest = blake2b(key.encode(), digest_size=4 * _PROBES).digest()
+    return [int.from_bytes(digest[4 * i : 4 * i + 4], "big") % _ROSTER_BITS for i in range(_PROBES)]
