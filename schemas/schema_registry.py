@@ -11,8 +11,9 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from schemas.codec import DecodeError
+from schemas.codec import Codec, DecodeError
 from schemas.errors import ConfigurationError, Transient
+from schemas.settings import Settings
 
 TIMEOUT_S = 10.0
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -88,6 +89,11 @@ class HttpRegistry:
             raise ConfigurationError(
                 f"SCHEMA_REGISTRY_URL: the answer for {what} is no JSON object; is this a schema registry?"
             ) from None
+
+
+def make_codec(settings: Settings) -> Codec:
+    """The codec that the settings ask for: with a schema registry, or without."""
+    return Codec(HttpRegistry(settings.schema_registry_url) if settings.schema_registry_url else None)
 
 
 def _address(url: str) -> tuple[httpx.URL, tuple[str, str] | None]:

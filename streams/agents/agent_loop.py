@@ -22,7 +22,7 @@ from schemas import topics
 from schemas.settings import Settings
 from streams.agents.batch_locks import Turns
 from streams.agents.faust_consumer import App
-from workers.kafka.dead_letters import Source
+from workers.kafka.record import Source
 from workers.kafka.retry import until_it_succeeds
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part

@@ -40,7 +40,8 @@ def alerts(
 
 async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
     from schemas.json_records import to_json
-    from streams.local.system import connected, make_codec
+    from schemas.schema_registry import make_codec
+    from streams.local.discover import connected
     from workers.kafka.topic_reader import follow_alerts
 
     settings = connected(Settings.load())
@@ -105,7 +106,7 @@ def list_mutes() -> None:
 async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
     """The mutes after a change, written by compare-and-set."""
     from streams.drift import mutes
-    from streams.local.system import connected
+    from streams.local.discover import connected
     from workers.state.redis_client import redis_access
     from workers.state.redis_store import RedisStore
 

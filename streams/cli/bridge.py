@@ -48,7 +48,7 @@ def webhook(url: Url = None) -> None:
 
 
 def _deliver(given: "Settings", receiver: "Alertmanager | Webhook") -> None:
-    from streams.local.system import connected
+    from streams.local.discover import connected
     from streams.roles.lifecycle import run_bridge
 
     settings = connected(given)

@@ -105,7 +105,7 @@ def redrive(
 
 
 async def _find(wanted: "Wanted") -> "list[Kept]":
-    from streams.local.system import make_codec
+    from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
 
     async with _connected() as (settings, store):
@@ -114,7 +114,7 @@ async def _find(wanted: "Wanted") -> "list[Kept]":
 
 async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int, int]:
     """How many records were sent back, and how many letters were left out because they had been before."""
-    from streams.local.system import make_codec
+    from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
     from workers.kafka.clients import make_producer
     from workers.kafka.connect import started
@@ -134,7 +134,7 @@ async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int
 
 @asynccontextmanager
 async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
-    from streams.local.system import connected
+    from streams.local.discover import connected
     from workers.state.redis_client import redis_access
     from workers.state.redis_store import RedisStore
 
@@ -178,7 +178,7 @@ def _record(topic: str, value: bytes | None) -> "Json":
     from schemas import topics
     from schemas.codec import DecodeError
     from schemas.json_records import to_plain
-    from streams.local.system import make_codec
+    from schemas.schema_registry import make_codec
 
     kind = next((known.record for known in topics.TOPICS if known.name == topic), None)
     if kind is None:

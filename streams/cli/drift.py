@@ -155,10 +155,11 @@ async def _live(user: str, rules: "Rules") -> Live:
     """The user's scores and alerts in the topics, the rules that the user is judged by, and what the state says."""
     from schemas import topics
     from schemas.events import RiskAlert, RiskScored
+    from schemas.schema_registry import make_codec
     from schemas.settings import Settings
     from streams.drift.replay import line_of
     from streams.drift.user_state import drift_key, in_words, prior_of
-    from streams.local.system import connected, make_codec
+    from streams.local.discover import connected
     from workers.kafka.topic_reader import follow
     from workers.state.redis_client import redis_access
     from workers.state.redis_store import RedisStore

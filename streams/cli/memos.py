@@ -78,9 +78,10 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
     from rich.progress import track
 
     from schemas.errors import Poison
+    from schemas.schema_registry import make_codec
+    from streams.local.discover import connected, running
     from streams.local.journal import Journal
     from streams.local.submit import Inbox, Submitter, event_of, uri_maker
-    from streams.local.system import connected, make_codec, running
 
     settings = Settings.load()
     failures = 0

@@ -59,7 +59,7 @@ def describe() -> None:
     """The way of a memo: topics, partitions, retention, and how far each group is behind."""
     from rich.console import Console
 
-    from streams.local.system import connected
+    from streams.local.discover import connected
     from workers.kafka.admin import describe_topics
 
     Console().print(asyncio.run(describe_topics(connected(Settings.load()))))

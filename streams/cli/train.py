@@ -57,8 +57,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a bundle on labelled recordings, and report how its head does on speakers it has not heard."""
+    from workers.corpora.corpus import corpus_by_time, corpus_of, features_of
     from workers.training.recipe import Recipe
-    from workers.training.train import corpus_by_time, corpus_of, features_of
     from workers.training.train import train as make
 
     if head != "logistic":
@@ -106,8 +106,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Judge a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
+    from workers.corpora.corpus import TEST, corpus_by_time, corpus_of, features_of
+    from workers.evaluation.evaluate import judge
     from workers.scoring.bundle import Bundle
-    from workers.training.train import TEST, corpus_by_time, corpus_of, features_of, judge
 
     loaded = Bundle.load(bundle)
     samples, by_time = _samples(manifest, daic_woz), split == "chronological"

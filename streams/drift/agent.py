@@ -21,8 +21,8 @@ from streams.drift.pooled_autocorrelation import POOL_KEY, PRIOR_DAYS, PRIOR_KEY
 from streams.drift.rules import Rules
 from streams.drift.thresholds import YEAR_DAYS
 from streams.drift.user_state import Followed, delivered, drift_key, follow_in_detail
-from workers.kafka.dead_letters import Source
 from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.record import Source
 from workers.service import prometheus
 from workers.state.store import Store
 

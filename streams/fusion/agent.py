@@ -22,8 +22,9 @@ from streams.fusion import join as fusion
 from streams.fusion.join import Join, join_key
 from streams.fusion.join_timeouts import Deadlines
 from streams.fusion.score_memos import Complete, Made, Parts, PersonalScores, Result, at_most_per_user
-from workers.kafka.dead_letters import DeadLetterCap, Source
+from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.record import Source
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.state.store import Store

@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from streams.fusion import join as fusion
 from streams.fusion.join import join_key
 from streams.fusion.join_timeouts import Deadlines
-from workers.kafka.dead_letters import Source
+from workers.kafka.record import Source
 from workers.service import prometheus
 from workers.state.store import Store, Update
 

@@ -20,7 +20,7 @@ from schemas.settings import Settings
 from streams.drift.user_state import drift_key, episode_is_open
 from streams.fusion.baseline import OUTBOX, BaselineState, baseline_key, delivered, has_seen, load, scored, stored_score
 from streams.fusion.join import Join
-from workers.kafka.dead_letters import Source
+from workers.kafka.record import Source
 from workers.scoring.scorer import Scored, Scorer
 from workers.state.store import Store
 

@@ -14,15 +14,16 @@ import numpy as np
 from schemas.errors import Poison
 from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality
 from schemas.json_records import Json, to_plain
+from schemas.markers import MARKER_NAMES
 from schemas.settings import Settings
-from streams.roles.lifecycle import make_stage
-from workers.acoustic.feature_names import FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
+from workers.acoustic.feature_names import FUNCTIONAL_NAMES, WINDOW_NAMES
 from workers.audio.load import load_file
 from workers.audio.memo import Memo
 from workers.consumer.stage import Outcome, settle
 from workers.scoring.bundle import Bundle
 from workers.scoring.personal_baseline import PersonalNormal, updated
 from workers.scoring.scorer import Scored, Scorer
+from workers.stages import make_stage
 from workers.wav2vec2.stage import EmbeddingStage
 
 TOGETHER = 8

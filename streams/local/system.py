@@ -1,19 +1,16 @@
 """The whole way on one machine: what `undertone up` and the demo start, and what finds it when it runs."""
 
 import asyncio
-import fcntl
 import json
 import logging
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from contextlib import AsyncExitStack
+from dataclasses import asdict
 from typing import Self
 
 from schemas import topics
-from schemas.codec import Codec
-from schemas.errors import ConfigurationError, Stop
-from schemas.schema_registry import HttpRegistry
+from schemas.schema_registry import make_codec
 from schemas.settings import Settings
+from streams.local.discover import Running, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
 from streams.local.journal import Journal
 from streams.local.journal_sync import Keeper
@@ -24,43 +21,6 @@ log = logging.getLogger(__name__)
 
 EMBEDDED_SESSION_S = 6.0
 """On one machine a silent process is a dead one: its partitions are free again after this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Where a running embedded system is found, as its home says it."""
-
-    bootstrap: str
-    redis_url: str
-    embedded: bool
-
-
-def running(settings: Settings) -> Running | None:
-    """The embedded system that runs with this home, if one does."""
-    note = settings.home / "up.json"
-    if not note.exists() or not _locked(settings.home):
-        return None
-    return Running(**json.loads(note.read_text()))
-
-
-def connected(settings: Settings) -> Settings:
-    """Settings that name a broker and a store: as given, or those of the running embedded system.
-
-    Raises ConfigurationError when neither is there.
-    """
-    if settings.kafka_bootstrap and settings.redis_url:
-        return settings
-    found = running(settings)
-    if found is None:
-        raise ConfigurationError(
-            "no broker: set KAFKA_BOOTSTRAP and REDIS_URL, or start an embedded system with `undertone up`"
-        )
-    return settings.model_copy(
-        update={
-            "kafka_bootstrap": settings.kafka_bootstrap or found.bootstrap,
-            "redis_url": settings.redis_url or found.redis_url,
-        }
-    )
 
 
 class System:
@@ -79,7 +39,7 @@ class System:
         """Start everything; the roles take some seconds more until they read."""
         async with AsyncExitStack() as exits:
             home = self._given.home
-            exits.enter_context(_lock(home))
+            exits.enter_context(lock(home))
             self._store = None if self._given.redis_url else exits.enter_context(EmbeddedStore(home / "store"))
             bootstrap = self._given.kafka_bootstrap or self._start_broker(exits)
             redis_url = self._given.redis_url or (self._store.url if self._store else "")
@@ -153,29 +113,3 @@ class System:
         if self.embedded:
             changes["session_timeout_s"] = EMBEDDED_SESSION_S
         return self.settings.model_copy(update=changes)
-
-
-def make_codec(settings: Settings) -> Codec:
-    """The codec that the settings ask for: with a schema registry, or without."""
-    return Codec(HttpRegistry(settings.schema_registry_url) if settings.schema_registry_url else None)
-
-
-def _lock(home: Path) -> ExitStack:
-    """Hold a home for this process. Raises Stop when another holds it."""
-    home.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as exits:
-        handle = exits.enter_context((home / "lock").open("w"))
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Stop("an `undertone up` with this home runs already; stop it, or set UNDERTONE_HOME") from None
-        return exits.pop_all()
-
-
-def _locked(home: Path) -> bool:
-    """Whether a process holds this home."""
-    try:
-        _lock(home).close()
-    except Stop:
-        return True
-    return False

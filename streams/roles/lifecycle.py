@@ -6,35 +6,23 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from schemas.events import MemoFeatures, Modality
+from schemas.events import Modality
+from schemas.schema_registry import make_codec
 from schemas.settings import Settings
-from streams.local.system import make_codec
 from streams.notify.alertmanager import Alertmanager
 from streams.notify.bridge import Bridge
 from streams.notify.webhook import Webhook
 from workers.audio.load import load_memo
-from workers.audio.memo import Memo
 from workers.audio.storage import AudioStore
-from workers.consumer.stage import Stage
 from workers.consumer.worker import Worker
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered, watch_broker
 from workers.kafka.retry import until_it_succeeds
 from workers.service.health import HEALTH, START_WITHIN_S, turn
+from workers.stages import make_stage
 
 COLLECT_AFTER = (10_000, 20, 50)
 """Allocations between two collections, by generation: a batch holds more objects than Python's 700 and lets all go."""
-
-
-def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
-    """The stage that extracts one modality; only its own libraries are loaded. Raises ConfigurationError."""
-    if modality is Modality.ACOUSTIC:
-        from workers.acoustic.stage import AcousticStage
-
-        return AcousticStage(settings)
-    from workers.wav2vec2.stage import EmbeddingStage
-
-    return EmbeddingStage.from_settings(settings)
 
 
 async def run_worker(settings: Settings, modality: Modality, stop: asyncio.Event) -> None:

@@ -21,11 +21,10 @@ from scipy import signal as filters
 from scipy.stats import spearmanr
 
 from schemas.events import FloatArray
+from schemas.markers import MARKER_NAMES, MARKERS
 from tests.audio_files import ffmpeg, sndfile
 from tests.benchmarks.machine import provenance
 from workers.acoustic.extraction import extract
-from workers.acoustic.feature_names import MARKER_NAMES
-from workers.acoustic.markers import MARKERS
 from workers.audio.decode import decode
 from workers.audio.memo import SAMPLING_RATE
 from workers.simulation.source_filter import Truth, Voice, speak

@@ -19,10 +19,11 @@ from parselmouth.praat import call
 from scipy.stats import spearmanr
 
 from schemas.events import FloatArray
+from schemas.markers import MARKERS
 from tests.benchmarks.acoustic import RESULTS, real_speech, table
 from tests.benchmarks.machine import provenance
 from workers.acoustic.frame_track import Track, voice_track
-from workers.acoustic.markers import MARKERS, SURE_MATCH, Measured, jitter, shimmer
+from workers.acoustic.markers import MEASURES, SURE_MATCH, Measured, jitter, shimmer
 from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass
 from workers.audio.memo import SAMPLING_RATE
 
@@ -97,7 +98,7 @@ def praat(signal: FloatArray) -> Values:
 
 def _clip(signal: FloatArray, corpus: str, speaker: str) -> Clip:
     track = voice_track(signal, acoustic_pass(signal).lld, HOP_S)
-    ours = {marker.name: _number(marker.measure(track)) for marker in MARKERS}
+    ours = {marker.name: _number(MEASURES[marker.name].measure(track)) for marker in MARKERS}
     return Clip(corpus, speaker, ours, praat(signal), [_at(track, least) for least in CHOICES])
 
 

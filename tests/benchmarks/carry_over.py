@@ -30,9 +30,10 @@ from workers.corpora.examples import EVERY, Examples
 from workers.corpora.feature_cache import extracted
 from workers.corpora.features import extractions
 from workers.evaluation import metrics
-from workers.evaluation.evaluate import cross_validated, score_after
+from workers.evaluation.evaluate import score_after
 from workers.scoring.bundle import Bundle
 from workers.training.fit_bundle import fit
+from workers.training.held_out_metrics import cross_validated
 from workers.training.recipe import Recipe
 
 RESULT = Path(__file__).parent / "results" / "carry_over.md"

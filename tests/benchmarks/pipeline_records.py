@@ -15,11 +15,11 @@ from schemas.codec import Codec
 from schemas.events import Band, DeadLetter, Evidence, MemoFeatures, MemoUploaded, Modality, Record, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
-from streams.roles.lifecycle import make_stage
 from workers.audio.load import load_bytes
 from workers.audio.memo import SAMPLING_RATE, Memo
 from workers.simulation.cohort import random_voice
 from workers.simulation.source_filter import speak
+from workers.stages import make_stage
 
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
 CODEC = Codec()

@@ -14,13 +14,13 @@ from pathlib import Path
 from schemas.errors import Poison
 from schemas.events import MemoUploaded, Modality
 from schemas.settings import Settings
-from streams.roles.lifecycle import make_stage
 from tests.benchmarks.pipeline_measure import cpu_s
 from tests.benchmarks.pipeline_records import CODEC, START
 from tests.benchmarks.pipeline_system import family
 from workers.audio.load import load_bytes
 from workers.audio.memo import Memo
 from workers.consumer.stage import settle
+from workers.stages import make_stage
 
 
 def batches(paths: Sequence[Path], settings: Settings) -> Iterator[list[Memo]]:

@@ -28,7 +28,7 @@ from workers.corpora.feature_cache import Recording, extracted
 from workers.corpora.features import LabelledFeatures, extractions, labelled_features
 from workers.corpora.leakage import content_hashes
 from workers.corpora.manifest import Sample
-from workers.evaluation.evaluate import cross_validated, evaluate
+from workers.evaluation.evaluate import evaluate
 from workers.scoring.bundle import Bundle
 from workers.scoring.feature_space import Parts
 from workers.scoring.heads import KINDS
@@ -39,6 +39,7 @@ from workers.simulation.source_filter import Voice, speak
 from workers.training.cross_validation import held_out_by, hold_out
 from workers.training.demo_bundle import RECIPE, SPEAKERS, cohort_memos, examples_of
 from workers.training.fit_bundle import fit
+from workers.training.held_out_metrics import cross_validated
 from workers.training.model_selection import settled_apart
 from workers.training.recipe import Recipe
 

@@ -16,8 +16,8 @@ from streams.cli.run_role import until_asked_to_stop
 from tests.integration.test_worker import CODEC, CheapStage, load
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
-from workers.kafka.dead_letters import Source
 from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.record import Source
 
 
 def slow(seconds: float) -> None:

@@ -200,7 +200,7 @@ OF_ACOUSTIC = [right for right in rights() if right.role == "acoustic"]
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> CheapStage:
     stage = CheapStage()
-    monkeypatch.setattr("streams.roles.lifecycle.make_stage", lambda *_: stage)
+    monkeypatch.setattr("workers.stages.make_stage", lambda *_: stage)
     monkeypatch.setattr("streams.roles.lifecycle.load_memo", lambda event, **_: load(event))
     return stage
 

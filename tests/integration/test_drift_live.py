@@ -20,8 +20,8 @@ from streams.local.embedded import EmbeddedKafka
 from tests.servers import RedisServer
 from tests.unit.streams.drift.test_agent import way_of
 from workers.kafka.clients import make_producer
-from workers.kafka.dead_letters import Source
 from workers.kafka.producer import Delivery
+from workers.kafka.record import Source
 from workers.kafka.topic_reader import follow_alerts
 from workers.state.redis_store import RedisStore
 

@@ -21,7 +21,7 @@ from streams.agents.faust_app import make_app, reading
 from streams.agents.faust_consumer import FETCH_WAIT_S
 from tests.servers import Broker
 from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
-from workers.kafka.dead_letters import Source
+from workers.kafka.record import Source
 
 TOPIC = topics.FEATURES.name
 PLACE = TopicPartition(TOPIC, 0)

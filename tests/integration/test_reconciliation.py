@@ -20,7 +20,8 @@ from tests.servers import Broker
 from tests.unit.streams.scores import scored
 from workers.kafka.clients import make_producer
 from workers.kafka.consumer_lag import AGENTS_GROUP, worker_group
-from workers.kafka.dead_letters import Source, dead_letter
+from workers.kafka.dead_letters import dead_letter
+from workers.kafka.record import Source
 from workers.kafka.topic_reader import written
 from workers.state.store import MemoryStore
 

@@ -23,8 +23,8 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import MemoUploaded
 from schemas.settings import Settings
+from streams.local.discover import Running, connected
 from streams.local.submit import Submitter
-from streams.local.system import Running, connected
 from workers.audio.memo import SAMPLING_RATE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow

@@ -2,6 +2,8 @@
 
 from itertools import product
 
+from schemas.markers import MARKER_NAMES
+
 FUNCTIONAL_NAMES = (
     "F0semitoneFrom27.5Hz_sma3nz_amean",
     "F0semitoneFrom27.5Hz_sma3nz_stddevNorm",
@@ -125,23 +127,6 @@ LLD_NAMES = (
 
 MFCC_NAMES = tuple(f"mfcc_sma3[{i}]" for i in range(1, 14))
 """MFCC 1-13, smoothed over three frames, as ComParE_2016 computes its own."""
-
-MARKER_NAMES = (
-    "pitch_median",
-    "pitch_range",
-    "pitch_sd",
-    "jitter",
-    "shimmer",
-    "hnr",
-    "creak_share",
-    "pause_share",
-    "pause_rate",
-    "pause_mean",
-    "pause_longest",
-    "voiced_rate",
-    "loudness_sd",
-)
-"""The markers of acoustic heaviness, in the order of `workers.acoustic.markers.MARKERS`."""
 
 FEATURE_NAMES = FUNCTIONAL_NAMES + MARKER_NAMES
 """Names of a memo's acoustic summary."""

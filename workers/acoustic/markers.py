@@ -1,17 +1,17 @@
 """Markers of acoustic heaviness: how low, flat, rough, creaky, slow and halting a voice is. Pure.
 
 Every marker is NaN where it is undefined, and the reason travels with it as `marker:reason`. The first line of each
-function is the marker's definition; MARKERS adds its unit, where it comes from, and what moves it (`fragile`).
+function is the marker's definition, MEASURES adds its source, and `schemas/markers.py` its unit and what moves it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
+from schemas.markers import MARKERS
 from workers.acoustic.frame_track import Track
 from workers.acoustic.glottal_periods import Periods
 from workers.acoustic.speech_activity import Mask, pauses, runs
@@ -53,28 +53,12 @@ Measured = float | str
 """A value, or the reason why there is none."""
 
 
-class Condition(StrEnum):
-    """A recording that may move markers."""
-
-    NOISE = "noise"
-    """Noise 20 dB below speech."""
-    TELEPHONE = "telephone"
-    """300 to 3400 Hz at 8 kHz."""
-
-
 @dataclass(frozen=True, slots=True)
-class Marker:
-    """One marker: what it is called, what it is measured in, how, and after whom.
+class Measure:
+    """How a marker is measured, and after whom."""
 
-    fragile: the conditions that move it by more than one speaker differs from another, as measured in
-    `tests/benchmarks/results/acoustic.md`; gain of ±20 dB, mp3 and Opus move none.
-    """
-
-    name: str
-    unit: str
     measure: Callable[[Track], Measured]
     source: str
-    fragile: tuple[Condition, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -84,7 +68,7 @@ class Marker:
 
 def markers(track: Track) -> MarkerValues:
     """All markers of a memo."""
-    measured: Mapping[str, Measured] = {marker.name: marker.measure(track) for marker in MARKERS}
+    measured: Mapping[str, Measured] = {marker.name: MEASURES[marker.name].measure(track) for marker in MARKERS}
     return MarkerValues(
         values=np.array([np.nan if isinstance(value, str) else value for value in measured.values()], np.float32),
         undefined=tuple(f"{name}:{value}" for name, value in measured.items() if isinstance(value, str)),
@@ -227,22 +211,22 @@ def loudness_sd(track: Track) -> Measured:
     return float(loudness.std() / loudness.mean()) if loudness.size and loudness.any() else NO_SPEECH
 
 
-MARKERS = (
-    Marker("pitch_median", "Hz", pitch_median, BOERSMA),
-    Marker("pitch_range", "semitones", pitch_range, GEMAPS, (Condition.TELEPHONE,)),
-    Marker("pitch_sd", "semitones", pitch_sd, GEMAPS, (Condition.TELEPHONE,)),
-    Marker("jitter", "share of period", jitter, PRAAT),
-    Marker("shimmer", "dB", shimmer, PRAAT),
-    Marker("hnr", "dB", hnr, PRAAT, (Condition.NOISE,)),
-    Marker("creak_share", "share of voiced time", creak_share, ISHI),
-    Marker("pause_share", "share of time", pause_share, MUNDT),
-    Marker("pause_rate", "1/min", pause_rate, MUNDT, (Condition.NOISE,)),
-    Marker("pause_mean", "s", pause_mean, MUNDT),
-    Marker("pause_longest", "s", pause_longest, MUNDT),
-    Marker("voiced_rate", "1/s", voiced_rate, GEMAPS),
-    Marker("loudness_sd", "share of mean", loudness_sd, GEMAPS, (Condition.NOISE,)),
-)
-"""Every marker, in the order of `MarkerValues.values`."""
+MEASURES = {
+    "pitch_median": Measure(pitch_median, BOERSMA),
+    "pitch_range": Measure(pitch_range, GEMAPS),
+    "pitch_sd": Measure(pitch_sd, GEMAPS),
+    "jitter": Measure(jitter, PRAAT),
+    "shimmer": Measure(shimmer, PRAAT),
+    "hnr": Measure(hnr, PRAAT),
+    "creak_share": Measure(creak_share, ISHI),
+    "pause_share": Measure(pause_share, MUNDT),
+    "pause_rate": Measure(pause_rate, MUNDT),
+    "pause_mean": Measure(pause_mean, MUNDT),
+    "pause_longest": Measure(pause_longest, MUNDT),
+    "voiced_rate": Measure(voiced_rate, GEMAPS),
+    "loudness_sd": Measure(loudness_sd, GEMAPS),
+}
+"""How each marker of the table is measured, by its name."""
 
 
 def _semitones(track: Track) -> FloatArray:

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from schemas.events import FloatArray, Quality
+from schemas.markers import MARKERS
 from workers.acoustic.frame_track import HALF_FRAME_S, Track, voice_track
-from workers.acoustic.markers import MARKERS, MarkerValues, markers
+from workers.acoustic.markers import MarkerValues, markers
 from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass
 from workers.acoustic.speech_activity import Runs, pauses, runs
 from workers.audio.memo import SAMPLING_RATE

@@ -9,8 +9,8 @@ from scipy import signal as filters
 
 from schemas.events import FloatArray, Quality
 from schemas.settings import Settings
-from workers.acoustic.marker_reliability import fragile_markers
 from workers.audio.decode import Decoded
+from workers.audio.marker_reliability import fragile_markers
 from workers.audio.memo import SAMPLING_RATE
 
 HOP = SAMPLING_RATE // 100

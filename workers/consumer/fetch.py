@@ -22,7 +22,7 @@ from workers.audio.memo import Memo
 from workers.consumer.commit import Committer
 from workers.consumer.offset_tracker import OffsetTracker
 from workers.consumer.user_queues import Lanes
-from workers.kafka.dead_letters import Source
+from workers.kafka.record import Source
 from workers.kafka.retry import until_it_succeeds
 from workers.service import prometheus
 from workers.service.health import HEALTH

@@ -31,8 +31,9 @@ from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
 from workers.kafka.authorization_errors import must_see, refusal, refusals_stop
 from workers.kafka.clients import make_consumer, make_producer
 from workers.kafka.connect import started
-from workers.kafka.dead_letters import DeadLetterCap, Source
+from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.record import Source
 from workers.kafka.retry import until_it_succeeds
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH

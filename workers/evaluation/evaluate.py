@@ -1,7 +1,7 @@
 """What a bundle is worth on memos it has never seen, told with its uncertainty."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import Band, MemoFeatures
+from workers.corpora.corpus import Corpus, groups_of, sides_of
 from workers.corpora.examples import Examples, default_memos, normals
+from workers.corpora.features import LabelledFeatures
+from workers.corpora.leakage import refuse_seen
 from workers.evaluation import metrics
 from workers.evaluation.cold_start import cold_start
 from workers.scoring.bundle import Bundle
 from workers.scoring.calibration import Bands
 from workers.scoring.personal_baseline import PersonalNormal, deviations
 from workers.scoring.scorer import Logits, Scored, Scorer, logits
-from workers.training.cross_validation import HeldOut
-from workers.training.fit_bundle import calibrated
 
 DURATIONS_S = (5.0, 15.0, 30.0)
 SNRS_DB = (10.0, 20.0, 30.0)
@@ -86,39 +87,6 @@ def evaluate(
         "calibration": bundle.calibration.kind,
     }
     return Evaluation(values, labels, heard, bundle.bands, young.auc)
-
-
-def cross_validated(examples: Examples, held_out: HeldOut, rounds: int = 1000) -> dict[str, Any]:
-    """Figures of a head on speakers it had not seen, with an established baseline.
-
-    Each fold is calibrated, and its bands chosen, on the logits of the other folds. Memos rank by one map for all
-    folds: maps that differ would move whole folds against each other, and none of them changes the order within one.
-    """
-    raw, known, labels = held_out.raw[-1], held_out.known[-1], examples.labels > 0.5
-    said = np.zeros(len(examples))
-    bands = np.zeros(len(examples), np.int64)
-    for fold in np.unique(held_out.fold):
-        own = held_out.fold == fold
-        found = calibrated(held_out, examples.labels, ~own)
-        said[own] = found.logit(raw[own], known[own])
-        probabilities = found.probability(raw[own], known[own])
-        bands[own] = (probabilities >= found.bands.high).astype(int) - (probabilities < found.bands.low)
-    ranks = calibrated(held_out, examples.labels, np.ones(len(labels), bool)).logit(raw, known)
-    threshold = float(np.clip(examples.labels.mean(), 0.05, 0.95))
-    sure = bands != 0
-    rng = np.random.default_rng([held_out.recipe.seed, 6])
-    return {
-        **overall(labels, Logits(raw, said), threshold),
-        "auc": metrics.auc(labels, ranks),
-        "auc_ci": [*metrics.auc_interval(labels, ranks, examples.speakers, rng, rounds)],
-        "undecided_share": float(1 - sure.mean()),
-        "sensitivity_decided": metrics.sensitivity(labels[sure], bands[sure] > 0),
-        "specificity_decided": metrics.specificity(labels[sure], bands[sure] > 0),
-        "n": len(examples),
-        "speakers": len(np.unique(examples.speakers)),
-        "positives": int(labels.sum()),
-        "folds": len(np.unique(held_out.fold)),
-    }
 
 
 def score_after(
@@ -235,3 +203,16 @@ def _between(value: float, edges: Sequence[float]) -> str:
     if not below:
         return f"under {edges[0]:g}"
     return f"{below[-1]:g} to {above[0]:g}" if above else f"{edges[-1]:g} and more"
+
+
+def judge(bundle: Bundle, corpus: Corpus, features: LabelledFeatures, side: str | None) -> Evaluation:
+    """Evaluate on one side of the split; on all when `side` is None.
+
+    Raises ConfigurationError for recordings that the bundle was trained on.
+    """
+    sides = sides_of(corpus, features)
+    judged = np.ones(len(sides), bool) if side is None else sides == side
+    hashes = [h for h, s in zip(corpus.hashes, corpus.sides, strict=True) if side in (None, s)]
+    refuse_seen(hashes, bundle.training.get("recordings", []))
+    found = evaluate(bundle, features.examples, groups_of(features), judged=judged)
+    return replace(found, figures=found.figures | {"left_out": dict(features.failed)})

@@ -1,9 +1,6 @@
 """Dead letters: how a record that can never succeed is kept, and how many of them are too many."""
 
-import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -11,25 +8,12 @@ from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
 from schemas.ids import dead_letter_id
 from schemas.settings import Settings
+from workers.kafka.record import Source
 
 _ADVICE = (
     "nothing of this batch was committed: see `undertone dead-letters list`, mend the cause, start again, "
     "then `undertone dead-letters redrive`"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A record as it came: where from, and its bytes."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
-    taken_at: float = field(default_factory=time.time, compare=False)
-    """Unix time at which this process took it."""
 
 
 def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> DeadLetter:

@@ -16,10 +16,10 @@ from schemas.errors import Poison, Transient
 from schemas.events import MemoFeatures, Record
 from schemas.headers import Headers, headers_of
 from schemas.redrive_headers import REDRIVES
-from workers.kafka.dead_letters import Source, dead_letter
+from workers.kafka.dead_letters import dead_letter
+from workers.kafka.record import Source, about
 from workers.service import prometheus, tracing
 from workers.service.health import BROKER_WITHIN_S, HEALTH
-from workers.service.logs import about
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,8 @@ from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, Modality
 from workers.scoring.calibration import Bands, Calibration
 from workers.scoring.feature_space import FeatureSpace
-from workers.scoring.heads import SEQUENTIAL, Head, restore
+from workers.scoring.head import Head
+from workers.scoring.heads import SEQUENTIAL, restore
 from workers.scoring.personal_baseline import Population
 
 FORMAT = 3

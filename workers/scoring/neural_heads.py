@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from schemas.events import FloatArray
-from workers.scoring.heads import HeadInput
+from workers.scoring.head import HeadInput
 
 WIDTH = 48
 """Channels inside the sequence heads."""

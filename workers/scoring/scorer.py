@@ -12,7 +12,8 @@ from schemas.errors import Poison
 from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
 from workers.scoring.bundle import Bundle
 from workers.scoring.feature_space import Parts
-from workers.scoring.heads import SEQUENTIAL, HeadInput, clipped
+from workers.scoring.head import HeadInput, clipped
+from workers.scoring.heads import SEQUENTIAL
 from workers.scoring.personal_baseline import PersonalNormal, deviations, stacked
 
 STRONGEST = 5

@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,6 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import UndertoneError
 from schemas.settings import Settings
-from workers.kafka.dead_letters import Source
 
 EXTRAS = ("stage", "topic", "partition", "offset", "reason", "memo", "user", "trace_id")
 """What a line may carry beside its message, each a field of its own in JSON."""
@@ -59,20 +58,6 @@ def reference(kind: str, name: str | None) -> str | None:
     if _key is None or name is None:
         return None
     return hmac.new(_key, f"{kind}:{name}".encode(), sha256).hexdigest()[:HASH_DIGITS]
-
-
-def about(source: Source, memo_id: str | None = None) -> Mapping[str, Any]:
-    """`extra` of a line about a record: its place, its trace, and the hashes of its user and memo."""
-    traceparent = (source.headers.get("traceparent") or b"").decode("ascii", "replace").split("-")
-    fields = {
-        "topic": source.topic,
-        "partition": source.partition,
-        "offset": source.offset,
-        "trace_id": traceparent[1] if len(traceparent) > 1 else None,
-        "user": reference("user", None if source.key is None else source.key.decode("utf-8", "replace")),
-        "memo": reference("memo", memo_id),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 class Once(logging.Filter):

@@ -17,9 +17,9 @@ import numpy as np
 
 from schemas.errors import Poison
 from schemas.events import Extractor, FloatArray, Modality, Quality
+from schemas.markers import MARKER_NAMES
 from schemas.settings import SHIPPED_BUNDLE, Settings
 from workers.acoustic.extraction import extractor as acoustic_extractor
-from workers.acoustic.feature_names import MARKER_NAMES
 from workers.acoustic.stage import AcousticStage
 from workers.audio.decode import Decoded
 from workers.audio.memo import SAMPLING_RATE

@@ -14,7 +14,8 @@ from workers.corpora.examples import Examples, away
 from workers.scoring.bundle import Bundle, First
 from workers.scoring.calibration import Calibration
 from workers.scoring.feature_space import FeatureSpace
-from workers.scoring.heads import SEQUENTIAL, Head, HeadInput
+from workers.scoring.head import Head, HeadInput
+from workers.scoring.heads import SEQUENTIAL
 from workers.scoring.scorer import head_input, memo_windows
 from workers.training.fit_calibration import choose_bands
 from workers.training.logistic_trainer import TrainingSet, train_head

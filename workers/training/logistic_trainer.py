@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from workers.scoring.heads import Head, HeadInput, LogisticHead
+from workers.scoring.head import Head, HeadInput
+from workers.scoring.heads import LogisticHead
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from workers.acoustic.feature_names import FEATURE_NAMES, MARKER_NAMES
+from schemas.markers import MARKER_NAMES
+from workers.acoustic.feature_names import FEATURE_NAMES
 from workers.corpora.examples import EVERY
 from workers.training.fit_calibration import Method
 

@@ -1,73 +1,29 @@
 """Training and evaluation as a whole: a corpus in, a bundle or a report out, leaks refused on the way."""
 
-import hashlib
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, Modality
-from schemas.settings import Settings
+from workers.corpora.corpus import TRAIN, Corpus, Progress, groups_of, sides_of
 from workers.corpora.examples import Examples, default_memos
-from workers.corpora.features import LabelledFeatures, labelled_features
-from workers.corpora.leakage import content_hashes, fingerprints, refuse_leaks, refuse_seen
-from workers.corpora.manifest import Sample, chronological
-from workers.evaluation.evaluate import Evaluation, cross_validated, evaluate
+from workers.corpora.features import LabelledFeatures
+from workers.corpora.leakage import fingerprints
+from workers.evaluation.evaluate import evaluate
 from workers.evaluation.model_card import card_of
 from workers.scoring.bundle import ENCODER, Bundle, save
 from workers.training.cross_validation import held_out_by, hold_out
 from workers.training.fit_bundle import Fitted, fit
+from workers.training.held_out_metrics import cross_validated
 from workers.training.model_selection import settled_apart
 from workers.training.recipe import Recipe
-
-Progress = Callable[[int], None]
-LATER = 0.3
-"""Share of every speaker's memos that a chronological split holds back."""
-TRAIN, TEST = "train", "test"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Corpus:
-    """Samples, the digest of each one's recording, and the side of the split it stands on."""
-
-    samples: Sequence[Sample]
-    hashes: Sequence[str]
-    sides: Sequence[str]
-    by_time: bool = False
-
-    @property
-    def digest(self) -> str:
-        """Digest of recordings, stretches, labels and sides, whatever the files are called."""
-        rows = sorted(
-            [digest, sample.speaker, sample.label, str(sample.spans), side]
-            for sample, digest, side in zip(self.samples, self.hashes, self.sides, strict=True)
-        )
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def corpus_of(samples: Sequence[Sample]) -> Corpus:
-    """The corpus as its own splits divide it. Raises ConfigurationError when they leak."""
-    return _guarded(Corpus(samples, content_hashes(samples), [sample.split or TRAIN for sample in samples]))
-
-
-def corpus_by_time(samples: Sequence[Sample]) -> Corpus:
-    """The corpus with the last memos of every speaker held back. Raises ConfigurationError when it leaks."""
-    _, later = chronological(samples, LATER)
-    sides = [TEST if index in set(later) else TRAIN for index in range(len(samples))]
-    return _guarded(Corpus(samples, content_hashes(samples), sides, by_time=True))
-
-
-def _guarded(corpus: Corpus) -> Corpus:
-    refuse_leaks(corpus.samples, corpus.sides, corpus.hashes, by_time=corpus.by_time)
-    return corpus
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +50,7 @@ def train(
 
     features: of the whole corpus, test side included; encoder: checkpoint folder, copied into the bundle, or hub name.
     """
-    sides = _sides(corpus, features)
+    sides = sides_of(corpus, features)
     learnt = features.examples.chosen(sides == TRAIN)
     if not len(learnt):
         raise ConfigurationError("no memo stands on the train side of the split")
@@ -114,7 +70,7 @@ def train(
     told = training | {"recipe": settled, "held_out": figures}
     bundle = _with_encoder(replace(fitted.bundle, training=told), encoder, out)
     if (sides != TRAIN).any():
-        figures["test"] = evaluate(bundle, features.examples, _groups(features), judged=sides != TRAIN).figures
+        figures["test"] = evaluate(bundle, features.examples, groups_of(features), judged=sides != TRAIN).figures
     return Trained(save(bundle, out, card_of(bundle, figures[recipe.kind])), figures)
 
 
@@ -146,35 +102,6 @@ def judged_by_folds(
                     "folds_choosing_otherwise": sum(choice != alike for choice in own),
                 }
     return figures
-
-
-def judge(bundle: Bundle, corpus: Corpus, features: LabelledFeatures, side: str | None) -> Evaluation:
-    """Evaluate on one side of the split; on all when `side` is None.
-
-    Raises ConfigurationError for recordings that the bundle was trained on.
-    """
-    sides = _sides(corpus, features)
-    judged = np.ones(len(sides), bool) if side is None else sides == side
-    hashes = [h for h, s in zip(corpus.hashes, corpus.sides, strict=True) if side in (None, s)]
-    refuse_seen(hashes, bundle.training.get("recordings", []))
-    found = evaluate(bundle, features.examples, _groups(features), judged=judged)
-    return replace(found, figures=found.figures | {"left_out": dict(features.failed)})
-
-
-def features_of(
-    corpus: Corpus, settings: Settings, modalities: Sequence[Modality], folder: Path | None, progress: Progress
-) -> LabelledFeatures:
-    """Features of all of the corpus. progress: told of memos done."""
-    return labelled_features(corpus.samples, corpus.hashes, settings, modalities, folder, progress)
-
-
-def _sides(corpus: Corpus, features: LabelledFeatures) -> NDArray[np.str_]:
-    side = {id(sample): side for sample, side in zip(corpus.samples, corpus.sides, strict=True)}
-    return np.array([side[id(sample)] for sample in features.kept])
-
-
-def _groups(features: LabelledFeatures) -> list[Mapping[str, str]]:
-    return [sample.groups for sample in features.kept]
 
 
 def _with_encoder(bundle: Bundle, encoder: str | None, out: Path) -> Bundle:

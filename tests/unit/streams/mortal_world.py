@@ -28,8 +28,9 @@ from schemas.settings import Settings
 from streams.fusion.agent import FusionHop
 from streams.fusion.dead_letter_agent import LettersHop
 from streams.fusion.join_timeouts import MemoryDeadlines
-from workers.kafka.dead_letters import Source, dead_letter
+from workers.kafka.dead_letters import dead_letter
 from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
 from workers.state.store import MemoryStore

@@ -19,8 +19,8 @@ from streams.drift.pooled_autocorrelation import POOL_KEY, PRIOR_DAYS, PRIOR_KEY
 from streams.drift.rules import Rules
 from streams.drift.user_state import prior_of
 from tests.unit.streams.mortal_world import Faults, Killed, MortalStore, Topic
-from workers.kafka.dead_letters import Source
 from workers.kafka.producer import Delivery
+from workers.kafka.record import Source
 
 CODEC = Codec()
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)

@@ -17,7 +17,8 @@ from schemas.events import (
 from schemas.settings import Settings
 from streams.drift.user_state import drift_key, episode_is_open
 from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, letter, source
-from workers.kafka.dead_letters import Source, dead_letter
+from workers.kafka.dead_letters import dead_letter
+from workers.kafka.record import Source
 from workers.state.store import MemoryStore
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from schemas.events import FloatArray
+from schemas.markers import MARKER_NAMES, MARKERS
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic.extraction import AcousticFeatures, extract
-from workers.acoustic.feature_names import MARKER_NAMES
-from workers.acoustic.markers import MARKERS
+from workers.acoustic.markers import MEASURES
 from workers.simulation.source_filter import Voice, speak
 
 
@@ -24,15 +24,22 @@ def usual() -> AcousticFeatures:
     return spoken(Voice())
 
 
-def test_names_are_in_the_order_of_the_markers() -> None:
-    assert tuple(marker.name for marker in MARKERS) == MARKER_NAMES
+def test_every_marker_of_the_table_is_measured() -> None:
+    assert tuple(MEASURES) == MARKER_NAMES
 
 
 def test_every_marker_says_what_it_is() -> None:
     for marker in MARKERS:
-        assert marker.definition.endswith(".")
+        assert MEASURES[marker.name].definition.endswith(".")
+        assert MEASURES[marker.name].source
         assert marker.unit
-        assert marker.source
+
+
+def test_what_is_fragile_says_so_where_it_is_defined() -> None:
+    for marker in MARKERS:
+        told = MEASURES[marker.name].measure.__doc__ or ""
+        assert ("Fragile:" in told) == bool(marker.fragile)
+        assert all(condition in told for condition in marker.fragile)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from schemas.events import FloatArray
+from schemas.markers import MARKER_NAMES
 from tests.unit.workers.acoustic.voices import noise, silence
-from workers.acoustic.feature_names import MARKER_NAMES
 from workers.acoustic.plot import GROUPS, LABELS, plot_features
 from workers.simulation.source_filter import Voice, speak
 

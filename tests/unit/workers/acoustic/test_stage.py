@@ -14,10 +14,11 @@ import pytest
 
 from schemas.errors import Poison
 from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.markers import MARKER_NAMES
 from schemas.settings import Settings
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic.extraction import extract
-from workers.acoustic.feature_names import FEATURE_NAMES, FUNCTIONAL_NAMES, MARKER_NAMES, WINDOW_NAMES
+from workers.acoustic.feature_names import FEATURE_NAMES, FUNCTIONAL_NAMES, WINDOW_NAMES
 from workers.acoustic.process_pool import ExtractionPool
 from workers.acoustic.stage import AcousticStage
 from workers.audio.memo import Memo

@@ -5,7 +5,8 @@ import pytest
 from schemas.codec import Codec
 from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
-from workers.kafka.dead_letters import DeadLetterCap, Source, dead_letter
+from workers.kafka.dead_letters import DeadLetterCap, dead_letter
+from workers.kafka.record import Source
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 

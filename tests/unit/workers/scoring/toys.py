@@ -9,7 +9,8 @@ from schemas.events import Extractor, FloatArray, MemoFeatures, Modality, Qualit
 from workers.scoring.bundle import Bundle
 from workers.scoring.calibration import Bands, Calibration
 from workers.scoring.feature_space import FeatureSpace
-from workers.scoring.heads import Head, LogisticHead
+from workers.scoring.head import Head
+from workers.scoring.heads import LogisticHead
 from workers.scoring.personal_baseline import Population
 
 ACOUSTIC = Extractor("toy-acoustic", "1", "a" * 64)

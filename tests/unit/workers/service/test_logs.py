@@ -8,8 +8,8 @@ import pytest
 
 from schemas.errors import Poison
 from schemas.settings import Settings
-from workers.kafka.dead_letters import Source
-from workers.service.logs import OTHERS, JsonLines, Lines, Once, about, configure
+from workers.kafka.record import Source, about
+from workers.service.logs import OTHERS, JsonLines, Lines, Once, configure
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SOURCE = Source("memos.uploaded", 3, 42, b"anna", None, {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01".encode()})

@@ -13,12 +13,13 @@ from schemas.events import FloatArray, Modality
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.corpora.examples import EVERY, Examples, normals
 from workers.evaluation import metrics
-from workers.evaluation.evaluate import cross_validated, evaluate
+from workers.evaluation.evaluate import evaluate
 from workers.scoring.bundle import Bundle, save
 from workers.scoring.heads import KINDS, NEURAL
 from workers.training.cross_validation import speaker_folds
 from workers.training.fit_bundle import fit
 from workers.training.fit_heads import uncalibrated
+from workers.training.held_out_metrics import cross_validated
 from workers.training.population import population_of
 
 STARTS = (0, 4, EVERY)

@@ -1,6 +1,6 @@
 """Which markers a memo's recording makes unreliable. Pure."""
 
-from workers.acoustic.markers import MARKERS, Condition
+from schemas.markers import MARKERS, Condition
 
 NOISY_BELOW_DB = 25.0
 """SNR below which markers that noise moves are not to be trusted; moves were measured at 20 dB."""

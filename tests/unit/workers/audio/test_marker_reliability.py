@@ -1,5 +1,5 @@
-from workers.acoustic.marker_reliability import fragile_markers
-from workers.acoustic.markers import MARKERS, Condition
+from schemas.markers import MARKERS, Condition
+from workers.audio.marker_reliability import fragile_markers
 
 
 def moved_by(condition: Condition) -> set[str]:
@@ -18,10 +18,3 @@ def test_noise_and_telephone_name_what_they_move() -> None:
 
 def test_the_share_of_pauses_survives_every_condition() -> None:
     assert "pause_share" not in moved_by(Condition.NOISE) | moved_by(Condition.TELEPHONE)
-
-
-def test_what_is_fragile_says_so_where_it_is_defined() -> None:
-    for marker in MARKERS:
-        told = marker.measure.__doc__ or ""
-        assert ("Fragile:" in told) == bool(marker.fragile)
-        assert all(condition in told for condition in marker.fragile)

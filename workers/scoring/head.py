@@ -1,0 +1,46 @@
+"""What a head is: a batch of deviations and windows in, a logit per memo out."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from schemas.events import FloatArray
+
+CLIP_SD = 4.0
+"""Deviations count up to here: beyond, a feature says no more than `very unusual`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadInput:
+    """What a head reads of a batch.
+
+    deviations: (memos, features), within ±CLIP_SD, 0 where undefined; windows: (memos, n, d), standardised by the
+    population; mask: (memos, n), True where there is a window. Both have n = 0 for heads that do not read windows.
+    """
+
+    deviations: FloatArray
+    windows: FloatArray
+    mask: np.ndarray
+
+
+def clipped(deviations: FloatArray) -> FloatArray:
+    """Deviations as heads read them: within ±CLIP_SD, 0 where undefined."""
+    return np.nan_to_num(np.clip(deviations, -CLIP_SD, CLIP_SD), nan=0.0).astype(np.float32)
+
+
+class Head(Protocol):
+    """A scoring head. A memo's logit does not depend on its neighbours in the batch."""
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+
+    def logits(self, inputs: HeadInput) -> FloatArray:
+        """Uncalibrated logits, (memos,) float32."""
+
+    def config(self) -> dict[str, Any]:
+        """What must be known, beside the weights, to make the head again; plain JSON."""
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Named arrays."""
