@@ -20,10 +20,10 @@ from typing import Any, Protocol
 
 from schemas import topics
 from schemas.settings import Settings
-from streams.agents.batch_locks import Turns
+from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App
 from workers.kafka.record import Source
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part
 
@@ -33,7 +33,7 @@ GATHER_S = 0.05
 """Between the beginnings of two batches of an agent, unless a full one waits: a batch has costs of its own."""
 
 
-class Hop(Protocol):
+class Agent(Protocol):
     """What an agent runs."""
 
     async def process(self, sources: Sequence[Source]) -> None:
@@ -44,9 +44,9 @@ def add_agent(
     app: App,
     name: str,
     topic: topics.Topic,
-    hop: Hop,
+    hop: Agent,
     settings: Settings,
-    turns: Turns,
+    turns: BatchLocks,
     crash: Callable[[Exception], None],
 ) -> Coroutine[Any, Any, None]:
     """An agent that reads `topic`, and the loop that gives batches to `hop`, to be run beside the application.
@@ -72,7 +72,7 @@ def add_agent(
                 events = [event for event in waited if event.message.generation_id == app.consumer_generation_id]
                 try:
                     with prometheus.STAGE_DURATION.labels(stage=name).time():
-                        await until_it_succeeds(_attempt(part, hop, events), stage=name, target="redis")
+                        await retry_transient(_attempt(part, hop, events), stage=name, target="redis")
                 except Exception as error:
                     log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
                     crash(error)
@@ -99,7 +99,7 @@ async def taken(waiting: asyncio.Queue[Any], not_before: float, most: int) -> li
     return found
 
 
-def _attempt(part: Part, hop: Hop, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
+def _attempt(part: Part, hop: Agent, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
     sources = [_source(event) for event in events]
 
     def attempt() -> Awaitable[None]:

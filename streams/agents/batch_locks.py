@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class BatchLocks:
     """Every agent takes its own turn for each batch; `quiet` waits for all of them and keeps others from beginning."""
 
     def __init__(self) -> None:

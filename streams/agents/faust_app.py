@@ -15,14 +15,14 @@ from faust.auth import OAuthCredentials
 from schemas.codec import Codec
 from schemas.errors import Transient
 from schemas.settings import Settings
-from streams.agents.agent_loop import Hop, add_agent
-from streams.agents.batch_locks import Turns
+from streams.agents.agent_loop import Agent, add_agent
+from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App
-from streams.agents.lag_exporter import LagWatch, Stalls
-from streams.drift.agent import DriftHop, with_prior
+from streams.agents.lag_exporter import LagExporter, Stalls
+from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
-from streams.fusion.agent import CLOSED_AT_ONCE, FusionHop
-from streams.fusion.dead_letter_agent import LettersHop
+from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
+from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.join_timeouts import RedisDeadlines
 from streams.recovery.resubmit import Reconciler
 from workers.kafka.authorization_errors import refusal, refusals_stop
@@ -30,7 +30,7 @@ from workers.kafka.clients import METADATA_AGE_S, client_options, make_producer,
 from workers.kafka.connect import started
 from workers.kafka.consumer_lag import AGENTS, AGENTS_GROUP
 from workers.kafka.producer import Delivery
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
@@ -95,16 +95,16 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
         deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(producer.stop)
-        fusion = FusionHop(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
+        fusion = FusionAgent(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
         # Each batch asks again; this once tells a Redis that refuses before anything is read.
-        await until_it_succeeds(lambda: with_prior(rules, store), stage="drift", target="redis")
-        drift = DriftHop(settings, rules, store, Delivery(producer, codec, "drift"), _now)
-        letters = LettersHop(settings, store, deadlines, codec)
+        await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
+        drift = DriftAgent(settings, rules, store, Delivery(producer, codec, "drift"), _now)
+        letters = DeadLetterAgent(settings, store, deadlines, codec)
         async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):
             stalls = Stalls(AGENTS, app.consumer.assignment)
             beside = [
                 asyncio.create_task(_close_joins(fusion)),
-                asyncio.create_task(LagWatch(settings, stalls.look).run()),
+                asyncio.create_task(LagExporter(settings, stalls.look).run()),
                 asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
             for task in beside:
@@ -117,14 +117,14 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
 
 
 @asynccontextmanager
-async def reading(settings: Settings, hops: Mapping[str, Hop]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
+async def reading(settings: Settings, hops: Mapping[str, Agent]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
     """Agents that read while the block runs, and a future that fails when one of them, or Faust itself, gives up.
 
     At the end, and before partitions are handed over, the batches under way are finished, delivered and committed,
     within `settings.stop_deadline_s`.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    app, turns = make_app(settings), Turns()
+    app, turns = make_app(settings), BatchLocks()
 
     def crash(error: BaseException | None) -> None:
         if not failed.done():
@@ -193,7 +193,7 @@ async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
         prometheus.PARTITIONS_ASSIGNED.labels(stage=stage).set(count)
 
 
-async def _close_joins(fusion: FusionHop) -> None:
+async def _close_joins(fusion: FusionAgent) -> None:
     while True:
         await asyncio.sleep(CLOSE_EVERY_S)
         try:

@@ -33,7 +33,7 @@ Waiting = Mapping[TopicPartition, int]
 """Records that wait, by partition."""
 
 
-class LagWatch:
+class LagExporter:
     """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs. seen: is told what waits, by stage."""
 
     def __init__(self, settings: Settings, seen: Callable[[Mapping[str, Waiting]], None] = lambda _: None) -> None:

@@ -14,7 +14,7 @@ from schemas.settings import Settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streams.local.demo import Story
+    from streams.local.demo import DemoRun
 
 PICTURE = Path(".undertone/demo.png")
 ALERTS_PER_USER_YEAR = 0.2
@@ -30,23 +30,23 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores and alerts.")] = PICTURE) -> None:
     """Let synthetic users speak for seven weeks through the whole system, and show what it notices."""
-    from streams.local.demo import new_story
+    from streams.local.demo import new_run
 
     began = time.monotonic()
-    story = new_story()
+    run = new_run()
     with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home:
         try:
-            _play(Settings.load(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), story, began)
+            _play(Settings.load(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
             raise typer.Exit(130) from None
-    _draw(story, picture)
-    for alert in sorted(story.alerts.values(), key=lambda a: a.at):
-        print(f"  {alert.at:%Y-%m-%d}  {alert.state:<9}  {alert.user_id}  {_why(story, alert.memo_id)}")
+    _draw(run, picture)
+    for alert in sorted(run.alerts.values(), key=lambda a: a.at):
+        print(f"  {alert.at:%Y-%m-%d}  {alert.state:<9}  {alert.user_id}  {_why(run, alert.memo_id)}")
     print(f"picture: {picture}")
-    print(story.summary(time.monotonic() - began))
+    print(run.summary(time.monotonic() - began))
 
 
-def _play(settings: Settings, story: "Story", began: float) -> None:
+def _play(settings: Settings, run: "DemoRun", began: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -54,17 +54,17 @@ def _play(settings: Settings, story: "Story", began: float) -> None:
 
     console = Console()
     if not console.is_terminal:
-        asyncio.run(play(settings, story, _Lines(story, began).show))
+        asyncio.run(play(settings, run, _Lines(run, began).show))
         return
-    with Live(_table(story, began), console=console, refresh_per_second=4) as live:
-        asyncio.run(play(settings, story, lambda: live.update(_table(story, began))))
+    with Live(_table(run, began), console=console, refresh_per_second=4) as live:
+        asyncio.run(play(settings, run, lambda: live.update(_table(run, began))))
 
 
 class _Lines:
     """Progress for logs: a line now and then."""
 
-    def __init__(self, story: "Story", began: float) -> None:
-        self._story, self._began, self._last = story, began, began
+    def __init__(self, run: "DemoRun", began: float) -> None:
+        self._story, self._began, self._last = run, began, began
 
     def show(self) -> None:
         if time.monotonic() - self._last >= QUIET_EVERY_S:
@@ -72,21 +72,21 @@ class _Lines:
             print(_progress(self._story, self._began), flush=True)
 
 
-def _progress(story: "Story", began: float) -> str:
+def _progress(run: "DemoRun", began: float) -> str:
     return (
-        f"{time.monotonic() - began:4.0f} s: {story.submitted} of {story.memos} memos submitted, "
-        f"{len(story.scores)} scored, {len(story.alerts)} alerts, {len(story.dead)} dead letters"
+        f"{time.monotonic() - began:4.0f} s: {run.submitted} of {run.memos} memos submitted, "
+        f"{len(run.scores)} scored, {len(run.alerts)} alerts, {len(run.dead)} dead letters"
     )
 
 
-def _table(story: "Story", began: float) -> "Table":
+def _table(run: "DemoRun", began: float) -> "Table":
     from rich.table import Table
 
-    table = Table("user", "memos", "last score", "course of scores", "alerts", title=_progress(story, began))
-    for user in story.users:
-        scores = sorted((s for s in story.scores.values() if s.user_id == user.user_id), key=lambda s: s.recorded_at)
+    table = Table("user", "memos", "last score", "course of scores", "alerts", title=_progress(run, began))
+    for user in run.users:
+        scores = sorted((s for s in run.scores.values() if s.user_id == user.user_id), key=lambda s: s.recorded_at)
         known = [s.probability for s in scores if s.probability is not None]
-        alerts = sorted((a for a in story.alerts.values() if a.user_id == user.user_id), key=lambda a: a.at)
+        alerts = sorted((a for a in run.alerts.values() if a.user_id == user.user_id), key=lambda a: a.at)
         table.add_row(
             user.user_id,
             f"{len(scores)}/{len(user.memos)}",
@@ -100,14 +100,14 @@ def _table(story: "Story", began: float) -> "Table":
 _COLOURS = {AlertState.RAISED: "red", AlertState.ESCALATED: "bold red", AlertState.RESOLVED: "green"}
 
 
-def _why(story: "Story", memo: str) -> str:
+def _why(run: "DemoRun", memo: str) -> str:
     """The evidence of the score behind an alert."""
-    score = next((s for s in story.scores.values() if s.memo_id == memo), None)
+    score = next((s for s in run.scores.values() if s.memo_id == memo), None)
     return "" if score is None else ", ".join(f"{e.name} {e.deviation_sd:+.1f} SD" for e in score.evidence[:3])
 
 
-def _draw(story: "Story", picture: Path) -> None:
+def _draw(run: "DemoRun", picture: Path) -> None:
     from streams.local.demo_plot import draw
 
-    titles = {user.user_id: f"{user.user_id} ({user.course} in the script)" for user in story.users}
-    draw(picture, titles, list(story.scores.values()), list(story.alerts.values()))
+    titles = {user.user_id: f"{user.user_id} ({user.course} in the script)" for user in run.users}
+    draw(picture, titles, list(run.scores.values()), list(run.alerts.values()))

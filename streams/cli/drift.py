@@ -22,7 +22,9 @@ AlertsPerYear = Annotated[
 MemosPerDay = Annotated[float | None, typer.Option(help="Memos a day of a usual user; else the setting, 1.")]
 Autocorrelation = Annotated[
     float | None,
-    typer.Option(help="Of one memo's score with the next, if it was measured; the promise holds up to 0.5 without it."),
+    typer.Option(
+        help="Of one memo's score with the next, if it was measured; the false-alarm budget holds up to 0.5 without it."
+    ),
 ]
 
 
@@ -43,10 +45,10 @@ def calibrate(
     Read from the shipped table, which the agent reads too; the errors are those of the simulation that made it.
     """
     from schemas.json_records import to_json
-    from streams.drift.thresholds import promise
+    from streams.drift.thresholds import threshold_report
 
     settings = _settings(alerts_per_user_year, memos_per_day, autocorrelation)
-    kept = promise(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation)
+    kept = threshold_report(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation)
     if as_json:
         print(to_json(kept))
         return

@@ -52,7 +52,7 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
     return rules._replace(chart=rules.chart._replace(phi=prior))
 
 
-class DriftHop:
+class DriftAgent:
     """Follows every user's scores and delivers alerts. clock: the time now, aware; only mutes go by it."""
 
     def __init__(

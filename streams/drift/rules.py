@@ -26,7 +26,7 @@ class Rules(NamedTuple):
     def from_settings(cls, settings: Settings) -> "Rules":
         """The rules that keep what the settings promise. Raises ConfigurationError outside the shipped table."""
         return cls(
-            promised(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation),
+            chart_rules_for(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation),
             settings.reorder_window_s,
             settings.alert_cooldown_s,
             settings.level_high,
@@ -34,7 +34,9 @@ class Rules(NamedTuple):
         )
 
 
-def promised(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> ChartRules:
+def chart_rules_for(
+    alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None
+) -> ChartRules:
     """The chart's rules for a promise. autocorrelation: of memo after memo; None when nobody knows, which is usual.
 
     Raises ConfigurationError outside the shipped table.

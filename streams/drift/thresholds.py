@@ -53,7 +53,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class ThresholdReport:
     """A threshold and what it does: where the autocorrelation was given, there; else at each one of the table."""
 
     alerts_per_user_year: float
@@ -87,7 +87,9 @@ def shipped() -> Table:
     return Table(**fields)
 
 
-def promise(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> Promise:
+def threshold_report(
+    alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None
+) -> ThresholdReport:
     """The threshold for so many false alerts, and what it does. Raises ConfigurationError outside the table."""
     threshold = threshold_for(alerts_per_user_year, memos_per_day, autocorrelation)
     phis = shipped().autocorrelation if autocorrelation is None else (autocorrelation,)
@@ -100,7 +102,7 @@ def promise(alerts_per_user_year: float, memos_per_day: float, autocorrelation: 
         )
         for phi in phis
     )
-    return Promise(alerts_per_user_year, memos_per_day, threshold, conditions)
+    return ThresholdReport(alerts_per_user_year, memos_per_day, threshold, conditions)
 
 
 def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:

@@ -36,7 +36,7 @@ CLOSING_WITHIN = timedelta(seconds=30)
 """A join that one process is giving up is left alone by the others for so long; then that process must have died."""
 
 
-class FusionHop:
+class FusionAgent:
     """Joins, scores and delivers. clock: the time now, aware."""
 
     def __init__(

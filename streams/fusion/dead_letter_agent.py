@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 STAGE = "letters"
 
 
-class LettersHop:
+class DeadLetterAgent:
     """Reads `memos.dead` and closes the joins of the memos in it. It writes no letters: there are none for letters."""
 
     def __init__(self, settings: Settings, store: Store, deadlines: Deadlines, codec: Codec) -> None:

@@ -36,7 +36,7 @@ SHOW_EVERY_S = 0.4
 
 
 @dataclass(slots=True)
-class Story:
+class DemoRun:
     """What has come out so far. All is kept by its id: at-least-once delivery shows nothing twice."""
 
     users: tuple[ScriptedUser, ...]
@@ -72,12 +72,12 @@ class Story:
         )
 
 
-def new_story() -> Story:
+def new_run() -> DemoRun:
     """The script, nothing of it played."""
-    return Story(cohort(SEED, USERS, DAYS, START))
+    return DemoRun(cohort(SEED, USERS, DAYS, START))
 
 
-async def play(settings: Settings, story: Story, show: Callable[[], None]) -> None:
+async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> None:
     """Run the script through a system of its own; `show` is called a few times a second. Raises Stop."""
     this = asyncio.current_task()
     if this is not None:
@@ -85,14 +85,14 @@ async def play(settings: Settings, story: Story, show: Callable[[], None]) -> No
     async with System(settings) as system, Observer(system.settings) as observer:
         tasks = [
             asyncio.create_task(system.run()),
-            asyncio.create_task(_speak(system, story)),
+            asyncio.create_task(_speak(system, run)),
             *(
-                asyncio.create_task(_collect(system, topic, story))
+                asyncio.create_task(_collect(system, topic, run))
                 for topic in (topics.SCORED, topics.ALERTS, topics.DEAD)
             ),
         ]
         try:
-            while not await _finished(observer, story):
+            while not await _finished(observer, run):
                 show()
                 done, _ = await asyncio.wait(tasks, timeout=SHOW_EVERY_S, return_when=asyncio.FIRST_EXCEPTION)
                 for task in done:
@@ -107,20 +107,20 @@ async def play(settings: Settings, story: Story, show: Callable[[], None]) -> No
     show()
 
 
-async def _finished(observer: Observer, story: Story) -> bool:
+async def _finished(observer: Observer, run: DemoRun) -> bool:
     """Every memo has its score or its dead letter, and every alert on the broker has been seen."""
-    if len(story.scores) + len(story.dead) < story.memos:
+    if len(run.scores) + len(run.dead) < run.memos:
         return False
     if await observer.backlog(AGENTS_GROUP, topics.SCORED.name):
         return False
     _, alerts = await observer.size(topics.ALERTS.name)
-    return len(story.alerts) >= alerts
+    return len(run.alerts) >= alerts
 
 
-async def _speak(system: System, story: Story) -> None:
+async def _speak(system: System, run: DemoRun) -> None:
     """Speak every memo and submit it, in the order of their days; the broken one in the middle."""
     async with Submitter.open(system.settings, system.codec, system.journal) as submitter:
-        for user_id, recorded_at, sound in _script(story):
+        for user_id, recorded_at, sound in _script(run):
             data = await asyncio.to_thread(sound)
             digest = sha256(data).hexdigest()
             uri = await asyncio.to_thread(system.inbox.put, data, f"{digest}.wav")
@@ -128,11 +128,11 @@ async def _speak(system: System, story: Story) -> None:
             await submitter.send(
                 MemoUploaded(memo_id(user_id, digest, recorded_at), user_id, recorded_at, moment, uri, digest)
             )
-            story.submitted += 1
+            run.submitted += 1
 
 
-def _script(story: Story) -> Iterator[tuple[str, datetime, Callable[[], bytes]]]:
-    lines = [(memo.recorded_at, user, memo) for user in story.users for memo in user.memos]
+def _script(run: DemoRun) -> Iterator[tuple[str, datetime, Callable[[], bytes]]]:
+    lines = [(memo.recorded_at, user, memo) for user in run.users for memo in user.memos]
     lines.sort(key=lambda line: line[0])
     for number, (recorded_at, user, memo) in enumerate(lines):
         if number == len(lines) // 2:
@@ -147,7 +147,7 @@ def _wav(user: ScriptedUser, memo: Any) -> bytes:
     return file.getvalue()
 
 
-async def _collect(system: System, topic: topics.Topic, story: Story) -> None:
+async def _collect(system: System, topic: topics.Topic, run: DemoRun) -> None:
     records = follow(system.settings, system.codec, topic, topic.record, from_start=True, once=False)
     async for record in records:
-        story.note(record)
+        run.note(record)

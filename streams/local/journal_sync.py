@@ -19,7 +19,7 @@ from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
 CHECK_S = 0.5
 
 
-class Keeper:
+class JournalSync:
     """Follows the embedded broker's topics on behalf of a journal."""
 
     def __init__(self, settings: Settings, codec: Codec, journal: Journal) -> None:

@@ -13,7 +13,7 @@ from schemas.settings import Settings
 from streams.local.discover import Running, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
 from streams.local.journal import Journal
-from streams.local.journal_sync import Keeper
+from streams.local.journal_sync import JournalSync
 from streams.local.submit import Inbox
 from streams.local.supervisor import Supervisor
 
@@ -75,7 +75,7 @@ class System:
     async def _start_journal(self) -> None:
         if self.journal is None:
             return
-        keeper = Keeper(self.settings, self.codec, self.journal)
+        keeper = JournalSync(self.settings, self.codec, self.journal)
         if again := await keeper.send_again():
             log.info("%d memos of an earlier run were not finished and are sent again", again)
         self._tasks.append(asyncio.create_task(keeper.run()))

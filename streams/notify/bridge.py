@@ -23,7 +23,7 @@ from schemas.errors import Poison, Transient
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from workers.kafka.clients import make_consumer
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
 
@@ -56,7 +56,7 @@ class Receiver(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Lane:
+class PartitionQueue:
     """One partition. known_until: records before it are history and were delivered; task: delivers the rest.
 
     under_way: the record that is being delivered.
@@ -80,7 +80,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def __init__(self, settings: Settings, codec: Codec, receiver: Receiver) -> None:
         self._settings, self._codec, self._receiver = settings, codec, receiver
-        self._lanes: dict[TopicPartition, Lane] = {}
+        self._lanes: dict[TopicPartition, PartitionQueue] = {}
         self._new: set[TopicPartition] = set()
         for reason in REASONS:
             # A counter that appears with its first failure shows Prometheus no increase.
@@ -109,7 +109,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         while not stop.is_set():
             loop.begin("its next look at the topic", within_s=BROKER_WITHIN_S, needs=("broker",))
             for at in sorted(self._new & self._consumer.assignment()):
-                await until_it_succeeds(lambda at=at: self._begin(at), stage=self._receiver.name, target="broker")  # type: ignore[misc]
+                await retry_transient(lambda at=at: self._begin(at), stage=self._receiver.name, target="broker")  # type: ignore[misc]
             for at, records in (await self._consumer.getmany(timeout_ms=200)).items():
                 # A partition that is not begun with yet goes back to its start when it is.
                 if at in self._lanes:
@@ -120,7 +120,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         loop.rest()
 
     async def _begin(self, at: TopicPartition) -> None:
-        lane = Lane(at)
+        lane = PartitionQueue(at)
         try:
             if self._receiver.needs_history:
                 committed = await self._consumer.committed(at)
@@ -137,14 +137,14 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._new.discard(at)
         self._lanes[at] = lane
 
-    def _sort(self, lane: Lane, records: Sequence[Any]) -> None:
+    def _sort(self, lane: PartitionQueue, records: Sequence[Any]) -> None:
         for record in records:
             if record.offset >= lane.known_until:
                 lane.waiting.put_nowait(record)
             elif (alert := self._decoded(record)) is not None:
                 lane.history.append(alert)
 
-    async def _tend(self, lane: Lane) -> None:
+    async def _tend(self, lane: PartitionQueue) -> None:
         """Start delivering once the history is whole, raise what ended it, and bound what waits."""
         if lane.task is None and await self._knows_history(lane):
             self._receiver.take_up(lane.at.partition, lane.history)
@@ -159,7 +159,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if paused != (lane.waiting.qsize() > WAITING_RECORDS):
             (self._consumer.resume if paused else self._consumer.pause)(lane.at)
 
-    async def _knows_history(self, lane: Lane) -> bool:
+    async def _knows_history(self, lane: PartitionQueue) -> bool:
         """Whether all that was delivered before has been read; never of a partition that was taken away meanwhile."""
         try:
             position = await self._consumer.position(lane.at)
@@ -167,7 +167,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             return False
         return bool(position >= lane.known_until) and not lane.ending
 
-    def _tell_lag(self, lane: Lane) -> None:
+    def _tell_lag(self, lane: PartitionQueue) -> None:
         place, now = self._place(lane.at), time.time()
         prometheus.LAG_RECORDS.labels(**place).set(lane.waiting.qsize() + (lane.under_way is not None))
         prometheus.LAG_SECONDS.labels(**place).set(max(now - lane.oldest_written_at(now), 0.0))
@@ -182,35 +182,35 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._refused(record, Poison("event:undecodable", str(error)))
         return None
 
-    async def _deliver_all(self, lane: Lane) -> None:
+    async def _deliver_all(self, lane: PartitionQueue) -> None:
         while True:
             record = await lane.waiting.get()
             if lane.ending:
                 return
             lane.under_way = record
             await self._deliver(lane, record)
-            await until_it_succeeds(
+            await retry_transient(
                 lambda record=record: self._commit(lane.at, record.offset + 1),  # type: ignore[misc]
                 stage=self._receiver.name,
                 target="broker",
             )
             lane.under_way = None
 
-    async def _deliver(self, lane: Lane, record: Any) -> None:
+    async def _deliver(self, lane: PartitionQueue, record: Any) -> None:
         stage = self._receiver.name
         prometheus.RECORDS_IN.labels(stage=stage).inc()
         alert = self._decoded(record)
         if alert is None:
             return
         try:
-            await until_it_succeeds(lambda: self._attempt(lane, alert), stage=stage, target="receiver")
+            await retry_transient(lambda: self._attempt(lane, alert), stage=stage, target="receiver")
         except Poison as poison:
             self._refused(record, poison)
             return
         prometheus.RECORDS_OUT.labels(stage=stage).inc()
         prometheus.DELIVERY_LATENCY.labels(stage=stage).observe(max(time.time() - record.timestamp / 1000, 0.0))
 
-    async def _attempt(self, lane: Lane, alert: RiskAlert) -> None:
+    async def _attempt(self, lane: PartitionQueue, alert: RiskAlert) -> None:
         with HEALTH.during("delivery", "an alert", within_s=ATTEMPT_WITHIN_S):
             await self._receiver.deliver(lane.at.partition, alert)
 

@@ -17,7 +17,7 @@ from workers.audio.storage import AudioStore
 from workers.consumer.worker import Worker
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered, watch_broker
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 from workers.service.health import HEALTH, START_WITHIN_S, turn
 from workers.stages import make_stage
 
@@ -78,7 +78,7 @@ async def _watched(settings: Settings, stop: asyncio.Event, role: str, work: Cal
     begun = asyncio.Event()
 
     async def begin() -> None:
-        await until_it_succeeds(lambda: answered(settings), stage=role, target="broker")
+        await retry_transient(lambda: answered(settings), stage=role, target="broker")
         begun.set()
         with refusals_stop():
             await work()

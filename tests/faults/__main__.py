@@ -1,4 +1,4 @@
-"""`python -m tests.faults NAME...`: tell stories by name, print each verdict, and end with 1 when one has a fault.
+"""`python -m tests.faults NAME...`: tell scenarios by name, print each verdict, and end with 1 when one has a fault.
 
 `make chaos` tells `long`, `real` and `empty`, and keeps the verdicts in tests/benchmarks/results/chaos.md.
 """
@@ -17,15 +17,15 @@ from tests.faults.cohort import Cohort
 from tests.faults.play import Outcome, Speakers, Stage, play, play_alone
 from tests.faults.report import report
 from tests.faults.roles import END_S, cheap, real
-from tests.faults.story import (
+from tests.faults.scenario import (
     Freeze,
     KillRedis,
     Pause,
     Plan,
+    Scenario,
     Settled,
     StartEmptyRedis,
     Step,
-    Story,
     Thaw,
     Upload,
     told,
@@ -39,21 +39,21 @@ FAULTS_OF_EMPTY = ("lost", "several", "uninvited")
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One story. story: made of a generator; faults: which of the judge's must be nothing."""
+    """One scenario. scenario: made of a generator; faults: which of the judge's must be nothing."""
 
-    story: Callable[[Random], Story]
+    scenario: Callable[[Random], Scenario]
     speakers: Speakers
     stage: Stage
-    play: Callable[[Story, Speakers, Stage, Path], Outcome]
+    play: Callable[[Scenario, Speakers, Stage, Path], Outcome]
     faults: tuple[str, ...] = (*FAULTS_OF_EMPTY, "contradicting", "wrong")
 
 
-def by_plan(plan: Plan) -> Callable[[Random], Story]:
-    """Stories of a plan."""
+def by_plan(plan: Plan) -> Callable[[Random], Scenario]:
+    """Scenarios of a plan."""
     return lambda rng: told(plan, SESSION_S, rng)
 
 
-def forgetting(rng: Random) -> Story:
+def forgetting(rng: Random) -> Scenario:
     """Redis loses everything while memos are under way, twice; then the last memos' first parts, and their second."""
     loss: list[Step] = [KillRedis(), StartEmptyRedis()]
     return [
@@ -104,10 +104,10 @@ TELLINGS = {
 
 
 def tell(name: str, seed: int) -> tuple[Outcome, bool]:
-    """Play a story by name; its outcome, and whether nothing is wrong."""
+    """Play a scenario by name; its outcome, and whether nothing is wrong."""
     telling = TELLINGS[name]
     with tempfile.TemporaryDirectory(prefix="undertone-chaos-") as folder:
-        outcome = telling.play(telling.story(Random(seed)), telling.speakers, telling.stage, Path(folder))
+        outcome = telling.play(telling.scenario(Random(seed)), telling.speakers, telling.stage, Path(folder))
     faults = outcome.verdict.faults
     good = not any(faults[fault] for fault in telling.faults) and max(outcome.chronicle.ends_s) < END_S
     return outcome, good
@@ -117,7 +117,7 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=[*TELLINGS])
-    parser.add_argument("--seed", type=int, help="of the stories; another one every time, and printed, if left out")
+    parser.add_argument("--seed", type=int, help="of the scenarios; another one every time, and printed, if left out")
     parser.add_argument("--report", type=Path, help="a Markdown file for the verdicts")
     arguments = parser.parse_args()
     seed = time.time_ns() % 100_000 if arguments.seed is None else arguments.seed
@@ -127,7 +127,7 @@ def main() -> int:
         print(f"{name}, seed {seed}: {'good' if good else outcome}")
         verdict = outcome.verdict
         counts = {key: getattr(verdict, key) for key in ("accepted", "scored", "dead", "alerts", "repeated")}
-        print(json.dumps({"story": name, "good": good, **counts, **verdict.faults}), flush=True)
+        print(json.dumps({"scenario": name, "good": good, **counts, **verdict.faults}), flush=True)
     if arguments.report:
         report(arguments.report, seed, {name: outcome for name, (outcome, _) in outcomes.items()})
     return 0 if all(good for _, good in outcomes.values()) else 1

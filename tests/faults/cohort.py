@@ -1,4 +1,4 @@
-"""Who speaks in a story, and what: memos of a few users, some of whom change near the end.
+"""Who speaks in a scenario, and what: memos of a few users, some of whom change near the end.
 
 The "audio" of a memo for cheap stages is the vector that scoring will see, in standard deviations of the bundle's
 population, as float32: so the whole way depends on the very bytes of the very file.

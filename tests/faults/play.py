@@ -1,4 +1,4 @@
-"""A story played twice, without its faults and with them, and the judge's verdict."""
+"""A scenario played twice, without its faults and with them, and the judge's verdict."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Protocol
 from schemas.events import MemoUploaded
 from tests.faults.judge import Seen, Verdict, judge
 from tests.faults.roles import Chronicle, Command
-from tests.faults.story import ALONE, ROLES, Story, counted, without_faults
+from tests.faults.scenario import ALONE, ROLES, Scenario, counted, without_faults
 from tests.faults.world import World
 
 SETTINGS = {
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 class Speakers(Protocol):
-    """Who speaks in a story."""
+    """Who speaks in a scenario."""
 
     @property
     def changes_at(self) -> datetime:
@@ -34,7 +34,7 @@ class Speakers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a story led to. steps: how often each occurred; apart: users who were counted, but not compared."""
+    """What a scenario led to. steps: how often each occurred; apart: users who were counted, but not compared."""
 
     verdict: Verdict
     steps: Mapping[str, int]
@@ -45,44 +45,44 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a story plays: what runs the roles, and their settings beside SETTINGS."""
+    """Where a scenario plays: what runs the roles, and their settings beside SETTINGS."""
 
     command: Command
     settings: Mapping[str, str]
 
     def day(
-        self, story: Story, memos: Iterable[MemoUploaded], folder: Path, roles: Sequence[str] = ROLES
+        self, scenario: Scenario, memos: Iterable[MemoUploaded], folder: Path, roles: Sequence[str] = ROLES
     ) -> tuple[Seen, set[str], Chronicle]:
         """Play once; what lies on the topics, what was accepted, what happened. folder: beside that of the audio."""
         settings = {**SETTINGS, **self.settings}
         with World(folder, folder.parent / "audio", memos, self.command, settings, roles=roles) as world:
-            return world.play(story), world.accepted, world.roles.chronicle
+            return world.play(scenario), world.accepted, world.roles.chronicle
 
 
-def play(story: Story, speakers: Speakers, stage: Stage, folder: Path) -> Outcome:
-    """Play a story beside its quiet day.
+def play(scenario: Scenario, speakers: Speakers, stage: Stage, folder: Path) -> Outcome:
+    """Play a scenario beside its quiet day.
 
     Users whom chance alarms before anybody changes are set apart: nothing paces their memos after the alarm.
     """
     memos = _written(speakers, folder)
-    expected, accepted, _ = stage.day(without_faults(story), memos, folder / "quiet", ALONE)
+    expected, accepted, _ = stage.day(without_faults(scenario), memos, folder / "quiet", ALONE)
     quiet = judge(expected, expected, accepted)
     assert not any(quiet.faults.values()), f"on a quiet day: {quiet.faults}"
     apart = {alert["user_id"] for alert in expected.alerts if alert["at"] < speakers.changes_at}
     began = time.monotonic()
-    seen, accepted, chronicle = stage.day(story, memos, folder / "day")
+    seen, accepted, chronicle = stage.day(scenario, memos, folder / "day")
     verdict = judge(seen, expected, accepted, apart)
-    return Outcome(verdict, counted(story), chronicle, len(apart), time.monotonic() - began)
+    return Outcome(verdict, counted(scenario), chronicle, len(apart), time.monotonic() - began)
 
 
-def play_alone(story: Story, speakers: Speakers, stage: Stage, folder: Path) -> Outcome:
-    """Play a story that no quiet day can stand beside, because it loses what scores are made from: only count."""
+def play_alone(scenario: Scenario, speakers: Speakers, stage: Stage, folder: Path) -> Outcome:
+    """Play a scenario that no quiet day can stand beside, because it loses what scores are made from: only count."""
     memos = _written(speakers, folder)
     began = time.monotonic()
-    seen, accepted, chronicle = stage.day(story, memos, folder / "day", ALONE)
+    seen, accepted, chronicle = stage.day(scenario, memos, folder / "day", ALONE)
     users = {memo.user_id for memo in memos}
     verdict = judge(seen, seen, accepted, users)
-    return Outcome(verdict, counted(story), chronicle, len(users), time.monotonic() - began)
+    return Outcome(verdict, counted(scenario), chronicle, len(users), time.monotonic() - began)
 
 
 def _written(speakers: Speakers, folder: Path) -> list[MemoUploaded]:

@@ -1,4 +1,4 @@
-"""The roles of a story as processes: started, killed, frozen, told a wrong time, and started again when they end."""
+"""The roles of a scenario as processes: started, killed, frozen, told a wrong time, and started again when they end."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ FAKETIME = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" 
 END_S = 10.0
 """SIGTERM to exit, with work in flight."""
 MOST_ENDS = 12
-"""So often a role may end by itself before the story is given up."""
+"""So often a role may end by itself before the scenario is given up."""
 
 Command = Callable[[str], Sequence[str]]
 """What runs a role of a kind: arguments for Python."""

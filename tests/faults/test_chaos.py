@@ -1,6 +1,6 @@
 """Memos under fire: every accepted one ends as exactly one score or one dead letter, whatever dies on the way.
 
-These are the short stories, each in a process of its own; `make chaos` tells the long ones.
+These are the short scenarios, each in a process of its own; `make chaos` tells the long ones.
 """
 
 import json
@@ -19,12 +19,12 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def seed() -> int:
-    """Another one for every run, told, and taken from UNDERTONE_CHAOS_SEED to tell a story again."""
+    """Another one for every run, told, and taken from UNDERTONE_CHAOS_SEED to tell a scenario again."""
     return int(os.environ.get("UNDERTONE_CHAOS_SEED", time.time_ns() % 100_000))
 
 
-def verdict_of(story: str, seed: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.faults", story, "--seed", str(seed)]
+def verdict_of(scenario: str, seed: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.faults", scenario, "--seed", str(seed)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:]
     verdict = json.loads(done.stdout.splitlines()[-1])

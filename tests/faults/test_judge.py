@@ -7,7 +7,7 @@ import pytest
 
 from schemas.codec import Codec
 from tests.faults.judge import Content, Seen, Verdict, judge
-from tests.faults.story import ROLES, Kill, Plan, Settled, Start, Upload, counted, told, without_faults
+from tests.faults.scenario import ROLES, Kill, Plan, Settled, Start, Upload, counted, told, without_faults
 from tests.unit.schemas.records import UPLOADED
 
 MEMOS = {"one", "two", "memo-1"}
@@ -99,14 +99,14 @@ def test_users_set_apart_are_not_compared_with_the_quiet_day_but_may_not_contrad
 def test_a_story_brings_back_what_it_breaks_and_loses_no_memo() -> None:
     plan = Plan(calm=100, waves=3, wave=10, kills=20, freezes=2, broker_restarts=2, redis_restarts=2, cuts=3)
     for seed in range(20):
-        story = told(plan, session_s=4.0, rng=Random(seed))
-        assert sum(step.memos for step in story if isinstance(step, Upload)) == 100 + 3 * 10
-        assert {step.role for step in story if isinstance(step, Kill)} == set(ROLES)
-        counts = counted(story)
+        scenario = told(plan, session_s=4.0, rng=Random(seed))
+        assert sum(step.memos for step in scenario if isinstance(step, Upload)) == 100 + 3 * 10
+        assert {step.role for step in scenario if isinstance(step, Kill)} == set(ROLES)
+        counts = counted(scenario)
         assert counts["Kill"] == counts["Start"] == 20
         assert counts["Freeze"] == counts["Thaw"] == 2
         assert counts["Cut"] == counts["Mend"] == 3
         assert counts["KillBroker"] + counts["StopBroker"] == counts["StartBroker"] == 2
-        assert isinstance(story[-1], Settled)
-        assert not [step for step in without_faults(story) if isinstance(step, Start)]
-        assert story == told(plan, session_s=4.0, rng=Random(seed))
+        assert isinstance(scenario[-1], Settled)
+        assert not [step for step in without_faults(scenario) if isinstance(step, Start)]
+        assert scenario == told(plan, session_s=4.0, rng=Random(seed))

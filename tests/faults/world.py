@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from deploy.kafka.server import KafkaServer
 from schemas.codec import Codec
 from schemas.events import MemoUploaded
-from tests.faults import story
+from tests.faults import scenario
 from tests.faults.judge import Seen
 from tests.faults.proxy import Link
 from tests.faults.reader import Positions, Reader
@@ -28,7 +28,8 @@ from workers.kafka.consumer_lag import AGENTS_GROUP
 
 
 class World:
-    """Everything that a story needs. `with World(folder, audio, memos, cheap, settings) as world: world.play(story)`.
+    """Everything that a scenario needs. `with World(folder, audio, memos, cheap, settings) as world:
+    world.play(scenario)`.
 
     folder: for logs; audio: the folder of the memos' audio; memos: what uploads take from, in order; settings:
     environment of the roles; roles: that run from the beginning; session_s: a process silent for so long loses its
@@ -43,7 +44,7 @@ class World:
         command: Command,
         settings: Mapping[str, str],
         *,
-        roles: Sequence[str] = story.ROLES,
+        roles: Sequence[str] = scenario.ROLES,
         session_s: float = 4.0,
         patience_s: float = 240.0,
     ) -> None:
@@ -57,8 +58,10 @@ class World:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             self._folder.mkdir(parents=True)
-            ports = [_free_port() for _ in story.KINDS]
-            self._links = {kind: exits.enter_context(Link(port)) for kind, port in zip(story.KINDS, ports, strict=True)}
+            ports = [_free_port() for _ in scenario.KINDS]
+            self._links = {
+                kind: exits.enter_context(Link(port)) for kind, port in zip(scenario.KINDS, ports, strict=True)
+            }
             links = {port: link.port for port, link in zip(ports, self._links.values(), strict=True)}
             self._kafka = exits.enter_context(KafkaServer(links=links))
             self._redis = exits.enter_context(RedisServer())
@@ -81,10 +84,10 @@ class World:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._exits.close()
 
-    def play(self, steps: story.Story) -> Seen:
+    def play(self, steps: scenario.Scenario) -> Seen:
         """Take every step, wait until all memos are through, end all roles in good order; what lies on the topics."""
         for step in steps:
-            print(f"{time.strftime('%H:%M:%S')} {story.in_words(step)}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} {scenario.in_words(step)}", flush=True)
             self._tend()
             self._take(step)
         self._settle()
@@ -108,11 +111,11 @@ class World:
     # Steps
 
     @singledispatchmethod
-    def _take(self, step: story.Step) -> None:
+    def _take(self, step: scenario.Step) -> None:
         raise TypeError(f"no way to take {step}")
 
     @_take.register
-    def _(self, step: story.Upload) -> None:
+    def _(self, step: scenario.Upload) -> None:
         codec = Codec()
         for _ in range(step.memos):
             memo = next(self._memos)
@@ -123,83 +126,83 @@ class World:
         self._producer.poll(0)
 
     @_take.register
-    def _(self, step: story.Settled) -> None:
+    def _(self, step: scenario.Settled) -> None:
         self._settle()
 
     @_take.register
-    def _(self, step: story.Pause) -> None:
+    def _(self, step: scenario.Pause) -> None:
         until = time.monotonic() + step.seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
             self._tend()
 
     @_take.register
-    def _(self, step: story.Kill) -> None:
+    def _(self, step: scenario.Kill) -> None:
         self.roles.kill(step.role)
 
     @_take.register
-    def _(self, step: story.Start) -> None:
+    def _(self, step: scenario.Start) -> None:
         self.roles.begin(step.role)
 
     @_take.register
-    def _(self, step: story.Leave) -> None:
+    def _(self, step: scenario.Leave) -> None:
         self.roles.leave(step.role, self._patience_s)
 
     @_take.register
-    def _(self, step: story.Freeze) -> None:
+    def _(self, step: scenario.Freeze) -> None:
         self.roles.signal(step.role, signal.SIGSTOP)
 
     @_take.register
-    def _(self, step: story.Thaw) -> None:
+    def _(self, step: scenario.Thaw) -> None:
         self.roles.signal(step.role, signal.SIGCONT)
 
     @_take.register
-    def _(self, step: story.StopBroker) -> None:
+    def _(self, step: scenario.StopBroker) -> None:
         self._kafka.stop()
 
     @_take.register
-    def _(self, step: story.KillBroker) -> None:
+    def _(self, step: scenario.KillBroker) -> None:
         self._kafka.kill()
 
     @_take.register
-    def _(self, step: story.StartBroker) -> None:
+    def _(self, step: scenario.StartBroker) -> None:
         self._kafka.start()
 
     @_take.register
-    def _(self, step: story.KillRedis) -> None:
+    def _(self, step: scenario.KillRedis) -> None:
         self._redis.kill()
 
     @_take.register
-    def _(self, step: story.StartRedis) -> None:
+    def _(self, step: scenario.StartRedis) -> None:
         self._redis.start()
 
     @_take.register
-    def _(self, step: story.StartEmptyRedis) -> None:
+    def _(self, step: scenario.StartEmptyRedis) -> None:
         self._redis.lose_data()
         self._redis.start()
 
     @_take.register
-    def _(self, step: story.Cut) -> None:
+    def _(self, step: scenario.Cut) -> None:
         self._links[step.link].cut()
 
     @_take.register
-    def _(self, step: story.Break) -> None:
+    def _(self, step: scenario.Break) -> None:
         self._links[step.link].break_all()
 
     @_take.register
-    def _(self, step: story.Mend) -> None:
+    def _(self, step: scenario.Mend) -> None:
         self._links[step.link].mend()
 
     @_take.register
-    def _(self, step: story.TakeAudioAway) -> None:
+    def _(self, step: scenario.TakeAudioAway) -> None:
         self._audio.rename(self._audio.with_name("away"))
 
     @_take.register
-    def _(self, step: story.BringAudioBack) -> None:
+    def _(self, step: scenario.BringAudioBack) -> None:
         self._audio.with_name("away").rename(self._audio)
 
     @_take.register
-    def _(self, step: story.SetClock) -> None:
+    def _(self, step: scenario.SetClock) -> None:
         self.roles.set_clock(step.role, step.seconds)
 
     # Waiting

@@ -21,7 +21,7 @@ from schemas import topics
 from schemas.errors import BrokerRefused, ConfigurationError, StoreRefused, Transient
 from schemas.events import Modality
 from schemas.settings import Settings
-from streams.agents.lag_exporter import LagWatch
+from streams.agents.lag_exporter import LagExporter
 from streams.roles.lifecycle import run_worker
 from tests.guarded import GuardedRedis, access, password
 from tests.integration.test_worker import CheapStage, event, load, upload
@@ -246,7 +246,7 @@ async def test_who_may_not_look_at_a_group_is_told_so_and_takes_it_for_no_lag(
     try:
         with pytest.raises(Exception, match="GroupAuthorizationFailed"):
             async with asyncio.timeout(60):
-                await LagWatch(settings_for(guarded, "agents")).run()
+                await LagExporter(settings_for(guarded, "agents")).run()
     finally:
         give(guarded.admin, looking)
 

@@ -14,7 +14,7 @@ from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.cli import app
-from streams.drift.agent import DriftHop
+from streams.drift.agent import DriftAgent
 from streams.drift.rules import Rules
 from streams.local.embedded import EmbeddedKafka
 from tests.servers import RedisServer
@@ -43,7 +43,7 @@ class Live:
             for source in way:
                 await producer.send_and_wait(topics.SCORED.name, source.value, key=source.key)
             rules = Rules.from_settings(self.settings)
-            hop = DriftHop(self.settings, rules, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC))
+            hop = DriftAgent(self.settings, rules, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC))
             for start in range(0, len(way), 25):
                 await hop.process(way[start : start + 25])
 

@@ -11,7 +11,7 @@ import pytest
 
 from schemas import topics
 from schemas.settings import Settings
-from streams.agents.lag_exporter import LagWatch, forget
+from streams.agents.lag_exporter import LagExporter, forget
 from tests.integration.test_worker import CheapStage, caught_up, event, upload, working
 from tests.servers import Broker
 from workers.audio.memo import Memo
@@ -70,7 +70,7 @@ async def test_a_worker_tells_what_it_did_and_how_late(settings: Settings) -> No
 async def looked(settings: Settings) -> None:
     """Lag as an agents' process would tell it now."""
     async with Observer(settings) as observer:
-        await LagWatch(settings).look(observer)
+        await LagExporter(settings).look(observer)
 
 
 async def test_lag_is_told_of_workers_that_are_dead_stuck_or_done(settings: Settings) -> None:

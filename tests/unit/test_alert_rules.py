@@ -25,7 +25,7 @@ def rules() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A story of a rule: series as promtool writes them (one value every `step`), and whether it fires at a time."""
+    """A scenario of a rule: series as promtool writes them (one value every `step`), and whether it fires at a time."""
 
     rule: str
     fires: bool
@@ -304,14 +304,14 @@ def as_test(case: Case) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, *stories: tuple[Case, dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-    """`promtool test rules`, each story with its rule alone, which is looked at as often as the story's series."""
+def run(folder: Path, *scenarios: tuple[Case, dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+    """`promtool test rules`, each scenario with its rule alone, which is evaluated as often as its series."""
     files = []
-    for number, (case, test) in enumerate(stories):
+    for number, (case, test) in enumerate(scenarios):
         group = {"name": "alone", "interval": case.step, "rules": [rules()[case.rule]]}
         (folder / f"rules-{number}.yml").write_text(yaml.safe_dump({"groups": [group]}))
         tests = {"rule_files": [f"rules-{number}.yml"], "evaluation_interval": case.step, "tests": [test]}
-        files.append(folder / f"story-{number}.yml")
+        files.append(folder / f"scenario-{number}.yml")
         files[-1].write_text(yaml.safe_dump(tests))
     command = [program("promtool"), "test", "rules", *map(str, files)]
     return subprocess.run(command, capture_output=True, text=True, check=False)

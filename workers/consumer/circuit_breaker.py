@@ -35,7 +35,7 @@ Again: TypeAlias = Callable[[Sequence[T]], Awaitable[list[Settled[T, R]]]]
 """Settle these records anew, from the very beginning."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Watches the outcomes of one stage. back_off_s: how long a fault has to pass."""
 
     def __init__(self, cap: DeadLetterCap, back_off_s: float) -> None:

@@ -21,9 +21,9 @@ from schemas.settings import Settings
 from workers.audio.memo import Memo
 from workers.consumer.commit import Committer
 from workers.consumer.offset_tracker import OffsetTracker
-from workers.consumer.user_queues import Lanes
+from workers.consumer.user_queues import UserQueues
 from workers.kafka.record import Source
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH
 
@@ -69,7 +69,7 @@ class Intake:
     ) -> None:
         self._settings, self._consumer, self._committer = settings, consumer, committer
         self._codec, self._load, self._executor, self._stage = codec, load, executor, stage
-        self._lanes: Lanes[Item] = Lanes()
+        self._lanes: UserQueues[Item] = UserQueues()
         self._held_s = 0.0
         self._open = asyncio.Event()
         """Set while partitions are ours; what is fetched while they are taken away comes again to their new owner."""
@@ -162,7 +162,7 @@ class Intake:
     async def _content(self, source: Source) -> Memo | Poison:
         loop = asyncio.get_running_loop()
         try:
-            return await until_it_succeeds(
+            return await retry_transient(
                 lambda: loop.run_in_executor(self._executor, self._read, source.value),
                 stage=self._stage,
                 target="storage",

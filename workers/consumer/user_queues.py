@@ -7,17 +7,17 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-Lane: TypeAlias = tuple[Hashable, Hashable]
+UserQueue: TypeAlias = tuple[Hashable, Hashable]
 """A partition, and a key within it."""
 
 
-class Lanes(Generic[T]):
+class UserQueues(Generic[T]):
     """Work under way by lane. A lane whose first piece is not ready holds up its own pieces and nobody else's."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Lane, deque[asyncio.Task[T]]] = {}
-        self._ready: deque[Lane] = deque()
-        """Lanes that begin with a finished piece, in the order in which they came to."""
+        self._lanes: dict[UserQueue, deque[asyncio.Task[T]]] = {}
+        self._ready: deque[UserQueue] = deque()
+        """Queues that begin with a finished piece, in the order in which they came to."""
         self._finished: set[asyncio.Task[T]] = set()
         self._changed = asyncio.Event()
         self.loading = 0
@@ -72,7 +72,7 @@ class Lanes(Generic[T]):
         for partition in {lane[0] for lane in self._lanes}:
             self.drop(partition)
 
-    def _done(self, lane: Lane, task: asyncio.Task[T]) -> None:
+    def _done(self, lane: UserQueue, task: asyncio.Task[T]) -> None:
         self.loading -= 1
         self._changed.set()
         if task.cancelled():

@@ -24,7 +24,7 @@ from schemas.errors import Poison
 from schemas.events import MemoFeatures
 from schemas.settings import Settings
 from workers.audio.memo import Memo
-from workers.consumer.circuit_breaker import Breaker, Settled
+from workers.consumer.circuit_breaker import CircuitBreaker, Settled
 from workers.consumer.commit import Committer
 from workers.consumer.fetch import Intake, Item, Load
 from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
@@ -34,7 +34,7 @@ from workers.kafka.connect import started
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
 
@@ -70,7 +70,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     ) -> None:
         self._settings, self._stage, self._load, self._codec = settings, stage, load, codec
         self._owns_input = owns_input
-        self._breaker = Breaker(DeadLetterCap.of(settings), settings.dead_letter_back_off_s)
+        self._breaker = CircuitBreaker(DeadLetterCap.of(settings), settings.dead_letter_back_off_s)
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._ended = 0.0
@@ -179,7 +179,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         settled = await self._breaker.passed(settled, self._settled_again, self._stopping)
         self._gauge(prometheus.DEAD_LETTER_SHARE, self._breaker.share)
         outgoing = self._outgoing(settled)
-        await until_it_succeeds(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
+        await retry_transient(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
         prometheus.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
         for item in batch:
             item.tracker.finished(item.source.offset)
@@ -202,7 +202,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             self._working.begin("a batch", within_s=batch_within_s(memos))
             return loop.run_in_executor(self._performer, settle, self._stage, memos)
 
-        settled = await until_it_succeeds(attempt, stage=self._stage.name, target="storage")
+        settled = await retry_transient(attempt, stage=self._stage.name, target="storage")
         # Of two batches at once, the second counts from the end of the first.
         ended = time.perf_counter()
         took_s, audio_s = ended - max(began, self._ended), sum(item.audio_s for item in batch)

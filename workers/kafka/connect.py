@@ -9,7 +9,7 @@ from schemas.errors import Transient
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered
-from workers.kafka.retry import until_it_succeeds
+from workers.kafka.retry import retry_transient
 
 C = TypeVar("C")
 
@@ -30,4 +30,4 @@ async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C
             raise Transient("no broker answers at KAFKA_BOOTSTRAP") from error
         return client  # type: ignore[no-any-return]  # aiokafka has no types
 
-    return await until_it_succeeds(attempt, stage=stage, target="broker")
+    return await retry_transient(attempt, stage=stage, target="broker")

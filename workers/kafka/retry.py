@@ -16,7 +16,7 @@ T = TypeVar("T")
 LONGEST_WAIT_S = 10.0
 
 
-async def until_it_succeeds(work: Callable[[], Awaitable[T]], *, stage: str, target: str) -> T:
+async def retry_transient(work: Callable[[], Awaitable[T]], *, stage: str, target: str) -> T:
     """The result of `work`, begun again after every Transient, with exponential back-off and full jitter, without end.
 
     target: what may be away, for the metric: `broker`, `redis`, `storage`. Cancelling ends it; other errors pass.

@@ -25,8 +25,8 @@ from schemas.events import (
 )
 from schemas.redrive_headers import REDRIVES
 from schemas.settings import Settings
-from streams.fusion.agent import FusionHop
-from streams.fusion.dead_letter_agent import LettersHop
+from streams.fusion.agent import FusionAgent
+from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.join_timeouts import MemoryDeadlines
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.producer import Delivery, Outgoing
@@ -129,15 +129,15 @@ class World:
         self.now: Callable[[], datetime] = lambda: NOW + timedelta(seconds=next(ticks))
         self.settings = Settings.load(join_timeout_s=60.0)
 
-    def restart(self) -> FusionHop:
+    def restart(self) -> FusionAgent:
         scorer, delivery = cast("Scorer", CountingScorer()), cast("Delivery", self.topic)
-        return FusionHop(self.settings, scorer, self.store, self.deadlines, delivery, self.now)
+        return FusionAgent(self.settings, scorer, self.store, self.deadlines, delivery, self.now)
 
     def time(self) -> datetime:
         return self.now()
 
-    def letters(self) -> LettersHop:
-        return LettersHop(self.settings, self.store, self.deadlines, CODEC)
+    def letters(self) -> DeadLetterAgent:
+        return DeadLetterAgent(self.settings, self.store, self.deadlines, CODEC)
 
     def outcomes(self) -> dict[str, list[str]]:
         """What has become of every memo, in order: its scores by band and reason, and its dead letters."""

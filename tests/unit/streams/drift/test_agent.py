@@ -13,7 +13,7 @@ from schemas.events import AlertState, Band, Modality, RiskAlert, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
 from streams.drift import mutes
-from streams.drift.agent import DriftHop, with_prior
+from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.detector import DAY_S
 from streams.drift.pooled_autocorrelation import POOL_KEY, PRIOR_DAYS, PRIOR_KEY, Pool
 from streams.drift.rules import Rules
@@ -49,8 +49,8 @@ class World:
         self.store, self.topic = MortalStore(self.faults), Topic(self.faults)
         self.now = START
 
-    def restart(self) -> DriftHop:
-        return DriftHop(SETTINGS, RULES, self.store, cast("Delivery", self.topic), lambda: self.now)
+    def restart(self) -> DriftAgent:
+        return DriftAgent(SETTINGS, RULES, self.store, cast("Delivery", self.topic), lambda: self.now)
 
     def alerts(self) -> dict[str, set[bytes]]:
         """Every version that was published of every alert."""

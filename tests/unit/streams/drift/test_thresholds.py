@@ -1,12 +1,12 @@
-"""The promise: one number, false alerts per user-year, kept by the shipped table and rule."""
+"""The false-alarm budget: one number, false alerts per user-year, kept by the shipped table and rule."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
-from streams.drift.rules import promised
-from streams.drift.thresholds import delays, false_alerts, promise, shipped, threshold_for
+from streams.drift.rules import chart_rules_for
+from streams.drift.thresholds import delays, false_alerts, shipped, threshold_for, threshold_report
 from tests.benchmarks.drift_simulation import simulate
 from tests.benchmarks.drift_table import COOLDOWN_S, YEAR, calm_scores, rule
 
@@ -16,7 +16,7 @@ WARM_UP = 7
 def _rate(requested: float, memos: int, phi: float, users: int, *, baseline: int = WARM_UP) -> float:
     """False alerts a user-year over requested, in the year after `baseline` days."""
     scores = calm_scores(phi, baseline + YEAR, memos, users, np.random.default_rng(2026))
-    history = simulate(scores, promised(requested, memos), COOLDOWN_S)
+    history = simulate(scores, chart_rules_for(requested, memos), COOLDOWN_S)
     return float(history.raised[baseline:].sum() / users / requested)
 
 
@@ -45,7 +45,7 @@ def test_scores_that_are_not_normal_keep_the_promise_too(noise: str) -> None:
     shape = (WARM_UP + YEAR, 1, 800)
     heavy = rng.standard_t(3, shape)
     scores = heavy if noise == "heavy tails" else rng.standard_normal(shape) + 8 * (rng.random(shape) < 0.02)
-    raised = simulate(scores, promised(1.0, 1), COOLDOWN_S).raised[WARM_UP:]
+    raised = simulate(scores, chart_rules_for(1.0, 1), COOLDOWN_S).raised[WARM_UP:]
     assert 0.5 <= raised.sum() / shape[2] <= 1.25
 
 
@@ -53,7 +53,7 @@ def _delays(shift: float, calm: int = 60) -> NDArray[np.int64]:
     users = 3000
     scores = calm_scores(0.0, calm + 40, 1, users, np.random.default_rng(11))
     scores[calm:] += shift
-    raised = simulate(scores, promised(1.0, 1), COOLDOWN_S).raised[calm:, 0]
+    raised = simulate(scores, chart_rules_for(1.0, 1), COOLDOWN_S).raised[calm:, 0]
     return np.asarray(np.where(raised.any(0), raised.argmax(0) + 1, 1000))
 
 
@@ -84,7 +84,7 @@ def test_fewer_memos_a_day_are_a_slower_clock() -> None:
 
 def test_no_threshold_is_lower_than_the_lowest() -> None:
     assert threshold_for(1.0, 1 / 7) == pytest.approx(shipped().threshold[0])
-    assert promise(1.0, 1 / 7).conditions[-1].false_alerts_per_user_year.value < 1.0
+    assert threshold_report(1.0, 1 / 7).conditions[-1].false_alerts_per_user_year.value < 1.0
 
 
 def test_more_alerts_are_a_lower_threshold() -> None:
@@ -93,7 +93,7 @@ def test_more_alerts_are_a_lower_threshold() -> None:
 
 
 def test_a_known_autocorrelation_is_met_exactly() -> None:
-    kept = promise(1.0, 1.0, 0.4)
+    kept = threshold_report(1.0, 1.0, 0.4)
     assert [one.autocorrelation for one in kept.conditions] == [0.4]
     assert kept.conditions[0].false_alerts_per_user_year.value == pytest.approx(1.0)
     assert kept.conditions[0].in_control_run.value == pytest.approx(365.25)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pytest
 
 from schemas.errors import DeadLetterCapReached, Poison
-from workers.consumer.circuit_breaker import Breaker, Settled
+from workers.consumer.circuit_breaker import CircuitBreaker, Settled
 from workers.kafka.dead_letters import DeadLetterCap
 
 Done: TypeAlias = Settled[str, str]
@@ -17,7 +17,7 @@ class World:
     """Records named `bad…` fail while the fault lasts, those named `rotten…` always."""
 
     def __init__(self, max_run: int = 3, max_share: float = 1.0, window: int = 1000) -> None:
-        self.breaker = Breaker(DeadLetterCap(max_share, window, max_run), back_off_s=0.01)
+        self.breaker = CircuitBreaker(DeadLetterCap(max_share, window, max_run), back_off_s=0.01)
         self.fault = True
         self.tried: list[list[str]] = []
         self.stopping = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Lanes: everything loads at once, each lane gives up its pieces in order, and nobody waits for another's lane."""
+"""Queues by user: all load at once, each gives up its pieces in order, and nobody waits for another's queue."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.consumer.user_queues import Lanes
+from workers.consumer.user_queues import UserQueues
 
 
 async def piece(name: str, ready: asyncio.Event | None = None) -> str:
@@ -21,7 +21,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def everything(lanes: Lanes[str]) -> list[str]:
+def everything(lanes: UserQueues[str]) -> list[str]:
     taken = []
     while (name := lanes.take()) is not None:
         taken.append(name)
@@ -29,7 +29,7 @@ def everything(lanes: Lanes[str]) -> list[str]:
 
 
 async def test_a_piece_that_is_slow_holds_up_its_own_lane_and_nobody_else() -> None:
-    lanes: Lanes[str] = Lanes()
+    lanes: UserQueues[str] = UserQueues()
     slow = asyncio.Event()
     lanes.begin(0, b"a", piece("a1", slow))
     lanes.begin(0, b"a", piece("a2"))
@@ -44,7 +44,7 @@ async def test_a_piece_that_is_slow_holds_up_its_own_lane_and_nobody_else() -> N
 
 
 async def test_lanes_take_turns() -> None:
-    lanes: Lanes[str] = Lanes()
+    lanes: UserQueues[str] = UserQueues()
     for name in ("a1", "a2", "a3", "b1", "c1"):
         lanes.begin(0, name[0], piece(name))
     await settle()
@@ -52,7 +52,7 @@ async def test_lanes_take_turns() -> None:
 
 
 async def test_a_dropped_partition_gives_back_what_was_ready_and_starts_anew() -> None:
-    lanes: Lanes[str] = Lanes()
+    lanes: UserQueues[str] = UserQueues()
     lanes.begin(0, b"a", piece("old"))
     lanes.begin(0, b"a", piece("never", asyncio.Event()))
     lanes.begin(1, b"a", piece("other"))
@@ -68,7 +68,7 @@ async def test_a_defect_is_told_once_and_its_lane_stands() -> None:
     async def broken() -> str:
         raise RuntimeError("a defect")
 
-    lanes: Lanes[str] = Lanes()
+    lanes: UserQueues[str] = UserQueues()
     lanes.begin(0, b"a", broken())
     lanes.begin(0, b"a", piece("behind"))
     await settle()
@@ -80,7 +80,7 @@ async def test_a_defect_is_told_once_and_its_lane_stands() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=30))
 def test_whatever_is_slow_each_lane_keeps_its_order_and_gives_every_piece_once(way: Sequence[tuple[int, bool]]) -> None:
     async def story() -> list[str]:
-        lanes: Lanes[str] = Lanes()
+        lanes: UserQueues[str] = UserQueues()
         slow = asyncio.Event()
         taken = []
         for number, (lane, is_slow) in enumerate(way):

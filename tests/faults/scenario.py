@@ -1,8 +1,8 @@
-"""Stories under fire, as data: what is uploaded, what breaks, and what comes back.
+"""Scenarios under fire, as data: what is uploaded, what breaks, and what comes back.
 
-A story is a list of steps that `World.play` takes one after the other. Uploads only queue memos, so that whatever
-breaks next breaks while they flow. `told` makes a long story of a seed; `without_faults` is the same story on a day
-when nothing breaks, which says what must come out.
+A scenario is a list of steps that `World.play` takes one after the other. Uploads only queue memos, so that whatever
+breaks next breaks while they flow. `told` makes a long scenario of a seed; `without_faults` is the same scenario on a
+day when nothing breaks, which says what must come out.
 """
 
 from collections.abc import Sequence
@@ -138,7 +138,7 @@ Step: TypeAlias = (
     Upload | Settled | Pause | Kill | Start | Leave | Freeze | Thaw | StopBroker | KillBroker | StartBroker
     | KillRedis | StartRedis | StartEmptyRedis | Cut | Break | Mend | TakeAudioAway | BringAudioBack | SetClock
 )  # fmt: skip
-Story: TypeAlias = Sequence[Step]
+Scenario: TypeAlias = Sequence[Step]
 
 KINDS = ("acoustic", "embedding", "agents")
 ROLES = tuple(f"{kind}-{number}" for kind in KINDS for number in range(2))
@@ -149,14 +149,16 @@ LINKS = (*KINDS, "redis")
 """Between the roles of a kind and the broker, and between all and Redis."""
 
 
-def without_faults(story: Story) -> list[Step]:
+def without_faults(scenario: Scenario) -> list[Step]:
     """The same memos on a quiet day."""
-    return [step for step in story if isinstance(step, Upload | Settled)]
+    return [step for step in scenario if isinstance(step, Upload | Settled)]
 
 
-def counted(story: Story) -> dict[str, int]:
+def counted(scenario: Scenario) -> dict[str, int]:
     """How often each step occurs, by name."""
-    return {kind.__name__: sum(isinstance(s, kind) for s in story) for kind in dict.fromkeys(type(s) for s in story)}
+    return {
+        kind.__name__: sum(isinstance(s, kind) for s in scenario) for kind in dict.fromkeys(type(s) for s in scenario)
+    }
 
 
 def in_words(step: Step) -> str:
@@ -167,7 +169,7 @@ def in_words(step: Step) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of what a story tells. calm: memos before anyone changes; waves: batches that wait for each other."""
+    """How much of what a scenario tells. calm: memos before anyone changes; waves: batches that wait for each other."""
 
     calm: int
     waves: int
@@ -184,7 +186,7 @@ class Plan:
 
 
 def told(plan: Plan, session_s: float, rng: Random) -> list[Step]:
-    """A story by chance: the faults of the plan in any order, spread over its memos.
+    """A scenario by chance: the faults of the plan in any order, spread over its memos.
 
     Faults do not wait for each other: the next may strike before the last was overcome. Each is over before the next
     wave is waited for.
@@ -195,14 +197,14 @@ def told(plan: Plan, session_s: float, rng: Random) -> list[Step]:
     shares: list[list[list[Step]]] = [[] for _ in slots]
     for number, fault in enumerate(faults):
         shares[number * len(slots) // len(faults)].append(fault)
-    story: list[Step] = [Upload(first[0]), Settled()]
+    scenario: list[Step] = [Upload(first[0]), Settled()]
     for (memos, waits), share in zip(slots, shares, strict=True):
-        story.append(Upload(memos))
+        scenario.append(Upload(memos))
         for fault in share:
-            story += [Pause(round(rng.uniform(0, 1), 2)), *fault]
+            scenario += [Pause(round(rng.uniform(0, 1), 2)), *fault]
         if waits:
-            story.append(Settled())
-    return story
+            scenario.append(Settled())
+    return scenario
 
 
 def _slots(plan: Plan) -> list[tuple[int, bool]]:
