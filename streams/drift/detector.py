@@ -13,7 +13,7 @@ from math import log
 from typing import NamedTuple
 
 from schemas.events import Band, RiskScored
-from streams.drift.cusum import Chart, ChartRules, limit, step
+from streams.drift.cusum import Chart, ChartRules, end_episode, limit, raise_episode, settle_at_new_level, step
 from streams.drift.detector_state import ID_BYTES, MICRO, PAST, Day, DriftState
 
 DAY_S = 86400.0
@@ -45,6 +45,19 @@ class Outcome(StrEnum):
     """Its score is from the bundle that the user has just moved on from."""
     RESTARTED = "restarted"
     """The first one of a new bundle: the chart begins again with it."""
+
+
+class Transition(StrEnum):
+    """What an episode asks of the detector, which alone changes its chart."""
+
+    FOLLOW = "follow"
+    """Nothing: the chart goes on."""
+    HOLD = "hold"
+    """An episode begins: the baseline from before the change stands still."""
+    RESUME = "resume"
+    """The user is back: the baseline learns again."""
+    RESETTLE = "resettle"
+    """The change has lasted so long that it is the user's normal."""
 
 
 class Observation(NamedTuple):
@@ -129,6 +142,18 @@ def update(
         DriftState(chart, days, latest_s, horizon_s, bundle, retired, retired_until_s, past),
         _verdict(outcome, chart, rules),
     )
+
+
+def after(state: DriftState, transition: Transition) -> DriftState:
+    """The state once an episode has begun or ended. Every open day is closed then: what follows is another course."""
+    match transition:
+        case Transition.HOLD:
+            return closed(state, raise_episode(state.chart))
+        case Transition.RESUME:
+            return closed(state, end_episode(state.chart))
+        case Transition.RESETTLE:
+            return closed(state, settle_at_new_level(state.chart))
+    return state
 
 
 def closed(state: DriftState, chart: Chart) -> DriftState:

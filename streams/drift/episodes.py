@@ -7,12 +7,13 @@ lies a cool-down. A new bundle leaves open episodes open and says nothing.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.events import AlertKind, AlertState, Band, Severity
-from streams.drift.cusum import Chart, end_episode, limit, raise_episode, settle_at_new_level
-from streams.drift.detector import DAY_S, Observation, Outcome, Verdict, closed
-from streams.drift.detector_state import DriftState
+from schemas.ids import derived_id
+from streams.drift.cusum import Chart
+from streams.drift.detector import DAY_S, Observation, Outcome, Transition, Verdict
 from streams.drift.rules import Rules
 
 ESCALATES_AT = 2.0
@@ -42,6 +43,11 @@ class Alerting(NamedTuple):
     bands: int = 0
     high_since_s: float = 0.0
     """When the oldest run of high scores within `bands` began."""
+
+    @property
+    def open_episode(self) -> bool:
+        """Whether an alert of either kind is raised and not resolved: the one place where that is kept."""
+        return bool(self.drift.key or self.level.key)
 
     def to_bytes(self) -> bytes:
         """This state in about 100 bytes."""
@@ -76,91 +82,88 @@ _NONE_BYTES = bytes(_HEAD.size + 2 * _EPISODE.size)
 
 
 class Step(NamedTuple):
-    """One step of an episode, before it has a name. chart: as it speaks for the step; since_s: seconds since 1970."""
+    """One step of an episode. key: `dedup_key` of the episode; since_s: when the change began, seconds since 1970."""
 
     kind: AlertKind
     state: AlertState
     severity: Severity
     statistic: float
     threshold: float
-    chart: Chart
     since_s: float
     key: str
-    """Of the episode; empty for one that begins here."""
 
 
-def decide(
-    alerting: Alerting, state: DriftState, verdict: Verdict, observation: Observation, rules: Rules
-) -> tuple[Alerting, DriftState, list[Step]]:
-    """Alerting and drift state after a verdict, and the steps it leads to, drift before level.
+class Decision(NamedTuple):
+    """What follows from a verdict. steps: drift before level; transition: what the episode asks of the detector."""
 
-    A step that begins an episode has no key yet: name it and hand it to `named`.
-    """
-    steps: list[Step] = []
+    alerting: Alerting
+    steps: Sequence[Step] = ()
+    transition: Transition = Transition.FOLLOW
+
+
+def decide(user_id: str, alerting: Alerting, verdict: Verdict, observation: Observation, rules: Rules) -> Decision:
+    """The steps that a verdict leads to; a memo that did not move the chart leads to none."""
     if verdict.outcome is not Outcome.CHARTED:
-        return alerting, state, steps
-    now_s = observation.recorded_s
-    if alerting.drift.key:
-        alerting, state = _follow_drift(alerting, state, now_s, rules, steps)
-    elif verdict.chart.up > verdict.threshold and now_s >= alerting.drift.quiet_until_s:
-        chart = raise_episode(verdict.chart)
-        state = closed(state, chart)
-        steps.append(_drift_step(AlertState.RAISED, Severity.WARNING, chart.up, verdict.threshold, chart, ""))
+        return Decision(alerting)
+    steps: list[Step] = []
+    transition = Transition.FOLLOW
+    chart, drift = verdict.chart, alerting.drift
+    if drift.key:
+        drift, transition = _follow_drift(drift, verdict, observation.recorded_s, rules, steps)
+        alerting = alerting._replace(drift=drift)
+    elif chart.up > verdict.threshold and observation.recorded_s >= drift.quiet_until_s:
+        drift, transition = _begun(user_id, AlertKind.DRIFT, observation), Transition.HOLD
+        alerting = alerting._replace(drift=drift)
+        steps.append(_drift_step(AlertState.RAISED, Severity.WARNING, chart.up, verdict.threshold, chart, drift.key))
     if rules.level_of and (observation.band is Band.HIGH or alerting.bands or alerting.level.key):
-        alerting = _follow_level(alerting, verdict.chart, observation, now_s, rules, steps)
-    return alerting, state, steps
+        alerting = _follow_level(user_id, alerting, observation, rules, steps)
+    return Decision(alerting, steps, transition)
 
 
-def named(alerting: Alerting, step: Step, key: str, now_s: float) -> Alerting:
-    """Alerting once an episode that begins has its dedup key."""
-    episode = Episode(key, now_s)
-    return alerting._replace(drift=episode) if step.kind is AlertKind.DRIFT else alerting._replace(level=episode)
+def _begun(user_id: str, kind: AlertKind, observation: Observation) -> Episode:
+    """An episode that begins with this memo; the same memo always gives the same key."""
+    return Episode(derived_id("episode", user_id, kind, observation.memo_id), observation.recorded_s)
 
 
 def _follow_drift(
-    alerting: Alerting, state: DriftState, now_s: float, rules: Rules, steps: list[Step]
-) -> tuple[Alerting, DriftState]:
-    chart, episode = state.chart, alerting.drift
-    threshold = ESCALATES_AT * limit(chart, rules.chart)
+    episode: Episode, verdict: Verdict, now_s: float, rules: Rules, steps: list[Step]
+) -> tuple[Episode, Transition]:
+    chart, threshold = verdict.chart, ESCALATES_AT * verdict.threshold
     if chart.recovery and chart.up > threshold and not episode.escalated:
         steps.append(_drift_step(AlertState.ESCALATED, Severity.CRITICAL, chart.up, threshold, chart, episode.key))
-        return alerting._replace(drift=episode._replace(escalated=True)), state
+        return episode._replace(escalated=True), Transition.FOLLOW
     over = RECOVERED_AT if episode.escalated else PASSED_AT
     back = chart.recovery > 0 and chart.down > over
     if not back and now_s < episode.opened_s + LONGEST_S:
-        return alerting, state
+        return episode, Transition.FOLLOW
     severity = Severity.CRITICAL if episode.escalated else Severity.WARNING
     steps.append(_drift_step(AlertState.RESOLVED, severity, chart.down, over, chart, episode.key))
-    if chart.recovery:
-        state = closed(state, end_episode(chart) if back else settle_at_new_level(chart))
-    return alerting._replace(drift=Episode(quiet_until_s=now_s + rules.cooldown_s)), state
+    # A new bundle has begun a chart that holds no baseline: there is nothing to resume.
+    held = Transition.RESUME if back else Transition.RESETTLE
+    return Episode(quiet_until_s=now_s + rules.cooldown_s), held if chart.recovery else Transition.FOLLOW
 
 
 def _drift_step(
     state: AlertState, severity: Severity, statistic: float, threshold: float, chart: Chart, key: str
 ) -> Step:
-    return Step(AlertKind.DRIFT, state, severity, statistic, threshold, chart, chart.since * DAY_S, key)
+    return Step(AlertKind.DRIFT, state, severity, statistic, threshold, chart.since * DAY_S, key)
 
 
 def _follow_level(
-    alerting: Alerting, chart: Chart, observation: Observation, now_s: float, rules: Rules, steps: list[Step]
+    user_id: str, alerting: Alerting, observation: Observation, rules: Rules, steps: list[Step]
 ) -> Alerting:
-    high = observation.band is Band.HIGH
+    high, now_s = observation.band is Band.HIGH, observation.recorded_s
     since_s = now_s if high and not alerting.bands else alerting.high_since_s
     bands = (alerting.bands << 1 | high) & ((1 << rules.level_of) - 1)
-    alerting = alerting._replace(bands=bands, high_since_s=since_s)
-    count, episode = bands.bit_count(), alerting.level
+    count, few, episode = bands.bit_count(), rules.level_of - rules.level_high, alerting.level
     if not episode.key and count >= rules.level_high and now_s >= episode.quiet_until_s:
-        steps.append(_level_step(AlertState.RAISED, count, rules.level_high, chart, since_s, ""))
-    elif episode.key and count <= rules.level_of - rules.level_high:
-        steps.append(
-            _level_step(
-                AlertState.RESOLVED, count, rules.level_of - rules.level_high, chart, since_s, episode.key
-            )
-        )  # fmt: skip
-        return alerting._replace(level=Episode(quiet_until_s=now_s + rules.cooldown_s))
-    return alerting
+        episode = _begun(user_id, AlertKind.LEVEL, observation)
+        steps.append(_level_step(AlertState.RAISED, count, rules.level_high, since_s, episode.key))
+    elif episode.key and count <= few:
+        steps.append(_level_step(AlertState.RESOLVED, count, few, since_s, episode.key))
+        episode = Episode(quiet_until_s=now_s + rules.cooldown_s)
+    return Alerting(alerting.drift, episode, bands, since_s)
 
 
-def _level_step(state: AlertState, count: int, threshold: int, chart: Chart, since_s: float, key: str) -> Step:
-    return Step(AlertKind.LEVEL, state, Severity.WARNING, float(count), float(threshold), chart, since_s, key)
+def _level_step(state: AlertState, count: int, threshold: int, since_s: float, key: str) -> Step:
+    return Step(AlertKind.LEVEL, state, Severity.WARNING, float(count), float(threshold), since_s, key)

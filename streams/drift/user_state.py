@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schemas.codec import Codec, DecodeError
-from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
+from schemas.events import AlertKind, AlertState, BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
-from streams.drift.cusum import limit
-from streams.drift.detector import Observation, Outcome, observe, update
+from streams.drift.cusum import Chart, limit
+from streams.drift.detector import Observation, Outcome, Verdict, after, observe, update
 from streams.drift.detector_state import DriftState, windows, with_priors
-from streams.drift.episodes import Alerting, Step, decide, named
+from streams.drift.episodes import Alerting, Step, decide
 from streams.drift.rules import Rules
 from workers.state.store import WATCHED
 
@@ -103,13 +103,9 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
     state, verdict = update(user.drift, observation, rules.chart, rules.reorder_s)
     if state is user.drift:
         return user, verdict.outcome, []
-    alerting, state, steps = decide(user.alerting, state, verdict, observation, rules)
-    alerts = []
-    for step in steps:
-        key = step.key or derived_id("episode", user_id, step.kind, observation.memo_id)
-        if not step.key:
-            alerting = named(alerting, step, key, observation.recorded_s)
-        alerts.append(_alert(user_id, key, step, observation))
+    alerting, steps, transition = decide(user_id, user.alerting, verdict, observation, rules)
+    state = after(state, transition)
+    alerts = [_alert(user_id, step, _reported_chart(step, state, verdict), observation) for step in steps]
     return User(state, alerting, user.outbox), verdict.outcome, alerts
 
 
@@ -120,7 +116,7 @@ def in_words(state: bytes | None, rules: Rules) -> str:
     user = unpack(state)
     chart = user.drift.chart
     lately = windows(user.drift)
-    episode = "an open episode" if user.alerting.drift.key else "no open episode"
+    episode = "an open episode" if user.alerting.open_episode else "no open episode"
     return (
         f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
         f"EWMA {chart.ewma:.2f}, last 7 days {lately.mean_7:.2f}, last 30 days {lately.mean_30:.2f}, "
@@ -133,7 +129,7 @@ def prior_of(state: bytes) -> float:
     return unpack(state).drift.chart.prior
 
 
-def episode_is_open(state: bytes | None) -> bool:
+def open_episode(state: bytes | None) -> bool:
     """Whether an alert of either kind is raised and not resolved; a state that cannot be read has none."""
     if state is None:
         return False
@@ -142,7 +138,7 @@ def episode_is_open(state: bytes | None) -> bool:
         known = Alerting.from_bytes(state[_HEAD.size + drift : _HEAD.size + drift + alerting])
     except (struct.error, ValueError):
         return False
-    return bool(known.drift.key or known.level.key)
+    return known.open_episode
 
 
 def drift_key(user_id: str) -> str:
@@ -190,11 +186,16 @@ def _outbox(data: bytes) -> list[RiskAlert]:
     return alerts
 
 
-def _alert(user_id: str, key: str, step: Step, observation: Observation) -> RiskAlert:
-    chart = step.chart
+def _reported_chart(step: Step, state: DriftState, verdict: Verdict) -> Chart:
+    """The chart whose baseline an alert reports: where a drift episode begins, the one that was held for it."""
+    begins = step.kind is AlertKind.DRIFT and step.state is AlertState.RAISED
+    return state.chart if begins else verdict.chart
+
+
+def _alert(user_id: str, step: Step, chart: Chart, observation: Observation) -> RiskAlert:
     return RiskAlert(
-        alert_id=derived_id("alert", key, step.state, observation.memo_id),
-        dedup_key=key,
+        alert_id=derived_id("alert", step.key, step.state, observation.memo_id),
+        dedup_key=step.key,
         user_id=user_id,
         state=step.state,
         kind=step.kind,

@@ -17,7 +17,7 @@ from schemas.errors import Poison
 from schemas.events import MemoFeatures, Modality, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
-from streams.drift.user_state import drift_key, episode_is_open
+from streams.drift.user_state import drift_key, open_episode
 from streams.fusion.baseline import OUTBOX, BaselineState, baseline_key, delivered, has_seen, load, scored, stored_score
 from streams.fusion.join import Join
 from workers.kafka.record import Source
@@ -68,8 +68,8 @@ class PersonalScores:
             users = {each.join.user_id for each in pending}
             stored = await self._store.read([*keys, *map(drift_key, users)])
             before = {key: stored[key] for key in keys}
-            ill = {user for user in users if episode_is_open(stored[drift_key(user)])}
-            after, fresh = await asyncio.to_thread(self._score_against, before, ill, pending)
+            in_episode = {user for user in users if open_episode(stored[drift_key(user)])}
+            after, fresh = await asyncio.to_thread(self._score_against, before, in_episode, pending)
             unchanged = await self._store.update(
                 keys,
                 lambda key, state, before=before, after=after: (  # type: ignore[misc]
@@ -82,11 +82,11 @@ class PersonalScores:
         return [results[each.join.memo_id] for each in complete]
 
     def _score_against(
-        self, before: Mapping[str, bytes | None], ill: Collection[str], complete: Sequence[Complete]
+        self, before: Mapping[str, bytes | None], in_episode: Collection[str], complete: Sequence[Complete]
     ) -> tuple[dict[str, BaselineState], dict[str, Result]]:
         """Score everything, a user's memos one after the other: round by round, each round one call of the head.
 
-        ill: users with an open alert, whose memos must not become their normal.
+        in_episode: users with an open alert, whose memos must not become their normal.
         """
         bundle = self._scorer.bundle
         states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
@@ -111,7 +111,7 @@ class PersonalScores:
                 key = baseline_key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
                 results[each.join.memo_id] = Made(record, encoded)
-                frozen = each.join.user_id in ill
+                frozen = each.join.user_id in in_episode
                 states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
         return states, results
 

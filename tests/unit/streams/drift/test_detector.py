@@ -223,3 +223,10 @@ def test_normal_scores_are_those_of_students_t(t: float, nu: float, u: float) ->
 def test_certainty_is_bounded() -> None:
     assert [logit(0.0), logit(1.0)] == pytest.approx([-9.2102, 9.2102], abs=1e-4)
     assert Chart().n == 0
+
+
+def test_fields_of_a_state_stand_in_the_order_in_which_an_update_takes_and_gives_them() -> None:
+    """`detector.update` unpacks and builds a state by position, because it runs for every score."""
+    assert DriftState._fields == (
+        "chart", "days", "latest_s", "horizon_s", "bundle", "retired", "retired_until_s", "past",
+    )  # fmt: skip
