@@ -23,7 +23,6 @@ from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
 from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
-from streams.fusion.join_timeouts import RedisDeadlines
 from streams.recovery.resubmit import Reconciler
 from workers.kafka.authorization_errors import refusal, refusals_stop
 from workers.kafka.clients import METADATA_AGE_S, client_options, make_producer, rebalance_timeout_s
@@ -34,6 +33,7 @@ from workers.kafka.retry import retry_transient
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
+from workers.state.deadlines import RedisDeadlines
 from workers.state.redis_client import redis_access
 from workers.state.redis_store import RedisStore
 

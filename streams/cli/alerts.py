@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.settings import Settings
+from schemas.state_keys import MUTES
 from streams.cli.parse_time import length, moment
 
 if TYPE_CHECKING:
@@ -116,5 +117,5 @@ async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datet
 
     settings = connected(Settings.load())
     async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
-        found = await store.update([mutes.MUTES_KEY], changed, ttl_s=mutes.TTL_S)
-    return found[mutes.MUTES_KEY]
+        found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
+    return found[MUTES.key()]

@@ -159,8 +159,9 @@ async def _live(user: str, rules: "Rules") -> Live:
     from schemas.events import RiskAlert, RiskScored
     from schemas.schema_registry import make_codec
     from schemas.settings import Settings
+    from schemas.state_keys import DRIFT
     from streams.drift.replay import line_of
-    from streams.drift.user_state import drift_key, in_words, prior_of
+    from streams.drift.user_state import in_words, prior_of
     from streams.local.discover import connected
     from workers.kafka.topic_reader import follow
     from workers.state.redis_client import redis_access
@@ -173,7 +174,7 @@ async def _live(user: str, rules: "Rules") -> Live:
     alerted = follow(settings, codec, topics.ALERTS, RiskAlert, from_start=True, once=True)
     alerts = {alert.alert_id: alert async for alert in alerted if alert.user_id == user}
     async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
-        key = drift_key(user)
+        key = DRIFT.key(user)
         state = (await store.read([key]))[key]
         if state is not None:
             rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))

@@ -15,12 +15,13 @@ from schemas.codec import DecodeError
 from schemas.errors import Poison
 from schemas.events import AlertState, RiskAlert, RiskScored
 from schemas.settings import Settings
+from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR
 from streams.drift import mutes
 from streams.drift.detector import DAY_S, Outcome
-from streams.drift.pooled_autocorrelation import POOL_KEY, PRIOR_DAYS, PRIOR_KEY, Pool, prior_from_bytes, prior_to_bytes
+from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool, prior_from_bytes, prior_to_bytes
 from streams.drift.rules import Rules
 from streams.drift.thresholds import YEAR_DAYS
-from streams.drift.user_state import Followed, delivered, drift_key, follow_in_detail
+from streams.drift.user_state import Followed, delivered, follow_in_detail
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.service import prometheus
@@ -39,16 +40,16 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
 
     When none is in force, what is known of all users becomes it, once for all agents.
     """
-    held = await store.read([PRIOR_KEY, POOL_KEY])
-    prior = prior_from_bytes(held[PRIOR_KEY])
+    held = await store.read([PRIOR.key(), POOL.key()])
+    prior = prior_from_bytes(held[PRIOR.key()])
     if prior is None:
-        pooled = Pool.from_bytes(held[POOL_KEY]).autocorrelation(rules.chart.phi)
+        pooled = Pool.from_bytes(held[POOL.key()]).autocorrelation(rules.chart.phi)
 
         def first(_: str, stored: bytes | None) -> tuple[bytes | None, float]:
             other = prior_from_bytes(stored)
             return (prior_to_bytes(pooled), pooled) if other is None else (None, other)
 
-        prior = (await store.update([PRIOR_KEY], first, ttl_s=PRIOR_DAYS * DAY_S))[PRIOR_KEY]
+        prior = (await store.update([PRIOR.key()], first, ttl_s=PRIOR_DAYS * DAY_S))[PRIOR.key()]
     return rules._replace(chart=rules.chart._replace(phi=prior))
 
 
@@ -93,7 +94,7 @@ class DriftAgent:
             except DecodeError as error:
                 failures.append((source, Poison("event:undecodable", str(error))))
                 continue
-            scores[drift_key(score.user_id)].append(score)
+            scores[DRIFT.key(score.user_id)].append(score)
             causes[score.memo_id] = source
         return scores, causes, failures
 
@@ -110,7 +111,7 @@ class DriftAgent:
         pairs, products = (sum(getattr(one, name) for one in followed.values()) for name in ("pairs", "products"))
         if pairs:
             await self._store.update(
-                [POOL_KEY],
+                [POOL.key()],
                 lambda _, pool: (Pool.from_bytes(pool).plus(pairs, products).to_bytes(), None),
                 ttl_s=self._settings.state_ttl_s,
             )
@@ -123,12 +124,12 @@ class DriftAgent:
         if not alerts:
             return alerts
         now = self._clock()
-        active = mutes.load((await self._store.read([mutes.MUTES_KEY]))[mutes.MUTES_KEY])
+        active = mutes.load((await self._store.read([MUTES.key()]))[MUTES.key()])
         begun = [(key, alert) for key, alert in alerts if alert.state is not AlertState.RESOLVED]
         withheld = [alert.user_id for _, alert in begun if mutes.muted_by(active, alert.user_id, now)]
         if withheld:
             await self._store.update(
-                [mutes.MUTES_KEY],
+                [MUTES.key()],
                 lambda _, data: (mutes.dump(mutes.with_withheld(mutes.load(data), withheld, now), now), None),
                 ttl_s=mutes.TTL_S,
             )

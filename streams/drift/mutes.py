@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-MUTES_KEY = "mutes"
+from schemas.state_keys import MUTES
+
 KEPT = timedelta(days=90)
 TTL_S = 10 * 365 * 86400.0
 
@@ -42,14 +43,19 @@ class Mute:
 
 
 def load(data: bytes | None) -> list[Mute]:
-    """The mutes in stored bytes, oldest first."""
-    return [_read(one) for one in json.loads(data)] if data else []
+    """The mutes in stored bytes, oldest first. Raises ValueError when they cannot be read."""
+    if not data:
+        return []
+    # 0.1 wrote the list without a version.
+    _, body = (0, data) if data.startswith(b"[") else MUTES.opened(data)
+    return [_read(one) for one in json.loads(body)]
 
 
 def dump(mutes: Iterable[Mute], now: datetime) -> bytes:
     """Mutes as stored, without those that ended long ago."""
     kept = [asdict(mute) for mute in mutes if mute.until + KEPT > now]
-    return json.dumps(kept, default=lambda time: time.astimezone(UTC).isoformat(), ensure_ascii=False).encode()
+    text = json.dumps(kept, default=lambda time: time.astimezone(UTC).isoformat(), ensure_ascii=False)
+    return MUTES.framed(text.encode())
 
 
 def muted_by(mutes: Iterable[Mute], user_id: str, now: datetime) -> Mute | None:

@@ -8,17 +8,14 @@ which stands for PRIOR_DAYS: all agents see the same one, whenever they start, a
 import struct
 from typing import NamedTuple
 
-POOL_KEY = "drift-pool"
-"""Key of the pool in the store; not watched, for it is no user's."""
-PRIOR_KEY = "drift-prior"
-"""Key of the prior in force; it expires, and whoever misses it takes up a new one."""
+from schemas.state_keys import POOL, PRIOR
+
 PRIOR_DAYS = 30.0
 SHRINK_PAIRS = 2000.0
 """Pairs that the default is worth against what was seen."""
 LARGEST = 0.5
-_FORMAT = struct.Struct("<Bqq")
-_PRIOR = struct.Struct("<Bd")
-_VERSION = 1
+_POOL = struct.Struct("<qq")
+_PRIOR = struct.Struct("<d")
 _MICRO = 1e6
 
 
@@ -40,24 +37,25 @@ class Pool(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """The pool as stored."""
-        return _FORMAT.pack(_VERSION, self.pairs, self.products)
+        return POOL.framed(_POOL.pack(self.pairs, self.products))
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> "Pool":
         """The pool in stored bytes; an empty one when there is none or it cannot be read."""
-        if data is None or len(data) != _FORMAT.size or data[0] != _VERSION:
+        try:
+            return cls() if data is None else cls(*_POOL.unpack(POOL.opened(data)[1]))
+        except (ValueError, struct.error):
             return cls()
-        _, pairs, products = _FORMAT.unpack(data)
-        return cls(pairs, products)
 
 
 def prior_to_bytes(prior: float) -> bytes:
     """A prior as stored."""
-    return _PRIOR.pack(_VERSION, prior)
+    return PRIOR.framed(_PRIOR.pack(prior))
 
 
 def prior_from_bytes(data: bytes | None) -> float | None:
     """The prior in stored bytes; None when there is none or it cannot be read."""
-    if data is None or len(data) != _PRIOR.size or data[0] != _VERSION:
+    try:
+        return None if data is None else float(_PRIOR.unpack(PRIOR.opened(data)[1])[0])
+    except (ValueError, struct.error):
         return None
-    return float(_PRIOR.unpack(data)[1])

@@ -15,14 +15,14 @@ from typing import NamedTuple
 from schemas.codec import Codec, DecodeError
 from schemas.events import AlertKind, AlertState, BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
+from schemas.state_keys import DRIFT
 from streams.drift.cusum import Chart, limit
 from streams.drift.detector import Observation, Outcome, Verdict, after, observe, update
 from streams.drift.detector_state import DriftState, windows, with_priors
 from streams.drift.episodes import Alerting, Step, decide
 from streams.drift.rules import Rules
-from workers.state.store import WATCHED
 
-VERSION = 2
+VERSION = DRIFT.version
 """Of stored states. Version 1, whose charts had no prior, is read too."""
 LARGEST = 4096
 """Bytes of one user's state; alerts that nobody marked as delivered are dropped, oldest first, to stay below."""
@@ -141,11 +141,6 @@ def open_episode(state: bytes | None) -> bool:
     return known.open_episode
 
 
-def drift_key(user_id: str) -> str:
-    """Key of a user's state. The braces keep all keys of a user in one slot of a Redis cluster."""
-    return f"{WATCHED}{{{user_id}}}"
-
-
 def pack(user: User) -> bytes:
     """The user as stored, at most LARGEST bytes; equal users give equal bytes."""
     return _joined(user.drift.to_bytes(), user.alerting.to_bytes(), user.outbox)
@@ -154,7 +149,7 @@ def pack(user: User) -> bytes:
 def unpack(state: bytes) -> User:
     """The user in stored bytes. Raises struct.error or ValueError when they are damaged or of another version."""
     version, drift, alerting, _ = _HEAD.unpack_from(state)
-    if version not in (1, VERSION):
+    if version not in DRIFT.versions:
         raise ValueError("drift state of an unknown version")
     at = _HEAD.size
     stored = state[at : at + drift]

@@ -18,15 +18,16 @@ from schemas.errors import Poison
 from schemas.events import MemoFeatures, RiskScored
 from schemas.redrive_headers import redrives_of
 from schemas.settings import Settings
+from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
-from streams.fusion.join import Join, join_key
-from streams.fusion.join_timeouts import Deadlines
+from streams.fusion.join import Join
 from streams.fusion.score_memos import Complete, Made, Parts, PersonalScores, Result, at_most_per_user
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
+from workers.state.deadlines import Deadlines
 from workers.state.store import Store
 
 STAGE = "fusion"
@@ -131,7 +132,7 @@ class FusionAgent:
             except DecodeError as error:
                 failures.append((source, Poison("event:undecodable", str(error))))
                 continue
-            key = join_key(features.user_id, features.memo_id)
+            key = JOIN.key(features.user_id, features.memo_id)
             parts[key].append((features, source.value or b""))
             causes[key] = source
         return parts, causes, failures
@@ -219,7 +220,7 @@ class FusionAgent:
 
 
 def _key(join: Join) -> str:
-    return join_key(join.user_id, join.memo_id)
+    return JOIN.key(join.user_id, join.memo_id)
 
 
 def _outgoing(record: RiskScored, cause: Source, encoded: bytes | None = None) -> Outgoing:

@@ -108,11 +108,6 @@ def delivered(state: BaselineState, memo_ids: Collection[str]) -> BaselineState:
     return replace(state, outbox={memo: score for memo, score in state.outbox.items() if memo not in memo_ids})
 
 
-def baseline_key(user_id: str) -> str:
-    """Key of a user's baseline. The braces keep all keys of a user in one slot of a Redis cluster."""
-    return f"undertone:baseline:{{{user_id}}}"
-
-
 def _digest(memo_id: str) -> bytes:
     return blake2b(memo_id.encode(), digest_size=8).digest()
 

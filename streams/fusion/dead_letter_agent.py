@@ -12,11 +12,11 @@ from schemas.codec import Codec, DecodeError
 from schemas.events import DeadLetter, MemoUploaded
 from schemas.redrive_headers import redrives_of
 from schemas.settings import Settings
+from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
-from streams.fusion.join import join_key
-from streams.fusion.join_timeouts import Deadlines
 from workers.kafka.record import Source
 from workers.service import prometheus
+from workers.state.deadlines import Deadlines
 from workers.state.store import Store, Update
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class DeadLetterAgent:
             found = self._memo(source)
             if found is not None:
                 memo, attempt = found
-                key = join_key(memo.user_id, memo.memo_id)
+                key = JOIN.key(memo.user_id, memo.memo_id)
                 memos[key] = (memo, max(attempt, memos[key][1] if key in memos else 0))
         dead = await self._store.update(list(memos), self._dying(memos), ttl_s=self._settings.join_ttl_s)
         await self._deadlines.drop([key for key, is_dead in dead.items() if is_dead])

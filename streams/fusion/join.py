@@ -1,6 +1,6 @@
 """Joining the parts of a memo: which have come, whether they are all, and what was made of them.
 
-Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `join_key`.
+Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `JOIN`.
 
     open ──all parts──▶ open and complete ──its score was delivered──▶ settled
       ├──too long open──▶ closed ──its indeterminate score was delivered──▶ settled
@@ -20,9 +20,10 @@ import msgpack
 
 from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.ids import score_id
+from schemas.state_keys import JOIN
 
-VERSION = 2
-READABLE = (1, VERSION)
+LISTS = 0x90
+"""First byte, at the least, of joins of versions 1 and 2: a list of MessagePack, whose first item is the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,12 @@ class Join:
         trace = b"" if self.settled else self.trace
         times = [t and _to_millis(t) for t in (self.recorded_at, self.uploaded_at, self.closed_at)]
         flags = [self.settled, self.dead, self.attempt, trace]
-        packed: bytes = msgpack.packb([VERSION, self.memo_id, self.user_id, *times, parts, *flags])
-        return packed
+        return JOIN.framed(msgpack.packb([self.memo_id, self.user_id, *times, parts, *flags]))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Join":
         """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no join."""
-        fields: list[Any] = msgpack.unpackb(data)
-        if fields[0] not in READABLE:
-            raise ValueError(f"a join of version {fields[0]}, this program reads up to version {VERSION}")
-        _, memo_id, user_id, recorded, uploaded, closed, parts, *flags = fields
+        memo_id, user_id, recorded, uploaded, closed, parts, *flags = _fields(data)
         return cls(
             memo_id,
             user_id,
@@ -86,17 +83,23 @@ class Join:
         )
 
 
+def _fields(data: bytes) -> list[Any]:
+    """What a stored join holds, of whichever version."""
+    if data[:1] < bytes((LISTS,)):
+        fields: list[Any] = msgpack.unpackb(JOIN.opened(data)[1])
+        return fields
+    version, *fields = msgpack.unpackb(data)
+    if version not in JOIN.versions:
+        raise ValueError(f"a join of version {version}, this program reads {JOIN.versions}")
+    return fields
+
+
 def _to_millis(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
 def _from_millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
-
-
-def join_key(user_id: str, memo_id: str) -> str:
-    """Key of a join. The braces keep all keys of a user in one slot of a Redis cluster."""
-    return f"join:{{{user_id}}}:{memo_id}"
 
 
 def add_parts(

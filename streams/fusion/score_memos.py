@@ -17,8 +17,9 @@ from schemas.errors import Poison
 from schemas.events import MemoFeatures, Modality, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
-from streams.drift.user_state import drift_key, open_episode
-from streams.fusion.baseline import OUTBOX, BaselineState, baseline_key, delivered, has_seen, load, scored, stored_score
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT
+from streams.drift.user_state import open_episode
+from streams.fusion.baseline import OUTBOX, BaselineState, delivered, has_seen, load, scored, stored_score
 from streams.fusion.join import Join
 from workers.kafka.record import Source
 from workers.scoring.scorer import Scored, Scorer
@@ -64,21 +65,23 @@ class PersonalScores:
         results: dict[str, Result] = {}
         pending = list(complete)
         while pending:
-            keys = list({baseline_key(each.join.user_id) for each in pending})
-            users = {each.join.user_id for each in pending}
-            stored = await self._store.read([*keys, *map(drift_key, users)])
-            before = {key: stored[key] for key in keys}
-            in_episode = {user for user in users if open_episode(stored[drift_key(user)])}
+            users = list({each.join.user_id for each in pending})
+            keys = [BASELINE.key(user) for user in users]
+            older = [BASELINE_0_1.key(user) for user in users]
+            stored = await self._store.read([*keys, *older, *map(DRIFT.key, users)])
+            held = {key: stored[key] for key in keys}
+            before = {key: stored[key] or stored[old] for key, old in zip(keys, older, strict=True)}
+            in_episode = {user for user in users if open_episode(stored[DRIFT.key(user)])}
             after, fresh = await asyncio.to_thread(self._score_against, before, in_episode, pending)
             unchanged = await self._store.update(
                 keys,
-                lambda key, state, before=before, after=after: (  # type: ignore[misc]
-                    (after[key].to_bytes(), True) if state == before[key] else (None, False)
+                lambda key, state, held=held, after=after: (  # type: ignore[misc]
+                    (after[key].to_bytes(), True) if state == held[key] else (None, False)
                 ),
                 ttl_s=self._settings.state_ttl_s,
             )
             results |= fresh
-            pending = [each for each in pending if not unchanged[baseline_key(each.join.user_id)]]
+            pending = [each for each in pending if not unchanged[BASELINE.key(each.join.user_id)]]
         return [results[each.join.memo_id] for each in complete]
 
     def _score_against(
@@ -94,21 +97,21 @@ class PersonalScores:
         for turn in _rounds(complete):
             new = []
             for each in turn:
-                state = states[baseline_key(each.join.user_id)]
+                state = states[BASELINE.key(each.join.user_id)]
                 if has_seen(state, each.join.memo_id):
                     stored = stored_score(state, each.join.memo_id)
                     made = None if stored is None else Made(self._codec.decode(stored, RiskScored), stored)
                     results[each.join.memo_id] = made
                 else:
                     new.append(each)
-            normals = [states[baseline_key(each.join.user_id)].normal for each in new]
+            normals = [states[BASELINE.key(each.join.user_id)].normal for each in new]
             outcomes = self._scorer.score([(e.parts, n) for e, n in zip(new, normals, strict=True)])
             for each, outcome in zip(new, outcomes, strict=True):
                 if isinstance(outcome, Poison):
                     results[each.join.memo_id] = outcome
                     continue
                 record = self._record(each, outcome)
-                key = baseline_key(each.join.user_id)
+                key = BASELINE.key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
                 results[each.join.memo_id] = Made(record, encoded)
                 frozen = each.join.user_id in in_episode
@@ -138,7 +141,7 @@ class PersonalScores:
         bundle = self._scorer.bundle
         memos: dict[str, list[str]] = defaultdict(list)
         for join in joins:
-            memos[baseline_key(join.user_id)].append(join.memo_id)
+            memos[BASELINE.key(join.user_id)].append(join.memo_id)
 
         def without(key: str, state: bytes | None) -> tuple[bytes | None, None]:
             if state is None:

@@ -20,6 +20,7 @@ from schemas.errors import Stop
 from schemas.events import DeadLetter
 from schemas.redrive_headers import history_of, redriven_headers, redrives_of
 from schemas.settings import Settings
+from schemas.state_keys import REDRIVEN
 from workers.kafka.topic_reader import follow
 from workers.state.store import Store
 
@@ -68,8 +69,8 @@ async def find(settings: Settings, codec: Codec, store: Store, wanted: Wanted) -
     async for letter in _all(settings, codec):
         if wanted.takes(letter):
             letters.setdefault(letter.dead_letter_id, letter)
-    marks = await store.read([_mark(id_) for id_ in letters])
-    kept = [Kept(letter, int(marks[_mark(id_)] or b"0")) for id_, letter in letters.items()]
+    marks = await store.read([REDRIVEN.key(id_) for id_ in letters])
+    kept = [Kept(letter, _redriven(marks[REDRIVEN.key(id_)])) for id_, letter in letters.items()]
     return sorted(kept, key=lambda each: (each.letter.at, each.place))
 
 
@@ -122,12 +123,17 @@ async def _send(letters: Sequence[Kept], producer: AIOKafkaProducer) -> Awaitabl
 
 
 async def _remember(letters: Collection[Kept], store: Store) -> None:
-    counts = {_mark(each.letter.dead_letter_id): str(each.redriven + 1).encode() for each in letters}
+    counts = {
+        REDRIVEN.key(each.letter.dead_letter_id): REDRIVEN.framed(str(each.redriven + 1).encode()) for each in letters
+    }
     await store.update(list(counts), lambda key, _: (counts[key], None), ttl_s=TTL_S)
 
 
-def _mark(dead_letter_id: str) -> str:
-    return f"redriven:{dead_letter_id}"
+def _redriven(mark: bytes | None) -> int:
+    """How often a mark says that a record was sent back; 0.1 wrote the digits alone."""
+    if mark is None:
+        return 0
+    return int(mark if mark.isdigit() else REDRIVEN.opened(mark)[1])
 
 
 def _in_chunks(records: Sequence[Sequence[Kept]]) -> Iterator[Sequence[Sequence[Kept]]]:

@@ -30,17 +30,16 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Transient
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
 from schemas.settings import Settings
-from streams.fusion.join_timeouts import Deadlines
+from schemas.state_keys import MARK
 from workers.kafka.clients import AWAY
 from workers.kafka.consumer_lag import AGENTS_GROUP, Observer, worker_group
 from workers.kafka.topic_reader import written
 from workers.service import prometheus
+from workers.state.deadlines import Deadlines
 from workers.state.store import Store
 
 log = logging.getLogger(__name__)
 
-KEY = "reconciliation"
-VERSION = 1
 EVERY_S = 2.0
 LEASE_S = 60.0
 """An agent that has not renewed its charge for so long has died, and another takes it over."""
@@ -65,16 +64,17 @@ class Mark:
 
     def to_bytes(self) -> bytes:
         """As the value of the store."""
-        packed: bytes = msgpack.packb([VERSION, self.since, self.by, self.until, self.done])
-        return packed
+        return MARK.framed(msgpack.packb([self.since, self.by, self.until, self.done]))
 
     @classmethod
     def of(cls, state: bytes | None) -> "Mark | None":
         """The mark that the store holds; None for none, and for one of another version, which says nothing here."""
         if state is None:
             return None
-        version, *fields = msgpack.unpackb(state)
-        return cls(*fields) if version == VERSION else None
+        if state[0] in MARK.versions:
+            return cls(*msgpack.unpackb(MARK.opened(state)[1]))
+        version, *fields = msgpack.unpackb(state)  # as 0.1 wrote it: a list whose first item is the version
+        return cls(*fields) if version in MARK.versions else None
 
 
 def charge(state: bytes | None, agent: str, now: float) -> Mark | None:
@@ -214,14 +214,14 @@ class Reconciler:
             mark = charge(state, self._agent, now)
             return (None if mark is None else mark.to_bytes()), mark
 
-        return (await self._store.update([KEY], take, ttl_s=self._settings.state_ttl_s))[KEY]
+        return (await self._store.update([MARK.key()], take, ttl_s=self._settings.state_ttl_s))[MARK.key()]
 
     async def _finish(self, mark: Mark) -> bool:
         def finish(_: str, state: bytes | None) -> tuple[bytes | None, bool]:
             finished = done(state, mark)
             return (None if finished is None else finished.to_bytes()), finished is not None
 
-        return (await self._store.update([KEY], finish, ttl_s=self._settings.state_ttl_s))[KEY]
+        return (await self._store.update([MARK.key()], finish, ttl_s=self._settings.state_ttl_s))[MARK.key()]
 
 
 def _short(memo_id: str) -> int:

@@ -25,7 +25,6 @@ from streams.drift.replay import Replay, followed, parse
 from streams.drift.rules import Rules
 from streams.fusion.agent import FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
-from streams.fusion.join_timeouts import RedisDeadlines
 from tests.contract.state_0_1 import inputs, snapshot
 from tests.contract.state_0_1.inputs import Batch, Dies, To
 from tests.unit.workers.scoring.toys import bundle
@@ -34,6 +33,7 @@ from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
+from workers.state.deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
 
 FOLDER = Path(__file__).parent / "state_0_1"

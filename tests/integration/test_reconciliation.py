@@ -12,7 +12,7 @@ from schemas import topics
 from schemas.errors import Poison
 from schemas.events import Modality
 from schemas.settings import Settings
-from streams.fusion.join_timeouts import MemoryDeadlines
+from schemas.state_keys import MARK
 from streams.recovery import resubmit
 from streams.recovery.resubmit import Reconciler
 from tests.integration.test_worker import CODEC, CheapStage, event, everything, load
@@ -23,6 +23,7 @@ from workers.kafka.consumer_lag import AGENTS_GROUP, worker_group
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Source
 from workers.kafka.topic_reader import written
+from workers.state.deadlines import MemoryDeadlines
 from workers.state.store import MemoryStore
 
 HEADERS = [("traceparent", b"00-1-2-01")]
@@ -122,7 +123,7 @@ async def test_a_second_loss_meanwhile_begins_anew(settings: Settings, producer:
     reconciler = Reconciler(settings, store, MemoryDeadlines(), producer, CODEC)
     looking = asyncio.create_task(reconciler.look())
     await asyncio.wait([looking], timeout=1.0)
-    await store.delete([resubmit.KEY])
+    await store.delete([MARK.key()])
     assert await looking is None
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
     assert await reconciler.look() == 2

@@ -19,9 +19,10 @@ from typing import Any, Self, TypeVar
 from redis import exceptions
 
 from schemas.errors import Transient
+from schemas.state_keys import PREFIX, ROSTER, WATCHED
 from workers.service import prometheus
 from workers.state.redis_client import NOTHING, redis_client, refusal
-from workers.state.store import WATCHED, Update
+from workers.state.store import Update
 
 T = TypeVar("T")
 
@@ -75,8 +76,8 @@ class RedisStore:
         url: str,
         access: Mapping[str, Any] = NOTHING,
         *,
-        prefix: str = "undertone:",
-        watched: tuple[str, ...] = (WATCHED,),
+        prefix: str = PREFIX,
+        watched: tuple[str, ...] = WATCHED,
         timeout_s: float = 5.0,
     ) -> None:
         self.lost = 0
@@ -105,7 +106,7 @@ class RedisStore:
         """Write all (expected version, new value) in one pipeline; the keys that another writer changed first."""
         if not writes:
             return []
-        roster, keys = self._prefix + "roster", list(writes)
+        roster, keys = self._prefix + ROSTER.key(), list(writes)
         async with redis_failures("write"), self._redis.pipeline(transaction=False) as pipe:
             for start in range(0, len(keys), _TOGETHER):
                 chunk = keys[start : start + _TOGETHER]

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
 
-T = TypeVar("T")
+from schemas.state_keys import WATCHED
 
-WATCHED = "drift:"
-"""Users' drift states are meant to stay; joins and the like come and go."""
+T = TypeVar("T")
 
 Update: TypeAlias = Callable[[str, bytes | None], tuple[bytes | None, T]]
 """Key and its value (None: there is none) → new value (None: leave it as it is) and a result.
@@ -59,7 +58,7 @@ class MemoryStore:
     watched: beginnings of the keys whose loss is counted; clock: seconds that only grow, for TTLs.
     """
 
-    def __init__(self, *, watched: tuple[str, ...] = (WATCHED,), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, watched: tuple[str, ...] = WATCHED, clock: Callable[[], float] = time.monotonic) -> None:
         self.lost = 0
         self._watched = watched
         self._clock = clock

@@ -27,12 +27,12 @@ from schemas.redrive_headers import REDRIVES
 from schemas.settings import Settings
 from streams.fusion.agent import FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
-from streams.fusion.join_timeouts import MemoryDeadlines
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
+from workers.state.deadlines import MemoryDeadlines
 from workers.state.store import MemoryStore
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)

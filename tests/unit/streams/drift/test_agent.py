@@ -12,10 +12,11 @@ from schemas.codec import Codec
 from schemas.events import AlertState, Band, Modality, RiskAlert, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
+from schemas.state_keys import MUTES, POOL, PRIOR
 from streams.drift import mutes
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.detector import DAY_S
-from streams.drift.pooled_autocorrelation import POOL_KEY, PRIOR_DAYS, PRIOR_KEY, Pool
+from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool
 from streams.drift.rules import Rules
 from streams.drift.user_state import prior_of
 from tests.unit.streams.mortal_world import Faults, Killed, MortalStore, Topic
@@ -107,10 +108,10 @@ async def test_replaying_the_topic_publishes_nothing_new() -> None:
 async def test_a_muted_user_is_silent_and_the_mute_counts_it() -> None:
     world = World()
     mute = mutes.Mute(mutes.Scope.USER, "changed", START, START + timedelta(days=1), "known to the clinic")
-    await world.store.update([mutes.MUTES_KEY], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
+    await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
     await play(world, way_of("changed", 60, 40), 20)
     assert world.alerts() == {}
-    (counted,) = mutes.load((await world.store.read([mutes.MUTES_KEY]))[mutes.MUTES_KEY])
+    (counted,) = mutes.load((await world.store.read([MUTES.key()]))[MUTES.key()])
     assert counted.withheld >= 1
 
 
@@ -120,7 +121,7 @@ async def test_a_mute_keeps_back_what_begins_and_never_what_ends() -> None:
     await play(world, changed, 20)
     assert world.topic.records[-1].state is not AlertState.RESOLVED
     mute = mutes.Mute(mutes.Scope.USER, "changed", START, START + timedelta(days=1), "known to the clinic")
-    await world.store.update([mutes.MUTES_KEY], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
+    await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
     logits = np.random.default_rng(9).normal(-1.0, 0.5, 60)
     back = [source("changed", 60 + day, float(1 / (1 + np.exp(-logit)))) for day, logit in enumerate(logits)]
     await play(world, back, 20)
@@ -129,13 +130,13 @@ async def test_a_mute_keeps_back_what_begins_and_never_what_ends() -> None:
 
 async def know_of_all(world: World, phi: float) -> None:
     """The pool has seen so many days that it overrules the default."""
-    await world.store.update([POOL_KEY], lambda *_: (Pool().plus(1e6, phi * 1e6).to_bytes(), None), ttl_s=1e9)
+    await world.store.update([POOL.key()], lambda *_: (Pool().plus(1e6, phi * 1e6).to_bytes(), None), ttl_s=1e9)
 
 
 async def test_what_all_users_show_is_kept_and_assumed_of_who_begins_once_the_last_prior_is_over() -> None:
     world = World()
     await play(world, [s for n in range(4) for s in way_of(f"user-{n}", 60, 1000, seed=n)], 50)
-    pool = Pool.from_bytes((await world.store.read([POOL_KEY]))[POOL_KEY])
+    pool = Pool.from_bytes((await world.store.read([POOL.key()]))[POOL.key()])
     assert 3 * 57e6 < pool.pairs <= 4 * 57e6
     await know_of_all(world, 0.1)
     assert (await with_prior(RULES, world.store)).chart.phi == RULES.chart.phi
@@ -149,7 +150,7 @@ async def test_what_all_users_show_is_kept_and_assumed_of_who_begins_once_the_la
 async def test_a_prior_that_cannot_be_read_is_taken_up_anew(stored: bytes) -> None:
     world = World()
     await know_of_all(world, 0.2)
-    await world.store.update([PRIOR_KEY], lambda *_: (stored, None), ttl_s=1e9)
+    await world.store.update([PRIOR.key()], lambda *_: (stored, None), ttl_s=1e9)
     assert (await with_prior(RULES, world.store)).chart.phi == pytest.approx(0.2)
 
 

@@ -15,7 +15,8 @@ from schemas.events import (
     Modality,
 )
 from schemas.settings import Settings
-from streams.drift.user_state import drift_key, open_episode
+from schemas.state_keys import DRIFT
+from streams.drift.user_state import open_episode
 from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, letter, source
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Source
@@ -133,7 +134,7 @@ async def test_memos_during_an_open_alert_do_not_become_the_users_normal() -> No
     hop = world.restart()
     await hop.process(both("before", user="changed"))
     (state,) = (await drifted.state()).values()
-    await world.store.update([drift_key("changed")], lambda *_: (state, None), ttl_s=1e6)
+    await world.store.update([DRIFT.key("changed")], lambda *_: (state, None), ttl_s=1e6)
     assert open_episode(state)
     await hop.process(both("during", user="changed"))
     await hop.process(both("after", user="changed"))

@@ -1,17 +1,8 @@
 import numpy as np
 import pytest
 
-from streams.fusion.baseline import (
-    OUTBOX,
-    SEEN,
-    BaselineState,
-    baseline_key,
-    delivered,
-    has_seen,
-    load,
-    scored,
-    stored_score,
-)
+from schemas.state_keys import BASELINE
+from streams.fusion.baseline import OUTBOX, SEEN, BaselineState, delivered, has_seen, load, scored, stored_score
 
 FEATURES = 117
 
@@ -86,4 +77,4 @@ def test_foreign_bytes_are_refused(data: bytes) -> None:
 
 
 def test_all_keys_of_a_user_lie_in_one_slot() -> None:
-    assert "{anna}" in baseline_key("anna")
+    assert "{anna}" in BASELINE.key("anna")

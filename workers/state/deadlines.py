@@ -1,4 +1,4 @@
-"""When open joins are given up: keys with the moment at which they are due."""
+"""Timeouts that all processes share: keys with the moment at which they are due."""
 
 import asyncio
 import heapq
@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
+from schemas.state_keys import OPEN_JOINS, PREFIX
 from workers.state.redis_client import NOTHING, redis_client
 from workers.state.redis_store import redis_failures
 
 CLOCK_S = 10.0
 """Between two questions for the server's time."""
-OPEN_JOINS = "undertone:joins:open"
-"""Key of the sorted set: members are join keys, scores are due times in Unix seconds."""
+KEY = PREFIX + OPEN_JOINS.key()
 
 
 class Deadlines(Protocol):
@@ -85,7 +85,12 @@ class RedisDeadlines:
     """
 
     def __init__(
-        self, url: str, access: Mapping[str, Any] = NOTHING, *, key: str = OPEN_JOINS, timeout_s: float = 5.0
+        self,
+        url: str,
+        access: Mapping[str, Any] = NOTHING,
+        *,
+        key: str = KEY,
+        timeout_s: float = 5.0,
     ) -> None:
         self._client: Any = redis_client(url, access, timeout_s)
         self._key = key

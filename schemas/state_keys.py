@@ -1,0 +1,200 @@
+"""Everything that is kept in Redis: one table of keys, and the only place that makes them.
+
+`docs/state.md` is generated from it. A value begins with one byte, the version of its encoding; `StateKey.framed`
+writes it and `StateKey.opened` reads it. Encodings of 0.1 that said their version otherwise are told apart by that
+byte: they begin with a list of MessagePack (0x90 and above), with `[` or with a digit.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+PREFIX = "undertone:"
+"""Before every key, so that systems can share a server."""
+
+
+class Kind(StrEnum):
+    """What a key is to Redis."""
+
+    VALUE = "value"
+    """A string, changed by compare-and-set: 8 bytes of BLAKE2b over the content, then the content."""
+    SORTED_SET = "sorted set"
+    """Members by due time, in Unix seconds."""
+    BITMAP = "bitmap"
+    """Bits that are only ever set."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    """One row: keys of one pattern.
+
+    pattern: after PREFIX, names in angle brackets; braces keep all keys of a user in one slot of a Redis cluster;
+    owner: the agent or command that writes it; readers: who else reads it, and for what; lifetime: since the last
+    write, a setting or a length of time; personal: whether it holds data of a person; versions: encodings that are
+    read, the one that is written last; watched: whether the store counts a lost key (`Store.lost`).
+    """
+
+    name: str
+    pattern: str
+    owner: str
+    lifetime: str
+    personal: bool
+    encoding: str
+    meaning: str
+    readers: str = ""
+    versions: tuple[int, ...] = ()
+    kind: Kind = Kind.VALUE
+    watched: bool = False
+    _literals: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Cut the pattern once; keys are made for every record."""
+        object.__setattr__(self, "_literals", tuple(re.split(r"<\w+>", self.pattern)))
+
+    @property
+    def version(self) -> int:
+        """The version that is written."""
+        return self.versions[-1]
+
+    @property
+    def prefix(self) -> str:
+        """What all keys of this row begin with."""
+        return self._literals[0]
+
+    def key(self, *names: str) -> str:
+        """The key of these names, without PREFIX. Raises ValueError when they are not as many as the pattern's."""
+        head, *rest = self._literals
+        return head + "".join(name + literal for name, literal in zip(names, rest, strict=True))
+
+    def framed(self, body: bytes) -> bytes:
+        """A value of the version that is written."""
+        return bytes((self.version,)) + body
+
+    def opened(self, data: bytes) -> tuple[int, bytes]:
+        """Version and body of a value. Raises ValueError for a version that this program does not read."""
+        if not data or data[0] not in self.versions:
+            found = data[:1].hex() or "none"
+            raise ValueError(f"{self.name} of version {found}, this program reads {', '.join(map(str, self.versions))}")
+        return data[0], data[1:]
+
+
+DRIFT = StateKey(
+    "drift state",
+    "drift:{<user_id>}",
+    owner="drift agent",
+    readers="fusion agent: whether an episode is open (`open_episode`), which freezes the baseline",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=True,
+    versions=(1, 2),
+    encoding="packed floats (chart, open days), episodes, undelivered alerts as Avro; at most 4 KiB",
+    meaning="A user's chart, episodes, and alerts that are not known to be delivered.",
+    watched=True,
+)
+BASELINE = StateKey(
+    "baseline",
+    "baseline:{<user_id>}",
+    owner="fusion agent",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=True,
+    versions=(1, 2),
+    encoding="MessagePack; version 1 is compressed with zlib, 2 is not",
+    meaning="A user's own normal of every feature, the last memos seen, and scores not known to be delivered.",
+)
+BASELINE_0_1 = StateKey(
+    "baseline of 0.1",
+    "undertone:baseline:{<user_id>}",
+    owner="fusion agent of 0.1",
+    readers="fusion agent, for a user without a `baseline`; never written",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=True,
+    versions=BASELINE.versions,
+    encoding="as `baseline`",
+    meaning="Version 0.1 wrote baselines under a doubled prefix; they expire.",
+)
+JOIN = StateKey(
+    "join",
+    "join:{<user_id>}:<memo_id>",
+    owner="fusion agent, dead-letter agent",
+    lifetime="UNDERTONE_JOIN_TTL_S",
+    personal=True,
+    versions=(1, 2, 3),
+    encoding="MessagePack; features as Avro until the score is delivered",
+    meaning="Modalities of a memo that have come, and what became of the memo.",
+)
+OPEN_JOINS = StateKey(
+    "open joins",
+    "joins:open",
+    owner="fusion agent, dead-letter agent",
+    lifetime="none; a member goes when its join is decided",
+    personal=True,
+    kind=Kind.SORTED_SET,
+    encoding="members are keys of joins",
+    meaning="When each open join times out.",
+)
+POOL = StateKey(
+    "pooled autocorrelation",
+    "drift-pool",
+    owner="drift agent",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=False,
+    versions=(1,),
+    encoding="two 64-bit integers, little-endian",
+    meaning="Sums over neighbouring days of all users, from which their autocorrelation follows.",
+)
+PRIOR = StateKey(
+    "prior autocorrelation",
+    "drift-prior",
+    owner="drift agent",
+    lifetime="30 days",
+    personal=False,
+    versions=(1,),
+    encoding="one 64-bit float, little-endian",
+    meaning="The autocorrelation assumed of users who begin now.",
+)
+MUTES = StateKey(
+    "mutes",
+    "mutes",
+    owner="`undertone alerts mute`",
+    readers="drift agent, which counts what it withholds",
+    lifetime="10 years; a mute leaves the list 90 days after its end",
+    personal=True,
+    versions=(1,),
+    encoding="JSON list; without a version byte in 0.1",
+    meaning="Users and cohorts whose alerts are suppressed, since when, until when, and why.",
+)
+REDRIVEN = StateKey(
+    "redrive mark",
+    "redriven:<dead_letter_id>",
+    owner="`undertone dead-letters redrive`",
+    lifetime="30 days, the retention of `memos.dead`",
+    personal=False,
+    versions=(1,),
+    encoding="decimal digits; without a version byte in 0.1",
+    meaning="How often the record of a dead letter was sent back.",
+)
+MARK = StateKey(
+    "resubmission mark",
+    "reconciliation",
+    owner="agents",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=False,
+    versions=(1, 2),
+    encoding="MessagePack",
+    meaning="That Redis has its data; who finds no mark compares uploads with outcomes and sends again what has none.",
+)
+ROSTER = StateKey(
+    "roster",
+    "roster",
+    owner="every writer of a watched key",
+    lifetime="none",
+    personal=True,
+    kind=Kind.BITMAP,
+    encoding="Bloom filter, 2 MiB, three probes: a membership test for user ids",
+    meaning="Which watched keys were ever written, so that a lost one is noticed.",
+)
+
+STATE_KEYS: tuple[StateKey, ...] = tuple(row for row in tuple(globals().values()) if isinstance(row, StateKey))
+"""All of them, in the order above."""
+
+WATCHED = tuple(row.prefix for row in STATE_KEYS if row.watched)
+"""Beginnings of the keys whose loss is counted: users' drift states are meant to stay; joins and the like expire."""
