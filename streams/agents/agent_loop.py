@@ -1,8 +1,8 @@
-"""The Faust agents: one per hop. Faust brings the events, a loop beside it takes what has come and gives it to the hop.
+"""The loop of a Faust agent: Faust brings the events, the loop takes what has come and hands it over in batches.
 
 Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to three rules: the position
 moves by `DeliveredConsumer`, which knows nothing but what was delivered, whatever Faust acknowledges; batches of one
-hop are processed one after the other, in the order in which their events came; and a batch that fails for good ends
+agent are processed one after the other, in the order in which their events came; and a batch that fails for good ends
 the process, because a Faust that goes on would leave it behind.
 
 Faust's own `take` waits for its batch and then stops reading until that was processed. Here the next batch gathers in
@@ -22,7 +22,7 @@ from schemas import topics
 from schemas.settings import Settings
 from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part
@@ -36,7 +36,7 @@ GATHER_S = 0.05
 class Agent(Protocol):
     """What an agent runs."""
 
-    async def process(self, sources: Sequence[Source]) -> None:
+    async def process(self, batch: Batch) -> None:
         """Do everything that these records ask for, delivered when it returns. Raises Transient to be called again."""
 
 
@@ -44,12 +44,12 @@ def add_agent(
     app: App,
     name: str,
     topic: topics.Topic,
-    hop: Agent,
+    processor: Agent,
     settings: Settings,
     turns: BatchLocks,
     crash: Callable[[Exception], None],
 ) -> Coroutine[Any, Any, None]:
-    """An agent that reads `topic`, and the loop that gives batches to `hop`, to be run beside the application.
+    """An agent that reads `topic`, and the loop that gives batches to `processor`, to be run beside the application.
 
     Each batch is processed in the agent's turn; `crash` is told of an error that ends the process.
     """
@@ -70,9 +70,10 @@ def add_agent(
             async with turn:
                 # What was taken before a rebalance is fetched again by whoever has the partition now.
                 events = [event for event in waited if event.message.generation_id == app.consumer_generation_id]
+                prometheus.RECORDS_IN.labels(stage=name).inc(len(events))
                 try:
                     with prometheus.STAGE_DURATION.labels(stage=name).time():
-                        await retry_transient(_attempt(part, hop, events), stage=name, target="redis")
+                        await retry_transient(_attempt(part, processor, events), stage=name, target="redis")
                 except Exception as error:
                     log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
                     crash(error)
@@ -99,12 +100,12 @@ async def taken(waiting: asyncio.Queue[Any], not_before: float, most: int) -> li
     return found
 
 
-def _attempt(part: Part, hop: Agent, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
-    sources = [_source(event) for event in events]
+def _attempt(part: Part, processor: Agent, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
+    batch = Batch([_source(event) for event in events])
 
     def attempt() -> Awaitable[None]:
         part.begin("a batch", needs=("broker", "redis"))
-        return hop.process(sources)
+        return processor.process(batch)
 
     return attempt
 

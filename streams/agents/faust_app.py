@@ -23,11 +23,13 @@ from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
 from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
+from streams.fusion.rules import FusionRules
 from streams.recovery.resubmit import Reconciler
 from workers.kafka.authorization_errors import refusal, refusals_stop
 from workers.kafka.clients import METADATA_AGE_S, client_options, make_producer, rebalance_timeout_s
 from workers.kafka.connect import started
 from workers.kafka.consumer_lag import AGENTS, AGENTS_GROUP
+from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery
 from workers.kafka.retry import retry_transient
 from workers.scoring.scorer import Scorer
@@ -95,11 +97,12 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
         deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(producer.stop)
-        fusion = FusionAgent(settings, scorer, store, deadlines, Delivery(producer, codec, "fusion"), _now)
+        joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
+        fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, "fusion"), cap, _now)
         # Each batch asks again; this once tells a Redis that refuses before anything is read.
         await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
-        drift = DriftAgent(settings, rules, store, Delivery(producer, codec, "drift"), _now)
-        letters = DeadLetterAgent(settings, store, deadlines, codec)
+        drift = DriftAgent(rules, store, Delivery(producer, codec, "drift"), _now)
+        letters = DeadLetterAgent(joins, store, deadlines, codec)
         async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):
             stalls = Stalls(AGENTS, app.consumer.assignment)
             beside = [

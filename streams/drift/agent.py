@@ -14,16 +14,14 @@ from schemas import topics
 from schemas.codec import DecodeError
 from schemas.errors import Poison
 from schemas.events import AlertState, RiskAlert, RiskScored
-from schemas.settings import Settings
 from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR
 from streams.drift import mutes
 from streams.drift.detector import DAY_S, Outcome
 from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool, prior_from_bytes, prior_to_bytes
 from streams.drift.rules import Rules
-from streams.drift.thresholds import YEAR_DAYS
 from streams.drift.user_state import Followed, delivered, follow_in_detail
 from workers.kafka.producer import Delivery, Outgoing
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 from workers.service import prometheus
 from workers.state.store import Store
 
@@ -56,21 +54,17 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
 class DriftAgent:
     """Follows every user's scores and delivers alerts. clock: the time now, aware; only mutes go by it."""
 
-    def __init__(
-        self, settings: Settings, rules: Rules, store: Store, delivery: Delivery, clock: Callable[[], datetime]
-    ) -> None:
-        self._settings, self._rules, self._store, self._delivery = settings, rules, store, delivery
-        self._clock = clock
+    def __init__(self, rules: Rules, store: Store, delivery: Delivery, clock: Callable[[], datetime]) -> None:
+        self._rules, self._store, self._delivery, self._clock = rules, store, delivery, clock
 
-    async def process(self, sources: Sequence[Source]) -> None:
+    async def process(self, batch: Batch) -> None:
         """Do everything that these scores ask for; when it returns, all of it is delivered. Raises Transient."""
-        prometheus.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
-        scores, causes, failures = self._decoded(sources)
+        scores, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         lost = self._store.lost
         rules = await with_prior(self._rules, self._store)
         following = self._following(scores, rules)
-        followed = await self._store.update(list(scores), following, ttl_s=self._settings.state_ttl_s)
+        followed = await self._store.update(list(scores), following, ttl_s=self._rules.state_ttl_s)
         prometheus.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
@@ -113,7 +107,7 @@ class DriftAgent:
             await self._store.update(
                 [POOL.key()],
                 lambda _, pool: (Pool.from_bytes(pool).plus(pairs, products).to_bytes(), None),
-                ttl_s=self._settings.state_ttl_s,
+                ttl_s=self._rules.state_ttl_s,
             )
 
     async def _not_muted(self, alerts: Alerts) -> Alerts:
@@ -144,7 +138,7 @@ class DriftAgent:
         def mark(key: str, state: bytes | None) -> tuple[bytes | None, None]:
             return (None if state is None else delivered(state, ids[key])), None
 
-        await self._store.update(list(ids), mark, ttl_s=self._settings.state_ttl_s)
+        await self._store.update(list(ids), mark, ttl_s=self._rules.state_ttl_s)
 
     def _count(self, followed: Mapping[str, Followed], alerts: Alerts) -> None:
         prometheus.RECORDS_OUT.labels(stage=STAGE).inc(len(alerts))
@@ -157,8 +151,9 @@ class DriftAgent:
                 prometheus.DRIFT_UPDATES.labels(outcome=outcome).inc()
                 if outcome is Outcome.RESTARTED:
                     prometheus.BASELINE_RESETS.labels(reason="bundle").inc()
-        followed_days = sum(len(one.outcomes) for one in followed.values()) / self._settings.memos_per_day
-        prometheus.ALERTS_BUDGETED.inc(followed_days * self._settings.alerts_per_user_year / YEAR_DAYS)
+        prometheus.ALERTS_BUDGETED.inc(
+            sum(len(one.outcomes) for one in followed.values()) * self._rules.alerts_per_memo
+        )
 
     def _observe_latency(self, scores: Iterable[RiskScored]) -> None:
         """From upload and recording to here: the whole way, also of memos that lead to no alert."""

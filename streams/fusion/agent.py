@@ -17,14 +17,14 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, RiskScored
 from schemas.redrive_headers import redrives_of
-from schemas.settings import Settings
 from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
 from streams.fusion.join import Join
+from streams.fusion.rules import FusionRules
 from streams.fusion.score_memos import Complete, Made, Parts, PersonalScores, Result, at_most_per_user
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.state.deadlines import Deadlines
@@ -38,45 +38,39 @@ CLOSING_WITHIN = timedelta(seconds=30)
 
 
 class FusionAgent:
-    """Joins, scores and delivers. clock: the time now, aware."""
+    """Joins, scores and delivers. cap: on memos that cannot be scored; clock: the time now, aware."""
 
     def __init__(
         self,
-        settings: Settings,
+        rules: FusionRules,
         scorer: Scorer,
         store: Store,
         deadlines: Deadlines,
         delivery: Delivery,
+        cap: DeadLetterCap,
         clock: Callable[[], datetime],
     ) -> None:
-        self._settings, self._scorer, self._clock = settings, scorer, clock
+        self._rules, self._scorer, self._cap, self._clock = rules, scorer, cap, clock
         self._store, self._deadlines, self._delivery = store, deadlines, delivery
         self._codec: Codec = delivery.codec
-        self._scores = PersonalScores(settings, scorer, store, delivery.codec, clock)
-        self._cap = DeadLetterCap.of(settings)
-        self._batch: Sequence[Source] = ()
-        self._made: dict[str, tuple[Complete, Result]] = {}
-        """What was made of joins in the batch under way. Its life is the batch's: nothing is lost with the process."""
+        self._scores = PersonalScores(rules, scorer, store, delivery.codec, clock)
 
-    async def process(self, sources: Sequence[Source]) -> None:
+    async def process(self, batch: Batch) -> None:
         """Do everything that these records ask for; when it returns, all of it is delivered. Raises Transient.
 
-        Raises DeadLetterCapReached when too many memos cannot be scored. Called again with the same sequence after
-        Transient, it scores nothing twice, even if the store was emptied.
+        Raises DeadLetterCapReached when too many memos cannot be scored. `batch.results` holds a `Complete` and its
+        `Result` by the key of each join that was scored: it is scored once, however often the batch is tried.
         """
-        if sources is not self._batch:
-            self._batch, self._made = sources, {}
-            prometheus.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
-        parts, causes, failures = self._decoded(sources)
+        parts, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         joins = await self._joined(parts, causes)
         complete, waiting = [], []
         for key, join in joins.items():
-            if key in self._made:
-                complete.append(self._made[key][0])
+            if key in batch.results:
+                complete.append(batch.results[key][0])
             elif join.decided:
                 prometheus.RECORDS_REPEATED.labels(stage=STAGE).inc()
-            elif join.missing(self._settings.modalities):
+            elif join.missing(self._rules.modalities):
                 waiting.append(key)
             else:
                 complete.append(Complete(join, self._parts(join, parts[key]), causes[key]))
@@ -84,8 +78,7 @@ class FusionAgent:
         await self._delivery.send(self._delivery.dead_letters(failures))
         complete.sort(key=lambda each: each.join.recorded_at)
         for several in at_most_per_user(complete):
-            await self._finish(several)
-        self._batch, self._made = (), {}
+            await self._finish(several, batch.results)
 
     async def close_overdue(self) -> int:
         """Give up the joins that stayed open too long: an indeterminate score each. How many were looked at."""
@@ -94,7 +87,7 @@ class FusionAgent:
         looked_at = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
         closed = {key: join for key, (join, _) in looked_at.items() if join is not None}
         given_up = list(closed.values())
-        records = [fusion.incomplete(join, self._settings.modalities, self._scorer.bundle.id) for join in given_up]
+        records = [fusion.incomplete(join, self._rules.modalities, self._scorer.bundle.id) for join in given_up]
         causes = [
             Source(topics.FEATURES.name, -1, -1, None, None, {"traceparent": join.trace} if join.trace else {})
             for join in given_up
@@ -112,14 +105,14 @@ class FusionAgent:
     async def _observe_joins(self, now: datetime) -> None:
         prometheus.JOINS_OPEN.set(await self._deadlines.count())
         due = await self._deadlines.earliest()
-        timeout = timedelta(seconds=self._settings.join_timeout_s)
+        timeout = self._rules.join_timeout
         prometheus.JOIN_OLDEST.set(0.0 if due is None else max((now - due + timeout).total_seconds(), 0.0))
 
     # Joining
 
     @property
     def _ttl_s(self) -> float:
-        return self._settings.join_ttl_s
+        return self._rules.join_ttl_s
 
     def _decoded(
         self, sources: Sequence[Source]
@@ -143,7 +136,7 @@ class FusionAgent:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
             headers = causes[key].headers
             join = fusion.add_parts(state, parts[key], redrives_of(headers), headers.get("traceparent") or b"")
-            if state is None and not join.missing(self._settings.modalities):
+            if state is None and not join.missing(self._rules.modalities):
                 return None, join  # all parts are in this batch: if it is interrupted, they come again together
             encoded = join.to_bytes()
             return (None if encoded == state else encoded), join
@@ -152,7 +145,7 @@ class FusionAgent:
 
     async def _wait_for_others(self, keys: Sequence[str]) -> None:
         if keys:
-            due = await self._deadlines.now() + timedelta(seconds=self._settings.join_timeout_s)
+            due = await self._deadlines.now() + self._rules.join_timeout
             await self._deadlines.put(dict.fromkeys(keys, due))
 
     def _parts(self, join: Join, here: Sequence[tuple[MemoFeatures, bytes]]) -> Parts:
@@ -162,7 +155,7 @@ class FusionAgent:
 
     def _closing(self, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
         """The join if it is this process's to give up now; and whether its deadline has done its duty."""
-        join = fusion.close(state, self._settings.modalities, now)
+        join = fusion.close(state, self._rules.modalities, now)
         if join is None or state is None:
             # One that is complete keeps its deadline until it was scored.
             return None, (None, state is None or Join.from_bytes(state).decided)
@@ -173,21 +166,21 @@ class FusionAgent:
 
     # Scoring and delivering
 
-    async def _finish(self, complete: Sequence[Complete]) -> None:
-        new = [each for each in complete if _key(each.join) not in self._made]
+    async def _finish(self, complete: Sequence[Complete], made: dict[str, tuple[Complete, Result]]) -> None:
+        new = [each for each in complete if _key(each.join) not in made]
         for each, result in zip(new, await self._scores.of(new), strict=True):
             # The bundle may be the wrong one: then nothing more becomes a dead letter, and nothing is committed.
             self._cap.record(poisoned=isinstance(result, Poison))
-            self._made[_key(each.join)] = (each, result)
-        results = [self._made[_key(each.join)][1] for each in complete]
+            made[_key(each.join)] = (each, result)
+        results = [made[_key(each.join)][1] for each in complete]
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
-        made = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Made)]
-        outgoing = [_outgoing(score.record, each.cause, score.encoded) for each, score in made]
+        scores = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Made)]
+        outgoing = [_outgoing(score.record, each.cause, score.encoded) for each, score in scores]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
-        _count([score.record for _, score in made])
+        _count([score.record for _, score in scores])
         now = self._clock().timestamp()
-        for _, score in made:
+        for _, score in scores:
             prometheus.observe_latency(STAGE, score.record.recorded_at, score.record.uploaded_at, now)
         dead = {_key(e.join): e.join for e, r in zip(complete, results, strict=True) if isinstance(r, Poison)}
         done = {_key(each.join): each.join for each in complete if _key(each.join) not in dead}

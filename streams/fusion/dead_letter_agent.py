@@ -5,16 +5,16 @@ modality, an indeterminate score. A memo has one outcome; see `docs/decisions/00
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.events import DeadLetter, MemoUploaded
 from schemas.redrive_headers import redrives_of
-from schemas.settings import Settings
 from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
-from workers.kafka.record import Source
+from streams.fusion.rules import FusionRules
+from workers.kafka.record import Batch, Source
 from workers.service import prometheus
 from workers.state.deadlines import Deadlines
 from workers.state.store import Store, Update
@@ -27,20 +27,19 @@ STAGE = "letters"
 class DeadLetterAgent:
     """Reads `memos.dead` and closes the joins of the memos in it. It writes no letters: there are none for letters."""
 
-    def __init__(self, settings: Settings, store: Store, deadlines: Deadlines, codec: Codec) -> None:
-        self._settings, self._store, self._deadlines, self._codec = settings, store, deadlines, codec
+    def __init__(self, rules: FusionRules, store: Store, deadlines: Deadlines, codec: Codec) -> None:
+        self._rules, self._store, self._deadlines, self._codec = rules, store, deadlines, codec
 
-    async def process(self, sources: Sequence[Source]) -> None:
+    async def process(self, batch: Batch) -> None:
         """Take note of these dead letters. Raises Transient."""
-        prometheus.RECORDS_IN.labels(stage=STAGE).inc(len(sources))
         memos: dict[str, tuple[MemoUploaded, int]] = {}
-        for source in sources:
+        for source in batch.sources:
             found = self._memo(source)
             if found is not None:
                 memo, attempt = found
                 key = JOIN.key(memo.user_id, memo.memo_id)
                 memos[key] = (memo, max(attempt, memos[key][1] if key in memos else 0))
-        dead = await self._store.update(list(memos), self._dying(memos), ttl_s=self._settings.join_ttl_s)
+        dead = await self._store.update(list(memos), self._dying(memos), ttl_s=self._rules.join_ttl_s)
         await self._deadlines.drop([key for key, is_dead in dead.items() if is_dead])
 
     def _memo(self, source: Source) -> tuple[MemoUploaded, int] | None:

@@ -16,11 +16,11 @@ from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, Modality, RiskScored
 from schemas.ids import score_id
-from schemas.settings import Settings
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT
 from streams.drift.user_state import open_episode
 from streams.fusion.baseline import OUTBOX, BaselineState, delivered, has_seen, load, scored, stored_score
 from streams.fusion.join import Join
+from streams.fusion.rules import FusionRules
 from workers.kafka.record import Source
 from workers.scoring.scorer import Scored, Scorer
 from workers.state.store import Store
@@ -53,9 +53,9 @@ class PersonalScores:
     """Scores memos, in the order given for each user. clock: the time now, aware."""
 
     def __init__(
-        self, settings: Settings, scorer: Scorer, store: Store, codec: Codec, clock: Callable[[], datetime]
+        self, rules: FusionRules, scorer: Scorer, store: Store, codec: Codec, clock: Callable[[], datetime]
     ) -> None:
-        self._settings, self._scorer, self._store, self._codec, self._clock = settings, scorer, store, codec, clock
+        self._rules, self._scorer, self._store, self._codec, self._clock = rules, scorer, store, codec, clock
 
     async def of(self, complete: Sequence[Complete]) -> list[Result]:
         """A result for each, in order; what another process changed meanwhile is scored again. Raises Transient.
@@ -78,7 +78,7 @@ class PersonalScores:
                 lambda key, state, held=held, after=after: (  # type: ignore[misc]
                     (after[key].to_bytes(), True) if state == held[key] else (None, False)
                 ),
-                ttl_s=self._settings.state_ttl_s,
+                ttl_s=self._rules.state_ttl_s,
             )
             results |= fresh
             pending = [each for each in pending if not unchanged[BASELINE.key(each.join.user_id)]]
@@ -132,7 +132,7 @@ class PersonalScores:
             band=outcome.band,
             reasons=outcome.reasons,
             evidence=outcome.evidence,
-            modalities=tuple(m for m in self._settings.modalities if m in each.parts),
+            modalities=tuple(m for m in self._rules.modalities if m in each.parts),
             bundle_id=bundle_id,
         )
 
@@ -148,7 +148,7 @@ class PersonalScores:
                 return None, None
             return delivered(load(state, bundle.id, len(bundle.names)), memos[key]).to_bytes(), None
 
-        await self._store.update(list(memos), without, ttl_s=self._settings.state_ttl_s)
+        await self._store.update(list(memos), without, ttl_s=self._rules.state_ttl_s)
 
 
 def at_most_per_user(complete: Sequence[Complete], most: int = OUTBOX) -> Iterator[list[Complete]]:

@@ -25,10 +25,12 @@ from streams.drift.replay import Replay, followed, parse
 from streams.drift.rules import Rules
 from streams.fusion.agent import FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
+from streams.fusion.rules import FusionRules
 from tests.contract.state_0_1 import inputs, snapshot
 from tests.contract.state_0_1.inputs import Batch, Dies, To
 from tests.unit.workers.scoring.toys import bundle
-from workers.kafka.dead_letters import dead_letter
+from workers.kafka import record
+from workers.kafka.dead_letters import DeadLetterCap, dead_letter
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
@@ -40,6 +42,7 @@ FOLDER = Path(__file__).parent / "state_0_1"
 CODEC = Codec()
 SETTINGS = Settings.load()
 RULES = Rules.from_settings(SETTINGS)
+JOINS = FusionRules.from_settings(SETTINGS)
 
 
 class Killed(Exception):
@@ -97,27 +100,27 @@ async def play(url: str, batch: Batch) -> list[Outgoing]:
     sources = [source_of(batch, number) for number in range(len(batch.records))]
     async with RedisStore(url) as store, FixedDeadlines(url, batch.at) as deadlines:
         scorer = (DyingScorer if batch.dies is Dies.SCORING else Scorer)(replace(bundle(), id=batch.bundle))
-        fusion = FusionAgent(SETTINGS, scorer, store, deadlines, delivery, lambda: batch.at)
+        fusion = FusionAgent(JOINS, scorer, store, deadlines, delivery, DeadLetterCap.of(SETTINGS), lambda: batch.at)
         with contextlib.suppress(Killed):
             match batch.to:
                 case To.FUSION:
-                    await fusion.process(sources)
+                    await fusion.process(record.Batch(sources))
                 case To.TIMER:
                     await fusion.close_overdue()
                 case To.LETTERS:
-                    await DeadLetterAgent(SETTINGS, store, deadlines, CODEC).process(sources)
+                    await DeadLetterAgent(JOINS, store, deadlines, CODEC).process(record.Batch(sources))
                 case To.DRIFT:
-                    await DriftAgent(SETTINGS, RULES, store, delivery, lambda: batch.at).process(sources)
+                    await DriftAgent(RULES, store, delivery, lambda: batch.at).process(record.Batch(sources))
     return out.sent
 
 
 def source_of(batch: Batch, number: int) -> Source:
     """A record as a process takes it from its topic."""
     topic = {To.FUSION: topics.FEATURES, To.LETTERS: topics.DEAD, To.DRIFT: topics.SCORED}[batch.to]
-    record = batch.records[number]
+    given = batch.records[number]
     headers = {REDRIVES: str(batch.redrives).encode()} if batch.redrives else {}
-    key = record.key if isinstance(record, DeadLetter) else record.user_id.encode()
-    return Source(topic.name, 0, number, key, CODEC.encode(record), headers)
+    key = given.key if isinstance(given, DeadLetter) else given.user_id.encode()
+    return Source(topic.name, 0, number, key, CODEC.encode(given), headers)
 
 
 def told(name: str) -> Any:

@@ -6,7 +6,6 @@ It says `begun` when a batch is begun. Settings come from the environment, as fo
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
 
 from schemas import topics
 from schemas.events import MemoFeatures
@@ -17,7 +16,7 @@ from tests.integration.test_worker import CODEC, CheapStage, load
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
 from workers.kafka.producer import Delivery, Outgoing
-from workers.kafka.record import Source
+from workers.kafka.record import Batch
 
 
 def slow(seconds: float) -> None:
@@ -38,9 +37,9 @@ class PassingOn:
     def __init__(self, delivery: Delivery, seconds: float) -> None:
         self._delivery, self._seconds = delivery, seconds
 
-    async def process(self, sources: Sequence[Source]) -> None:
+    async def process(self, batch: Batch) -> None:
         await asyncio.to_thread(slow, self._seconds)
-        records = [(source, CODEC.decode(source.value, MemoFeatures)) for source in sources]
+        records = [(source, CODEC.decode(source.value, MemoFeatures)) for source in batch.sources]
         await self._delivery.send([Outgoing(topics.SCORED, source.key, record, source) for source, record in records])
 
 

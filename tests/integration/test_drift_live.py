@@ -21,7 +21,7 @@ from tests.servers import RedisServer
 from tests.unit.streams.drift.test_agent import way_of
 from workers.kafka.clients import make_producer
 from workers.kafka.producer import Delivery
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 from workers.kafka.topic_reader import follow_alerts
 from workers.state.redis_store import RedisStore
 
@@ -43,9 +43,9 @@ class Live:
             for source in way:
                 await producer.send_and_wait(topics.SCORED.name, source.value, key=source.key)
             rules = Rules.from_settings(self.settings)
-            hop = DriftAgent(self.settings, rules, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC))
+            hop = DriftAgent(rules, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC))
             for start in range(0, len(way), 25):
-                await hop.process(way[start : start + 25])
+                await hop.process(Batch(way[start : start + 25]))
 
     def published(self) -> list[RiskAlert]:
         async def alerts() -> list[RiskAlert]:

@@ -21,7 +21,7 @@ from streams.agents.faust_app import make_app, reading
 from streams.agents.faust_consumer import FETCH_WAIT_S
 from tests.servers import Broker
 from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 
 TOPIC = topics.FEATURES.name
 PLACE = TopicPartition(TOPIC, 0)
@@ -96,11 +96,11 @@ class Keeping:
         self.begun: list[bytes | None] = []
         self._fault = fault
 
-    async def process(self, sources: Sequence[Source]) -> None:
-        self.begun += [source.value for source in sources]
+    async def process(self, batch: Batch) -> None:
+        self.begun += [source.value for source in batch.sources]
         if self._fault is not None:
-            await self._fault(sources)
-        self.kept += [source.value for source in sources]
+            await self._fault(batch.sources)
+        self.kept += [source.value for source in batch.sources]
 
 
 async def test_stock_take_acknowledges_what_its_body_failed_on(settings: Settings) -> None:

@@ -1,7 +1,7 @@
-"""A record as it came from Kafka, and what logs may say of it."""
+"""Records as they came from Kafka, alone and in batches, and what logs may say of one."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,18 @@ class Source:
     headers: Mapping[str, bytes] = field(default_factory=dict)
     taken_at: float = field(default_factory=time.time, compare=False)
     """Unix time at which this process took it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Records that an agent processes together. It lives from the first attempt to the last.
+
+    results: what the agent has made so far, by a key of its own: an attempt after Transient finds it there and makes
+    nothing twice, even if the store was emptied in between.
+    """
+
+    sources: Sequence[Source]
+    results: dict[str, Any] = field(default_factory=dict)
 
 
 def about(source: Source, memo_id: str | None = None) -> Mapping[str, Any]:

@@ -27,7 +27,8 @@ from schemas.redrive_headers import REDRIVES
 from schemas.settings import Settings
 from streams.fusion.agent import FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
-from workers.kafka.dead_letters import dead_letter
+from streams.fusion.rules import FusionRules
+from workers.kafka.dead_letters import DeadLetterCap, dead_letter
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
@@ -131,13 +132,14 @@ class World:
 
     def restart(self) -> FusionAgent:
         scorer, delivery = cast("Scorer", CountingScorer()), cast("Delivery", self.topic)
-        return FusionAgent(self.settings, scorer, self.store, self.deadlines, delivery, self.now)
+        rules, cap = FusionRules.from_settings(self.settings), DeadLetterCap.of(self.settings)
+        return FusionAgent(rules, scorer, self.store, self.deadlines, delivery, cap, self.now)
 
     def time(self) -> datetime:
         return self.now()
 
     def letters(self) -> DeadLetterAgent:
-        return DeadLetterAgent(self.settings, self.store, self.deadlines, CODEC)
+        return DeadLetterAgent(FusionRules.from_settings(self.settings), self.store, self.deadlines, CODEC)
 
     def outcomes(self) -> dict[str, list[str]]:
         """What has become of every memo, in order: its scores by band and reason, and its dead letters."""

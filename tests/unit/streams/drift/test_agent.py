@@ -21,7 +21,7 @@ from streams.drift.rules import Rules
 from streams.drift.user_state import prior_of
 from tests.unit.streams.mortal_world import Faults, Killed, MortalStore, Topic
 from workers.kafka.producer import Delivery
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 
 CODEC = Codec()
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
@@ -51,7 +51,7 @@ class World:
         self.now = START
 
     def restart(self) -> DriftAgent:
-        return DriftAgent(SETTINGS, RULES, self.store, cast("Delivery", self.topic), lambda: self.now)
+        return DriftAgent(RULES, self.store, cast("Delivery", self.topic), lambda: self.now)
 
     def alerts(self) -> dict[str, set[bytes]]:
         """Every version that was published of every alert."""
@@ -69,10 +69,10 @@ async def play(world: World, way: Sequence[Source], batch: int) -> None:
     hop = world.restart()
     for start in range(0, len(way), batch):
         try:
-            await hop.process(way[start : start + batch])
+            await hop.process(Batch(way[start : start + batch]))
         except Killed:
             hop = world.restart()
-            await hop.process(way[start : start + batch])
+            await hop.process(Batch(way[start : start + batch]))
 
 
 async def test_a_user_who_changes_is_alerted_about_and_one_who_does_not_is_not() -> None:
@@ -164,11 +164,11 @@ async def test_agents_that_start_again_judge_as_if_they_had_not(restarts: set[in
     hop, restarted = plain.restart(), world.restart()
     for number, start in enumerate(range(0, len(scores), 20)):
         batch = scores[start : start + 20]
-        await hop.process(batch)
+        await hop.process(Batch(batch))
         if number in restarts:
             await know_of_all(world, 0.05 * (number % 9))
             restarted = world.restart()
-        await restarted.process(batch)
+        await restarted.process(Batch(batch))
     assert len(plain.alerts()) >= 6
     assert world.alerts() == plain.alerts()
     assert await world.state() == await plain.state()

@@ -19,16 +19,16 @@ from schemas.state_keys import DRIFT
 from streams.drift.user_state import open_episode
 from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, letter, source
 from workers.kafka.dead_letters import dead_letter
-from workers.kafka.record import Source
+from workers.kafka.record import Batch, Source
 from workers.state.store import MemoryStore
 
 
 async def test_a_memo_is_scored_once_all_parts_are_there() -> None:
     world = World()
     hop = world.restart()
-    await hop.process([source("m", Modality.EMBEDDING)])
+    await hop.process(Batch([source("m", Modality.EMBEDDING)]))
     assert world.topic.records == []
-    await hop.process([source("m", Modality.ACOUSTIC)])
+    await hop.process(Batch([source("m", Modality.ACOUSTIC)]))
     assert [record.memo_id for record in world.topic.records] == ["m"]
     assert await world.deadlines.count() == 0
 
@@ -36,16 +36,16 @@ async def test_a_memo_is_scored_once_all_parts_are_there() -> None:
 async def test_the_same_memo_again_changes_nothing() -> None:
     world = World()
     hop = world.restart()
-    await hop.process(both("m"))
+    await hop.process(Batch(both("m")))
     before = await world.store.read(await world.store.find("*"))
-    await hop.process(both("m"))
+    await hop.process(Batch(both("m")))
     assert len(world.topic.records) == 1
     assert await world.store.read(await world.store.find("*")) == before
 
 
 async def test_memos_of_one_user_in_one_batch_are_scored_one_after_the_other() -> None:
     world = World()
-    await world.restart().process(both(*(f"m{n:02d}" for n in range(40))))
+    await world.restart().process(Batch(both(*(f"m{n:02d}" for n in range(40)))))
     assert sorted(record.probability for record in world.topic.records) == [n / 100 for n in range(40)]
 
 
@@ -72,30 +72,30 @@ async def play(world: World, way: Sequence[Source], batch: int) -> None:
     hop = world.restart()
     for start in range(0, len(way), batch):
         try:
-            await hop.process(way[start : start + batch])
+            await hop.process(Batch(way[start : start + batch]))
         except Killed:
             hop = world.restart()
-            await hop.process(way[start : start + batch])
+            await hop.process(Batch(way[start : start + batch]))
 
 
 async def test_a_join_that_stays_open_becomes_an_indeterminate_score_and_late_parts_are_recognised() -> None:
     world = World()
     hop = world.restart()
-    await hop.process([source("m", Modality.ACOUSTIC)])
+    await hop.process(Batch([source("m", Modality.ACOUSTIC)]))
     assert await hop.close_overdue() == 0
     later = iter([NOW + timedelta(hours=1)] * 10)
     world.now = lambda: next(later)
     hop = world.restart()
     await hop.close_overdue()
     await hop.close_overdue()
-    await hop.process([source("m", Modality.EMBEDDING)])
+    await hop.process(Batch([source("m", Modality.EMBEDDING)]))
     assert [(r.band, r.reasons) for r in world.topic.records] == [(Band.INDETERMINATE, ("missing:embedding",))]
 
 
 async def test_death_while_closing_a_join_still_gives_one_score() -> None:
     for at in range(1, 12):
         world = World()
-        await world.restart().process([source("m", Modality.ACOUSTIC)])
+        await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
         world.now = lambda: NOW + timedelta(hours=1)
         world.faults.steps, world.faults.at = 0, at
         try:
@@ -108,7 +108,7 @@ async def test_death_while_closing_a_join_still_gives_one_score() -> None:
 
 async def test_a_record_that_is_no_features_becomes_a_dead_letter_alone() -> None:
     world = World()
-    await world.restart().process([Source("memos.features", 0, 5, b"u", b"garbage"), *both("m")])
+    await world.restart().process(Batch([Source("memos.features", 0, 5, b"u", b"garbage"), *both("m")]))
     letters = [r for r in world.topic.records if isinstance(r, DeadLetter)]
     assert [(letter.value, letter.reason) for letter in letters] == [(b"garbage", "event:undecodable")]
     assert set(world.topic.scores()) == {"m"}
@@ -122,7 +122,7 @@ async def test_an_absent_store_is_transient() -> None:
     world = World()
     world.store = cast("MortalStore", Away())
     with pytest.raises(Transient):
-        await world.restart().process(both("m"))
+        await world.restart().process(Batch(both("m")))
 
 
 async def test_memos_during_an_open_alert_do_not_become_the_users_normal() -> None:
@@ -132,12 +132,12 @@ async def test_memos_during_an_open_alert_do_not_become_the_users_normal() -> No
     await test_agent.play(drifted, test_agent.way_of("changed", 50, 40), 50)
     world = World()
     hop = world.restart()
-    await hop.process(both("before", user="changed"))
+    await hop.process(Batch(both("before", user="changed")))
     (state,) = (await drifted.state()).values()
     await world.store.update([DRIFT.key("changed")], lambda *_: (state, None), ttl_s=1e6)
     assert open_episode(state)
-    await hop.process(both("during", user="changed"))
-    await hop.process(both("after", user="changed"))
+    await hop.process(Batch(both("during", user="changed")))
+    await hop.process(Batch(both("after", user="changed")))
     assert [record.probability for record in world.topic.records] == [0.0, 0.01, 0.01]
 
 
@@ -149,10 +149,10 @@ async def test_a_memo_that_died_in_one_stage_is_not_waited_for(order: str) -> No
     """Its dead letter is its one outcome: no indeterminate score beside it, in whatever order the two are seen."""
     world = World()
     if order == "letter first":
-        await world.letters().process([letter("m")])
-    await world.restart().process([source("m", Modality.ACOUSTIC)])
+        await world.letters().process(Batch([letter("m")]))
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
     if order == "part first":
-        await world.letters().process([letter("m")])
+        await world.letters().process(Batch([letter("m")]))
     world.now = lambda: NOW + timedelta(hours=1)
     await world.restart().close_overdue()
     assert world.topic.records == []
@@ -161,40 +161,40 @@ async def test_a_memo_that_died_in_one_stage_is_not_waited_for(order: str) -> No
 
 async def test_a_redriven_memo_is_scored_as_if_it_had_never_failed() -> None:
     calm = World()
-    await calm.restart().process(both("before", "m"))
+    await calm.restart().process(Batch(both("before", "m")))
     world = World()
     hop = world.restart()
-    await hop.process([*both("before"), source("m", Modality.ACOUSTIC)])
-    await world.letters().process([letter("m")])
-    await hop.process([source("m", m, redrives=1) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+    await hop.process(Batch([*both("before"), source("m", Modality.ACOUSTIC)]))
+    await world.letters().process(Batch([letter("m")]))
+    await hop.process(Batch([source("m", m, redrives=1) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     expected, found = (next(r for r in w.topic.records if r.memo_id == "m") for w in (calm, world))
     assert world.outcomes() == {"before": ["low"], "m": ["low"]}
     assert replace(found, scored_at=NOW) == replace(expected, scored_at=NOW)
-    await hop.process([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+    await hop.process(Batch([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     assert world.outcomes()["m"] == ["low"]
 
 
 async def test_an_old_letter_that_comes_again_does_not_stop_the_new_attempt() -> None:
     world = World()
     hop = world.restart()
-    await world.letters().process([letter("m")])
-    await hop.process([source("m", Modality.ACOUSTIC, redrives=1)])
-    await world.letters().process([letter("m")])
-    await hop.process([source("m", Modality.EMBEDDING, redrives=1)])
+    await world.letters().process(Batch([letter("m")]))
+    await hop.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
+    await world.letters().process(Batch([letter("m")]))
+    await hop.process(Batch([source("m", Modality.EMBEDDING, redrives=1)]))
     assert world.outcomes() == {"m": ["low"]}
 
 
 async def test_a_redriven_memo_that_fails_again_is_dead_again() -> None:
     world = World()
     hop = world.restart()
-    await world.letters().process([letter("m")])
-    await hop.process([source("m", Modality.ACOUSTIC, redrives=1)])
-    await world.letters().process([letter("m", redrives=1)])
+    await world.letters().process(Batch([letter("m")]))
+    await hop.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
+    await world.letters().process(Batch([letter("m", redrives=1)]))
     world.now = lambda: NOW + timedelta(hours=1)
     hop = world.restart()
     await hop.close_overdue()
     assert world.topic.records == []
-    await hop.process([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+    await hop.process(Batch([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     assert world.outcomes() == {"m": ["low"]}
 
 
@@ -203,19 +203,19 @@ async def test_features_that_no_bundle_could_score_are_scored_once_redriven() ->
     world = World()
     hop = world.restart()
     bad = [source("m", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]
-    await hop.process(bad)
-    await hop.process(bad)  # a repetition adds nothing
+    await hop.process(Batch(bad))
+    await hop.process(Batch(bad))  # a repetition adds nothing
     assert world.outcomes() == {"m": ["features:mismatch"]}
-    await hop.process([source("m", Modality.ACOUSTIC, redrives=1)])
+    await hop.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
     assert world.outcomes() == {"m": ["features:mismatch", "low"]}
 
 
 async def test_a_letter_about_a_memo_that_was_scored_changes_nothing() -> None:
     """The same memo was uploaded twice and failed once."""
     world = World()
-    await world.restart().process(both("m"))
+    await world.restart().process(Batch(both("m")))
     before = await world.store.read(await world.store.find("*"))
-    await world.letters().process([letter("m")])
+    await world.letters().process(Batch([letter("m")]))
     assert await world.store.read(await world.store.find("*")) == before
 
 
@@ -224,7 +224,7 @@ async def test_letters_that_are_about_no_memo_are_passed_over() -> None:
     other = dead_letter(Source("memos.features", 0, 1, b"u", b"x"), Poison("r", "d"), "fusion", NOW)
     garbage = dead_letter(Source("memos.uploaded", 0, 1, b"u", b"x"), Poison("r", "d"), "acoustic", NOW)
     values = [CODEC.encode(other), CODEC.encode(garbage), b"no letter", None]
-    await world.letters().process([Source("memos.dead", 0, n, b"u", value) for n, value in enumerate(values)])
+    await world.letters().process(Batch([Source("memos.dead", 0, n, b"u", value) for n, value in enumerate(values)]))
     assert await world.store.find("*") == []
 
 
@@ -232,9 +232,9 @@ async def test_a_bundle_that_can_score_nothing_stops_the_agent_before_it_empties
     world = World()
     hop = world.restart()
     for number in range(20):
-        await hop.process([source(f"m{number}", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+        await hop.process(Batch([source(f"m{number}", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     with pytest.raises(DeadLetterCapReached):
-        await hop.process([source("one more", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+        await hop.process(Batch([source("one more", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     assert "one more" not in world.outcomes()
 
 
@@ -251,10 +251,10 @@ async def test_a_modality_that_is_away_for_an_hour_leaves_no_memo_behind() -> No
     for minute in range(130):
         if minute < 120:
             parts = [source(f"m{minute}", m, f"u{minute % 7}") for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]
-            await hop.process(parts[:1])
+            await hop.process(Batch(parts[:1]))
             held.append(parts[1])
         if not 30 <= minute < 90:
-            await hop.process(held)
+            await hop.process(Batch(held))
             held.clear()
         await hop.close_overdue()
     outcomes = world.outcomes()
@@ -266,7 +266,7 @@ async def test_a_modality_that_is_away_for_an_hour_leaves_no_memo_behind() -> No
 
 async def test_two_agents_that_look_at_the_same_time_give_up_a_join_once() -> None:
     world = World()
-    await world.restart().process([source("m", Modality.ACOUSTIC)])
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
     world.now = lambda: NOW + timedelta(hours=1)
     await asyncio.gather(*(world.restart().close_overdue() for _ in range(3)))
     assert world.outcomes() == {"m": ["indeterminate missing:embedding"]}
@@ -275,13 +275,13 @@ async def test_two_agents_that_look_at_the_same_time_give_up_a_join_once() -> No
 async def test_a_join_that_is_complete_is_not_settled_by_the_timer_before_it_was_scored() -> None:
     """All parts are written, the process dies before it scores, and the timer of another comes first."""
     world = World()
-    await world.restart().process([source("m", Modality.ACOUSTIC)])
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
     world.faults.steps, world.faults.at = 0, 2
     with pytest.raises(Killed):
-        await world.restart().process([source("m", Modality.EMBEDDING)])
+        await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
     world.now = lambda: NOW + timedelta(hours=1)
     await world.restart().close_overdue()
-    await world.restart().process([source("m", Modality.EMBEDDING)])
+    await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
     assert world.outcomes() == {"m": ["low"]}
 
 
@@ -290,8 +290,8 @@ async def test_a_store_that_comes_back_empty_within_a_batch_scores_nothing_twice
     """Redis dies at any step of a batch and has lost everything when the batch is tried again."""
     world = World()
     hop = world.restart()
-    await hop.process([source("early", Modality.ACOUSTIC)])
-    batch = [source("early", Modality.EMBEDDING), *both("a"), *both("b", user="other")]
+    await hop.process(Batch([source("early", Modality.ACOUSTIC)]))
+    batch = Batch([source("early", Modality.EMBEDDING), *both("a"), *both("b", user="other")])
     world.faults.steps, world.faults.at = 0, at
     try:
         await hop.process(batch)
@@ -311,7 +311,7 @@ async def test_a_score_that_no_part_causes_belongs_to_the_trace_of_the_part_that
     parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     part = replace(source("memo", Modality.ACOUSTIC), headers={"traceparent": parent})
     hop = world.restart()
-    await hop.process([part])
+    await hop.process(Batch([part]))
     world.now = lambda: NOW + timedelta(seconds=100)
     assert await world.restart().close_overdue() == 1
     (cause,) = world.topic.causes

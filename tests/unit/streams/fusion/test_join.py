@@ -48,7 +48,7 @@ def test_a_join_of_the_first_version_has_no_trace() -> None:
 
 @pytest.mark.parametrize("state", [msgpack.packb([99]), b"\x63", b""])
 def test_a_join_of_another_version_is_refused(state: bytes) -> None:
-    with pytest.raises(ValueError, match="version (99|63|none)"):
+    with pytest.raises(ValueError, match=r"version (99|63|none)"):
         Join.from_bytes(state)
 
 
