@@ -21,10 +21,11 @@ from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
 from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
-from streams.fusion.score_memos import Complete, Made, Parts, PersonalScores, Result, at_most_per_user
+from streams.fusion.score_memos import Complete, Made, PersonalScores, Result, at_most_per_user
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Batch, Source
+from workers.scoring.feature_space import Parts
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.state.deadlines import Deadlines

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
-from schemas.events import MemoFeatures, Modality, RiskScored
+from schemas.events import RiskScored
 from schemas.ids import score_id
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT
 from streams.drift.user_state import open_episode
@@ -22,10 +22,9 @@ from streams.fusion.baseline import OUTBOX, BaselineState, delivered, has_seen, 
 from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
 from workers.kafka.record import Source
+from workers.scoring.feature_space import Parts
 from workers.scoring.scorer import Scored, Scorer
 from workers.state.store import Store
-
-Parts: TypeAlias = Mapping[Modality, MemoFeatures]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from schemas.errors import BrokerRefused, ConfigurationError, DeadLetterCapReached, Stop
 
@@ -29,7 +29,6 @@ class Child:
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     pause_s: float = 0.0
-    restarts: int = field(default=-1)
 
 
 class Supervisor:
@@ -41,10 +40,6 @@ class Supervisor:
     def __init__(self, roles: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]) -> None:
         self.children = [Child(name, tuple(arguments)) for name, arguments in roles.items()]
         self._environments = {name: dict(environments[name]) for name in roles}
-
-    def pids(self) -> dict[str, int]:
-        """Process ids by role, of those that run."""
-        return {c.name: c.process.pid for c in self.children if c.process and c.process.poll() is None}
 
     async def run(self) -> None:
         """Keep every role running until cancelled. Raises Stop when one ended for a reason that will not pass."""
@@ -71,7 +66,6 @@ class Supervisor:
             child.started_at = time.monotonic()
         if child.process is None and time.monotonic() - child.started_at >= child.pause_s:
             child.started_at = time.monotonic()
-            child.restarts += 1
             child.process = subprocess.Popen(  # noqa: S603  # our own program with our own arguments
                 [sys.executable, "-m", "streams.cli", *child.arguments],
                 env=self._environments[child.name],

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -30,8 +29,6 @@ OTHERS = ("aiokafka", "faust", "mode", "httpx", "httpcore", "opentelemetry", "ur
 QUIET_S = 60.0
 """For so long the same complaint of another library is not repeated."""
 HASH_DIGITS = 16
-
-ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _key: bytes | None = None
 
