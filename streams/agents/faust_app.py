@@ -14,6 +14,7 @@ from faust.auth import OAuthCredentials
 
 from schemas.codec import Codec
 from schemas.errors import Transient
+from schemas.pipeline import AGENT_STAGES, AGENTS_GROUP
 from schemas.settings import Settings
 from streams.agents.agent_loop import Agent, add_agent
 from streams.agents.batch_locks import BatchLocks
@@ -28,7 +29,6 @@ from streams.recovery.resubmit import Reconciler
 from workers.kafka.authorization_errors import refusal, refusals_stop
 from workers.kafka.clients import METADATA_AGE_S, client_options, make_producer, rebalance_timeout_s
 from workers.kafka.connect import started
-from workers.kafka.consumer_lag import AGENTS, AGENTS_GROUP
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery
 from workers.kafka.retry import retry_transient
@@ -104,7 +104,7 @@ async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asynci
         drift = DriftAgent(rules, store, Delivery(producer, codec, "drift"), _now)
         letters = DeadLetterAgent(joins, store, deadlines, codec)
         async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):
-            stalls = Stalls(AGENTS, app.consumer.assignment)
+            stalls = Stalls([stage.name for stage in AGENT_STAGES], app.consumer.assignment)
             beside = [
                 asyncio.create_task(_close_joins(fusion)),
                 asyncio.create_task(LagExporter(settings, stalls.look).run()),
@@ -142,11 +142,12 @@ async def reading(settings: Settings, hops: Mapping[str, Agent]) -> AsyncIterato
     async def watch() -> None:
         while not app._crashed.is_set():
             await asyncio.sleep(WATCH_EVERY_S)
-            if topics := app.consumer.refused_topics() & {AGENTS[stage].name for stage in hops}:
+            if topics := app.consumer.refused_topics() & {reads[stage].name for stage in hops}:
                 return crash(TopicAuthorizationFailedError(*topics))
         return crash(app.crash_reason)
 
-    loops = [add_agent(app, stage, AGENTS[stage], hop, settings, turns, crash) for stage, hop in hops.items()]
+    reads = {stage.name: stage.reads for stage in AGENT_STAGES}
+    loops = [add_agent(app, stage, reads[stage], hop, settings, turns, crash) for stage, hop in hops.items()]
     app.on_partitions_assigned.connect(_assigned, weak=False)
     app.on_partitions_revoked.connect(finish, weak=False)
     app.finalize()
@@ -190,10 +191,10 @@ def _now() -> datetime:
 async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
     """Partitions came to this process; Faust tells all that it has now, of all hops."""
     HEALTH.has("partitions")
-    for stage, topic in AGENTS.items():
-        prometheus.REBALANCES.labels(stage=stage).inc()
-        count = sum(at.topic == topic.name for at in assigned)
-        prometheus.PARTITIONS_ASSIGNED.labels(stage=stage).set(count)
+    for stage in AGENT_STAGES:
+        prometheus.REBALANCES.labels(stage=stage.name).inc()
+        count = sum(at.topic == stage.reads.name for at in assigned)
+        prometheus.PARTITIONS_ASSIGNED.labels(stage=stage.name).set(count)
 
 
 async def _close_joins(fusion: FusionAgent) -> None:

@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.pipeline import Stage, stages
 from schemas.settings import Settings
 from workers.kafka.clients import AWAY
-from workers.kafka.consumer_lag import Hop, Observer, hops
+from workers.kafka.consumer_lag import Observer
 from workers.service import prometheus
 from workers.service.health import HEALTH, Health
 
@@ -37,7 +38,7 @@ class LagExporter:
     """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs. seen: is told what waits, by stage."""
 
     def __init__(self, settings: Settings, seen: Callable[[Mapping[str, Waiting]], None] = lambda _: None) -> None:
-        self._settings = settings
+        self._settings, self._stages = settings, stages(settings.modalities)
         self._seen = seen
         self._first: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
         """Offset of the first record that waits, and when it was written."""
@@ -45,7 +46,7 @@ class LagExporter:
 
     async def run(self) -> NoReturn:
         """Look until cancelled. Raises KafkaError where the broker refuses for good, such as for want of a right."""
-        among = list(dict.fromkeys(hop.topic for hop in hops(self._settings)))
+        among = list(dict.fromkeys(stage.reads for stage in self._stages))
         while True:
             try:
                 async with Observer(self._settings, among) as observer:
@@ -62,8 +63,8 @@ class LagExporter:
                 await asyncio.sleep(EVERY_S)
 
     async def look(self, observer: Observer) -> None:
-        """Look once at every hop."""
-        seen = {hop.stage: await self._look_at(hop, observer) for hop in hops(self._settings)}
+        """Look once at every stage."""
+        seen = {stage.name: await self._look_at(stage, observer) for stage in self._stages}
         self._looked_at = time.monotonic()
         prometheus.LAG_OBSERVED.set(time.time())
         self._seen(seen)
@@ -71,21 +72,21 @@ class LagExporter:
         # counts objects, not bytes, and would let it lie. With what the start made frozen, this took 8 to 41 ms.
         gc.collect()
 
-    async def _look_at(self, hop: Hop, observer: Observer) -> Waiting:
-        seen = await observer.waiting(hop.group, hop.topic.name)
+    async def _look_at(self, stage: Stage, observer: Observer) -> Waiting:
+        seen = await observer.waiting(stage.group, stage.reads.name)
         for at, (position, waiting) in seen.items():
-            written_at = await self._written_at(hop, at, position, observer) if waiting else None
-            place = {"stage": hop.stage, "topic": at.topic, "partition": str(at.partition)}
+            written_at = await self._written_at(stage, at, position, observer) if waiting else None
+            place = {"stage": stage.name, "topic": at.topic, "partition": str(at.partition)}
             prometheus.LAG_RECORDS.labels(**place).set(waiting)
             prometheus.LAG_SECONDS.labels(**place).set(max(time.time() - written_at, 0.0) if written_at else 0.0)
         return {at: waiting for at, (_, waiting) in seen.items()}
 
-    async def _written_at(self, hop: Hop, at: TopicPartition, position: int, observer: Observer) -> float:
-        offset, written_at = self._first.get((hop.stage, at), (-1, 0.0))
+    async def _written_at(self, stage: Stage, at: TopicPartition, position: int, observer: Observer) -> float:
+        offset, written_at = self._first.get((stage.name, at), (-1, 0.0))
         if offset != position:
             # A record that cannot be had in time has waited since now at least.
             written_at = await observer.written_at(at, position) or time.time()
-            self._first[hop.stage, at] = position, written_at
+            self._first[stage.name, at] = position, written_at
         return written_at
 
 

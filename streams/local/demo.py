@@ -18,11 +18,12 @@ import soundfile
 from schemas import topics
 from schemas.events import AlertState, DeadLetter, MemoUploaded, RiskAlert, RiskScored
 from schemas.ids import memo_id
+from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from streams.local.submit import Submitter
 from streams.local.system import System
 from workers.audio.memo import SAMPLING_RATE
-from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
+from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
 from workers.simulation.cohort import ScriptedUser, cohort, sound_of
 

@@ -11,10 +11,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.events import DeadLetter, MemoUploaded, RiskScored
+from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from streams.local.journal import Journal, Upload
 from workers.kafka.clients import make_producer, make_reader
-from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
+from workers.kafka.consumer_lag import Observer
 
 CHECK_S = 0.5
 

@@ -29,10 +29,11 @@ from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Transient
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
+from schemas.pipeline import AGENTS_GROUP, feature_stages
 from schemas.settings import Settings
 from schemas.state_keys import MARK
 from workers.kafka.clients import AWAY
-from workers.kafka.consumer_lag import AGENTS_GROUP, Observer, worker_group
+from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import written
 from workers.service import prometheus
 from workers.state.deadlines import Deadlines
@@ -137,7 +138,7 @@ class Reconciler:
 
     async def _taken(self, observer: Observer) -> Mapping[TopicPartition, int]:
         """The uploads that every worker has dealt with: up to these offsets."""
-        groups = [worker_group(modality) for modality in self._settings.modalities]
+        groups = [stage.group for stage in feature_stages(self._settings.modalities)]
         positions = [await observer.positions(group, topics.UPLOADED.name) for group in groups]
         return {at: min(each[at] for each in positions) for at in positions[0]}
 

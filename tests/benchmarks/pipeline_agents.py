@@ -18,11 +18,11 @@ from itertools import chain
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.events import Record
+from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from tests.benchmarks.pipeline_measure import Rate, Topics, measured
 from tests.benchmarks.pipeline_records import examples, fill, prepared, scores
 from tests.servers import RedisServer
-from workers.kafka.consumer_lag import AGENTS_GROUP
 
 USERS = 500
 EXAMPLES = 4

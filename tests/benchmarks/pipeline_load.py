@@ -17,11 +17,11 @@ import numpy as np
 from confluent_kafka import Consumer
 
 from schemas import topics
-from schemas.events import MemoUploaded, Modality, RiskAlert, RiskScored
+from schemas.events import MemoUploaded, RiskAlert, RiskScored
+from schemas.pipeline import ACOUSTIC
 from tests.benchmarks.pipeline_records import CODEC
 from tests.benchmarks.pipeline_system import CHEAP, System
 from tests.faults.cohort import Cohort
-from workers.kafka.consumer_lag import worker_group
 
 USERS, CHANGING = 200, 100
 FLAT_OUT_MEMOS = 2000
@@ -78,7 +78,7 @@ def scaling(memos: int) -> Iterator[str]:
                     return system.beside.size(topics.FEATURES.name)
 
                 warm = 40 * processes
-                system.until_shared(worker_group(Modality.ACOUSTIC), processes)
+                system.until_shared(ACOUSTIC.group, processes)
                 system.upload(next(written) for _ in range(warm))
                 system.until(warm, heard)
                 began = time.monotonic()

@@ -16,10 +16,10 @@ from confluent_kafka.admin import AdminClient
 from deploy.kafka.server import KafkaServer, dies_with_parent
 from schemas import topics
 from schemas.events import MemoUploaded
+from schemas.pipeline import AGENTS_GROUP
 from tests.benchmarks.pipeline_measure import NO_COORDINATOR, PARTITIONS, Topics, cpu_s, resident_mib
 from tests.benchmarks.pipeline_records import CODEC
 from tests.servers import RedisServer
-from workers.kafka.consumer_lag import AGENTS_GROUP
 
 REAL = {
     "acoustic": ("-m", "streams.cli", "worker", "acoustic"),

@@ -17,14 +17,14 @@ from statistics import median
 
 from deploy.kafka.server import KafkaServer
 from schemas import topics
-from schemas.events import MemoUploaded, Modality
+from schemas.events import MemoUploaded
+from schemas.pipeline import ACOUSTIC
 from tests.benchmarks.machine import provenance
 from tests.benchmarks.pipeline_measure import Rate, Topics, measured
 from tests.benchmarks.pipeline_records import CODEC, fill
 from tests.faults.cohort import Cohort
 from tests.faults.judge import Content
 from tests.faults.reader import Reader
-from workers.kafka.consumer_lag import worker_group
 
 RESULTS = Path(__file__).parent / "results" / "poison.md"
 USERS = 499
@@ -59,7 +59,7 @@ def worked_off(way: Way, environment: Mapping[str, str]) -> Rate:
         rate = measured(
             ["-m", "tests.faults.cheap_worker", "acoustic"],
             inside,
-            lambda: beside.committed(topics.UPLOADED.name, worker_group(Modality.ACOUSTIC)),
+            lambda: beside.committed(topics.UPLOADED.name, ACOUSTIC.group),
             len(way.memos),
         )
         letters = _dead(kafka.bootstrap, len(way.poison))

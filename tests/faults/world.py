@@ -18,13 +18,13 @@ from confluent_kafka import Producer
 from deploy.kafka.server import KafkaServer
 from schemas.codec import Codec
 from schemas.events import MemoUploaded
+from schemas.pipeline import AGENTS_GROUP
 from tests.faults import scenario
 from tests.faults.judge import Seen
 from tests.faults.proxy import Link
 from tests.faults.reader import Positions, Reader
 from tests.faults.roles import Command, Roles
 from tests.servers import RedisServer
-from workers.kafka.consumer_lag import AGENTS_GROUP
 
 
 class World:

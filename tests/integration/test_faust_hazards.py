@@ -16,11 +16,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import topics
+from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from streams.agents.faust_app import make_app, reading
 from streams.agents.faust_consumer import FETCH_WAIT_S
 from tests.servers import Broker
-from workers.kafka.consumer_lag import AGENTS_GROUP, Observer
+from workers.kafka.consumer_lag import Observer
 from workers.kafka.record import Batch, Source
 
 TOPIC = topics.FEATURES.name

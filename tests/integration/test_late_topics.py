@@ -7,11 +7,11 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.kafka.server import KafkaServer
 from schemas import topics
+from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from streams.agents.faust_app import reading
 from tests.integration.test_faust_hazards import PATIENCE_S, Keeping, send, until
 from tests.servers import Broker
-from workers.kafka.consumer_lag import AGENTS_GROUP
 
 
 async def test_agents_soon_read_topics_that_were_not_there_when_they_shared_them_out(kafka: KafkaServer) -> None:

@@ -17,8 +17,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.codec import Codec
-from schemas.events import DeadLetter, Modality
+from schemas.events import DeadLetter
 from schemas.generate_docs import DOCS
+from schemas.pipeline import ACOUSTIC
 from schemas.schema_registry import HttpRegistry
 from schemas.settings import Settings
 from tests.integration.test_worker import CheapStage, event, load, upload
@@ -26,7 +27,7 @@ from tests.servers import Broker
 from tests.unit.schemas.registry_server import RegistryServer, registry_server
 from workers.consumer.worker import Worker
 from workers.kafka.admin import create_topics
-from workers.kafka.consumer_lag import Observer, worker_group
+from workers.kafka.consumer_lag import Observer
 
 MOST = topics.MAX_RECORD_BYTES - 1024
 """Bytes of a value that fills a record, but for its key and the batch around it."""
@@ -69,7 +70,7 @@ async def work(settings: Settings, codec: Codec, *values: Any) -> None:
     async with Worker(settings, CheapStage(), load, codec, owns_input=True) as worker:
         run = asyncio.create_task(worker.run())
         async with Observer(settings) as observer:
-            while await observer.backlog(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name):
+            while await observer.backlog(ACOUSTIC.group, topics.UPLOADED.name):
                 if run.done():
                     run.result()
                 await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import topics
 from schemas.errors import Poison
-from schemas.events import Modality
+from schemas.pipeline import ACOUSTIC, AGENTS_GROUP, feature_stages
 from schemas.settings import Settings
 from schemas.state_keys import MARK
 from streams.recovery import resubmit
@@ -19,7 +19,6 @@ from tests.integration.test_worker import CODEC, CheapStage, event, everything, 
 from tests.servers import Broker
 from tests.unit.streams.scores import scored
 from workers.kafka.clients import make_producer
-from workers.kafka.consumer_lag import AGENTS_GROUP, worker_group
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Source
 from workers.kafka.topic_reader import written
@@ -58,7 +57,7 @@ async def commit(settings: Settings, topic: topics.Topic, *groups: str) -> None:
 
 
 async def extracted(settings: Settings) -> None:
-    await commit(settings, topics.UPLOADED, *map(worker_group, settings.modalities))
+    await commit(settings, topics.UPLOADED, *(stage.group for stage in feature_stages(settings.modalities)))
 
 
 async def told(producer: AIOKafkaProducer) -> None:
@@ -102,7 +101,7 @@ async def test_memos_without_an_outcome_are_sent_again_as_they_were_and_once(
 
 async def test_what_workers_have_still_to_do_is_not_sent_again(settings: Settings, producer: AIOKafkaProducer) -> None:
     await told(producer)
-    await commit(settings, topics.UPLOADED, worker_group(Modality.ACOUSTIC))  # the other one has done nothing yet
+    await commit(settings, topics.UPLOADED, ACOUSTIC.group)  # the other one has done nothing yet
     assert await Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).look() == 0
 
 

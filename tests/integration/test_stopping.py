@@ -13,17 +13,18 @@ import pytest
 
 from schemas import topics
 from schemas.errors import Poison
-from schemas.events import MemoFeatures, Modality
+from schemas.events import MemoFeatures
+from schemas.pipeline import ACOUSTIC, AGENTS_GROUP
 from schemas.settings import Settings
 from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
 from tests.servers import Broker
 from workers.kafka.clients import make_producer
-from workers.kafka.consumer_lag import AGENTS_GROUP, Observer, worker_group
+from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
 
 MEMOS = [event(f"memo-{number:02d}") for number in range(12)]
 WAYS = {
-    "worker": (worker_group(Modality.ACOUSTIC), topics.UPLOADED, topics.FEATURES),
+    "worker": (ACOUSTIC.group, topics.UPLOADED, topics.FEATURES),
     "agents": (AGENTS_GROUP, topics.FEATURES, topics.SCORED),
 }
 PATIENCE_S = 60.0

@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import DeadLetterCapReached, Poison, Transient
 from schemas.events import DeadLetter, Extractor, MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.pipeline import ACOUSTIC
 from schemas.settings import Settings
 from tests.servers import Broker
 from workers.audio.memo import SAMPLING_RATE, Memo
@@ -24,7 +25,7 @@ from workers.consumer.fetch import Load
 from workers.consumer.stage import Outcome
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
-from workers.kafka.consumer_lag import Observer, worker_group
+from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
 
 CODEC = Codec()
@@ -152,7 +153,7 @@ async def everything(settings: Settings, topic: topics.Topic) -> list[Any]:
 async def caught_up(settings: Settings) -> None:
     """Wait until the group has committed every upload."""
     async with Observer(settings) as observer:
-        while await observer.backlog(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name):
+        while await observer.backlog(ACOUSTIC.group, topics.UPLOADED.name):
             await asyncio.sleep(0.05)
 
 
@@ -236,7 +237,7 @@ async def test_too_many_dead_letters_stop_the_worker_before_it_commits(settings:
         with pytest.raises(DeadLetterCapReached):
             await run
     async with Observer(settings) as observer:
-        committed = await observer.positions(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name)
+        committed = await observer.positions(ACOUSTIC.group, topics.UPLOADED.name)
     letters = len(await everything(settings, topics.DEAD))
     assert sum(committed.values()) <= letters < 12
 
@@ -321,7 +322,7 @@ async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Se
         await run
     assert [f.memo_id for f in await everything(settings, topics.FEATURES)] == ["memo"]
     async with Observer(settings) as observer:
-        positions = await observer.positions(worker_group(Modality.ACOUSTIC), topics.UPLOADED.name)
+        positions = await observer.positions(ACOUSTIC.group, topics.UPLOADED.name)
     assert sum(positions.values()) == 1
     assert all(isinstance(at, TopicPartition) for at in positions)
 

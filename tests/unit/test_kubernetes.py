@@ -12,10 +12,10 @@ import yaml
 from deploy.prometheus import as_kubernetes
 from schemas import topics
 from schemas.events import Modality
+from schemas.pipeline import stages
 from schemas.settings import Settings
 from streams.cli import app
 from streams.notify.bridge import bridge_group
-from workers.kafka.consumer_lag import hops
 
 ROOT = Path(__file__).parent.parent.parent
 K8S = ROOT / "deploy" / "k8s"
@@ -143,7 +143,7 @@ def test_commands_and_variables_exist(overlay: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_scalers_follow_the_groups_that_read_and_stop_at_the_partitions(overlay: str) -> None:
     settings = Settings.load()
-    read = {(hop.group, hop.topic.name) for hop in hops(settings)}
+    read = {(stage.group, stage.reads.name) for stage in stages(settings.modalities)}
     read.add((bridge_group("alertmanager"), topics.ALERTS.name))
     followed = set()
     for scaler in of(overlay, "ScaledObject").values():

@@ -6,11 +6,12 @@ from rich.table import Table
 
 from schemas import topics
 from schemas.errors import Stop
+from schemas.pipeline import stages
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusal
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import client_options
-from workers.kafka.consumer_lag import Observer, hops
+from workers.kafka.consumer_lag import Observer
 
 
 async def create_topics(settings: Settings) -> list[str]:
@@ -56,7 +57,7 @@ async def describe_topics(settings: Settings) -> Table:
     await answered(settings)
     async with Observer(settings) as observer:
         for topic in topics.TOPICS:
-            groups = [hop.group for hop in hops(settings) if hop.topic is topic]
+            groups = [stage.group for stage in stages(settings.modalities) if stage.reads is topic]
             behind = [f"{group} {await observer.backlog(group, topic.name)}" for group in groups]
             partitions, records = await observer.size(topic.name)
             kept = f"{topic.retention.days} d"

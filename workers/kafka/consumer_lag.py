@@ -1,9 +1,8 @@
-"""How far the hops are behind, as the broker sees it."""
+"""Consumer lag: how far each stage is behind, as the broker sees it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Self
 
 from aiokafka import TopicPartition
@@ -12,39 +11,15 @@ from aiokafka.errors import GroupLoadInProgressError, KafkaError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from schemas import topics
-from schemas.events import Modality
+from schemas.pipeline import DRIFT, FUSION, feature_stages
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import client_options, make_reader, make_sampler
 
-AGENTS_GROUP = "undertone-agents"
-"""Consumer group of the agents."""
-AGENTS = {"fusion": topics.FEATURES, "drift": topics.SCORED, "letters": topics.DEAD}
-"""What each agent reads."""
 ANSWER_S = 10.0
 """For a group's coordinator to be found."""
 SAMPLE_S = 5.0
 """To read one record that is known to be there."""
-
-
-def worker_group(modality: Modality) -> str:
-    """Consumer group of the workers of one modality."""
-    return f"undertone-{modality}"
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """Who reads what: the stage as metrics name it, its consumer group, its topic."""
-
-    stage: str
-    group: str
-    topic: topics.Topic
-
-
-def hops(settings: Settings) -> list[Hop]:
-    """Every hop of the way, in order."""
-    workers = [Hop(str(modality), worker_group(modality), topics.UPLOADED) for modality in settings.modalities]
-    return [*workers, *(Hop(stage, AGENTS_GROUP, topic) for stage, topic in AGENTS.items())]
 
 
 class Observer:
@@ -132,10 +107,10 @@ class Observer:
         return len(partitions), sum(ends[at] - starts[at] for at in partitions)
 
     async def memos_under_way(self) -> int:
-        """Memos that were uploaded and are not finished, at most: the slowest hop of each stretch, added up."""
-        behind = {hop.stage: await self.backlog(hop.group, hop.topic.name) for hop in hops(self._settings)}
-        uploads = max(behind[modality] for modality in self._settings.modalities)
-        return uploads + behind["fusion"] + behind["drift"]
+        """Memos that are not finished, at most: those before the slowest feature worker and before each agent."""
+        features = feature_stages(self._settings.modalities)
+        uploads = [await self.backlog(stage.group, stage.reads.name) for stage in features]
+        return max(uploads) + sum([await self.backlog(stage.group, stage.reads.name) for stage in (FUSION, DRIFT)])
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, p) for p in sorted(self._reader.partitions_for_topic(topic) or ())]

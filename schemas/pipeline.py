@@ -1,0 +1,107 @@
+"""The pipeline as one table of stages: what each reads and writes, its consumer group, and who implements it.
+
+Worker start, consumer lag, resubmission, the embedded system, rights, compose and Kubernetes files and the documents
+follow from it, or are held against it by tests. A new modality is one more member of `Modality` and one more
+`FeatureStage`, or one more name in `modalities` of a stage that gives several.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.errors import ConfigurationError
+from schemas.events import Modality
+from schemas.topics import ALERTS, DEAD, FEATURES, SCORED, UPLOADED, Topic
+
+AGENTS_GROUP = "undertone-agents"
+"""Consumer group of all agents: they run in one process and commit together."""
+
+
+class Implementation(StrEnum):
+    """What a feature worker runs; `workers/stages.py` makes each one, and mypy holds it to all of them."""
+
+    OPENSMILE = "opensmile"
+    """openSMILE and the markers of acoustic heaviness, in processes of their own."""
+    WAV2VEC2 = "wav2vec2"
+    """The Wav2Vec 2.0 encoder in TensorFlow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One consumer of one topic. name: as metrics, logs, dead letters and health say it; group: consumer group."""
+
+    name: str
+    reads: Topic
+    writes: tuple[Topic, ...]
+    group: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStage(Stage):
+    """A feature worker: one process, which gives one record of `memos.features` for each of its modalities."""
+
+    modalities: tuple[Modality, ...]
+    implementation: Implementation
+
+
+def worker_group(name: str) -> str:
+    """Consumer group of the feature workers of one stage."""
+    return f"undertone-{name}"
+
+
+ACOUSTIC = FeatureStage(
+    "acoustic",
+    UPLOADED,
+    (FEATURES, DEAD),
+    worker_group("acoustic"),
+    "Acoustic features and markers of a memo.",
+    modalities=(Modality.ACOUSTIC,),
+    implementation=Implementation.OPENSMILE,
+)
+EMBEDDING = FeatureStage(
+    "embedding",
+    UPLOADED,
+    (FEATURES, DEAD),
+    worker_group("embedding"),
+    "Wav2Vec 2.0 embeddings of a memo.",
+    modalities=(Modality.EMBEDDING,),
+    implementation=Implementation.WAV2VEC2,
+)
+FUSION = Stage(
+    "fusion", FEATURES, (SCORED, DEAD), AGENTS_GROUP, "Joins the modalities of a memo and scores it."
+)  # fmt: skip
+DRIFT = Stage("drift", SCORED, (ALERTS, DEAD), AGENTS_GROUP, "Follows each user's scores and raises alerts.")
+DEAD_LETTERS = Stage("letters", DEAD, (), AGENTS_GROUP, "Closes the joins of memos that became dead letters.")
+
+FEATURE_STAGES: tuple[FeatureStage, ...] = (ACOUSTIC, EMBEDDING)
+AGENT_STAGES: tuple[Stage, ...] = (FUSION, DRIFT, DEAD_LETTERS)
+
+
+def feature_stages(modalities: Iterable[Modality]) -> tuple[FeatureStage, ...]:
+    """The feature workers that together give these modalities, in the order of the modalities, each once.
+
+    Raises ConfigurationError for a modality that no stage gives.
+    """
+    return tuple(dict.fromkeys(map(_giver, modalities)))
+
+
+def stages(modalities: Iterable[Modality]) -> tuple[Stage, ...]:
+    """Every stage of a pipeline that scores by these modalities, in the order in which a memo meets them."""
+    return (*feature_stages(modalities), *AGENT_STAGES)
+
+
+def feature_stage(name: str) -> FeatureStage:
+    """The feature worker of this name. Raises ConfigurationError for any other name."""
+    found = next((stage for stage in FEATURE_STAGES if stage.name == name), None)
+    if found is None:
+        known = ", ".join(stage.name for stage in FEATURE_STAGES)
+        raise ConfigurationError(f"no feature worker is called {name}; there are {known}")
+    return found
+
+
+def _giver(modality: Modality) -> FeatureStage:
+    found = next((stage for stage in FEATURE_STAGES if modality in stage.modalities), None)
+    if found is None:
+        raise ConfigurationError(f"UNDERTONE_MODALITIES: no feature worker gives {modality}")
+    return found
