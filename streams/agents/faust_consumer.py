@@ -7,6 +7,7 @@ agent says which events were delivered, in their order, and that is what is comm
 """
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,12 +26,16 @@ beside the embedded broker 50 ms kept them from what was sent again after a kill
 """
 READ_WITHIN_S = 0.05
 """Between two looks at which partitions may be read: one whose queue was full is not read until the next."""
+LOG = logging.getLogger("faust.undertone")
+"""Of these services: otherwise Faust logs their start and stop under the name of this module, as if it were ours."""
 TURN_EVERY = 100
 """Messages between two turns of the event loop."""
 
 
 class ReadingThread(driver.AIOKafkaConsumerThread):
     """Faust's thread of the Kafka client, which asks the broker for more at once."""
+
+    logger = LOG
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Faust lets a broker hold a request back for 1.5 s, and has no setting for it."""
@@ -41,6 +46,8 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
 
 class DeliveredConsumer(driver.Consumer):
     """Commits the end of what agents have called `delivered`."""
+
+    logger = LOG
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -150,6 +157,8 @@ class Transport(driver.Transport):
 
 class App(faust.App):
     """A Faust application whose position moves past what was delivered only."""
+
+    logger = LOG
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.events import AlertState
+from schemas.events import AlertState, Band
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PICTURE = Path(".undertone/demo.png")
 ALERTS_PER_USER_YEAR = 0.2
 """A small clinic that would rather wait a day longer than be called in vain: one false alert in five years a user."""
+WIDTH = 80
+"""Columns that the tables take."""
+SHOWN_SCORES = 16
+"""Latest scores of a user in the live table."""
 QUIET_EVERY_S = 10.0
 """Between two lines of progress where nobody watches a terminal."""
 
@@ -29,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores and alerts.")] = PICTURE) -> None:
-    """Let synthetic users speak for seven weeks through the whole system, and show what it notices."""
+    """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts they lead to."""
     from streams.local.demo import new_run
 
     began = time.monotonic()
@@ -40,8 +44,7 @@ def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores an
         except asyncio.CancelledError:
             raise typer.Exit(130) from None
     _draw(run, picture)
-    for alert in sorted(run.alerts.values(), key=lambda a: a.at):
-        print(f"  {alert.at:%Y-%m-%d}  {alert.state:<9}  {alert.user_id}  {_why(run, alert.memo_id)}")
+    print("\n".join(alert_lines(run)))
     print(f"picture: {picture}")
     print(run.summary(time.monotonic() - began))
 
@@ -64,12 +67,12 @@ class _Lines:
     """Progress for logs: a line now and then."""
 
     def __init__(self, run: "DemoRun", began: float) -> None:
-        self._story, self._began, self._last = run, began, began
+        self._run, self._began, self._last = run, began, began
 
     def show(self) -> None:
         if time.monotonic() - self._last >= QUIET_EVERY_S:
             self._last = time.monotonic()
-            print(_progress(self._story, self._began), flush=True)
+            print(_progress(self._run, self._began), flush=True)
 
 
 def _progress(run: "DemoRun", began: float) -> str:
@@ -80,19 +83,22 @@ def _progress(run: "DemoRun", began: float) -> str:
 
 
 def _table(run: "DemoRun", began: float) -> "Table":
+    """Every user's scores and newest alerts, within WIDTH columns."""
+    from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table("user", "memos", "last score", "course of scores", "alerts", title=_progress(run, began))
+    table = Table("user", "memos", "last score", "scores", "alerts", title=_progress(run, began), box=SIMPLE)
     for user in run.users:
         scores = sorted((s for s in run.scores.values() if s.user_id == user.user_id), key=lambda s: s.recorded_at)
         known = [s.probability for s in scores if s.probability is not None]
         alerts = sorted((a for a in run.alerts.values() if a.user_id == user.user_id), key=lambda a: a.at)
+        newest = {alert.kind: alert for alert in alerts}
         table.add_row(
             user.user_id,
             f"{len(scores)}/{len(user.memos)}",
-            f"{known[-1]:.2f} {scores[-1].band}" if known else "",
-            "".join("▁▂▃▄▅▆▇█"[min(int(p * 8), 7)] for p in known[-len(user.memos) :]),
-            " ".join(f"[{_COLOURS[a.state]}]{a.state} {a.at:%d %b}[/]" for a in alerts),
+            f"{known[-1]:.2f} {'' if scores[-1].band is Band.INDETERMINATE else scores[-1].band}" if known else "",
+            "".join("▁▂▃▄▅▆▇█"[min(int(p * 8), 7)] for p in known[-SHOWN_SCORES:]),
+            "\n".join(f"[{_COLOURS[a.state]}]{a.kind} {a.state} {a.at:%d %b}[/]" for a in newest.values()),
         )
     return table
 
@@ -100,10 +106,19 @@ def _table(run: "DemoRun", began: float) -> "Table":
 _COLOURS = {AlertState.RAISED: "red", AlertState.ESCALATED: "bold red", AlertState.RESOLVED: "green"}
 
 
-def _why(run: "DemoRun", memo: str) -> str:
-    """The evidence of the score behind an alert."""
-    score = next((s for s in run.scores.values() if s.memo_id == memo), None)
-    return "" if score is None else ", ".join(f"{e.name} {e.deviation_sd:+.1f} SD" for e in score.evidence[:3])
+def alert_lines(run: "DemoRun") -> list[str]:
+    """One line an alert, within WIDTH columns: day, kind, state, user, and the evidence of the memo, in SDs."""
+    lines = [f"{'day':<10}  {'alert':<15}  {'user':<12}  evidence (SDs from own normal)"]
+    for alert in sorted(run.alerts.values(), key=lambda a: (a.at, a.user_id, a.kind)):
+        score = next((s for s in run.scores.values() if s.memo_id == alert.memo_id), None)
+        line = f"{alert.at:%Y-%m-%d}  {f'{alert.kind} {alert.state}':<15}  {alert.user_id:<12}"
+        for number, each in enumerate(() if score is None else score.evidence):
+            more = f"{',' if number else ' '} {each.name} {each.deviation_sd:+.1f}"
+            if len(line) + len(more) > WIDTH:
+                break
+            line += more
+        lines.append(line)
+    return lines
 
 
 def _draw(run: "DemoRun", picture: Path) -> None:

@@ -1,0 +1,50 @@
+"""What the demo prints of its alerts."""
+
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+
+from schemas.events import AlertKind, AlertState, Evidence
+from streams.cli.demo import WIDTH, _table, alert_lines
+from streams.local.demo import DemoRun, new_run
+from tests.unit.streams.alerts import alert
+from tests.unit.streams.scores import scored
+
+
+def a_run() -> DemoRun:
+    """A drift and a level alert of one user by the same memo, with more evidence than a line takes."""
+    run = new_run()
+    user = run.users[0].user_id
+    for kind in (AlertKind.DRIFT, AlertKind.LEVEL):
+        for state in (AlertState.RAISED, AlertState.ESCALATED):
+            run.note(alert(state, user, kind=kind))
+    evidence = tuple(Evidence(f"a_marker_with_a_long_name_{n}", 1.0, 12.5) for n in range(5))
+    for number in range(60):
+        score = replace(scored(1.0, number), user_id=user, score_id=str(number), evidence=evidence)
+        run.note(replace(score, memo_id=next(iter(run.alerts.values())).memo_id) if number == 59 else score)
+    return run
+
+
+def test_a_drift_and_a_level_alert_of_one_memo_are_told_apart() -> None:
+    lines = alert_lines(a_run())
+    assert len(set(lines)) == len(lines) == 5
+    assert any("drift raised" in line for line in lines)
+    assert any("level raised" in line for line in lines)
+    assert "+12.5" in lines[-1]
+
+
+def test_the_alerts_fit_the_width() -> None:
+    assert max(map(len, alert_lines(a_run()))) <= WIDTH
+
+
+def test_the_live_table_fits_the_width() -> None:
+    out = StringIO()
+    Console(file=out, width=200).print(_table(a_run(), began=0.0))
+    rows = [line.rstrip() for line in out.getvalue().splitlines() if "submitted" not in line]
+    assert max(map(len, rows)) <= WIDTH
+    assert any("level" in row for row in rows)
+
+
+def test_a_run_without_alerts_prints_its_head_alone() -> None:
+    assert len(alert_lines(new_run())) == 1
