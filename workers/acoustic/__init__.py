@@ -1,1 +1,1 @@
-"""openSMILE features and the markers of acoustic heaviness."""
+"""Acoustic features: openSMILE functionals and the markers of acoustic heaviness."""

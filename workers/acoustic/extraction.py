@@ -1,4 +1,4 @@
-"""A signal to everything that is acoustic about it."""
+"""Extract all acoustic features of a signal."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ VERSION = "1"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AcousticFeatures:
-    """What a memo's acoustic side comes to.
+    """The acoustic features of one memo.
 
     functionals: (88,); markers: (13,), NaN where undefined; undefined: `marker:reason` for every NaN;
     windows: (n, 76) in the order of WINDOW_NAMES.
@@ -35,7 +35,7 @@ class AcousticFeatures:
 
 
 def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
-    """All acoustic features of one memo, in this process; not to be called from two threads at once.
+    """Extract all acoustic features of one memo in this process; not thread-safe.
 
     signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1]. Raises what `acoustic_pass` raises.
     """
@@ -50,6 +50,6 @@ def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
 
 
 def extractor() -> Extractor:
-    """Who makes these numbers: openSMILE's configuration and version, and the version of the markers."""
+    """Provenance of the features: openSMILE's configuration and version, and the version of the markers."""
     digest = hashlib.sha256(f"{configuration_hash()} markers {MARKERS_VERSION}".encode()).hexdigest()
     return Extractor(NAME, VERSION, digest)

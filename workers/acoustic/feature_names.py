@@ -1,4 +1,4 @@
-"""Names and order of every acoustic feature, importable without loading openSMILE."""
+"""Names and order of all acoustic features, importable without loading openSMILE."""
 
 from itertools import product
 
@@ -94,7 +94,7 @@ FUNCTIONAL_NAMES = (
     "StddevUnvoicedSegmentLength",
     "equivalentSoundLevel_dBp",
 )
-"""The 88 eGeMAPSv02 functionals, named and ordered as openSMILE names and orders them."""
+"""The 88 eGeMAPSv02 functionals, with openSMILE's names and order."""
 
 LLD_NAMES = (
     "Loudness_sma3",
@@ -123,13 +123,13 @@ LLD_NAMES = (
     "F3bandwidth_sma3nz",
     "F3amplitudeLogRelF0_sma3nz",
 )
-"""The 25 eGeMAPSv02 low-level descriptors, one value a frame each."""
+"""The 25 eGeMAPSv02 low-level descriptors, one value per frame each."""
 
 MFCC_NAMES = tuple(f"mfcc_sma3[{i}]" for i in range(1, 14))
-"""MFCC 1-13, smoothed over three frames, as ComParE_2016 computes its own."""
+"""MFCC 1-13, smoothed over three frames, as in ComParE_2016."""
 
 FEATURE_NAMES = FUNCTIONAL_NAMES + MARKER_NAMES
-"""Names of a memo's acoustic summary."""
+"""Names of the values of a memo's acoustic summary."""
 
 WINDOW_NAMES = tuple(f"{name}_{statistic}" for statistic, name in product(("mean", "sd"), LLD_NAMES + MFCC_NAMES))
 """Names of the columns of a memo's acoustic windows."""

@@ -1,4 +1,4 @@
-"""What the markers look at: one memo, frame by frame, every descriptor at the same moments. Pure."""
+"""The input of the markers: one memo, frame by frame, all descriptors at the same moments. Pure."""
 
 from dataclasses import dataclass
 
@@ -9,25 +9,25 @@ from workers.acoustic.creak import creak_frames
 from workers.acoustic.feature_names import LLD_NAMES
 from workers.acoustic.glottal_periods import Periods, periods
 from workers.acoustic.pitch import pitch_track
-from workers.acoustic.speech_activity import Mask, audible_frames, speech_frames
+from workers.acoustic.speech_activity import Mask, audible_frames, voiced_speech_frames
 
 HALF_FRAME_S = 0.01
 """Frame i is centred at i × hop + this."""
 
 LOWEST, HIGHEST = 0.6, 1.9
-"""Pitch below this share of the memo's lower quartile, or above this multiple of its upper, is an octave error."""
+"""Pitch below this share of the memo's lower quartile, or above this multiple of the upper, is an octave error."""
 
 MANY_FRAMES = 1500
-"""With more modal frames than this every second one is measured: there are enough, and the time is saved."""
+"""With more modal frames than this, only every second one is measured, to save time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """A memo as the markers see it.
+    """Frame-wise descriptors of one memo.
 
-    loudness: (frames,) eGeMAPS loudness; pitch_hz: (frames,), 0 without voice, meant where `modal`; modal:
-    (frames,) voiced, heard, and not in vocal fry; creak: (frames,) vocal fry; speech: (frames,) voiced or loud;
-    pulses: periods and amplitudes about the modal frames, or every second one past MANY_FRAMES; hop_s: seconds between
+    loudness: (frames,) eGeMAPS loudness; pitch_hz: (frames,), 0 without voice, valid where `modal`; modal:
+    (frames,) voiced, audible, and not vocal fry; creak: (frames,) vocal fry; speech: (frames,) voiced or loud;
+    pulses: periods and amplitudes at the modal frames, or every second one past MANY_FRAMES; hop_s: seconds between
     frames.
     """
 
@@ -46,7 +46,7 @@ class Track:
 
 
 def voice_track(signal: FloatArray, lld: FloatArray, hop_s: float) -> Track:
-    """Bring together what openSMILE found and what the signal shows.
+    """Combine openSMILE's descriptors with measurements of the signal.
 
     signal: (samples,) float32 at SAMPLING_RATE; lld: (frames, 25) by LLD_NAMES.
     """
@@ -64,14 +64,14 @@ def voice_track(signal: FloatArray, lld: FloatArray, hop_s: float) -> Track:
         pitch_hz=pitch_hz,
         modal=modal,
         creak=creak,
-        speech=speech_frames(loudness, modal | creak, hop_s),
+        speech=voiced_speech_frames(loudness, modal | creak, hop_s),
         pulses=periods(signal, moments_s[measured], pitch_hz[measured]),
         hop_s=hop_s,
     )
 
 
 def _in_range(pitch_hz: FloatArray, voiced: Mask) -> Mask:
-    """The voiced frames whose pitch this voice can have."""
+    """The voiced frames whose pitch is plausible for this voice."""
     if not voiced.any():
         return voiced
     lower, upper = np.percentile(pitch_hz[voiced], [25, 75])

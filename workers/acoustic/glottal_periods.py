@@ -1,6 +1,6 @@
-"""Pitch periods, one by one: what jitter, shimmer and the harmonics-to-noise ratio are measured on. Pure.
+"""Single pitch periods, from which jitter, shimmer and the harmonics-to-noise ratio are computed. Pure.
 
-openSMILE says where voice is and about how high; here each of its voiced frames finds the glottal pulse nearest to it
+The pitch track gives voiced frames and their approximate pitch; here each frame is matched to its nearest glottal pulse
 and that pulse's neighbours, by waveform matching (normalised cross-correlation, as Praat's point process does).
 """
 
@@ -15,25 +15,25 @@ from schemas.events import FloatArray
 from workers.audio.memo import SAMPLING_RATE
 
 SHORTEST, LONGEST = 14, 330
-"""Expected periods in samples: pitch from about 1150 down to 48 Hz; others are moved to the nearer end."""
+"""Expected periods in samples: pitch from about 1150 down to 48 Hz; others are clipped to this range."""
 
 RATIO = 1.3
-"""Moments whose expected periods differ by less than this factor are worked on together, with windows of one width."""
+"""Moments whose expected periods differ by less than this factor are processed together, with windows of one width."""
 
 SEARCH = (0.8, 1.25)
-"""A neighbouring pulse is looked for between these multiples of the expected period."""
+"""A neighbouring pulse is searched between these multiples of the expected period."""
 
 PEAK_HALF = 0.2
-"""Half width, in periods, of the window on a pulse whose level is taken."""
+"""Half width, in periods, of the window that measures a pulse's level."""
 
 WIDEST = int(1.25 * LONGEST) + LONGEST // 2 + 1
-"""Samples on either side of a pulse that are looked at, at most."""
+"""Maximum number of samples read on either side of a pulse."""
 
 PAD = WIDEST + 2 * LONGEST
-"""Zeros on either side, so that no window leaves the signal."""
+"""Zero padding on either side, so that no window exceeds the signal."""
 
 BLOCK = 2048
-"""Moments worked on at once: what they need of memory does not grow with the memo."""
+"""Moments processed at once, so that memory does not grow with the memo."""
 
 Numbers: TypeAlias = NDArray[np.floating[Any]]
 Indices: TypeAlias = NDArray[np.intp]
@@ -41,10 +41,10 @@ Indices: TypeAlias = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Periods:
-    """Three pulses in a row about each asked moment. All (moments,) float32.
+    """Three consecutive pulses around each requested moment. All (moments,) float32.
 
     before_s, after_s: the two periods; match_before, match_after: correlation of the middle pulse's waveform with its
-    neighbours', at most 1; step_before_db, step_after_db: how much louder each pulse is than the one before it.
+    neighbours', at most 1; step_before_db, step_after_db: level of each pulse relative to the previous one.
     """
 
     before_s: FloatArray
@@ -76,7 +76,7 @@ def periods(signal: FloatArray, moments_s: Numbers, pitch_hz: Numbers) -> Period
 def _matched(windows: FloatArray, centres: Indices, expected: Indices) -> FloatArray:
     """(6, moments) in the order of Periods.
 
-    windows: (samples, 2 × WIDEST + 1), what lies about each sample of the padded signal; centres: samples of the
+    windows: (samples, 2 × WIDEST + 1), the neighbourhood of each sample of the padded signal; centres: samples of the
     signal; expected: periods in samples, of one group.
     """
     period = int(expected.max())
@@ -94,14 +94,14 @@ def _matched(windows: FloatArray, centres: Indices, expected: Indices) -> FloatA
 
 
 def _about(windows: FloatArray, centres: Indices, half: int) -> FloatArray:
-    """A copy of the 2 × half + 1 samples about each centre: (…, 2 × half + 1)."""
+    """A copy of the 2 × half + 1 samples around each centre: (…, 2 × half + 1)."""
     return windows[centres, WIDEST - half : WIDEST + half + 1]
 
 
 def _correlation(pieces: FloatArray, half: int, lags: Indices) -> tuple[FloatArray, FloatArray]:
     """Normalised correlation of each piece's middle 2 × half + 1 samples with those `lags` before, and after.
 
-    pieces: (moments, 2 × (half + lags[-1]) + 1); the result is (moments, lags) twice.
+    pieces: (moments, 2 × (half + lags[-1]) + 1). Returns (moments, lags) twice.
     """
     reach, width = half + int(lags[-1]), 2 * half + 1
     template = np.ascontiguousarray(pieces[:, reach - half : reach + half + 1])
@@ -115,13 +115,13 @@ def _correlation(pieces: FloatArray, half: int, lags: Indices) -> tuple[FloatArr
 
 
 def _norm(total: NDArray[np.float64], starts: slice, width: int) -> FloatArray:
-    """Root of the energy of the windows that begin at `starts`. total: running sums of the squares before."""
+    """Root of the energy of the windows that begin at `starts`. total: cumulative sums of the preceding squares."""
     ends = total[:, width:][:, starts]
     return np.sqrt(np.maximum(ends - total[:, :-width][:, starts], 1e-12)).astype(np.float32)
 
 
 def _best(match: FloatArray, lags: Indices, expected: Indices) -> tuple[FloatArray, FloatArray, Indices]:
-    """Period in samples, refined by a parabola, its match, and the whole lag. match: (moments, lags)."""
+    """Period in samples, by parabolic interpolation, its match, and the integer lag. match: (moments, lags)."""
     low, high = (np.multiply(edge, expected, dtype=np.float32)[:, None] for edge in SEARCH)
     places = lags.astype(np.float32)
     at = np.argmax(np.where((places >= low) & (places <= high), match, np.float32(-2)), axis=1)
@@ -133,7 +133,7 @@ def _best(match: FloatArray, lags: Indices, expected: Indices) -> tuple[FloatArr
 
 
 def _level_db(windows: FloatArray, centres: Indices, period: int) -> FloatArray:
-    """Level about pulses, in dB, under a Hann window, as Praat's amplitude tier takes it: the shape of `centres`."""
+    """Level of each pulse in dB under a Hann window, as in Praat's amplitude tier: the shape of `centres`."""
     half = max(1, round(PEAK_HALF * period))
     weights = np.square(np.hanning(2 * half + 3)[1:-1]).astype(np.float32)
     power = np.square(_about(windows, centres, half)) @ weights

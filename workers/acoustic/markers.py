@@ -1,7 +1,7 @@
 """Markers of acoustic heaviness: how low, flat, rough, creaky, slow and halting a voice is. Pure.
 
-Every marker is NaN where it is undefined, and the reason travels with it as `marker:reason`. The first line of each
-function is the marker's definition, MEASURES adds its source, and `schemas/markers.py` its unit and what moves it.
+A marker is NaN where it is undefined, and its reason is recorded as `marker:reason`. The first line of each function is
+the marker's definition, MEASURES adds its source, and `schemas/markers.py` its unit and the conditions that move it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from workers.acoustic.glottal_periods import Periods
 from workers.acoustic.speech_activity import Mask, pauses, runs
 
 MARKERS_VERSION = "3"
-"""Goes up whenever a marker's definition changes: scores of different versions do not mix."""
+"""Incremented whenever a marker's definition changes: scores of different versions do not mix."""
 
 GEMAPS = "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417"
 BOERSMA = "Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97-110"
@@ -29,16 +29,16 @@ NO_VOICE = "no_voiced_frames"
 NO_SPEECH = "no_speech"
 NO_PAUSE = "no_pause"
 NO_PERIODS = "no_periods"
-"""Voiced frames are there, but too few periods in a row to compare."""
+"""There are voiced frames, but too few consecutive periods to compare."""
 
 SURE_MATCH = 0.5
-"""Pulses whose waveforms correlate less with their neighbours' are no pulses, or not neighbours."""
+"""Pulses whose waveforms correlate less with their neighbours' are not pulses, or not adjacent."""
 
 LARGEST_PERIOD_FACTOR = 1.3
-"""Neighbouring periods that differ by more are a wrong pulse, not jitter (Praat's default)."""
+"""Adjacent periods that differ by more are a wrong pulse, not jitter (Praat's default)."""
 
 LARGEST_STEP_DB = 20 * np.log10(1.6)
-"""Neighbouring amplitudes that differ by more are a change of sound, not shimmer (Praat's default)."""
+"""Adjacent amplitudes that differ by more are a change of sound, not shimmer (Praat's default)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ Measured = float | str
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How a marker is measured, and after whom."""
+    """How a marker is measured, and its source."""
 
     measure: Callable[[Track], Measured]
     source: str
@@ -78,7 +78,7 @@ def markers(track: Track) -> MarkerValues:
 def pitch_median(track: Track) -> Measured:
     """Median pitch of modal voice, in Hz.
 
-    Vocal fry is left out. Undefined without voice. Source of pitch as a marker: GeMAPS.
+    Vocal fry is excluded. Undefined without voice. Source of pitch as a marker: GeMAPS.
     """
     pitch = track.pitch_hz[track.modal]
     return float(np.median(pitch)) if pitch.size else NO_VOICE
@@ -97,7 +97,7 @@ def pitch_range(track: Track) -> Measured:
 def pitch_sd(track: Track) -> Measured:
     """Standard deviation of pitch in modal voice, in semitones.
 
-    Narrow is monotone; follows single octave errors more than the range does. Undefined without voice.
+    Narrow is monotone; more sensitive to single octave errors than the range. Undefined without voice.
     Fragile: a telephone band moves it by more than a between-speaker SD.
     """
     pitch = _semitones(track)
@@ -105,10 +105,10 @@ def pitch_sd(track: Track) -> Measured:
 
 
 def jitter(track: Track, least_match: float = SURE_MATCH) -> Measured:
-    """Mean difference of neighbouring pitch periods as a share of their mean, in modal voice.
+    """Mean difference of adjacent pitch periods as a share of their mean, in modal voice.
 
-    Praat's jitter (local), at one pulse of each frame. Undefined without voice, or where no three pulses follow each
-    other surely.
+    Praat's jitter (local), at one pulse of each frame. Undefined without voice, or without three reliable consecutive
+    pulses.
     """
     sure = _sure(track.pulses, least_match)
     if not sure.any():
@@ -118,9 +118,9 @@ def jitter(track: Track, least_match: float = SURE_MATCH) -> Measured:
 
 
 def shimmer(track: Track, least_match: float = SURE_MATCH) -> Measured:
-    """Mean difference in level of neighbouring glottal pulses, in modal voice, in dB.
+    """Mean difference in level of adjacent glottal pulses, in modal voice, in dB.
 
-    Praat's shimmer (local, dB), with its window on the pulse and its limit on the step. Undefined as jitter is.
+    Praat's shimmer (local, dB), with its window on the pulse and its limit on the step. Undefined where jitter is.
     """
     pulses, sure = track.pulses, _sure(track.pulses, least_match)
     steps = np.abs(np.concatenate([pulses.step_before_db[sure], pulses.step_after_db[sure]]))
@@ -131,7 +131,7 @@ def shimmer(track: Track, least_match: float = SURE_MATCH) -> Measured:
 
 
 def hnr(track: Track) -> Measured:
-    """Median harmonics-to-noise ratio of modal voice, from how alike neighbouring periods are, in dB.
+    """Median harmonics-to-noise ratio of modal voice, from the similarity of adjacent periods, in dB.
 
     10 log10(r / (1 − r)) of their correlation r; Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97–110.
     Undefined without voice.
@@ -139,12 +139,12 @@ def hnr(track: Track) -> Measured:
     """
     if not track.modal.any():
         return NO_VOICE
-    alike = ((track.pulses.match_before + track.pulses.match_after) / 2).clip(0.001, 0.99999)
-    return float(np.median(10 * np.log10(alike / (1 - alike))))
+    similarity = ((track.pulses.match_before + track.pulses.match_after) / 2).clip(0.001, 0.99999)
+    return float(np.median(10 * np.log10(similarity / (1 - similarity))))
 
 
 def creak_share(track: Track) -> Measured:
-    """Share of the voiced frames in vocal fry: single glottal pulses at less than 72 a second.
+    """Share of the voiced frames in vocal fry: single glottal pulses at less than 72 per second.
 
     At least two slow periods in a row; see `workers.acoustic.creak`. Undefined without voice.
     """
@@ -155,7 +155,7 @@ def creak_share(track: Track) -> Measured:
 def pause_share(track: Track) -> Measured:
     """Share of the time from first to last speech that is spent in pauses of at least 0.25 s.
 
-    Silence before the first and after the last word belongs to the button, not to the speaker. 0 where nobody paused;
+    Silence before the first and after the last word is due to the record button, not the speaker. 0 without pauses;
     undefined without speech.
     """
     span = _span_frames(track)
@@ -165,7 +165,7 @@ def pause_share(track: Track) -> Measured:
 def pause_rate(track: Track) -> Measured:
     """Pauses of at least 0.25 s per minute from first to last speech.
 
-    0 where nobody paused; undefined without speech.
+    0 without pauses; undefined without speech.
     Fragile: noise 20 dB below speech moves it by more than a between-speaker SD.
     """
     span = _span_frames(track)
@@ -191,9 +191,9 @@ def pause_longest(track: Track) -> Measured:
 
 
 def voiced_rate(track: Track) -> Measured:
-    """Voiced segments per second from first to last speech, a proxy of speech rate.
+    """Voiced segments per second from first to last speech, a proxy for speech rate.
 
-    Falls with slower speech and with more pauses; a run of voiced sounds counts once, so it is no count of syllables.
+    Falls with slower speech and with more pauses; a run of voiced sounds counts once, so it does not count syllables.
     Undefined without speech.
     """
     span = _span_frames(track)
@@ -203,8 +203,8 @@ def voiced_rate(track: Track) -> Measured:
 def loudness_sd(track: Track) -> Measured:
     """Standard deviation of loudness over the frames with speech, as a share of its mean there.
 
-    Of eGeMAPS loudness, which is close to perceived loudness; as a share, so gain does not move it. Undefined without
-    speech.
+    Uses eGeMAPS loudness, which is close to perceived loudness; as a share, it is independent of gain. Undefined
+    without speech.
     Fragile: noise 20 dB below speech moves it by more than a between-speaker SD.
     """
     loudness = track.loudness[track.speech]
@@ -226,16 +226,16 @@ MEASURES = {
     "voiced_rate": Measure(voiced_rate, GEMAPS),
     "loudness_sd": Measure(loudness_sd, GEMAPS),
 }
-"""How each marker of the table is measured, by its name."""
+"""How each marker is measured, by its name."""
 
 
 def _semitones(track: Track) -> FloatArray:
-    """Pitch of modal voice in semitones, above anything."""
+    """Pitch of modal voice in semitones above 1 Hz."""
     return np.asarray(12 * np.log2(track.pitch_hz[track.modal]), np.float32)
 
 
 def _sure(pulses: Periods, least_match: float) -> Mask:
-    """Where all three pulses match and their periods are neighbours'."""
+    """Where all three pulses match and their periods are close."""
     matched = (pulses.match_before > least_match) & (pulses.match_after > least_match)
     ratio = np.divide(pulses.after_s, pulses.before_s, where=matched, out=np.zeros_like(pulses.after_s))
     return matched & (ratio < LARGEST_PERIOD_FACTOR) & (ratio > 1 / LARGEST_PERIOD_FACTOR)

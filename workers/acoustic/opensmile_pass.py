@@ -1,6 +1,6 @@
-"""One openSMILE run over a memo gives everything: functionals, low-level descriptors and MFCCs.
+"""Run openSMILE once over a memo: functionals, low-level descriptors and MFCCs.
 
-openSMILE is not thread-safe: run this in one thread of a process, and use more processes for more cores.
+openSMILE is not thread-safe: run this in one thread per process, and use more processes for more cores.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ HOP_S = 0.01
 """Seconds between frames. Frame i of every descriptor begins at i × HOP_S."""
 
 SHORTEST_S = 0.06
-"""Seconds of audio that make the first frame."""
+"""Seconds of audio needed for the first frame."""
 
 CONFIGURATION = Path(__file__).with_name("onepass.conf")
 
@@ -41,30 +41,30 @@ _PACKAGED = {
     "bufferModeRbLagConf": "shared/BufferModeRbLag.conf.inc",
     "frameModeFunctionalsConf": "shared/FrameModeFunctionals.conf.inc",
 }
-"""What our configuration includes, by the option that names it; below the package's own configuration folder."""
+"""Files that our configuration includes, by option name; relative to the package's own configuration folder."""
 
 _HOP = round(HOP_S * SAMPLING_RATE)
 _AHEAD = 10 * SAMPLING_RATE
-"""Samples given ahead of the frames: far more than openSMILE holds back before a frame leaves it."""
+"""Samples written ahead of the frames: far more than openSMILE buffers before it emits a frame."""
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p
 )
-"""openSMILE's `ExternalSinkCallbackEx`, its pointers as plain addresses."""
+"""openSMILE's `ExternalSinkCallbackEx`, with pointers as plain addresses."""
 
 _READY: list[OpenSMILE] = []
-"""openSMILE as the memo before left it, set back to its beginning: making it anew costs as much as 0.5 s of audio."""
-_LONGEST_PUT_BY_S = 60
-"""A longer memo's openSMILE is given up, and with it the memory that it took."""
+"""The previous memo's openSMILE, reset for reuse: creating a new one costs as much as 0.5 s of audio."""
+_LONGEST_REUSED_S = 60
+"""After a longer memo openSMILE is freed, to release its memory."""
 
 _FRAMES_SINK, _FUNCTIONALS_SINK, _SOURCE = "framesSink", "functionalsSink", "extsource"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AcousticPass:
-    """What one pass over a memo yields.
+    """Result of one pass over a memo.
 
-    functionals: (88,) in the order of FUNCTIONAL_NAMES, stock values, also the zeros that stock openSMILE gives where
-    there is no voiced frame; frames: (frames, 38), low-level descriptors then MFCCs. All float32 and finite.
+    functionals: (88,) in the order of FUNCTIONAL_NAMES, stock values, including the zeros that stock openSMILE gives
+    without voiced frames; frames: (frames, 38), low-level descriptors then MFCCs. All float32 and finite.
     """
 
     functionals: FloatArray
@@ -85,11 +85,11 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
     """Run openSMILE once over a memo.
 
     signal: (samples,) float32, mono, at SAMPLING_RATE; clipped to [-1, 1], because openSMILE's 16-bit integers wrap.
-    Raises Poison `acoustic:too_short` below SHORTEST_S, ConfigurationError when openSMILE refuses our configuration.
+    Raises Poison `acoustic:too_short` below SHORTEST_S, ConfigurationError when openSMILE rejects our configuration.
     """
     smile = _READY.pop() if _READY else _initialised()
     try:
-        frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Feed(smile, signal).ahead_of)
+        frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Source(smile, signal).write_ahead)
         functionals = _Rows(1, len(FUNCTIONAL_NAMES))
         keep = [_collect(smile, _FRAMES_SINK, frames), _collect(smile, _FUNCTIONALS_SINK, functionals)]
         smile.run()
@@ -98,55 +98,55 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
     except BaseException:
         smile.free()
         raise
-    _put_by(smile, len(signal))
+    _reuse_or_free(smile, len(signal))
     if not functionals.filled or not frames.filled:
         raise Poison("acoustic:too_short", f"openSMILE needs at least {SHORTEST_S:g} s of audio; the memo has less")
     return AcousticPass(functionals.table[0], frames.table[: frames.filled])
 
 
 class _Rows:
-    """Room for the rows that a sink will bring.
+    """Buffer for the rows of a sink.
 
-    then: told how many have come when they are as many as it last asked for; once before the first.
+    on_filled: called with the number of rows, first with 0, then at each number it returned; returns the next one.
     """
 
-    def __init__(self, most: int, width: int, then: Callable[[int], int] = lambda filled: filled + 1) -> None:
+    def __init__(self, most: int, width: int, on_filled: Callable[[int], int] = lambda filled: filled + 1) -> None:
         self.table = np.zeros((most, width), np.float32)
         self.filled = 0
-        self.then = then
-        self.wanted = then(0)
+        self._on_filled = on_filled
+        self._next_call = on_filled(0)
         self._address, self._row_bytes = self.table.ctypes.data, width * self.table.itemsize
 
     def take(self, data: int, steps: int, _width: int, _meta: object, _param: object) -> int:
-        """Copy rows as they come: what openSMILE calls, a hundred times a second of audio."""
+        """Copy rows on arrival; openSMILE calls it a hundred times per second of audio."""
         ctypes.memmove(self._address, data, steps * self._row_bytes)
         self._address += steps * self._row_bytes
         self.filled += steps
-        if self.filled >= self.wanted:
-            self.wanted = self.then(self.filled)
+        if self.filled >= self._next_call:
+            self._next_call = self._on_filled(self.filled)
         return 1
 
 
-class _Feed:
-    """The memo's samples, given to openSMILE a little ahead of its work, because it copies all that it is given."""
+class _Source:
+    """Writes the memo to openSMILE a little ahead of its frames, because openSMILE copies everything it receives."""
 
     def __init__(self, smile: OpenSMILE, signal: FloatArray) -> None:
-        self._smile, self._signal, self._given, self._ended = smile, signal, 0, False
+        self._smile, self._signal, self._written, self._ended = smile, signal, 0, False
 
-    def ahead_of(self, frames: int) -> int:
-        """Give what is wanted when so many frames are done; returns at how many to ask again."""
-        while self._given < min(frames * _HOP + _AHEAD, len(self._signal)):
-            chunk = self._signal[self._given : self._given + _AHEAD]
+    def write_ahead(self, frames: int) -> int:
+        """Write the samples needed after `frames` frames; returns the frame count of the next call."""
+        while self._written < min(frames * _HOP + _AHEAD, len(self._signal)):
+            chunk = self._signal[self._written : self._written + _AHEAD]
             self._smile.external_audio_source_write_data(_SOURCE, _as_int16(chunk))
-            self._given += len(chunk)
-        if self._given == len(self._signal) and not self._ended:
+            self._written += len(chunk)
+        if self._written == len(self._signal) and not self._ended:
             self._ended = True
             self._smile.external_audio_source_set_eoi(_SOURCE)
         return frames + _AHEAD // _HOP // 10
 
 
 def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that openSMILE itself gives to the columns of a frame and of the functionals, for tests to hold ours."""
+    """Column names of a frame and of the functionals as openSMILE gives them, for tests to compare with ours."""
     smile = _initialised()
     try:
         return _names(smile, _FRAMES_SINK), _names(smile, _FUNCTIONALS_SINK)
@@ -156,7 +156,7 @@ def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @cache
 def configuration_hash() -> str:
-    """SHA-256 (hex) of all that determines the numbers of a pass: every included file and openSMILE's version."""
+    """SHA-256 (hex) of everything that determines a pass's values: all included files and openSMILE's version."""
     digest = hashlib.sha256(metadata.version("opensmile").encode())
     for path in (CONFIGURATION, *_packaged().values()):
         digest.update(path.read_bytes())
@@ -172,13 +172,13 @@ def _packaged() -> Mapping[str, Path]:
     paths = {option: Path(folders[0], "core", "config", *name.split("/")) for option, name in _PACKAGED.items()}
     missing = [_PACKAGED[option] for option, path in paths.items() if not path.is_file()]
     if missing:
-        raise ConfigurationError(f"the installed opensmile package ships no {', '.join(missing)}")
+        raise ConfigurationError(f"the installed opensmile package lacks {', '.join(missing)}: run make setup")
     return paths
 
 
-def _put_by(smile: OpenSMILE, samples: int) -> None:
-    """Keep one for the next memo."""
-    if _READY or samples > _LONGEST_PUT_BY_S * SAMPLING_RATE:
+def _reuse_or_free(smile: OpenSMILE, samples: int) -> None:
+    """Keep one instance for the next memo."""
+    if _READY or samples > _LONGEST_REUSED_S * SAMPLING_RATE:
         smile.free()
     else:
         _READY.append(smile)
@@ -189,20 +189,20 @@ def _initialised() -> OpenSMILE:
     smile._smileobj = smileapi.smile_new()
     options = {**_packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
     texts = [os.fsencode(str(part)) for option in options.items() for part in option]
-    # The package's own `initialize` takes ASCII paths only; people install below folders that bear their names.
+    # The package's own `initialize` accepts ASCII paths only; installation paths may contain users' names.
     status = smileapi.smile_initialize(
         smile._smileobj, os.fsencode(CONFIGURATION), len(options), c_char_p_arr(texts), 0, 0, 0, None
     )
     if status != SMILE_SUCCESS:
         smile.free()
-        raise ConfigurationError(f"openSMILE refuses the acoustic configuration (status {status}): reinstall opensmile")
+        raise ConfigurationError(f"openSMILE rejects the acoustic configuration (status {status}): reinstall opensmile")
     return smile
 
 
 def _collect(smile: OpenSMILE, sink: str, rows: _Rows) -> object:
-    """Have the sink's rows taken as they come; the returned callback must outlive the run."""
+    """Register `rows` as the sink's callback; the returned object must outlive the run."""
     callback = _Callback(rows.take)
-    # The package's own registration wraps every row in a NumPy array, and its own type every pointer in an object.
+    # The package's own registration wraps each row in a NumPy array, and its callback type each pointer in an object.
     taken = ctypes.cast(callback, ExternalSinkCallbackEx)
     smile._check_smile_result(smileapi.smile_extsink_set_data_callback_ex(smile._smileobj, sink.encode(), taken, None))
     return callback

@@ -1,9 +1,8 @@
 """Pitch and voicing, frame by frame, from the signal's autocorrelation. Pure.
 
-The method and its costs are Boersma's, as Praat's `To Pitch (ac)` has them by default: Boersma 1993, Proc. Inst.
-Phonetic Sciences Amsterdam 17, 97-110. Three things differ: frames that nobody can hear are not looked at; a bump of
-the microphone does not make speech silent; and the best path is found for short stretches side by side, each with its
-neighbourhood.
+The method and its costs are Boersma's, with the defaults of Praat's `To Pitch (ac)`: Boersma 1993, Proc. Inst. Phonetic
+Sciences Amsterdam 17, 97-110. Three things differ: inaudible frames are skipped; a bump of the microphone does not make
+speech silent; and the best path is found for short stretches in parallel, each with its neighbourhood.
 """
 
 from functools import cache
@@ -19,45 +18,44 @@ from workers.acoustic.speech_activity import Mask
 from workers.audio.memo import SAMPLING_RATE
 
 FLOOR_HZ, CEILING_HZ = 75.0, 600.0
-"""Range of pitch; slower pulses are vocal fry, which is looked for elsewhere."""
+"""Range of pitch; slower pulses are vocal fry, detected in `creak`."""
 
 WINDOW = round(3 * SAMPLING_RATE / FLOOR_HZ)
 """Samples of a frame: three of the longest periods."""
 RATE = SAMPLING_RATE // 2
-"""Hz of the autocorrelation: what lies above 4 kHz is noise to it, and half of the lags need no work."""
+"""Sampling rate of the autocorrelation in Hz: it needs nothing above 4 kHz, and half the lags suffice."""
 SHORTEST, LONGEST = int(RATE / CEILING_HZ), int(np.ceil(RATE / FLOOR_HZ))
-"""Lags, at RATE, among which periods are looked for."""
+"""Lags, at RATE, among which periods are searched."""
 SIZE = 2 * fft.next_fast_len(WINDOW // 2 + LONGEST + 2, real=True)
 
 CANDIDATES = 4
-"""Pitches that a frame may have, besides none."""
+"""Pitch candidates per frame, besides unvoiced."""
 SILENCE = 0.03
 """Share of the memo's peak below which a frame is silent."""
 FAINTEST = 2.0**-15
-"""A frame whose peak is less than one step of 16 bits is silent, also in a memo that has nothing louder."""
+"""A frame whose peak is below one 16-bit step is silent, even in a memo with nothing louder."""
 BUMP = 4.0
-"""A peak that is more than this many times those of loud frames (P95) is a bump of the microphone, not speech."""
+"""A peak more than this many times those of loud frames (P95) is a bump of the microphone, not speech."""
 VOICING = 0.45
-"""Least periodicity of voice."""
+"""Minimum periodicity of voice."""
 OCTAVE_COST, JUMP_COST, CHANGE_COST = 0.01, 0.35, 0.14
-"""Per octave below the ceiling; per octave from frame to frame; for beginning or ending voice."""
+"""Per octave below the ceiling; per octave from frame to frame; for each start or end of voice."""
 
 BLOCK = 1024
-"""Frames worked on at once: what they need of memory does not grow with the memo."""
+"""Frames processed at once, so that memory does not grow with the memo."""
 STRETCH, NEIGHBOURHOOD = 40, 20
-"""Frames whose path is kept, and frames before and after that decide it with them."""
+"""Frames whose path is kept, and context frames on either side."""
 
 
-def pitch_track(signal: FloatArray, moments_s: NDArray[np.floating[Any]], heard: Mask) -> FloatArray:
+def pitch_track(signal: FloatArray, moments_s: NDArray[np.floating[Any]], audible: Mask) -> FloatArray:
     """Pitch at each moment, in Hz, 0 where there is no voice.
 
-    signal: (samples,) at SAMPLING_RATE; moments_s: (frames,), 10 ms apart; heard: (frames,), False where no voice can
-    be.
+    signal: (samples,) at SAMPLING_RATE; moments_s: (frames,), 10 ms apart; audible: (frames,), False excludes voice.
     """
     hertz = np.zeros((len(moments_s), CANDIDATES + 1), np.float32)
     strength = np.full(hertz.shape, -np.inf, np.float32)
     strength[:, 0] = 2.0
-    places = np.flatnonzero(heard)
+    places = np.flatnonzero(audible)
     centres = np.round(moments_s[places] * SAMPLING_RATE).astype(int)
     frames = sliding_window_view(np.pad(signal, WINDOW), WINDOW)
     peaks = np.zeros(len(places), np.float32)
@@ -76,14 +74,14 @@ def pitch_track(signal: FloatArray, moments_s: NDArray[np.floating[Any]], heard:
 
 @cache
 def _window() -> tuple[FloatArray, FloatArray]:
-    """Hann window, and the autocorrelation that it has by itself, at lags up to LONGEST + 1."""
+    """Hann window, and its own autocorrelation at lags up to LONGEST + 1."""
     window = np.hanning(WINDOW + 2)[1:-1]
     own = fft.irfft(np.abs(fft.rfft(window, SIZE)) ** 2, SIZE)[: 2 * LONGEST + 3 : 2]
     return window.astype(np.float32), (own / own[0]).astype(np.float32)
 
 
 def _candidates(pieces: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(frames, CANDIDATES) each: the strongest pitches and their strengths, −inf where there are fewer."""
+    """(frames, CANDIDATES) each: the strongest pitches and their strengths, −inf as padding."""
     window, own = _window()
     spectrum = fft.rfft(pieces * window, SIZE)
     power = spectrum.real**2 + spectrum.imag**2
@@ -102,7 +100,7 @@ def _candidates(pieces: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _strongest(
     row: NDArray[np.intp], hertz: FloatArray, strength: FloatArray, rows: int
 ) -> tuple[FloatArray, FloatArray]:
-    """The CANDIDATES strongest of each row, from a list of all: (rows, CANDIDATES) each."""
+    """The CANDIDATES strongest of each row, from a flat list: (rows, CANDIDATES) each."""
     order = np.lexsort((-strength, row))
     row = row[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
@@ -114,7 +112,7 @@ def _strongest(
 
 
 def _path(hertz: FloatArray, strength: FloatArray) -> NDArray[np.intp]:
-    """Which candidate each frame has on the best path: (frames,). Candidate 0 is no voice."""
+    """Candidate of each frame on the best path (Viterbi): (frames,). Candidate 0 is unvoiced."""
     count = len(hertz)
     stretches = -(-count // STRETCH)
     steps = STRETCH + 2 * NEIGHBOURHOOD

@@ -1,4 +1,4 @@
-"""A memo on one page: what was said when, how high, how loud, where it pauses and creaks, and the markers beside it."""
+"""Plot a memo on one page: waveform, pitch, loudness, pauses and creak over time, with a table of the markers."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -28,12 +28,12 @@ INK, FAINT, VOICE, LOUD, PAUSE, CREAK, DOUBT = (
     "#b44d12",
 )
 COLUMNS = 1600
-"""The waveform is drawn as the extremes of this many stretches."""
+"""The waveform is drawn as the extremes of this many segments."""
 
 CROWDED_S = 20.0
 """Memos longer than this are drawn with finer lines."""
 LEAP_ST = 4.0
-"""The line of pitch is not drawn across a leap of more than this many semitones in one frame."""
+"""The pitch line is broken at a jump of more than this many semitones in one frame."""
 
 PITCH_TICKS_HZ = (50, 75, 100, 150, 200, 300, 400, 600)
 GROUPS = (
@@ -57,7 +57,7 @@ LABELS = {
     "voiced_rate": ("voiced segments", "per s", 1.0, 1),
     "loudness_sd": ("SD, share of mean", "%", 100.0, 0),
 }
-"""Marker: label, unit shown, factor from the marker's own unit, decimals."""
+"""Marker: label, displayed unit, factor from the marker's own unit, decimals."""
 
 
 REASONS = {
@@ -66,14 +66,14 @@ REASONS = {
     "no_speech": "no speech",
     "no_pause": "no pause",
 }
-"""Why there is no number, in words."""
+"""Reasons for a missing value, as displayed."""
 
 
 def plot_features(path: Path, signal: FloatArray, title: str = "", quality: Quality | None = None) -> None:
-    """Draw a memo's acoustic page to `path`, a PNG or whatever its suffix says.
+    """Plot a memo's acoustic features to `path`, in the format of its suffix.
 
-    signal: (samples,) float32, mono, at SAMPLING_RATE; quality: shown below the title, and its fragile markers marked.
-    Leaves matplotlib's global state alone. Raises what `acoustic_pass` raises, OSError when the path cannot be written.
+    signal: (samples,) float32, mono, at SAMPLING_RATE; quality: shown below the title, and its fragile markers flagged.
+    Does not touch matplotlib's global state. Raises what `acoustic_pass` raises, OSError when `path` is not writable.
     """
     found = acoustic_pass(signal)
     track = voice_track(signal, found.lld, HOP_S)
@@ -88,7 +88,7 @@ def plot_features(path: Path, signal: FloatArray, title: str = "", quality: Qual
     for axes in rows:
         _shade(axes, pauses(track.speech, HOP_S), PAUSE, 1.0)
         _shade(axes, runs(track.creak), CREAK, 0.45)
-        _quiet(axes)
+        _simplify(axes)
     _legend(rows[0])
     rows[0].set_xlim(0, len(signal) / SAMPLING_RATE)
     rows[2].set_xlabel("time (s)", color=INK)
@@ -101,15 +101,15 @@ def plot_features(path: Path, signal: FloatArray, title: str = "", quality: Qual
 
 
 def _recording(duration_s: float, quality: Quality | None) -> str:
-    """One line about the recording itself."""
-    told = [f"{duration_s:.1f} s"]
+    """One line about the recording."""
+    parts = [f"{duration_s:.1f} s"]
     if quality is not None:
         if quality.speech_s:
-            told += [f"{quality.speech_s:.1f} s of speech", f"{quality.snr_db:.0f} dB above the noise"]
+            parts += [f"{quality.speech_s:.1f} s of speech", f"SNR {quality.snr_db:.0f} dB"]
         if quality.bandwidth_hz:
-            told.append(f"band to {quality.bandwidth_hz / 1000:.1f} kHz")
-        told += [reason.removeprefix("quality:").replace("_", " ") for reason in quality.reasons]
-    return "   ·   ".join(told)
+            parts.append(f"bandwidth {quality.bandwidth_hz / 1000:.1f} kHz")
+        parts += [reason.removeprefix("quality:").replace("_", " ") for reason in quality.reasons]
+    return "   ·   ".join(parts)
 
 
 def _moments(track: Track) -> FloatArray:
@@ -145,10 +145,10 @@ def _pitch(axes: Axes, track: Track) -> None:
 
 
 def _pitch_limits(hertz: FloatArray) -> tuple[float, float]:
-    heard = hertz[np.isfinite(hertz)]
-    if not heard.size:
+    voiced = hertz[np.isfinite(hertz)]
+    if not voiced.size:
         return 50.0, 400.0
-    low, high = np.percentile(heard, [1, 99])
+    low, high = np.percentile(voiced, [1, 99])
     return float(max(low / 1.3, 40.0)), float(max(high * 1.3, 2 * low))
 
 
@@ -173,8 +173,8 @@ def _legend(axes: Axes) -> None:
     axes.legend(handles=entries, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=9)
 
 
-def _quiet(axes: Axes) -> None:
-    """No more ink than the data need."""
+def _simplify(axes: Axes) -> None:
+    """Hide all decoration that the data do not need."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

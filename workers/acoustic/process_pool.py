@@ -1,7 +1,7 @@
-"""openSMILE in processes of its own, which may die without taking a memo with them.
+"""Run openSMILE in child processes, so that a crash loses no memo.
 
-openSMILE is not thread-safe and is C++: a crash in it ends its process. Processes are spawned, never forked, because
-the parent may hold TensorFlow's or Kafka's threads.
+openSMILE is not thread-safe and is C++: a crash ends its process. Processes are spawned, never forked, because the
+parent may run TensorFlow or Kafka threads.
 """
 
 import os
@@ -19,38 +19,38 @@ from schemas.events import FloatArray
 from workers.acoustic.extraction import AcousticFeatures, extract
 from workers.service.health import HEALTH
 
-LONE_TRIES = 2
-"""A memo that ends its process this often, with no other memo beside it, is at fault itself."""
+SOLO_ATTEMPTS = 2
+"""A memo that crashes its process this often while processed alone is the cause."""
 
 Result: TypeAlias = AcousticFeatures | Poison
 
 
 class ExtractionPool:
-    """Extracts signals in parallel, in order, and outlives the death of its processes. Safe from several threads."""
+    """Extracts signals in parallel, in order, and survives crashes of its processes. Thread-safe."""
 
     def __init__(self, processes: int, window_s: float) -> None:
         self._processes = processes
         self._window_s = window_s
         self._executor: ProcessPoolExecutor | None = None
-        self._making = threading.Lock()
-        self._way = _Way()
+        self._executor_lock = threading.Lock()
+        self._access = _SharedLock()
 
     def extract(self, batch: Sequence[FloatArray]) -> list[Result]:
-        """One result per signal, in order: its features, or why it can never have any.
+        """One result per signal, in order: its features, or why extraction fails permanently.
 
-        When a process dies, the signals that were under way are done again, with no other batch beside them, then, if
-        another dies, one at a time, so that the one at fault is known: it becomes Poison `acoustic:crash`.
+        When a process crashes, the unfinished signals are retried without any other batch, then, after another crash,
+        one at a time, which identifies the cause: it becomes Poison `acoustic:crash`.
         """
-        with self._way.shared():
-            results = self._together(batch)
+        with self._access.shared():
+            results = self._attempt(batch)
         if None not in results:
             return [result for result in results if result is not None]
-        with self._way.alone():
+        with self._access.exclusive():
             missing = [index for index, result in enumerate(results) if result is None]
-            for index, again in zip(missing, self._together([batch[index] for index in missing]), strict=True):
-                results[index] = again
+            for index, retried in zip(missing, self._attempt([batch[index] for index in missing]), strict=True):
+                results[index] = retried
             return [
-                self._alone(signal) if result is None else result for signal, result in zip(batch, results, strict=True)
+                self._solo(signal) if result is None else result for signal, result in zip(batch, results, strict=True)
             ]
 
     def close(self) -> None:
@@ -58,9 +58,9 @@ class ExtractionPool:
         if self._executor is not None:
             self._discard(self._executor)
 
-    def _together(self, batch: Sequence[FloatArray]) -> list[Result | None]:
-        """Results of the batch, None for those that a dying process took along."""
-        executor = self._processes_now()
+    def _attempt(self, batch: Sequence[FloatArray]) -> list[Result | None]:
+        """Results of the batch, None for those lost to a crash."""
+        executor = self._current_executor()
         try:
             futures = [executor.submit(extract, signal, self._window_s) for signal in batch]
         except BrokenProcessPool:
@@ -70,66 +70,66 @@ class ExtractionPool:
         if None in results:
             self._discard(executor)
         else:
-            _let_go(executor)
+            _release_last_item(executor)
         return results
 
-    def _alone(self, signal: FloatArray) -> Result:
-        for _ in range(LONE_TRIES):
-            (result,) = self._together([signal])
+    def _solo(self, signal: FloatArray) -> Result:
+        for _ in range(SOLO_ATTEMPTS):
+            (result,) = self._attempt([signal])
             if result is not None:
                 return result
-        return Poison("acoustic:crash", f"openSMILE ended its process {LONE_TRIES} times on this memo alone")
+        return Poison("acoustic:crash", f"openSMILE crashed {SOLO_ATTEMPTS} times on this memo alone")
 
-    def _processes_now(self) -> ProcessPoolExecutor:
-        with self._making:
+    def _current_executor(self) -> ProcessPoolExecutor:
+        with self._executor_lock:
             if self._executor is None:
                 self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
             return self._executor
 
     def _discard(self, executor: ProcessPoolExecutor) -> None:
-        """End these processes, once: another batch may have seen them die too, and have others in their place."""
-        with self._making:
+        """End these processes, once: another batch may have seen the crash too and replaced them already."""
+        with self._executor_lock:
             if self._executor is not executor:
                 return
             self._executor = None
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-class _Way:
-    """Many may be on it together, or one alone, who waits for the others and is waited for."""
+class _SharedLock:
+    """A lock with many shared holders or one exclusive holder; a waiting exclusive holder blocks new shared ones."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._together = 0
-        self._waiting = 0
+        self._shared = 0
+        self._exclusive = 0
 
     @contextmanager
     def shared(self) -> Iterator[None]:
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting)
-            self._together += 1
+            self._changed.wait_for(lambda: not self._exclusive)
+            self._shared += 1
         try:
             yield
         finally:
             with self._changed:
-                self._together -= 1
+                self._shared -= 1
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._together)
+            self._exclusive += 1
+            self._changed.wait_for(lambda: not self._shared)
             try:
                 yield
             finally:
-                self._waiting -= 1
+                self._exclusive -= 1
                 self._changed.notify_all()
 
 
-def _let_go(executor: ProcessPoolExecutor) -> None:
-    """Send something small: the thread that feeds the processes holds what it sent last, 115 MB of a 30-minute memo."""
-    with suppress(RuntimeError):  # Processes may die, or be discarded, at any time.
+def _release_last_item(executor: ProcessPoolExecutor) -> None:
+    """Submit a small item: the executor's feeder thread keeps its last one, 115 MB for a 30-minute memo."""
+    with suppress(RuntimeError):  # Processes may crash, or be discarded, at any time.
         executor.submit(int)
 
 
@@ -145,7 +145,7 @@ def _outcome(future: "Future[AcousticFeatures]") -> Result | None:
 
 
 def _prepare() -> None:
-    """In each child: leave interrupts to the parent, and end when it has ended, however it did."""
+    """In each child: ignore interrupts, which the parent handles, and exit with the parent, however it ends."""
     signals.signal(signals.SIGINT, signals.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Where a memo has speech and where it pauses, from openSMILE's low-level descriptors. Pure."""
+"""Detect speech and pauses in a memo from loudness and voicing. Pure."""
 
 from dataclasses import dataclass
 
@@ -10,24 +10,24 @@ from schemas.events import FloatArray
 Mask = NDArray[np.bool_]
 
 LOUD_SHARE = 0.2
-"""A frame is loud when it lies this far from the floor (P5 of loudness) towards the peak (P95)."""
+"""A frame is loud this far from the floor (P5 of loudness) towards the peak (P95)."""
 
 AUDIBLE_SHARE = 0.015
-"""A frame that stands out from the floor by less is background, however periodic: mains hum is."""
+"""A frame less far above the floor is background, even if periodic, such as mains hum."""
 
 HIGHEST_FLOOR = 0.5
 """The floor is at most this share of the peak: in a memo without pauses the quietest frames are speech."""
 
 SHORTEST_SPEECH_S = 0.05
-"""Loud stretches shorter than this, without voice, are clicks."""
+"""Unvoiced loud runs shorter than this are clicks."""
 
 SHORTEST_PAUSE_S = 0.25
-"""Shorter silences belong to articulation (stop closures). Source: Goldman-Eisler 1968, Psycholinguistics."""
+"""Shorter silences are articulation (stop closures). Source: Goldman-Eisler 1968, Psycholinguistics."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Stretches of frames. starts, ends: (runs,) frame numbers, ends exclusive."""
+    """Runs of frames. starts, ends: (runs,) frame numbers, ends exclusive."""
 
     starts: NDArray[np.intp]
     ends: NDArray[np.intp]
@@ -51,7 +51,7 @@ class Runs:
 
 
 def runs(mask: Mask) -> Runs:
-    """The maximal stretches where `mask` is True, in order.
+    """The maximal runs where `mask` is True, in order.
 
     >>> runs(np.array([True, False, True, True])).lengths.tolist()
     [1, 2]
@@ -61,15 +61,15 @@ def runs(mask: Mask) -> Runs:
 
 
 def audible_frames(loudness: FloatArray) -> Mask:
-    """Frames that stand out from the background. loudness: (frames,) eGeMAPS loudness."""
+    """Frames louder than the background. loudness: (frames,) eGeMAPS loudness."""
     return loudness > _threshold(loudness, AUDIBLE_SHARE)
 
 
-def speech_frames(loudness: FloatArray, voiced: Mask, hop_s: float) -> Mask:
-    """Frames that hold speech: voiced ones, and loud ones but for clicks.
+def voiced_speech_frames(loudness: FloatArray, voiced: Mask, hop_s: float) -> Mask:
+    """Frames that contain speech: voiced frames, and loud frames except clicks.
 
-    loudness: (frames,) eGeMAPS loudness; voiced: (frames,) at the same moments. The threshold follows the memo's own
-    floor and peak, so gain does not move it. Loudness alone cannot tell speech from noise: without any voiced frame
+    loudness: (frames,) eGeMAPS loudness; voiced: (frames,) at the same moments. The threshold is relative to the memo's
+    own floor and peak, hence independent of gain. Loudness alone cannot tell speech from noise: without voiced frames
     nothing is speech.
     """
     if not voiced.any():
@@ -85,7 +85,7 @@ def _threshold(loudness: FloatArray, share: float) -> float:
 
 
 def pauses(speech: Mask, hop_s: float) -> Runs:
-    """Silences of SHORTEST_PAUSE_S or more between two stretches of speech; those at the memo's ends are none.
+    """Silences of SHORTEST_PAUSE_S or more between two runs of speech; excludes those at the memo's ends.
 
     >>> pauses(np.array([0, 0, 0, 1, 0, 0, 0, 1], bool), hop_s=0.1).lengths.tolist()
     [3]

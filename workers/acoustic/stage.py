@@ -1,4 +1,4 @@
-"""Memos to acoustic features: the hop that runs openSMILE."""
+"""The acoustic feature worker's stage: memos to acoustic features, with openSMILE."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ class AcousticStage:
 
     name = "acoustic"
     at_once = 2
-    """The last memos of a batch are fewer than the processes; those of the next one fill them."""
+    """Batches overlap: the next one fills the processes that the last memos of a batch leave idle."""
 
     def __init__(self, settings: Settings) -> None:
         self._window_s = settings.window_s

@@ -1,4 +1,4 @@
-"""What happens inside each analysis window, from frame-wise descriptors. Pure."""
+"""Mean and standard deviation of frame-wise descriptors in each analysis window. Pure."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from workers.audio.memo import SAMPLING_RATE
 from workers.audio.windows import window_bounds
 
 SHORTEST_TAIL_S = 0.4
-"""A last window shorter than this joins its neighbour, as in the embedding."""
+"""A shorter last window is merged into its neighbour, as in the embedding."""
 
 
 def window_statistics(frames: FloatArray, hop_s: float, samples: int, window_s: float) -> FloatArray:
     """Mean and standard deviation of every column per window: (n, 2 × columns) float32, all means first.
 
     frames: (frames, columns), frame i beginning at i × hop_s; samples: length of the memo at SAMPLING_RATE. A frame
-    belongs to the window in which it begins. Descriptors that exist in voiced frames only are 0 elsewhere, as
-    openSMILE gives them, and those zeros count.
+    belongs to the window in which it begins. As in openSMILE, descriptors of voiced frames are 0 elsewhere, and those
+    zeros count.
     """
     hop = round(hop_s * SAMPLING_RATE)
     bounds = window_bounds(samples, round(window_s * SAMPLING_RATE), round(SHORTEST_TAIL_S * SAMPLING_RATE))

@@ -118,7 +118,7 @@ def none_ready() -> Iterator[None]:
 def test_a_pass_depends_on_nothing_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     signals = [buzz(120, 0.5), noise(0.7), silence(1.3), noise(SHORTEST_S), buzz(210, 12.0), 0.001 * noise(3.1)]
     with monkeypatch.context() as patched:
-        patched.setattr(opensmile_pass, "_LONGEST_PUT_BY_S", 0)
+        patched.setattr(opensmile_pass, "_LONGEST_REUSED_S", 0)
         fresh = [acoustic_pass(signal) for signal in signals]
     for number in np.random.default_rng(3).permutation(2 * len(signals)) % len(signals):
         with pytest.raises(Poison):
@@ -138,7 +138,7 @@ def test_opensmile_is_made_once_and_given_up_after_a_long_memo(monkeypatch: pyte
         return made[-1]
 
     monkeypatch.setattr(opensmile_pass, "_initialised", counted)
-    monkeypatch.setattr(opensmile_pass, "_LONGEST_PUT_BY_S", 1)
+    monkeypatch.setattr(opensmile_pass, "_LONGEST_REUSED_S", 1)
     for seconds in (0.5, 0.9, 1.1, 0.5):
         acoustic_pass(noise(seconds))
     assert len(made) == 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from schemas.events import FloatArray
-from workers.acoustic.speech_activity import Mask, audible_frames, pauses, runs, speech_frames
+from workers.acoustic.speech_activity import Mask, audible_frames, pauses, runs, voiced_speech_frames
 
 HOP_S = 0.01
 
@@ -33,7 +33,7 @@ def test_a_pause_lasts_a_quarter_of_a_second_and_lies_between_speech() -> None:
 def test_speech_is_judged_by_the_memos_own_floor_and_peak(gain: float) -> None:
     loudness = gain * frames((0.1, 0.5), (1.0, 0.5), (0.12, 0.5), (0.8, 0.5), (0.1, 0.5))
     voiced = mask((0, 0.5), (1, 0.2), (0, 1.8))
-    found = runs(speech_frames(loudness, voiced, HOP_S))
+    found = runs(voiced_speech_frames(loudness, voiced, HOP_S))
     assert found.starts.tolist() == [50, 150]
     assert found.lengths.tolist() == [50, 50]
 
@@ -41,8 +41,8 @@ def test_speech_is_judged_by_the_memos_own_floor_and_peak(gain: float) -> None:
 def test_a_click_is_not_speech_and_noise_without_voice_is_none() -> None:
     click = frames((0.1, 0.5), (1.0, 0.02), (0.1, 0.5), (1.0, 1.0))
     voiced = mask((0, 1.12), (1, 0.9))
-    assert not speech_frames(click, voiced, HOP_S)[:100].any()
-    assert not speech_frames(click, np.zeros(len(click), bool), HOP_S).any()
+    assert not voiced_speech_frames(click, voiced, HOP_S)[:100].any()
+    assert not voiced_speech_frames(click, np.zeros(len(click), bool), HOP_S).any()
 
 
 def test_background_is_not_audible() -> None:

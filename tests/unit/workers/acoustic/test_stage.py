@@ -152,11 +152,11 @@ def test_processes_that_two_batches_saw_die_are_ended_once(monkeypatch: pytest.M
     ended = []
     monkeypatch.setattr(ProcessPoolExecutor, "shutdown", lambda executor, **_: ended.append(executor))
     pool = ExtractionPool(1, 1.0)
-    seen = pool._processes_now()
+    seen = pool._current_executor()
     pool._discard(seen)
     pool._discard(seen)
     assert ended == [seen]
-    assert pool._processes_now() is not seen
+    assert pool._current_executor() is not seen
 
 
 def test_a_signal_is_let_go_once_its_features_are_there() -> None:
