@@ -21,7 +21,7 @@ from tests.audio_files import encodings, spoken
 from tests.benchmarks.machine import provenance
 from workers.audio.decode import Decoded, decode
 from workers.audio.memo import SAMPLING_RATE
-from workers.audio.quality import Thresholds, assess, frame_powers, high_passed, speech_frames
+from workers.audio.quality import Thresholds, assess, energy_speech_frames, frame_powers, high_passed
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "audio.md"
@@ -116,7 +116,7 @@ def _noise(clips: list[FloatArray]) -> Iterator[str]:
         for clip in clips:
             heard = high_passed(clip)
             powers = frame_powers(heard)
-            power = float(np.mean(10 ** (powers[speech_frames(heard, powers)] / 10)))
+            power = float(np.mean(10 ** (powers[energy_speech_frames(heard, powers)] / 10)))
             noise = rng.standard_normal(len(clip)) * np.sqrt(power * 10 ** (-planted / 10))
             quality = _judge(clip * 0.3 + noise * 0.3)
             reasons.update(quality.reasons)

@@ -1,1 +1,1 @@
-"""From a memo's audio object to a signal: storage, decoding, quality, windows."""
+"""Read a memo's audio object into a signal: storage, decoding, quality, windows."""

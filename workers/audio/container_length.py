@@ -1,20 +1,20 @@
-"""What a container says of its own length, because decoders quietly make do with what is there."""
+"""Detect truncated files from the length their container declares, because decoders silently accept less."""
 
 import struct
 from collections.abc import Iterator
 
 SLACK_BYTES = 64
 SLACK_SHARE = 0.01
-"""Recorders get sizes slightly wrong (a header counted in, a last byte of padding); more than this is a loss."""
+"""Recorders write slightly wrong sizes (a header included, a last byte of padding); more than this is truncation."""
 UNKNOWN_SIZES = frozenset({0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF, 2**64 - 1})
-"""Sizes of recorders that cannot go back and fill in the true one: they promise nothing."""
+"""Placeholder sizes, left by recorders that cannot seek back to write the true one."""
 EBML_SEGMENT = b"\x18\x53\x80\x67"
 OGG_HEADER_BYTES = 27
 HEAD_BYTES = 1 << 16
 
 
 def wave_seconds(data: bytes) -> float | None:
-    """Seconds of audio that a WAVE header promises, None where it promises nothing."""
+    """Seconds of audio that a WAVE header declares, None if it declares none."""
     order = ">" if data[:4] == b"RIFX" else "<"
     bytes_per_s = 0
     for name, start, size in _wave_chunks(data):
@@ -25,15 +25,15 @@ def wave_seconds(data: bytes) -> float | None:
     return None
 
 
-def tells_mpeg_frames(data: bytes) -> bool:
-    """Whether an MPEG stream counts its frames at its start (Xing, Info); else its length is a guess from its size."""
+def declares_mpeg_frames(data: bytes) -> bool:
+    """Whether an MPEG stream starts with its frame count (Xing, Info); else its length is an estimate from its size."""
     return b"Xing" in data[:HEAD_BYTES] or b"Info" in data[:HEAD_BYTES]
 
 
 def ends_early(data: bytes, kind: str) -> bool:
-    """Whether the container, of the kind FFmpeg calls `kind`, speaks of more bytes than there are.
+    """Whether the container declares more bytes than there are. kind: FFmpeg's name of its format.
 
-    False for kinds that do not say, and for files written as a stream, whose sizes were never filled in.
+    False for formats without sizes, and for files written as a stream, whose sizes are placeholders.
     """
     reader = _READERS.get(kind)
     if reader is None:
@@ -96,14 +96,14 @@ def _matroska_chunks(data: bytes) -> Chunks:
 
 
 def _ogg_chunks(data: bytes) -> Chunks:
-    """The last page only; its size is the sum of its table of segments."""
+    """Yield the last page only; its size is the sum of its segment table."""
     at = data.rfind(b"OggS")
     table = at + OGG_HEADER_BYTES
     count = data[table - 1] if table <= len(data) else 0
     segments = data[table : table + count]
-    # A table that is cut itself stands for at least as many bytes as it lacks entries.
-    lost = SLACK_BYTES + count + 1 if table > len(data) or len(segments) < count else 0
-    yield b"OggS", table + count, max(sum(segments), 1) + lost
+    # A truncated table means at least as many missing bytes as missing entries.
+    missing = SLACK_BYTES + count + 1 if table > len(data) or len(segments) < count else 0
+    yield b"OggS", table + count, max(sum(segments), 1) + missing
 
 
 _READERS = {

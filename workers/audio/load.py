@@ -1,4 +1,4 @@
-"""From an event or a file to a memo that a stage can take: read, decode, assess."""
+"""Load a memo from an event or a file: read, decode, assess."""
 
 import stat
 from pathlib import Path
@@ -19,13 +19,15 @@ def load_memo(event: MemoUploaded, store: AudioStore, settings: Settings) -> Mem
 
 
 def load_file(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
-    """Signal and quality of a local file that the caller vouches for. Raises Poison, also for a file not there."""
+    """Signal and quality of a local file that the caller trusts. Raises Poison, also for a missing file."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise Poison("audio:missing", "this is no file")
+            raise Poison("audio:missing", "the path is not a file")
         if status.st_size > settings.audio_max_bytes:
-            raise Poison("audio:too_large", f"{status.st_size} bytes, {settings.audio_max_bytes} are allowed")
+            raise Poison(
+                "audio:too_large", f"the file has {status.st_size} bytes; the maximum is {settings.audio_max_bytes}"
+            )
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise Poison("audio:missing", f"the file cannot be read: {type(error).__name__}") from None

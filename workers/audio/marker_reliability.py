@@ -1,18 +1,18 @@
-"""Which markers a memo's recording makes unreliable. Pure."""
+"""Find the markers that a memo's recording conditions make unreliable. Pure."""
 
 from schemas.markers import MARKERS, Condition
 
 NOISY_BELOW_DB = 25.0
-"""SNR below which markers that noise moves are not to be trusted; moves were measured at 20 dB."""
+"""SNR below which noise-sensitive markers are unreliable; their shifts were measured at 20 dB."""
 
 NARROW_BELOW_HZ = 4500.0
-"""Bandwidth below which a memo came through a telephone."""
+"""Bandwidth below which a memo is a telephone recording."""
 
 
 def fragile_markers(snr_db: float, bandwidth_hz: float) -> tuple[str, ...]:
-    """Names of the markers that such a recording may have moved by more than one speaker differs from another.
+    """Names of the markers that such a recording may shift by more than the difference between speakers.
 
-    They are still computed: a user who always calls from the same telephone can be compared with themselves.
+    They are still computed: users who always use the same telephone can be compared with themselves.
     """
     conditions = set()
     if snr_db < NOISY_BELOW_DB:

@@ -1,16 +1,16 @@
-"""A memo whose audio has been read: what every extracting stage takes."""
+"""A memo with its decoded audio: the input of every feature extraction stage."""
 
 from dataclasses import dataclass
 
 from schemas.events import FloatArray, MemoUploaded, Quality
 
 SAMPLING_RATE = 16000
-"""Hz. Every signal past decoding has this rate."""
+"""Hz. Every decoded signal has this rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memo:
-    """The event, its audio, and how far that can be trusted.
+    """The event, its audio, and the audio's quality.
 
     signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1], finite.
     """

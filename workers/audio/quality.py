@@ -1,4 +1,4 @@
-"""Whether a memo can be scored: how much speech, over what noise, how clipped, how wide, and why not."""
+"""Assess whether a memo can be scored: speech duration, SNR, clipping and bandwidth, with reasons if not."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,22 @@ from workers.audio.memo import SAMPLING_RATE
 HOP = SAMPLING_RATE // 100
 """Samples between frames: 10 ms."""
 HIGH_PASS_HZ = 80.0
-"""Below it lie rumble, mains hum's first harmonic and DC, and little speech."""
+"""Removes rumble, mains hum's first harmonic and DC, and little speech."""
 RANGE_DB = 10.0
-"""Speech swings at least this far between its syllables and its floor; hum and hiss do not."""
+"""Minimum range of speech between its syllables and its floor; hum and hiss vary less."""
 ABOVE_FLOOR = 0.4
-"""Where between floor and peaks, in dB, a frame becomes speech."""
+"""Speech threshold in dB, as a share of the range from floor to peaks."""
 FAINTEST_DB = -75.0
-"""Mean power (dB re full scale) below which nothing counts as speech, whatever it stands above."""
+"""Mean power (dB re full scale) below which nothing counts as speech, whatever the floor."""
 BRIDGE_FRAMES = 15
 """Gaps up to 0.15 s are closures within words."""
 SHORTEST_FRAMES = 5
 VOICED_SHARE = 0.15
-"""Less of the louder frames than this being periodic: bursts of noise, not speech."""
+"""If fewer of the louder frames are periodic, they are bursts of noise, not speech."""
 PERIODICITY = 0.5
 PIECE = 4 * HOP
 NOISE_DB = -50.0
-"""Median power (dB re full scale) of a memo without speech from which noise may have buried it."""
+"""Median power (dB re full scale) above which noise may mask speech in a memo where none was found."""
 PITCH_HZ = (60.0, 500.0)
 NEAR_PEAK = 0.95
 EDGE_DB = 60.0
@@ -42,7 +42,7 @@ Frames = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What a memo must have: seconds of speech, SNR (dB), at most this share clipped, bandwidth (Hz)."""
+    """Requirements on a memo: minimum speech (s), minimum SNR (dB), maximum clipped share, minimum bandwidth (Hz)."""
 
     min_speech_s: float
     min_snr_db: float
@@ -51,21 +51,21 @@ class Thresholds:
 
     @classmethod
     def of(cls, settings: Settings) -> "Thresholds":
-        """The thresholds among the settings."""
+        """The thresholds in the settings."""
         return cls(settings.min_speech_s, settings.min_snr_db, settings.max_clipped, settings.min_bandwidth_hz)
 
 
 def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
-    """How much of the memo can be trusted.
+    """Assess the quality of a memo.
 
     Reasons: `quality:no_speech`, `quality:too_little_speech`, `quality:noisy`, `quality:clipped`,
-    `quality:narrow_band`. Where no speech was found the SNR is 0 dB, nothing stands above the floor, and the only other
-    reason is noise loud enough to have buried it. Whatever the reasons, `fragile` names the acoustic markers that this
-    noise or this band moves.
+    `quality:narrow_band`. Where no speech was found the SNR is 0 dB, and the only other reason is noise loud enough to
+    mask speech. Whatever the reasons, `fragile` names the acoustic markers that this noise or bandwidth makes
+    unreliable.
     """
-    heard = high_passed(decoded.signal)
-    powers = frame_powers(heard)
-    speech = speech_frames(heard, powers)
+    filtered = high_passed(decoded.signal)
+    powers = frame_powers(filtered)
+    speech = energy_speech_frames(filtered, powers)
     speech_s = float(np.count_nonzero(speech)) * HOP / SAMPLING_RATE
     clipped = max(decoded.clipped, clipped_share(decoded.signal))
     bandwidth_hz = bandwidth(decoded.signal, decoded.sampling_rate)
@@ -98,12 +98,12 @@ def frame_powers(signal: FloatArray) -> NDArray[np.float64]:
     return smooth
 
 
-def speech_frames(signal: FloatArray, powers: NDArray[np.float64]) -> Frames:
-    """Where speech is: frames well above the memo's own floor, if enough of them are periodic: (frames,) bool."""
+def energy_speech_frames(signal: FloatArray, powers: NDArray[np.float64]) -> Frames:
+    """Frames well above the memo's own floor, if enough of them are periodic: (frames,) bool."""
     if not len(powers):
         return np.zeros(0, bool)
     floor = max(float(np.percentile(_audible(powers), 5)), FAINTEST_DB - RANGE_DB)
-    # One second of speech counts as peaks, also where it is little of a long memo.
+    # At least one second defines the peaks, so that a long memo with little speech has them too.
     loudest = max(min(len(powers) // 20, SAMPLING_RATE // HOP), 1)
     peaks = float(np.partition(powers, -loudest)[-loudest])
     if peaks - floor < RANGE_DB or peaks < FAINTEST_DB:
@@ -115,13 +115,13 @@ def speech_frames(signal: FloatArray, powers: NDArray[np.float64]) -> Frames:
 
 
 def _audible(powers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The frames that hold more than digital silence, which says nothing of the room; all, if none does."""
+    """The frames above digital silence, which does not reflect room noise; all frames if none is."""
     audible = powers[powers > FAINTEST_DB - RANGE_DB]
     return audible if len(audible) else powers
 
 
 def voiced_share(signal: FloatArray, frames: Frames, most: int = 200) -> float:
-    """Share of the given frames that are periodic between 60 and 500 Hz; looks at `most` of them, evenly spread."""
+    """Share of the given frames that are periodic between 60 and 500 Hz, from at most `most`, evenly spaced."""
     starts = np.flatnonzero(frames) * HOP
     starts = starts[starts + PIECE <= len(signal)]
     if not len(starts):
@@ -131,18 +131,18 @@ def voiced_share(signal: FloatArray, frames: Frames, most: int = 200) -> float:
     spectrum = np.abs(fft.rfft(pieces - pieces.mean(axis=1, keepdims=True), 2 * PIECE)) ** 2
     correlation = fft.irfft(spectrum)[:, :PIECE]
     shortest, longest = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
-    # Fewer products enter at longer lags: weighed back, so that a pure tone has 1 at its period.
+    # Longer lags sum fewer products: normalised, so that a pure tone has 1 at its period.
     at_lag = correlation[:, shortest:longest] / (1 - np.arange(shortest, longest) / PIECE)
-    # A peak, not the slope that any low-pitched noise has at short lags.
+    # Peaks only: low-pitched noise has a slope at short lags.
     inner = at_lag[:, 1:-1]
     peaks = np.where((inner >= at_lag[:, :-2]) & (inner >= at_lag[:, 2:]), inner, 0.0).max(axis=1)
     return float(np.mean(peaks > PERIODICITY * np.maximum(correlation[:, 0], 1e-12)))
 
 
 def snr(powers: NDArray[np.float64], speech: Frames) -> float:
-    """Mean speech power over the floor's, in dB, the floor taken out of the speech first.
+    """Ratio of mean speech power to floor power in dB, after subtracting the floor from the speech.
 
-    The floor is the memo's quietest tenth: clips cut close to the words have no longer pause to take it from.
+    The floor is the memo's quietest tenth, because tightly trimmed clips have no longer pause.
     """
     linear, audible = 10 ** (powers / 10), _audible(powers)
     floor = float(np.mean(10 ** (audible[audible <= np.percentile(audible, 10)] / 10)))
@@ -151,9 +151,9 @@ def snr(powers: NDArray[np.float64], speech: Frames) -> float:
 
 
 def clipped_share(signal: FloatArray) -> float:
-    """Share of samples within 5 % of the peak, which is small for speech and large where tops were cut flat.
+    """Share of samples within 5 % of the peak, which is small for speech and large for clipped audio.
 
-    Also finds clipping that happened before a change of level, a codec or resampling. Below 0.003 on clean speech.
+    Also detects clipping before a change of level, a codec or resampling. Below 0.003 on clean speech.
     """
     peak = float(max(signal.max(initial=0.0), -signal.min(initial=0.0)))
     near = np.count_nonzero(signal >= NEAR_PEAK * peak) + np.count_nonzero(signal <= -NEAR_PEAK * peak)
@@ -161,10 +161,10 @@ def clipped_share(signal: FloatArray) -> float:
 
 
 def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float:
-    """Highest frequency (Hz) that carries signal: where the long-term spectrum last stands within 60 dB of its peak.
+    """Highest frequency (Hz) at which the long-term spectrum is within 60 dB of its peak.
 
-    sampling_rate: of the original, half of which is an upper bound; most: stretches of 32 ms, evenly spread, that the
-    spectrum is the mean of.
+    sampling_rate: of the original, half of which is an upper bound; most: maximum number of evenly spaced 32 ms
+    segments in the mean spectrum.
     """
     width = 512
     if len(signal) < width or not np.any(signal):
@@ -173,5 +173,5 @@ def bandwidth(signal: FloatArray, sampling_rate: int, most: int = 1000) -> float
     pieces = signal[starts[:, None] + np.arange(width)]
     shaped = (pieces - pieces.mean(axis=1, keepdims=True)) * np.hanning(width).astype(np.float32)
     density = np.mean(np.abs(fft.rfft(shaped)) ** 2, axis=0)[1:]
-    heard = np.flatnonzero(density > density.max() * 10 ** (-EDGE_DB / 10)) + 1
-    return float(min(heard.max(initial=0) * SAMPLING_RATE / width, sampling_rate / 2))
+    present = np.flatnonzero(density > density.max() * 10 ** (-EDGE_DB / 10)) + 1
+    return float(min(present.max(initial=0) * SAMPLING_RATE / width, sampling_rate / 2))

@@ -1,10 +1,10 @@
-"""How a memo is cut into analysis windows, the same for every modality."""
+"""Split a memo into analysis windows, the same for every modality."""
 
 
 def window_bounds(samples: int, window: int, shortest_tail: int) -> list[tuple[int, int]]:
-    """Start and end of each window, in samples: back to back, no overlap, covering all of the memo.
+    """Start and end of each window in samples: contiguous, without overlap, covering the whole memo.
 
-    samples: length of the memo; window: length of a window; shortest_tail: a last window shorter than this joins its
+    samples: length of the memo; window: length of a window; shortest_tail: a shorter last window is merged into its
     neighbour.
 
     >>> window_bounds(100, window=40, shortest_tail=10)
