@@ -1,16 +1,16 @@
-"""Which windows are computed together: a few static shapes, bounded by audio seconds, little padding.
+"""Group windows into batches: few static shapes, bounded audio seconds, little padding.
 
-Lengths are in samples. A batch has only rows that carry a window, so all its waste is the padding of each row.
+Lengths are in samples. Every row of a batch carries a window, so its only overhead is the padding of each row.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 RATIO = 1.15
-"""Of one bucket's length to the next shorter one's: a row grows by at most 15 %, by half of that on average."""
+"""Ratio of one bucket's length to the next shorter one's: padding is at most 15 %, half of that on average."""
 
 ROWS_STEP = 4
-"""Batches have 1, 4, 16 … rows: few shapes to compile, none with empty rows."""
+"""Batches have 1, 4, 16 … rows: few shapes to compile, no empty rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Batch:
 
 
 def buckets(longest: int, shortest: int) -> tuple[int, ...]:
-    """Row lengths, ascending, the last of them `longest`: each RATIO times the one before, none under `shortest`.
+    """Row lengths, ascending, ending in `longest`: each RATIO times the previous one, none below `shortest`.
 
     >>> buckets(2116, 1500)
     (1600, 1840, 2116)
@@ -34,15 +34,15 @@ def buckets(longest: int, shortest: int) -> tuple[int, ...]:
 
 
 def shapes(row_lengths: Sequence[int], bound: int) -> list[tuple[int, int]]:
-    """Every (rows, samples) that `plan` may ask for, so that each can be compiled before it is needed."""
+    """Every (rows, samples) that `plan` may use, so that each can be compiled in advance."""
     return [(rows, samples) for samples in row_lengths for rows in _row_counts(samples, bound)]
 
 
 def plan(lengths: Sequence[int], row_lengths: Sequence[int], bound: int) -> list[Batch]:
-    """Batches that hold every window once, longest rows first, so that what lacks memory shows at once.
+    """Batches that contain every window once, longest rows first, so that a lack of memory shows immediately.
 
     lengths: of the windows, none longer than the last of `row_lengths` (ValueError); row_lengths: ascending; bound:
-    samples in a batch, padding included; one row is always allowed.
+    maximum samples in a batch, including padding; one row is always allowed.
 
     >>> plan([5, 9, 4, 10, 5, 3], row_lengths=(5, 10), bound=20)
     [Batch(samples=10, members=(3,)), Batch(samples=10, members=(1,)), Batch(samples=5, members=(0, 4, 2, 5))]

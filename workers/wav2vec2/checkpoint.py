@@ -1,4 +1,4 @@
-"""A Hugging Face Wav2Vec2 checkpoint, from a folder or the hub, checked tensor by tensor."""
+"""Load a Hugging Face Wav2Vec2 checkpoint from a folder or the hub, and validate every tensor."""
 
 import hashlib
 import json
@@ -25,23 +25,22 @@ PREPROCESSOR = "preprocessor_config.json"
 
 _PREFIX = "wav2vec2."
 _PARTS = ("feature_extractor.", "feature_projection.", "encoder.", "lm_head.")
-"""What is read of a checkpoint; the rest, such as a quantiser, stays unread."""
+"""The parts of a checkpoint that are read; the rest, such as a quantiser, is ignored."""
 _POSITIONAL = "encoder.pos_conv_embed.conv"
 _WEIGHT_NORMS = (
     (f"{_POSITIONAL}.weight_g", f"{_POSITIONAL}.weight_v"),
     (f"{_POSITIONAL}.parametrizations.weight.original0", f"{_POSITIONAL}.parametrizations.weight.original1"),
 )
-"""Gain and direction of the positional convolution's weight norm: PyTorch's older spelling and its newer."""
+"""Gain and direction of the positional convolution's weight norm: PyTorch's older names and its newer ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that was found whole.
+    """A complete checkpoint.
 
-    weights: float32 by Hugging Face name without prefix, every tensor that `config.shapes()` names, and those of
-    `config.head_shapes()` where the checkpoint has a CTC head; from `load`, each is read when it is asked for.
-    normalise: whether signals are brought to zero mean and unit variance first; weights_hash: SHA-256 (hex) of the
-    weight files.
+    weights: float32 by Hugging Face name without prefix, every tensor in `config.shapes()`, and those in
+    `config.head_shapes()` if the checkpoint has a CTC head; `load` reads each of them lazily. normalise: whether
+    signals are first scaled to zero mean and unit variance; weights_hash: SHA-256 (hex) of the weight files.
     """
 
     config: EncoderConfig
@@ -51,19 +50,19 @@ class Checkpoint:
 
     @property
     def has_head(self) -> bool:
-        """Whether a CTC head came with it."""
+        """Whether it has a CTC head."""
         return "lm_head.weight" in self.weights
 
     @property
     def version(self) -> str:
-        """What, besides the weights, decides the numbers: a digest of the configuration."""
+        """Digest of the configuration, which, besides the weights, determines the embeddings."""
         return f"{self.config.digest}-{'normalised' if self.normalise else 'raw'}"
 
 
 def load(source: str) -> Checkpoint:
-    """The checkpoint in a folder, or under a hub name with an optional `@revision`.
+    """Load a checkpoint from a folder or by hub name with an optional `@revision`.
 
-    HF_HUB_OFFLINE and the hub's cache are respected. Raises ConfigurationError that names what is missing or wrong.
+    Respects HF_HUB_OFFLINE and the hub's cache. Raises ConfigurationError that names what is missing or invalid.
     """
     folder = fetch(source)
     values = _read_json(folder / CONFIG)
@@ -78,7 +77,7 @@ def load(source: str) -> Checkpoint:
 
 
 def save(folder: Path, config: EncoderConfig, weights: Mapping[str, FloatArray]) -> None:
-    """Write a checkpoint that `load` and Hugging Face's own classes read: float16, signals normalised.
+    """Write a checkpoint for `load` and Hugging Face's own classes: float16, signals normalised.
 
     weights: by name, as in `Checkpoint`.
     """
@@ -110,9 +109,9 @@ def _write_json(path: Path, values: Mapping[str, object]) -> None:
 
 
 def fetch(source: str) -> Path:
-    """The folder that `source` names, downloaded to the hub's cache if it is a hub name.
+    """The folder named by `source`, downloaded to the hub's cache if it is a hub name.
 
-    Raises ConfigurationError when it is neither a folder nor a checkpoint that the hub or its cache holds.
+    Raises ConfigurationError when it is neither a folder nor a checkpoint in the hub or its cache.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -127,7 +126,7 @@ def fetch(source: str) -> Path:
     except (HfHubHTTPError, OSError) as error:
         where = f"{name} at revision {revision}" if revision else name
         raise ConfigurationError(
-            f"the encoder {where} is neither in the hub's cache nor to be downloaded ({type(error).__name__}); "
+            f"the encoder {where} is not in the hub's cache, and the download failed ({type(error).__name__}); "
             "check its name, its revision and HF_HUB_OFFLINE, or name a local folder"
         ) from error
 
@@ -140,17 +139,17 @@ def _read_json(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path.name} of the checkpoint cannot be read: {type(error).__name__}") from error
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path.name} of the checkpoint is no JSON object")
+        raise ConfigurationError(f"{path.name} of the checkpoint is not a JSON object")
     return values
 
 
 def _normalises(folder: Path) -> bool:
-    # Wav2Vec2FeatureExtractor normalises unless it is told not to.
+    # Wav2Vec2FeatureExtractor normalises by default.
     if not (folder / PREPROCESSOR).is_file():
         return True
     values = _read_json(folder / PREPROCESSOR)
     if values.get("sampling_rate", SAMPLING_RATE) != SAMPLING_RATE:
-        raise ConfigurationError(f"the checkpoint wants signals at another rate than {SAMPLING_RATE} Hz")
+        raise ConfigurationError(f"the checkpoint's sampling rate is not {SAMPLING_RATE} Hz")
     return bool(values.get("do_normalize", True))
 
 
@@ -173,28 +172,28 @@ def _weight_files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Tensors(Mapping[str, FloatArray]):
-    """Tensors by name, float32, each read from its file when it is asked for.
+    """Tensors by name, float32, each read from its file on access.
 
-    All at once they would stand in memory beside the encoder that takes them, 360 MB at base size. places: file of
-    each, and its name there; held: those that no file holds as they are.
+    Loaded at once they would double the encoder's memory, 360 MB at base size. places: file of each, and its name
+    there; computed: those that no file contains in this form.
     """
 
     places: Mapping[str, tuple[Path, str]]
-    held: Mapping[str, FloatArray] = field(default_factory=dict)
+    computed: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> FloatArray:
-        if name in self.held:
-            return self.held[name]
+        if name in self.computed:
+            return self.computed[name]
         file, stored_name = self.places[name]
         with _opened(file) as tensors:
             return np.asarray(tensors.get_tensor(stored_name), np.float32)  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[str]:
-        yield from self.held
+        yield from self.computed
         yield from self.places
 
     def __len__(self) -> int:
-        return len(self.held) + len(self.places)
+        return len(self.computed) + len(self.places)
 
 
 @contextmanager
@@ -203,7 +202,7 @@ def _opened(file: Path) -> Iterator[safe_open]:
         with safe_open(file, framework="np") as tensors:
             yield tensors
     except (SafetensorError, OSError, TypeError) as error:
-        raise ConfigurationError(f"{file.name} of the checkpoint is no readable safetensors file") from error
+        raise ConfigurationError(f"{file.name} of the checkpoint is not a readable safetensors file") from error
 
 
 def _stored(files: list[Path]) -> _Tensors:
@@ -219,7 +218,7 @@ def _stored(files: list[Path]) -> _Tensors:
 
 
 def _checked(stored: _Tensors, config: EncoderConfig) -> _Tensors:
-    """The tensors that the configuration names. ConfigurationError for one that is missing, misshapen or not finite."""
+    """The configuration's tensors. Raises ConfigurationError if one is missing, misshapen or not finite."""
     shapes = config.shapes()
     if "lm_head.weight" in stored:
         shapes |= config.head_shapes()
@@ -228,13 +227,13 @@ def _checked(stored: _Tensors, config: EncoderConfig) -> _Tensors:
     for name, shape in shapes.items():
         value = folded if folded is not None and name == positional else _shaped(stored, name, shape)
         if not np.isfinite(value).all():
-            raise ConfigurationError(f"the checkpoint's tensor {name} holds values that are not finite")
-    held = {} if folded is None else {positional: folded}
-    return _Tensors({name: stored.places[name] for name in shapes if name not in held}, held)
+            raise ConfigurationError(f"the checkpoint's tensor {name} has values that are not finite")
+    computed = {} if folded is None else {positional: folded}
+    return _Tensors({name: stored.places[name] for name in shapes if name not in computed}, computed)
 
 
 def _folded(stored: _Tensors, shape: tuple[int, ...]) -> FloatArray | None:
-    """The weight that gain and direction stand for: gain × direction / ‖direction‖ over all but taps; None without."""
+    """Weight from gain and direction: gain × direction / ‖direction‖, norm over all axes but taps; None without."""
     for gain_name, direction_name in _WEIGHT_NORMS:
         if gain_name in stored or direction_name in stored:
             gain, direction = _shaped(stored, gain_name, (1, 1, shape[2])), _shaped(stored, direction_name, shape)
@@ -260,7 +259,7 @@ def _digest(files: list[Path]) -> str:
     for file in files:
         with file.open("rb") as stream:
             digests.append(hashlib.file_digest(stream, "sha256"))
-    # One file answers to the digest that the hub shows for it; shards to the digest of theirs.
+    # One file has the digest that the hub shows for it; shards have the digest of their digests.
     return (
         digests[0].hexdigest() if len(files) == 1 else hashlib.sha256(b"".join(d.digest() for d in digests)).hexdigest()
     )

@@ -1,4 +1,4 @@
-"""Functions of tensors as compiled programs, on whichever backend Keras runs."""
+"""Compile functions of tensors to programs, on any Keras backend."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,33 +14,33 @@ from workers.service.health import HEALTH
 from workers.wav2vec2 import compile_cache, malloc
 
 Tensor: TypeAlias = Any
-"""A tensor of whichever backend Keras runs on."""
+"""A tensor of the current Keras backend."""
 Forward: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """Tensors to tensors, with `keras.ops` only."""
 Program: TypeAlias = Callable[..., list[NDArray[np.float32]]]
 """Arrays to arrays."""
 COMPILE_WITHIN_S = 300.0
-"""For a program's first run; beyond it the stage counts as stuck."""
+"""Timeout of a program's first run; after it the stage counts as stuck."""
 
 
 def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
-    """`forward` as a program, compiled by XLA once for every set of shapes; uncompiled on the PyTorch backend.
+    """`forward` as a program, compiled by XLA once per set of shapes; uncompiled on the PyTorch backend.
 
     variables: all that `forward` reads; they must not change afterwards.
     """
     match keras.backend.backend():
         case "tensorflow":
-            return _told(_tensorflow(forward))
+            return _reporting_progress(_tensorflow(forward))
         case "jax":
-            return _told(_jax(forward, variables))
+            return _reporting_progress(_jax(forward, variables))
         case "torch":
-            return _told(_torch(forward))
+            return _reporting_progress(_torch(forward))
         case other:
             raise ConfigurationError(f"Keras runs on {other!r}; the encoder needs tensorflow, jax or torch")
 
 
 def by_xla_on_cpu() -> bool:
-    """Whether programs are compiled by XLA for the machine's own cores."""
+    """Whether XLA compiles programs for the CPU."""
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
@@ -54,11 +54,11 @@ def by_xla_on_cpu() -> bool:
 
 
 def configure(intra_op_threads: int, *, memory_growth: bool, cache: Path | None = None) -> None:
-    """Set what can be set only before a backend's first computation; later calls change nothing.
+    """Apply the settings that a backend accepts only before its first computation; later calls change nothing.
 
-    intra_op_threads: for one operation, 0 lets the backend choose; memory_growth: take an accelerator's memory as it
-    is needed, not all at once; cache: a folder that keeps compiled programs between starts, written by nobody else.
-    ConfigurationError when it cannot be had.
+    intra_op_threads: for one operation, 0 lets the backend choose; memory_growth: allocate accelerator memory on
+    demand, not all at once; cache: a folder for compiled programs across restarts, with no other writer. Raises
+    ConfigurationError when it cannot be created.
     """
     if cache is not None:
         compile_cache.keep_in(cache)
@@ -72,7 +72,7 @@ def configure(intra_op_threads: int, *, memory_growth: bool, cache: Path | None 
             for device in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(device, memory_growth)
         except RuntimeError:
-            return  # TensorFlow has begun already, in a process that chose for itself.
+            return  # TensorFlow is already initialised, by a process with its own configuration.
     elif keras.backend.backend() == "torch" and intra_op_threads:
         import torch
 
@@ -80,15 +80,15 @@ def configure(intra_op_threads: int, *, memory_growth: bool, cache: Path | None 
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether the error says that the accelerator or the machine has no memory left for a batch."""
+    """Whether the error means that the accelerator or the machine is out of memory for a batch."""
     named = type(error).__name__ in {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
     return named or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _told(program: Program) -> Program:
-    """The program, whose every run is progress; a first run with new shapes compiles and may take long.
+def _reporting_progress(program: Program) -> Program:
+    """The program, reporting each run as progress; a first run with new shapes compiles and may take long.
 
-    May be run from several threads; first runs go one after the other.
+    Thread-safe; first runs are serialised.
     """
     part, known, compiling = HEALTH.part("embedding"), set[tuple[tuple[int, ...], ...]](), Lock()
 
@@ -96,7 +96,7 @@ def _told(program: Program) -> Program:
         shapes = tuple(array.shape for array in arrays)
         if shapes not in known:
             with compiling, part.instead("compiling a program", within_s=COMPILE_WITHIN_S):
-                malloc.give_back()  # Decoding a long memo leaves hundreds of megabytes,
+                malloc.give_back()  # Decoding a long memo leaves hundreds of megabytes free,
                 outputs = program(*arrays)
                 malloc.give_back()  # and compiling a base encoder 100 MB of small blocks.
             known.add(shapes)
@@ -123,7 +123,7 @@ def _jax(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
             return forward(*arrays)
 
-    # The weights travel as arguments: as constants they would be copied into every program.
+    # The weights are arguments: as constants they would be copied into every program.
     values = [variable.value for variable in variables]
     return lambda *arrays: [np.asarray(output) for output in program(values, *arrays)]
 

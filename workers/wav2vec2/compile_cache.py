@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk between starts, by the backend's own cache."""
+"""Keep compiled programs on disk across restarts, in the backend's own cache."""
 
 import hashlib
 import os
@@ -14,24 +14,24 @@ from schemas.errors import ConfigurationError
 
 
 def keep_in(cache: Path) -> None:
-    """Let the backend find its compiled programs in `cache`, and add to them; PyTorch has none.
+    """Use `cache` as the backend's cache of compiled programs; PyTorch has none.
 
-    To be called before the first compilation. ConfigurationError when the folder cannot be had.
+    Call before the first compilation. Raises ConfigurationError when the folder cannot be created or has spaces.
     """
     backend = keras.backend.backend()
-    # A program of another version, or for another processor, must not be found: it may not even run.
+    # A program of another version, or for another processor, must not be loaded: it may not even run.
     folder = cache.absolute() / f"{backend}-{_version(backend)}-{_processor()}"
     if any(character.isspace() for character in str(folder)):
-        raise ConfigurationError("UNDERTONE_PROGRAM_CACHE: TensorFlow takes no path with spaces; choose another folder")
+        raise ConfigurationError("UNDERTONE_PROGRAM_CACHE: TensorFlow accepts no path with spaces; choose another one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"UNDERTONE_PROGRAM_CACHE: the folder cannot be made ({error.strerror}); choose another"
+            f"UNDERTONE_PROGRAM_CACHE: the folder cannot be created ({error.strerror}); choose another"
         ) from error
     if backend == "tensorflow":
         _drop_damaged(folder)
-        # TensorFlow offers this by flag alone, and reads its flags when it compiles for the first time.
+        # TensorFlow offers this by flag only, and reads its flags at the first compilation.
         flag = f"--tf_xla_persistent_cache_directory={folder}"
         given = os.environ.get("TF_XLA_FLAGS", "")
         if "--tf_xla_persistent_cache_directory" not in given:
@@ -43,14 +43,14 @@ def keep_in(cache: Path) -> None:
 
 
 def _drop_damaged(folder: Path) -> None:
-    """Remove entries that a kill cut short while they were written: TensorFlow would stop at them at every start."""
+    """Remove entries truncated by a kill during a write: TensorFlow would fail on them at every start."""
     for entry in folder.glob("*.pb"):
         try:
-            # Whatever a message's fields are, its lengths tell whether its bytes are all there.
-            whole = Empty.FromString(entry.read_bytes()).ByteSize() > 0
+            # Whatever a message's fields are, its length prefixes reveal missing bytes.
+            complete = Empty.FromString(entry.read_bytes()).ByteSize() > 0
         except DecodeError:
-            whole = False
-        if not whole:
+            complete = False
+        if not complete:
             entry.unlink()
 
 
@@ -59,10 +59,10 @@ def _version(backend: str) -> str:
 
 
 def _processor() -> str:
-    """Eight hex digits that tell processors with other instructions apart, as far as the system says."""
+    """Eight hex digits that distinguish processors by instruction set, as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = [platform.processor(), platform.machine()]
-    telling = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))} or set(lines))
-    return hashlib.sha256("\n".join(telling).encode()).hexdigest()[:8]
+    distinct = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))} or set(lines))
+    return hashlib.sha256("\n".join(distinct).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""What a Wav2Vec2 checkpoint is: its dimensions, and the name and shape of every tensor it must hold."""
+"""Configuration of a Wav2Vec2 checkpoint: its dimensions, and the name and shape of every required tensor."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ Shape = tuple[int, ...]
 Activation = Literal["gelu", "gelu_new", "relu", "silu", "swish"]
 
 CONV_EPSILON = 1e-5
-"""Of every normalisation inside the feature encoder; PyTorch's default, which no configuration changes."""
+"""Epsilon of every normalisation in the feature encoder; PyTorch's default, which no configuration changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """The fields of Hugging Face's `Wav2Vec2Config` that decide the numbers, under their names there.
+    """The fields of Hugging Face's `Wav2Vec2Config` that determine the embeddings, with the same names.
 
-    The defaults are those of `Wav2Vec2Config` (facebook/wav2vec2-base-960h); a test holds the two together.
+    The defaults are those of `Wav2Vec2Config` (facebook/wav2vec2-base-960h); a test compares the two.
     """
 
     hidden_size: int = 768
@@ -42,14 +42,14 @@ class EncoderConfig:
 
     @classmethod
     def parse(cls, values: Mapping[str, object]) -> Self:
-        """From the content of a `config.json`. Raises ConfigurationError that names the field at fault."""
+        """Parse the content of a `config.json`. Raises ConfigurationError that names the invalid field."""
         if values.get("model_type") != "wav2vec2":
             raise ConfigurationError(
                 f"the checkpoint is a {values.get('model_type', 'model of no stated type')!r}, not a 'wav2vec2'; "
                 "name a Wav2Vec2 checkpoint"
             )
         if values.get("add_adapter") or values.get("adapter_attn_dim"):
-            raise ConfigurationError("the checkpoint has adapter layers, which this encoder does not compute")
+            raise ConfigurationError("the checkpoint has adapter layers, which this encoder does not support")
         known = {f.name: _field(f.name, values[f.name]) for f in fields(cls) if f.name in values}
         config = cls(**known)  # type: ignore[arg-type]
         config._check()
@@ -67,7 +67,7 @@ class EncoderConfig:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that change when any field does."""
+        """Twelve hex digits that change with any field."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -80,14 +80,14 @@ class EncoderConfig:
 
     @property
     def receptive_field(self) -> int:
-        """Samples that one frame sees; a shorter signal has none."""
+        """Samples that one frame depends on; a shorter signal has no frame."""
         samples = 1
         for kernel, stride in reversed(list(zip(self.conv_kernel, self.conv_stride, strict=True))):
             samples = (samples - 1) * stride + kernel
         return samples
 
     def frames(self, samples: int) -> int:
-        """Frames of a signal.
+        """Number of frames of a signal.
 
         >>> EncoderConfig().frames(16000)
         49
@@ -97,7 +97,7 @@ class EncoderConfig:
         return max(samples, 0)
 
     def shapes(self) -> dict[str, Shape]:
-        """Name, without prefix, and shape of every tensor of the encoder, the positional weight norm folded."""
+        """Name, without prefix, and shape of every tensor of the encoder, with the positional weight norm folded."""
         return dict(self._shapes())
 
     def head_shapes(self) -> dict[str, Shape]:
@@ -147,17 +147,17 @@ _FLAGS = ("conv_bias", "do_stable_layer_norm")
 
 def _field(name: str, value: object) -> object:
     if name in _CHOICES:
-        sound, wanted = value in _CHOICES[name], " or ".join(_CHOICES[name])
+        valid, wanted = value in _CHOICES[name], " or ".join(_CHOICES[name])
     elif name in _FLAGS:
-        sound, wanted = isinstance(value, bool), "true or false"
+        valid, wanted = isinstance(value, bool), "true or false"
     elif name in _SIZES:
-        sound = isinstance(value, list | tuple) and all(_size(v) for v in value)
-        wanted, value = "a list of positive numbers", tuple(value) if isinstance(value, list | tuple) else value
+        valid = isinstance(value, list | tuple) and all(_size(v) for v in value)
+        wanted, value = "a list of positive integers", tuple(value) if isinstance(value, list | tuple) else value
     elif name == "layer_norm_eps":
-        sound, wanted = isinstance(value, float) and value > 0, "a positive number"
+        valid, wanted = isinstance(value, float) and value > 0, "a positive number"
     else:
-        sound, wanted = _size(value), "a positive whole number"
-    if not sound:
+        valid, wanted = _size(value), "a positive integer"
+    if not valid:
         raise ConfigurationError(f"{name} in the checkpoint's config.json must be {wanted}")
     return value
 

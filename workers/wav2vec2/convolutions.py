@@ -1,6 +1,7 @@
-"""The feature encoder of Wav2Vec 2.0: the convolutions that turn samples into frames, whole or in blocks.
+"""The feature encoder of Wav2Vec 2.0: convolutions from samples to frames, at once or in blocks.
 
-None of them pads: a frame sees samples of its own signal only, so a signal may be cut anywhere. Shapes as in `layers`.
+None of them pads: a frame depends only on samples of its own signal, which may be split anywhere. Shapes as in
+`layers`.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,14 +18,14 @@ Moments: TypeAlias = tuple[Tensor, Tensor]
 """Mean and variance of each channel of each signal, both (n, 1, channels) float32."""
 
 FRONT = 4
-"""Layers that are computed block by block. Their outputs are the long ones: 100 MB for 15 s after the first alone."""
+"""Number of layers computed block by block. Their outputs are long: 100 MB for 15 s after the first alone."""
 
 BLOCK_SAMPLES = 16_000
-"""Of audio in a block, all signals together, so that what the front makes of it stays near the cores."""
+"""Samples of audio per block, over all signals, so that the front's outputs stay in the CPU caches."""
 
 
 class MaskedGroupNorm(keras.layers.Layer):
-    """Group norm with one group a channel, over the valid steps of each signal alone."""
+    """Group norm with one group per channel, over the valid steps of each signal alone."""
 
     def __init__(self, channels: int, dtype: str) -> None:
         super().__init__(dtype=dtype)
@@ -33,14 +34,14 @@ class MaskedGroupNorm(keras.layers.Layer):
         self.built = True
 
     def normalise(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        """x: (n, t, channels); mean and variance as in Moments, which `call` would round to the layer's own type."""
+        """x: (n, t, channels); mean and variance as in Moments, which `call` would round to the layer's dtype."""
         scale = ops.cast(self.gamma, "float32") * ops.rsqrt(variance + CONV_EPSILON)
         shift = ops.cast(self.beta, "float32") - mean * scale
         return ops.cast(ops.cast(x, "float32") * scale + shift, self.compute_dtype)
 
 
 class FeatureEncoder(keras.layers.Layer):
-    """Samples to frames, all at once and by the backend's own convolution: for accelerators, and for training."""
+    """Samples to frames, at once and with the backend's own convolution: for accelerators and for training."""
 
     def __init__(self, config: EncoderConfig, dtype: str) -> None:
         super().__init__(dtype=dtype)
@@ -65,7 +66,7 @@ class FeatureEncoder(keras.layers.Layer):
         self.built = True
 
     def prepare(self) -> None:
-        """To be called when weights have changed."""
+        """Call after the weights change."""
 
     def call(self, signals: Tensor, lengths: Tensor) -> Tensor:
         """signals: (n, samples); lengths: (n,) int32, valid samples. Returns (n, frames, channels)."""
@@ -76,7 +77,7 @@ class FeatureEncoder(keras.layers.Layer):
         )
 
     def _through(self, x: Tensor, indices: Iterable[int], moments_of: Callable[[Tensor], Moments]) -> Tensor:
-        """Some layers, one after the other. moments_of: those of the first layer's output, for group norm."""
+        """Apply some layers in order. moments_of: moments of the first layer's output, for group norm."""
         for index in indices:
             x = self._convolve(x, index)
             if self.config.feat_extract_norm == "layer":
@@ -91,7 +92,7 @@ class FeatureEncoder(keras.layers.Layer):
 
 
 class BlockedFeatureEncoder(FeatureEncoder):
-    """The same, for XLA on a CPU: the first layers block by block, and every convolution as matrix products.
+    """The feature encoder for XLA on a CPU: the first layers block by block, every convolution as matrix products.
 
     XLA's own convolution reaches two thirds of the speed of its matrix product there, and long outputs cost as much in
     memory traffic and page faults.
@@ -99,7 +100,7 @@ class BlockedFeatureEncoder(FeatureEncoder):
 
     def __init__(self, config: EncoderConfig, dtype: str) -> None:
         super().__init__(config, dtype)
-        # In bfloat16 a difference of inputs would lose what the inputs share.
+        # In bfloat16 a difference of inputs would lose their common part.
         self._products = {
             index: FiveProducts(config.conv_dim[index - 1], width, dtype)
             for index, width in enumerate(config.conv_dim)
@@ -107,7 +108,7 @@ class BlockedFeatureEncoder(FeatureEncoder):
         }
 
     def prepare(self) -> None:
-        """Take over the convolutions' kernels, which must not change afterwards."""
+        """Copy the convolutions' kernels, which must not change afterwards."""
         for index, products in self._products.items():
             products.prepare(self.convolutions[index].kernel)
 
@@ -123,7 +124,7 @@ class BlockedFeatureEncoder(FeatureEncoder):
         return self._through(joined[:, :steps], range(len(front), len(self.convolutions)), lambda _: known)
 
     def _moments_by_block(self, x: Tensor, lengths: Tensor) -> Moments:
-        """Those of the first layer's output, put together from the blocks' own: exact, whatever the signal's offset."""
+        """Moments of the first layer's output, combined from the blocks' own: exact, whatever the signal's offset."""
         counts = frame_counts(self.config, lengths, layers=1)
 
         def of_block(block: Tensor, first: Tensor) -> tuple[Tensor, ...]:
@@ -137,9 +138,9 @@ class BlockedFeatureEncoder(FeatureEncoder):
         return mean, ops.sum((variances + ops.square(means - mean)) * share, axis=0)
 
     def _by_block(self, x: Tensor, layers: int, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """What `compute` makes of each block and its first output step, stacked.
+        """Results of `compute` for each block and its first output step, stacked.
 
-        A block is what so many layers need for its output steps; after the signals' end it is zero.
+        A block is the input that `layers` layers need for its output steps, zero-padded after the signals' end.
         """
         rows, samples = x.shape[0], x.shape[1]
         stride, field = prod(self.config.conv_stride[:layers]), _field(self.config, layers)
@@ -163,12 +164,12 @@ class BlockedFeatureEncoder(FeatureEncoder):
 
 
 class FiveProducts(keras.layers.Layer):
-    """A convolution of three taps at stride two in five sixths of its multiplications.
+    """A convolution of three taps at stride two with five sixths of the multiplications.
 
-    Two neighbouring outputs of it see five inputs, a to e: W0 a + W1 b + W2 c and W0 c + W1 d + W2 e. Its first and its
+    Two adjacent outputs depend on five inputs, a to e: W0 a + W1 b + W2 c and W0 c + W1 d + W2 e. The first and the
     last tap are a filter of two taps over every other input, for which Winograd's F(2, 2) needs three products instead
-    of four: W0 (a - c), (W0 + W2) c, W2 (e - c). The middle tap's two stay. Source: Winograd, Arithmetic Complexity of
-    Computations, 1980; for networks Lavin and Gray 2015, arXiv:1509.09308.
+    of four: W0 (a - c), (W0 + W2) c, W2 (e - c). The middle tap's two remain. Source: Winograd, Arithmetic Complexity
+    of Computations, 1980; for networks Lavin and Gray 2015, arXiv:1509.09308.
     """
 
     def __init__(self, channels: int, width: int, dtype: str) -> None:
@@ -179,7 +180,7 @@ class FiveProducts(keras.layers.Layer):
         self.built = True
 
     def prepare(self, kernel: Tensor) -> None:
-        """Take the convolution's kernel: (3, channels, width)."""
+        """Copy the convolution's kernel: (3, channels, width)."""
         first, middle, last = (kernel[tap] for tap in range(3))
         self.early.assign(ops.concatenate([first, middle]))
         self.both.assign(first + last)
@@ -199,7 +200,7 @@ class FiveProducts(keras.layers.Layer):
 
 
 def _moments(x: Tensor, valid: Tensor) -> Moments:
-    """Over the valid steps. x: (n, t, channels); valid: (n, t, 1) float32, 1.0 where a step counts, else 0.0."""
+    """Moments over the valid steps. x: (n, t, channels); valid: (n, t, 1) float32, 1.0 where valid, else 0.0."""
     wide = ops.cast(x, "float32")
     share = valid / ops.maximum(ops.sum(valid, axis=1, keepdims=True), 1.0)
     mean = ops.sum(wide * share, axis=1, keepdims=True)
@@ -207,7 +208,7 @@ def _moments(x: Tensor, valid: Tensor) -> Moments:
 
 
 def _patches(x: Tensor, taps: int, stride: int, steps: int) -> Tensor:
-    """(n, steps, taps × channels): what each output step of a convolution sees. x: (n, t, channels)."""
+    """(n, steps, taps × channels): the inputs of each output step of a convolution. x: (n, t, channels)."""
     rows, channels = x.shape[0], x.shape[2]
     whole = taps // stride * stride
     parts = [
@@ -219,7 +220,7 @@ def _patches(x: Tensor, taps: int, stride: int, steps: int) -> Tensor:
 
 
 def _field(config: EncoderConfig, layers: int) -> int:
-    """Samples that one output step of the first so many layers sees."""
+    """Samples that one output step of the first `layers` layers depends on."""
     samples = 1
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))[:layers]):
         samples = (samples - 1) * stride + kernel
@@ -227,5 +228,5 @@ def _field(config: EncoderConfig, layers: int) -> int:
 
 
 def _steps(config: EncoderConfig, samples: int, layers: int) -> int:
-    """Output steps of the first so many layers for a signal that has at least one."""
+    """Output steps of the first `layers` layers for a signal that has at least one."""
     return (samples - _field(config, layers)) // prod(config.conv_stride[:layers]) + 1

@@ -1,4 +1,4 @@
-"""Signals of any length to embeddings: cut into windows, computed in batches, put together per signal."""
+"""Embed signals of any length: split into windows, compute in batches, join per signal."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,27 +20,27 @@ from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.layers import Tensor
 
 SHORTEST_TAIL_S = 0.4
-"""Seconds. A last window shorter than this joins its neighbour."""
+"""Seconds. A shorter last window is merged into its neighbour."""
 
 BATCHES_AT_ONCE = 2
-"""On the machine's own cores: while one is at what a single core does, the other has products for the rest."""
+"""On a CPU: while one batch is in a single-threaded part, the other uses the remaining cores."""
 
 SHORTEST_ROW_S = 1.4
-"""Seconds. Shorter windows are padded to about this: they cost little, a program for them as much as any."""
+"""Seconds. Shorter windows are padded to about this: they cost little, another program as much as any."""
 
 NORMALISATION_EPSILON = 1e-7
 """Added to a signal's variance, as Hugging Face's Wav2Vec2FeatureExtractor does."""
 
 Readout: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
-"""From signals and lengths: the windows' means first, then whatever else is wanted of every frame."""
+"""From signals and lengths: the windows' means first, then any other output per frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What the encoder makes of one signal of f frames in n windows.
+    """The encoder's output for one signal of f frames in n windows.
 
     windows: (n, d) float32, mean over the frames of each window; frame_counts: (n,) frames of each window; frames:
-    (f, d) hidden states, or (f, vocabulary) logits of the CTC head, where they were asked for.
+    (f, d) hidden states, or (f, vocabulary) logits of the CTC head, if requested.
     """
 
     windows: FloatArray
@@ -61,7 +61,11 @@ class Embedding:
 
 @dataclass(slots=True)
 class Work:
-    """What has been computed since the embedder was made, in seconds of audio and in batches."""
+    """Totals since the embedder was created.
+
+    carried_s, computed_s: seconds of audio without and with padding; batches: computed; halvings: of the batch bound,
+    after a lack of memory.
+    """
 
     carried_s: float = 0.0
     computed_s: float = 0.0
@@ -71,7 +75,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One window of a signal, and what normalises it: (sample - mean) × scale."""
+    """One window of a signal, and its normalisation: (sample - mean) × scale."""
 
     signal: FloatArray
     start: int
@@ -88,9 +92,9 @@ class _Piece:
 
 
 class Embedder:
-    """Embeds signals with one checkpoint, a few compiled programs and bounded memory whatever a signal's length.
+    """Embeds signals with one checkpoint, a few compiled programs and bounded memory for signals of any length.
 
-    window_s: length of a window; batch_s: seconds of audio computed at once, padding included (one window always is);
+    window_s: length of a window; batch_s: seconds of audio per batch, including padding (at least one window);
     precision: "float32" or "bfloat16"; row_lengths: samples that windows are padded to, ascending, the last of them no
     shorter than a window with its tail; by default `batching.buckets`. Not thread-safe.
     """
@@ -114,43 +118,43 @@ class Embedder:
         )
         self._encoder.assign(checkpoint.weights)
         self._has_head = checkpoint.has_head
-        # The encoder has its own copy: a second one would take 360 MB at base size for nothing.
+        # The encoder has its own copy: a second one would waste 360 MB at base size.
         self.checkpoint = replace(checkpoint, weights={})
         self._window = round(window_s * SAMPLING_RATE)
         self._tail = min(round(SHORTEST_TAIL_S * SAMPLING_RATE), self._window)
         longest = self._window + self._tail
         self._row_lengths = row_lengths or batching.buckets(longest, round(SHORTEST_ROW_S * SAMPLING_RATE))
         self._bound = round(batch_s * SAMPLING_RATE)
-        self._side_by_side = BATCHES_AT_ONCE if on_cpu else 1
-        self._threads = _threads(self._side_by_side)
+        self._concurrency = BATCHES_AT_ONCE if on_cpu else 1
+        self._threads = _threads(self._concurrency)
         self._programs: dict[Readout, compilation.Program] = {}
 
     @property
     def shortest(self) -> int:
-        """Samples that a signal needs to have one frame."""
+        """Samples that one frame needs."""
         return self.checkpoint.config.receptive_field
 
     def warm(self) -> Iterator[None]:
-        """Compile every program that `embed` may need, one a step, longest rows first: whole windows need those."""
+        """Compile every program that `embed` may need, one per step, longest rows first: full windows need those."""
         program = self._program(self._means)
         for rows, samples in reversed(batching.shapes(self._row_lengths, self._bound)):
             program(np.zeros((rows, samples), np.float32), np.full(rows, samples, np.int32))
             yield
 
     def embed(self, signals: Sequence[FloatArray]) -> list[Embedding]:
-        """An embedding of each signal, its windows only.
+        """Embed each signal, windows only.
 
-        signals: (samples,) float32 at 16 kHz, raw. A signal's embedding does not depend on its neighbours. ValueError
-        for a signal of fewer than `shortest` samples.
+        signals: (samples,) float32 at 16 kHz, raw. A signal's embedding does not depend on the rest of the batch.
+        Raises ValueError for a signal of fewer than `shortest` samples.
         """
         return self._embed(signals, self._means)
 
     def embed_frames(self, signals: Sequence[FloatArray]) -> list[Embedding]:
-        """As `embed`, with the hidden state of every frame: 3 KB each at base size, 50 a second."""
+        """As `embed`, with the hidden state of every frame: 3 KB each at base size, 50 per second."""
         return self._embed(signals, self._hidden_states)
 
     def embed_logits(self, signals: Sequence[FloatArray]) -> list[Embedding]:
-        """As `embed`, with the CTC head's logits as frames. ValueError where the checkpoint has no head."""
+        """As `embed`, with the CTC head's logits as frames. Raises ValueError if the checkpoint has no head."""
         if not self._has_head:
             raise ValueError("this checkpoint has no CTC head")
         return self._embed(signals, self._logits)
@@ -180,7 +184,7 @@ class Embedder:
         outputs = dict(self._compute(pieces, self._program(readout)))
         starts = np.cumsum([0, *map(len, cuts)]).tolist()
         return [
-            _together([self._frames(piece) for piece in pieces[a:b]], [outputs.pop(i) for i in range(a, b)])
+            _joined([self._frames(piece) for piece in pieces[a:b]], [outputs.pop(i) for i in range(a, b)])
             for a, b in pairwise(starts)
         ]
 
@@ -195,7 +199,7 @@ class Embedder:
     def _compute(
         self, pieces: Sequence[_Piece], program: compilation.Program
     ) -> Iterator[tuple[int, list[FloatArray]]]:
-        """Position of each piece, in no order, and its outputs. Where memory gives out, less of it is taken."""
+        """Position of each piece, in any order, and its outputs. Reduces memory use when memory runs out."""
         waiting = list(range(len(pieces)))
         while waiting:
             done: set[int] = set()
@@ -214,7 +218,7 @@ class Embedder:
     def _run(
         self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: compilation.Program
     ) -> Iterator[tuple[Batch, list[FloatArray]]]:
-        """Each batch and its outputs, until memory gives out; the rest is then to be planned again."""
+        """Each batch and its outputs, until memory runs out; the caller then plans the rest again."""
 
         def outputs_of(batch: Batch) -> list[FloatArray]:
             return program(*_rows([pieces[i] for i in batch.members], batch.samples))
@@ -225,7 +229,7 @@ class Embedder:
                 try:
                     outputs = each.result()
                 except Exception as error:
-                    if not compilation.out_of_memory(error) or not self._take_less(batch):
+                    if not compilation.out_of_memory(error) or not self._reduce_memory(batch):
                         raise
                     return
                 yield batch, outputs
@@ -234,10 +238,10 @@ class Embedder:
                 each.cancel()
             wait(running)
 
-    def _take_less(self, batch: Batch) -> bool:
-        """Take less memory from now on than this batch did; False when that cannot be."""
-        if self._side_by_side > 1:
-            self._side_by_side = 1
+    def _reduce_memory(self, batch: Batch) -> bool:
+        """Use less memory from now on than this batch did; False when that is impossible."""
+        if self._concurrency > 1:
+            self._concurrency = 1
             self._threads = _threads(1)
         elif len(batch.members) > 1:
             self._bound = batch.samples * len(batch.members) // 2
@@ -253,12 +257,12 @@ class Embedder:
 
 
 def _threads(count: int) -> ThreadPoolExecutor:
-    """They stay: a new thread's heap begins empty, and takes every page that a batch needs from the system."""
+    """Long-lived: a new thread's heap is empty, and gets every page of a batch from the system."""
     return ThreadPoolExecutor(count, thread_name_prefix="embedding")
 
 
 def _normaliser(signal: FloatArray, bounds: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Mean, and one over the standard deviation, of the whole signal; in pieces, so that a long one is not copied."""
+    """Mean and reciprocal standard deviation of the whole signal; in pieces, to avoid a copy of a long one."""
     mean = float(np.mean(signal, dtype=np.float64))
     power = sum(float(np.square(signal[start:end] - mean, dtype=np.float64).sum()) for start, end in bounds)
     return mean, float((power / len(signal) + NORMALISATION_EPSILON) ** -0.5)
@@ -278,7 +282,7 @@ def _mean_over(hidden: Tensor, valid: Tensor) -> Tensor:
     return total / ops.maximum(ops.sum(valid, axis=1), 1.0)
 
 
-def _together(frame_counts: Sequence[int], outputs: Sequence[Sequence[FloatArray]]) -> Embedding:
+def _joined(frame_counts: Sequence[int], outputs: Sequence[Sequence[FloatArray]]) -> Embedding:
     return Embedding(
         windows=np.stack([output[0] for output in outputs]),
         frame_counts=np.array(frame_counts),

@@ -1,6 +1,6 @@
 """The Wav2Vec 2.0 encoder in Keras 3, exact at any padding.
 
-A signal's frames are the same, to float noise, alone or in any batch at any padding: group norm takes its statistics
+A signal's frames are the same, to float noise, alone or in any batch at any padding: group norm computes its statistics
 over the signal's own frames, padded frames are zero before the positional convolution and masked as attention keys.
 Source: Baevski et al. 2020, arXiv:2006.11477; order of layers and names as in Hugging Face's `Wav2Vec2Model`.
 """
@@ -30,8 +30,8 @@ class Encoder(keras.layers.Layer):
     """Signals to frames, Hugging Face's `last_hidden_state`. Weights are random until `assign`.
 
     head: whether it has a CTC head; dtype: "float32", or "bfloat16" for weights and activations, with normalisation and
-    softmax in float32; in_parts: whether what is long is computed part by part, for XLA on a machine's own cores, which
-    changes no number beyond float noise.
+    softmax in float32; in_parts: whether long computations are split into parts, for XLA on a CPU, with the same
+    results up to float noise.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class Encoder(keras.layers.Layer):
         self.built = True
 
     def call(self, signals: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames, and which of them are valid.
+        """Compute frames and which of them are valid.
 
-        signals: (n, samples) float32, normalised, anything finite where padded; lengths: (n,) int32, valid samples,
+        signals: (n, samples) float32, normalised, any finite value where padded; lengths: (n,) int32, valid samples,
         0 for a row that only fills the batch. Returns (n, frames, width), and (n, frames, 1) float32, 1.0 where valid;
-        what stands in other frames has no meaning.
+        other frames are meaningless.
         """
         features = self.features(signals, lengths)
         valid = valid_frames(frame_counts(self.config, lengths), features.shape[1])
         return self.contextualise(features, valid), valid
 
     def features(self, signals: Tensor, lengths: Tensor) -> Tensor:
-        """What the transformer sees: (n, frames, width), projected from the convolutions' output."""
+        """The transformer's input: (n, frames, width), projected from the convolutions' output."""
         return self.projection(self.projection_norm(self.feature_encoder(signals, lengths)))
 
     def contextualise(self, features: Tensor, valid: Tensor) -> Tensor:
@@ -80,22 +80,22 @@ class Encoder(keras.layers.Layer):
         return self.layer_norm(x) if self.config.do_stable_layer_norm else x
 
     def logits(self, frames: Tensor) -> Tensor:
-        """The CTC head on frames: (n, frames, vocabulary). ValueError when the encoder was made without one."""
+        """The CTC head's logits: (n, frames, vocabulary). Raises ValueError when the encoder has no head."""
         if self.head is None:
-            raise ValueError("this encoder was made without a CTC head")
+            raise ValueError("this encoder was created without a CTC head")
         return self.head(frames)
 
     def assign(self, weights: Mapping[str, FloatArray]) -> None:
-        """Take weights by Hugging Face name: all that `config.shapes()` lists, and the head's if there is one."""
+        """Set the weights by Hugging Face name: all in `config.shapes()`, and the head's if there is one."""
         for variable, names in self._variables():
-            # PyTorch's order of axes is Keras's reversed: for linear layers, for convolutions, trivially for vectors.
+            # PyTorch's axis order is Keras's reversed: for linear layers, for convolutions, trivially for vectors.
             parts = [weights[name].T for name in names]
             value = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
             variable.assign(_by_group(value, self.positional.groups) if variable is self.positional.kernel else value)
         self.feature_encoder.prepare()
 
     def weights_by_name(self) -> dict[str, FloatArray]:
-        """The weights by Hugging Face name, float32: what `assign` takes."""
+        """The weights by Hugging Face name, float32: the input of `assign`."""
         found = {}
         for variable, names in self._variables():
             value = ops.convert_to_numpy(ops.cast(variable.value, "float32"))
@@ -122,7 +122,7 @@ class Encoder(keras.layers.Layer):
 
 
 def _by_group(kernel: FloatArray, groups: int) -> FloatArray:
-    """(groups, taps, inward, outward / groups) of a grouped convolution's (taps, inward, outward)."""
+    """(groups, taps, inward, outward / groups) from a grouped convolution's (taps, inward, outward)."""
     return np.stack(np.split(kernel, groups, axis=-1))
 
 

@@ -1,7 +1,7 @@
 """The parts of the Wav2Vec 2.0 encoder as Keras layers, written with `keras.ops` only.
 
-Shapes: n signals a batch, t time steps of a layer, `width` channels. `dtype` is that of weights and activations;
-normalisation and softmax compute in float32 whatever it is.
+Shapes: n signals per batch, t time steps of a layer, `width` channels. `dtype` applies to weights and activations;
+normalisation and softmax always compute in float32.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,17 @@ from keras import ops
 from workers.wav2vec2.config import Activation, EncoderConfig
 
 Tensor: TypeAlias = Any
-"""A tensor of whichever backend Keras runs on."""
+"""A tensor of the current Keras backend."""
 
 MASKED = -1e9
-"""Added to the attention logits of padded keys; finite, so that a row without any frame stays finite too."""
+"""Added to the attention logits of padded keys; finite, so that a row without frames stays finite too."""
 
 BY_HEAD_FRAMES = 400
-"""Frames (8 s) from which each head has a turn of its own: at 14 s it gains, at 5 s it does not."""
+"""Minimum frames (8 s) at which heads are computed one by one: at 14 s this is faster, at 5 s it is not."""
 
 
 def gelu(x: Tensor) -> Tensor:
-    """Gaussian error linear unit, by the error function; by its complement, as Keras has it, it takes twice as long."""
+    """Gaussian error linear unit, by the error function; Keras's, by its complement, takes twice as long."""
     return x * (0.5 + 0.5 * ops.erf(x * 0.7071067811865476))
 
 
@@ -38,7 +38,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 def frame_counts(config: EncoderConfig, lengths: Tensor, layers: int | None = None) -> Tensor:
-    """`config.frames` of a tensor of lengths; may be below 0 where a signal is shorter than a frame."""
+    """`config.frames` of a tensor of lengths; may be negative where a signal is shorter than a frame."""
     for kernel, stride in list(zip(config.conv_kernel, config.conv_stride, strict=True))[:layers]:
         lengths = ops.floor_divide(lengths - kernel, stride) + 1
     return lengths
@@ -51,34 +51,34 @@ def valid_frames(counts: Tensor, total: int) -> Tensor:
 
 
 def dense(inward: int, outward: int, dtype: str) -> keras.layers.Dense:
-    """A linear layer whose weights exist already."""
+    """A linear layer, already built."""
     layer = keras.layers.Dense(outward, dtype=dtype)
     layer.build((None, None, inward))
     return layer
 
 
 def norm(width: int, epsilon: float, dtype: str) -> keras.layers.LayerNormalization:
-    """Layer norm over the channels, whose weights exist already."""
+    """Layer norm over the channels, already built."""
     layer = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype)
     layer.build((None, None, width))
     return layer
 
 
 class PositionalConvolution(keras.layers.Layer):
-    """What a grouped convolution over its neighbours adds to each frame.
+    """Positional embedding of each frame: a grouped convolution over adjacent frames.
 
-    by_group: whether a program has one convolution for all groups in turn, for a machine's own cores: with sixteen, the
-    first run at base size takes six CPU seconds instead of four, and a batch 18 MB more.
+    by_group: whether a program has one convolution for all groups in turn, for a CPU: with sixteen, the first run at
+    base size takes six CPU seconds instead of four, and a batch 18 MB more.
     """
 
     def __init__(self, config: EncoderConfig, dtype: str, *, by_group: bool = False) -> None:
         super().__init__(dtype=dtype)
         taps, width = config.num_conv_pos_embeddings, config.hidden_size
         self.groups, self.by_group = config.num_conv_pos_embedding_groups, by_group
-        # With an even number of taps PyTorch pads both sides by half of them and drops the last frame.
+        # With an even number of taps PyTorch pads both sides by half and drops the last frame.
         self.reach = (taps // 2, taps - 1 - taps // 2)
         size = width // self.groups
-        # Glorot's bound for the convolution as a whole; from this shape Keras would take the groups for taps.
+        # Glorot's bound for the whole convolution; from this shape Keras would mistake the groups for taps.
         bound = (6 / (taps * (size + width))) ** 0.5
         self.kernel = self.add_weight(
             shape=(self.groups, taps, size, size),
@@ -95,7 +95,7 @@ class PositionalConvolution(keras.layers.Layer):
         grouped = ops.transpose(
             ops.reshape(padded, (-1, padded.shape[1], self.groups, self.kernel.shape[2])), (2, 0, 1, 3)
         )
-        # Group by group: on a CPU this is twice as fast as one grouped convolution, and its gradient many times.
+        # Group by group: on a CPU twice as fast as one grouped convolution, and many times in the gradient.
         if self.by_group:
             kernels = ops.convert_to_tensor(self.kernel)
             mixed = ops.map(lambda group: ops.conv(*group, padding="valid"), (grouped, kernels))
@@ -108,14 +108,13 @@ class PositionalConvolution(keras.layers.Layer):
 class SelfAttention(keras.layers.Layer):
     """Multi-head attention over the valid frames.
 
-    by_head: whether long rows are computed one head after the other, for a machine's own cores: the logits of 14 s are
-    23 MB, those of one head 2.
+    by_head: whether long rows are computed head by head, for a CPU: the logits of 14 s are 23 MB, those of one head 2.
     """
 
     def __init__(self, width: int, heads: int, dtype: str, *, by_head: bool = False) -> None:
         super().__init__(dtype=dtype)
         self.heads, self.by_head = heads, by_head
-        # One product for queries, keys and values: a third of the calls, each three times as wide.
+        # One product for queries, keys and values: a third of the calls, each three times wider.
         self.inward = dense(width, 3 * width, dtype)
         self.outward = dense(width, width, dtype)
         self.built = True
@@ -124,7 +123,7 @@ class SelfAttention(keras.layers.Layer):
         """x: (n, frames, width); bias: (n, 1, 1, frames) float32, added to the logits of each key."""
         frames, width = x.shape[1], x.shape[2]
         parts = ops.reshape(self.inward(x), (-1, frames, 3, self.heads, width // self.heads))
-        # The heads lead, or the three kinds of vectors do; then come rows and frames.
+        # The first axis is the heads, or the three kinds of vectors; then rows and frames.
         if self.by_head and frames >= BY_HEAD_FRAMES:
             mixed = ops.map(lambda head: self._mixed(head, bias[:, 0]), ops.transpose(parts, (3, 2, 0, 1, 4)))
             mixed = ops.transpose(mixed, (1, 2, 0, 3))
@@ -133,14 +132,14 @@ class SelfAttention(keras.layers.Layer):
         return self.outward(ops.reshape(mixed, (-1, frames, width)))
 
     def _mixed(self, vectors: Tensor, bias: Tensor) -> Tensor:
-        """The values as each frame attends to them: (…, frames, size of a head).
+        """Attention output of each frame: (…, frames, size of a head).
 
         vectors: (3, …, frames, size of a head), queries, keys and values; bias: (…, 1, frames) float32.
         """
         queries, keys, values = ops.unstack(vectors, 3, axis=0)
         logits = ops.matmul(queries * queries.shape[-1] ** -0.5, ops.swapaxes(keys, -1, -2))
         logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
-        # Softmax, divided by its sum only after the product with the values: a frame has fewer of those than of keys.
+        # Softmax, divided by its sum only after the product with the values: a frame has fewer values than keys.
         powers = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
         mixed = ops.cast(ops.matmul(ops.cast(powers, self.compute_dtype), values), "float32")
         return ops.cast(mixed / ops.sum(powers, axis=-1, keepdims=True), self.compute_dtype)

@@ -1,32 +1,32 @@
-"""glibc's heap, told to keep what a batch gave back for the next one, and to return what a compiler left.
+"""Tune glibc's malloc: keep a batch's freed memory for the next one, and return the compiler's to the system.
 
-By default a block of more than 32 MB is asked of the system and returned to it every time, and its pages come back as
-zeros, one fault each: a good part of what an encoder of base size takes.
+By default a block of more than 32 MB is allocated from the system and returned every time, with one page fault for
+each zeroed page: a large share of a base encoder's run time.
 """
 
 import ctypes
 from collections.abc import Callable
 
 KEPT_BYTES = 1 << 30
-"""Free memory at the heap's end beyond this still goes back to the system."""
+"""Free memory at the heap's end beyond this still returns to the system."""
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
 def keep() -> bool:
-    """Whether this process's heap does so from now on; False where the C library is not glibc."""
+    """Keep freed memory in this process from now on; returns False if the C library is not glibc."""
     mallopt = _function("mallopt")
     return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
 def give_back() -> None:
-    """Return every free page to the system, once; the next batch takes anew what it needs."""
+    """Return every free page to the system, once; the next batch allocates again."""
     if malloc_trim := _function("malloc_trim"):
         malloc_trim(0)
 
 
 def _function(name: str) -> Callable[..., int] | None:
-    """One of glibc's; None where the C library is another."""
+    """A glibc function; None if the C library is another."""
     try:
         found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError):

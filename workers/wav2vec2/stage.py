@@ -1,4 +1,4 @@
-"""The embedding stage: memos to one `MemoFeatures` each, by the Wav2Vec 2.0 encoder."""
+"""The embedding stage: one `MemoFeatures` per memo, with the Wav2Vec 2.0 encoder."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -13,13 +13,13 @@ from workers.wav2vec2 import checkpoint, compilation
 from workers.wav2vec2.embedder import Embedder, Embedding
 
 ENCODER_FOLDER = "encoder"
-"""Of a bundle: the checkpoint that its head was trained on."""
+"""Folder in a bundle: the checkpoint that its head was trained on."""
 
 
 class EmbeddingStage:
-    """Embeds the memos of a batch together; each comes out as if it had been alone.
+    """Embeds the memos of a batch together, with the same result as one by one.
 
-    warm: whether `prepare` compiles anything.
+    warm: whether `prepare` compiles programs.
     """
 
     name = "embedding"
@@ -32,23 +32,23 @@ class EmbeddingStage:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """With the bundle's encoder, or the one that `settings.encoder` names.
+        """A stage with the bundle's encoder, or the one in `settings.encoder`.
 
         Raises ConfigurationError when that checkpoint cannot be used.
         """
         return cls(embedder_from(settings), settings.window_s, warm=settings.warm)
 
     def prepare(self) -> bool:
-        """Compile one program that a batch would otherwise wait for."""
+        """Compile one program in advance; False when none is left."""
         for _ in self._cold:
             return True
         return False
 
     def process(self, batch: Sequence[Memo]) -> list[Outcome[MemoFeatures]]:
-        """One `MemoFeatures` per memo, or Poison for one that is too short or gives values that are not finite."""
+        """One `MemoFeatures` per memo, or Poison: `embedding:too_short`, `embedding:not_finite`."""
         carried_s, computed_s = self.embedder.work.carried_s, self.embedder.work.computed_s
-        sound = [index for index, memo in enumerate(batch) if len(memo.signal) >= self.embedder.shortest]
-        embeddings = dict(zip(sound, self.embedder.embed([batch[index].signal for index in sound]), strict=True))
+        usable = [index for index, memo in enumerate(batch) if len(memo.signal) >= self.embedder.shortest]
+        embeddings = dict(zip(usable, self.embedder.embed([batch[index].signal for index in usable]), strict=True))
         work = self.embedder.work
         if work.computed_s > computed_s:
             padding = 1 - (work.carried_s - carried_s) / (work.computed_s - computed_s)
@@ -56,14 +56,14 @@ class EmbeddingStage:
         return [self._outcome(memo, embeddings.get(index)) for index, memo in enumerate(batch)]
 
     def close(self) -> None:
-        """Nothing to give back: the programs go with the process."""
+        """Nothing to release: programs live as long as the process."""
 
     def _outcome(self, memo: Memo, embedding: Embedding | None) -> Outcome[MemoFeatures]:
         if embedding is None:
             shortest_ms = 1000 * self.embedder.shortest / SAMPLING_RATE
             return Poison("embedding:too_short", f"the audio is shorter than one frame, {shortest_ms:.0f} ms")
         if not embedding.finite:
-            return Poison("embedding:not_finite", "the encoder gave values that are not finite for this audio")
+            return Poison("embedding:not_finite", "the encoder's output for this audio is not finite")
         return [
             MemoFeatures(
                 memo_id=memo.event.memo_id,
@@ -83,7 +83,7 @@ class EmbeddingStage:
 
 
 def embedder_from(settings: Settings) -> Embedder:
-    """The embedder that the settings describe. Raises ConfigurationError when its checkpoint cannot be used."""
+    """An embedder by the settings. Raises ConfigurationError when its checkpoint cannot be used."""
     compilation.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
     return Embedder(
         checkpoint.load(settings.encoder or str(settings.bundle / ENCODER_FOLDER)),
@@ -94,5 +94,5 @@ def embedder_from(settings: Settings) -> Embedder:
 
 
 def extractor_of(source: checkpoint.Checkpoint) -> Extractor:
-    """Who an embedding comes from, by what decides its numbers."""
+    """Provenance of an embedding: everything that determines its values."""
     return Extractor(name="wav2vec2", version=source.version, weights_hash=source.weights_hash)
