@@ -1,1 +1,1 @@
-"""Heads, calibration, and the bundle that a trained model ships in."""
+"""Score memos: heads, calibration, personal baselines, and the bundle that a trained model ships in."""

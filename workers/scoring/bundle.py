@@ -1,14 +1,14 @@
-"""The folder that a trained model ships in: loaded whole, or refused whole.
+"""The folder that a trained model ships in: loaded completely or rejected.
 
-    manifest.json            what it is, who must have made its features, calibration, bands, training, digests of files
+    manifest.json            name, required extractors, calibration, bands, training, digests of files
     head.safetensors         the head's weights
-    first.safetensors        those of the head for memos of people without a baseline, where it is another
+    first.safetensors        weights of the head for people without a baseline, if it differs
     population.safetensors   population statistics per feature, axes of the embedding, statistics of windows
-    README.md                the card
-    encoder/                 a Wav2Vec2 checkpoint, where the bundle brings its own
+    README.md                the model card
+    encoder/                 a Wav2Vec2 checkpoint, if the bundle has its own
 
-The id ends with a digest of the manifest, which holds the digest of every other file, so that two bundles with one id
-are the same bundle.
+The id ends with a digest of the manifest, which contains the digest of every other file, so bundles with the same id
+are identical.
 """
 
 import hashlib
@@ -42,12 +42,12 @@ MANIFEST, HEAD, FIRST, POPULATION, CARD, ENCODER = (
 
 
 DATA = (".json", ".safetensors")
-"""Files of the encoder that decide numbers."""
+"""Files of the encoder that determine its output."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class First:
-    """What scores a memo of somebody without a baseline: trained and calibrated as if nobody ever had one."""
+    """Head for memos of people without a baseline: trained and calibrated without any baselines."""
 
     head: Head
     calibration: Calibration
@@ -57,11 +57,11 @@ class First:
 class Bundle:
     """Everything that scoring needs.
 
-    name: what the id begins with, `demo` for the shipped one; space: which features; markers: those of them that may
-    be named as evidence; silent: those that no head hears, because a codec or a microphone can turn them over; first:
-    what scores people without a baseline, None where `head` does; window_mean, window_sd: (d,) of a window, empty for
-    heads that read none; encoder: a hub name with `@revision`, or `encoder` for the checkpoint in the folder; training:
-    how it came about, plain JSON; path: where it lies, None when it was never saved.
+    name: prefix of the id, `demo` for the shipped one; space: the features; markers: those that evidence may name;
+    silent: those that no head reads, because a codec or a microphone can reverse them; first: scores people without a
+    baseline, None if `head` does; window_mean, window_sd: (d,) of a window, empty for heads that read none; encoder: a
+    hub name with `@revision`, or `encoder` for the checkpoint in the folder; training: provenance, plain JSON; path:
+    its folder, None if never saved.
     """
 
     name: str
@@ -87,41 +87,41 @@ class Bundle:
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """Modalities that a memo must have to be scored without `missing:`."""
+        """Modalities that a memo needs for a score without `missing:`."""
         return tuple(self.space.extractors)
 
     @property
     def encoder_source(self) -> str | None:
-        """Folder or hub name (`name@revision`) of the encoder that makes its embeddings; None when it uses none."""
+        """Folder or hub name (`name@revision`) of its encoder; None if it uses no embeddings."""
         if self.encoder == ENCODER and self.path is not None:
             return str(self.path / ENCODER)
         return self.encoder
 
     @classmethod
     def load(cls, path: Path) -> "Bundle":
-        """The bundle in a folder. Raises ConfigurationError naming what is missing, altered or inconsistent."""
+        """Load a bundle from a folder. Raises ConfigurationError naming what is missing, altered or inconsistent."""
         manifest = _read_manifest(path)
         _check_files(path, manifest)
         try:
             return _assembled(path, manifest)
         except (KeyError, ValueError, TypeError, IndexError, safetensors.SafetensorError) as error:
-            raise _refused(
+            raise _rejected(
                 f"{MANIFEST} and the weights do not fit together ({type(error).__name__}: {error})"
             ) from error
 
 
 def head_kind(path: Path) -> str:
-    """The kind of the head of the bundle in a folder, read without loading it. Raises ConfigurationError."""
+    """The head kind of the bundle in a folder, without loading the bundle. Raises ConfigurationError."""
     try:
         return str(_read_manifest(path)["head"]["kind"])
     except (KeyError, TypeError) as error:
-        raise _refused(f"{MANIFEST} names no kind of head") from error
+        raise _rejected(f"{MANIFEST} names no head kind") from error
 
 
 def save(bundle: Bundle, path: Path, card: str) -> Bundle:
-    """Write a bundle's files into the folder and load it again. An `encoder/` that lies there already belongs to it.
+    """Write a bundle's files into the folder and load it again. An existing `encoder/` there becomes part of it.
 
-    The same bundle gives the same bytes and the same id.
+    Deterministic: the same bundle gives the same bytes and the same id.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / HEAD).write_bytes(tensors.save(_contiguous(bundle.head.weights())))
@@ -187,24 +187,24 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / MANIFEST).read_text())
     except OSError as error:
-        raise _refused(f"{MANIFEST} cannot be read ({error.strerror})") from error
+        raise _rejected(f"{MANIFEST} cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise _refused(f"{MANIFEST} is not JSON") from error
+        raise _rejected(f"{MANIFEST} is not JSON") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _refused(f"{MANIFEST} is not of format {FORMAT}, the one this program reads")
+        raise _rejected(f"{MANIFEST} does not have format {FORMAT}, the only supported one")
     if manifest.get("id") != _identity(manifest):
-        raise _refused(f"{MANIFEST} was altered after it was written: its id does not match its content")
+        raise _rejected(f"{MANIFEST} was altered after it was written: its id does not match its content")
     return manifest
 
 
 def _check_files(path: Path, manifest: Mapping[str, Any]) -> None:
     for name, digest in {**manifest["files"], CARD: None}.items():
         if not (path / name).is_file():
-            raise _refused(f"{name} is missing")
+            raise _rejected(f"{name} is missing")
         if digest is not None and _digest(path / name) != digest:
-            raise _refused(f"{name} is not the file that the manifest was written for")
+            raise _rejected(f"{name} does not match its digest in the manifest")
     if manifest["encoder"] == ENCODER and not any(name.startswith(f"{ENCODER}/") for name in manifest["files"]):
-        raise _refused(f"{ENCODER}/ is missing")
+        raise _rejected(f"{ENCODER}/ is missing")
 
 
 def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
@@ -238,33 +238,33 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
     return bundle
 
 
-def _first(path: Path, kind: str, told: Mapping[str, Any] | None) -> First | None:
-    if told is None:
+def _first(path: Path, kind: str, entry: Mapping[str, Any] | None) -> First | None:
+    if entry is None:
         return None
-    head = restore(kind, told["config"], tensors.load_file(path / FIRST))
-    return First(head, Calibration.from_json(told["calibration"]))
+    head = restore(kind, entry["config"], tensors.load_file(path / FIRST))
+    return First(head, Calibration.from_json(entry["calibration"]))
 
 
 def _check_fit(bundle: Bundle) -> None:
-    """Raises ValueError when the parts are not of one size, or not numbers."""
+    """Raises ValueError when the parts differ in size, or are not finite."""
     features, people = len(bundle.names), bundle.population
     if not {*bundle.markers, *bundle.silent} <= {*bundle.names}:
-        raise ValueError("markers name other features than the bundle")
+        raise ValueError("markers contain features that the bundle lacks")
     if any(a.shape != (features,) or not np.isfinite(a).all() for a in (people.mean, people.within, people.memos)):
-        raise ValueError("population statistics of another size, or not finite")
+        raise ValueError("population statistics have the wrong size or are not finite")
     if min(people.within.min(), people.memos.min(), people.freedom, people.patience) <= 0:
-        raise ValueError("population variances and patience must be above 0")
+        raise ValueError("population variances and patience must be positive")
     if not (np.isfinite([people.freedom, people.mood, people.patience]).all() and people.mood >= 0):
-        raise ValueError("the population's freedom, mood and patience must be finite, the mood not below 0")
+        raise ValueError("the population's freedom, mood and patience must be finite, mood not negative")
     if not 0 <= bundle.bands.low <= bundle.bands.threshold <= bundle.bands.high <= 1:
         raise ValueError("the bands are not in order")
     for head in (bundle.head, *([bundle.first.head] if bundle.first else [])):
         if head.config()["features"] != features:
-            raise ValueError("a head reads other features than the bundle's")
+            raise ValueError("a head's features are not the bundle's")
         if not all(np.isfinite(w).all() for w in head.weights().values()):
             raise ValueError("a head has weights that are not finite")
         if head.kind in SEQUENTIAL and head.config()["window"] != len(bundle.window_mean):
-            raise ValueError("a head reads windows of another size")
+            raise ValueError("a head's window size is not the bundle's")
 
 
 def _identity(manifest: Mapping[str, Any]) -> str:
@@ -277,5 +277,5 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _refused(why: str) -> ConfigurationError:
-    return ConfigurationError(f"the bundle cannot be used: {why}; point UNDERTONE_BUNDLE at a whole one")
+def _rejected(why: str) -> ConfigurationError:
+    return ConfigurationError(f"the bundle cannot be used: {why}; set UNDERTONE_BUNDLE to a complete one")

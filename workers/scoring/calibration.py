@@ -1,6 +1,6 @@
-"""From a head's logit to a probability that means what it says, and to a band. Pure.
+"""Map a head's logit to a calibrated probability and to a band. Pure.
 
-Calibrated logits stay within ±LOGIT_BOUND, smoothly, so that drift has room on every side and no memo is certain.
+Calibrated logits stay within ±LOGIT_BOUND, smoothly, so that scores can drift either way and no memo is certain.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ import numpy as np
 from schemas.events import Band, FloatArray
 
 LOGIT_BOUND = 4.0
-"""Probabilities lie between 0.018 and 0.982."""
+"""Probabilities are between 0.018 and 0.982."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A monotone map of logits: piecewise linear through (logits, calibrated), with the end slopes of `slope` outside.
+    """A monotone map of logits: piecewise linear through (logits, calibrated), with slope `slope` outside.
 
     `temperature` is one straight line through `offset`; `isotonic` follows the knots. kind: how it was fitted.
     """
@@ -41,25 +41,25 @@ class Calibration:
         return (1 / (1 + np.exp(-self.logit(raw)))).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """What the bundle's manifest keeps."""
+        """The entry in the bundle's manifest."""
         plain = {"kind": self.kind, "slope": self.slope, "offset": self.offset}
         return plain | ({"logits": [*self.logits], "calibrated": [*self.calibrated]} if self.logits else {})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Calibration":
-        """The inverse of `to_json`. Raises ValueError when the map would not be monotone or finite."""
+        """The inverse of `to_json`. Raises ValueError when the map is not increasing and finite."""
         knots, calibrated = tuple(value.get("logits", ())), tuple(value.get("calibrated", ()))
         found = cls(value["kind"], float(value["slope"]), float(value["offset"]), knots, calibrated)
         numbers = np.array([found.slope, found.offset, *knots, *calibrated], np.float64)
         rising = all(np.all(np.diff(side) >= 0) for side in (knots, calibrated))
         if not np.isfinite(numbers).all() or found.slope <= 0 or len(knots) != len(calibrated) or not rising:
-            raise ValueError("the calibration is no rising, finite map")
+            raise ValueError("the calibration is not an increasing, finite map")
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The system abstains from `low` up to `high`; `threshold` lies between, and decides where it must (UAR, F1)."""
+    """The system abstains from `low` up to `high`; `threshold` is between, for forced decisions (UAR, F1)."""
 
     low: float
     threshold: float

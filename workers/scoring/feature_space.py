@@ -1,4 +1,4 @@
-"""Which features a bundle scores, and how they are taken from the parts of a memo. Pure."""
+"""The features that a bundle scores, and how to build their vector from the parts of a memo. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ Parts = Mapping[Modality, MemoFeatures]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureSpace:
-    """The coordinates of a memo's vector: chosen acoustic features, then the embedding on a few principal axes.
+    """The coordinates of a memo's vector: selected acoustic features, then the embedding on a few principal axes.
 
-    extractors: who must have made each modality, in the order of the vector; acoustic: names; centre: (d,), axes:
-    (d, p) of the embedding's summary, both with zero columns where the embedding is not used.
+    extractors: required extractor of each modality, in the order of the vector; acoustic: names; centre: (d,), axes:
+    (d, p) of the embedding's summary, both with zero columns if the embedding is not used.
     """
 
     extractors: Mapping[Modality, Extractor]
@@ -33,8 +33,8 @@ class FeatureSpace:
     def vector(self, parts: Parts) -> FloatArray:
         """(features,) float32, NaN where a feature is undefined or its modality is missing.
 
-        Raises Poison `features:mismatch` when a part was made by another extractor, version or weights than the
-        bundle's, or lacks what the bundle scores: numbers of two makers do not compare.
+        Raises Poison `features:mismatch` when a part has another extractor, version or weights than the bundle's, or
+        lacks a feature that the bundle scores: values of two extractors are not comparable.
         """
         for modality, part in parts.items():
             self._check(modality, part)
@@ -57,12 +57,14 @@ class FeatureSpace:
         if part.extractor != wanted:
             raise Poison(
                 "features:mismatch",
-                f"{modality} features of {_told(part.extractor)}, but the bundle was trained on {_told(wanted)}; "
-                "run workers and agents with the same bundle",
+                f"the {modality} features are from {_label(part.extractor)}, but the bundle was trained on "
+                f"{_label(wanted)}; run workers and agents with the same bundle",
             )
         expected = len(part.names) if modality is Modality.ACOUSTIC else len(self.centre)
         if part.summary.shape != (expected,):
-            raise Poison("features:mismatch", f"{modality} summary of shape {part.summary.shape}, not ({expected},)")
+            raise Poison(
+                "features:mismatch", f"the {modality} summary has shape {part.summary.shape}, expected ({expected},)"
+            )
 
 
 @lru_cache(maxsize=16)
@@ -79,5 +81,5 @@ def _places(names: Sequence[str], chosen: Sequence[str]) -> tuple[int, ...]:
     return tuple(place[name] for name in chosen)
 
 
-def _told(extractor: Extractor) -> str:
+def _label(extractor: Extractor) -> str:
     return f"{extractor.name} {extractor.version} ({extractor.weights_hash[:8]})"

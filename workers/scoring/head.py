@@ -1,4 +1,4 @@
-"""What a head is: a batch of deviations and windows in, a logit per memo out."""
+"""The interface of a scoring head: a batch of deviations and windows in, a logit per memo out."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,15 +8,15 @@ import numpy as np
 from schemas.events import FloatArray
 
 CLIP_SD = 4.0
-"""Deviations count up to here: beyond, a feature says no more than `very unusual`."""
+"""Deviations are clipped here: beyond it, all are just `very unusual`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadInput:
-    """What a head reads of a batch.
+    """A head's input for a batch.
 
     deviations: (memos, features), within ±CLIP_SD, 0 where undefined; windows: (memos, n, d), standardised by the
-    population; mask: (memos, n), True where there is a window. Both have n = 0 for heads that do not read windows.
+    population; mask: (memos, n), True where there is a window. Both have n = 0 for heads without windows.
     """
 
     deviations: FloatArray
@@ -25,12 +25,12 @@ class HeadInput:
 
 
 def clipped(deviations: FloatArray) -> FloatArray:
-    """Deviations as heads read them: within ±CLIP_SD, 0 where undefined."""
+    """Deviations as input of a head: within ±CLIP_SD, 0 where undefined."""
     return np.nan_to_num(np.clip(deviations, -CLIP_SD, CLIP_SD), nan=0.0).astype(np.float32)
 
 
 class Head(Protocol):
-    """A scoring head. A memo's logit does not depend on its neighbours in the batch."""
+    """A scoring head. A memo's logit does not depend on the rest of the batch."""
 
     @property
     def kind(self) -> str:
@@ -40,7 +40,7 @@ class Head(Protocol):
         """Uncalibrated logits, (memos,) float32."""
 
     def config(self) -> dict[str, Any]:
-        """What must be known, beside the weights, to make the head again; plain JSON."""
+        """What `restore` needs besides the weights; plain JSON."""
 
     def weights(self) -> dict[str, np.ndarray]:
         """Named arrays."""

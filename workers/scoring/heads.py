@@ -1,4 +1,4 @@
-"""What turns deviations into a logit: the heads, by kind. Only the neural ones load TensorFlow, when one is used."""
+"""The scoring heads, by kind. TensorFlow is loaded only when a neural head is used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from workers.scoring.head import Head, HeadInput
 
 NEURAL = ("mlp", "bilstm", "transformer")
 KINDS = ("logistic", *NEURAL)
-"""`logistic` is what every other head is reported against."""
+"""`logistic` is the baseline for every other head."""
 SEQUENTIAL = ("bilstm", "transformer")
-"""Heads that read the windows beside the summary."""
+"""Heads that read the windows besides the summary."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class LogisticHead:
         return (inputs.deviations @ self.coefficients + np.float32(self.intercept)).astype(np.float32)
 
     def config(self) -> dict[str, Any]:
-        """What must be known, beside the weights, to make the head again."""
+        """What `restore` needs besides the weights."""
         return {"features": len(self.coefficients)}
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -39,13 +39,13 @@ class LogisticHead:
 
 
 def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> Head:
-    """The head that `kind`, `config()` and `weights()` describe. Raises ValueError when they do not fit together."""
+    """Restore a head from its `kind`, `config()` and `weights()`. Raises ValueError when they do not fit together."""
     if kind == "logistic":
         if set(weights) != {"coefficients", "intercept"} or weights["coefficients"].shape != (config["features"],):
-            raise ValueError("the weights are not those of a logistic head of its size")
+            raise ValueError("the weights do not fit a logistic head of this size")
         return LogisticHead(weights["coefficients"].astype(np.float32), float(weights["intercept"][0]))
     if kind not in NEURAL:
-        raise ValueError(f"no head is called {kind!r}; there are {', '.join(KINDS)}")
-    # TensorFlow takes seconds and hundreds of megabytes to load: processes with a logistic head do without.
+        raise ValueError(f"unknown head kind {kind!r}; choose one of {', '.join(KINDS)}")
+    # TensorFlow takes seconds and hundreds of megabytes to load, which a logistic head does not need.
     head: Head = import_module("workers.scoring.neural_heads").restore(kind, config, weights)
     return head

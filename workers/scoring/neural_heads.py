@@ -1,4 +1,4 @@
-"""The neural heads, in Keras 3."""
+"""The neural scoring heads, in Keras 3."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WEIGHT_DECAY = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """features: of the deviations; window: features of one window, 0 for heads that read none."""
+    """Input sizes. features: of the deviations; window: features of one window, 0 for heads without windows."""
 
     features: int
     window: int = 0
@@ -27,12 +27,12 @@ class Shape:
 
 @keras.saving.register_keras_serializable("undertone")
 class AttentionPooling(layers.Layer):
-    """Weighted mean over time with learnt weights; windows outside the mask weigh nothing, no window gives zeros."""
+    """Weighted mean over time with learned weights; windows outside the mask weigh nothing, no window gives zeros."""
 
     supports_masking = True
 
     def build(self, shape: Any) -> None:
-        """One scoring vector."""
+        """Create the query vector."""
         self.query = self.add_weight(shape=(shape[-1], 1), initializer="zeros", name="query")
 
     def call(self, sequence: Any, present: Any) -> Any:
@@ -74,7 +74,7 @@ def _bilstm(x: Any, mask: Any) -> Any:
 
 
 def _transformer(x: Any, mask: Any) -> Any:
-    """One pre-norm block; windows carry no position: what matters is which there were, not where."""
+    """One pre-norm block without positional encoding: the order of windows does not matter."""
     allowed = ops.cast(mask, "bool")[:, None, :]
     normed = layers.LayerNormalization()(x)
     x = x + layers.MultiHeadAttention(4, WIDTH // 4, dropout=0.2)(normed, normed, attention_mask=allowed)
@@ -93,23 +93,23 @@ class NeuralHead:
 
     def logits(self, inputs: HeadInput) -> FloatArray:
         """Uncalibrated logits, (memos,) float32."""
-        read = [tf.constant(inputs.deviations)]
+        arrays = [tf.constant(inputs.deviations)]
         if self.shape.window:
-            read += [tf.constant(inputs.windows), tf.constant(inputs.mask.astype(np.float32))]
-        out: FloatArray = self._compiled(*read).numpy()[:, 0]
+            arrays += [tf.constant(inputs.windows), tf.constant(inputs.mask.astype(np.float32))]
+        out: FloatArray = self._compiled(*arrays).numpy()[:, 0]
         return out
 
     def config(self) -> dict[str, Any]:
-        """What must be known, beside the weights, to make the head again."""
+        """What `restore` needs besides the weights."""
         return {"features": self.shape.features, "window": self.shape.window}
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Every variable in the model's order."""
+        """All variables in the model's order."""
         return {f"{index:03d}": np.asarray(value) for index, value in enumerate(self.model.get_weights())}
 
 
 def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> NeuralHead:
-    """The head that these describe. Raises ValueError when the weights do not fit the network."""
+    """Restore a neural head. Raises ValueError when the weights do not fit the network."""
     shape = Shape(int(config["features"]), int(config["window"]))
     model = build(kind, shape)
     model.set_weights([weights[name] for name in sorted(weights)])

@@ -1,9 +1,9 @@
-"""What is normal for one person: running mean and variance of every feature, shrunk to the population. Pure.
+"""A person's baseline: running mean and variance of every feature, shrunk towards the population. Pure.
 
-A young baseline knows little, so it leans on the population, and leans less with every memo. With no memo at all a
-deviation is the distance from the population's mean in its total standard deviation; with many it is the distance from
-the person's own mean in their own. Whoever comes from elsewhere (another microphone, room or language than the
-population's) leans on it less from the first memo. Shapes may be (features,) or (memos, features).
+A new baseline is shrunk strongly, and less with every memo. Without memos a deviation is the distance from the
+population's mean in its total standard deviations; with many it is the distance from the person's own mean in their own
+standard deviations. People unlike the population (another microphone, room or language) are shrunk less from the first
+memo. Shapes may be (features,) or (memos, features).
 Source of the model: the normal one-way random-effects model with conjugate priors (Gelman et al., Bayesian Data
 Analysis, chapters 3 and 5); the strength of the priors is estimated from the training population (empirical Bayes).
 """
@@ -17,20 +17,19 @@ from numpy.typing import NDArray
 from schemas.events import FloatArray
 
 MEMORY = 90
-"""Memos that a baseline remembers: past so many it follows slowly, as an exponential average does."""
+"""Memos that a baseline remembers: after this many it is an exponential moving average."""
 FARTHEST = 400.0
-"""How far, in variances within a person, one feature can lie outside of the population."""
+"""Maximum squared distance of one feature from the population, in variances within a person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
     """The training population, per feature.
 
-    mean: of all memos; within: variance of one person's memos; memos: how many memos of their own it takes to outweigh
-    the population's mean (variance within over variance between people); freedom: how many degrees of freedom the
-    population's variance within weighs; mood: how far, as `strangeness`, one memo alone takes its speaker away from the
-    population, in 19 of 20 memos; patience: how many times as many memos a head asks of people before it takes their
-    own mean for their normal, 1 where every deviation is from the likeliest. mean, within, memos: (features,) float32,
+    mean: of all memos; within: variance of one person's memos; memos: number of own memos that weigh as much as the
+    population's mean (variance within over variance between people); freedom: degrees of freedom of the population's
+    variance within; mood: upper bound of `strangeness` from one memo alone, in 19 of 20 memos; patience: factor on
+    `memos` in a head's input, 1 for deviations from the posterior mean. mean, within, memos: (features,) float32,
     within and memos above 0.
     """
 
@@ -44,7 +43,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonalNormal:
-    """One person's memos so far, per feature: how many (at most MEMORY), their mean and mean squared deviation."""
+    """One person's memos so far, per feature: count (at most MEMORY), mean and mean squared deviation."""
 
     count: FloatArray
     mean: FloatArray
@@ -52,22 +51,22 @@ class PersonalNormal:
 
     @classmethod
     def empty(cls, features: int) -> "PersonalNormal":
-        """Nothing known yet."""
+        """A baseline without memos."""
         return cls(*np.zeros((3, features), np.float32))
 
     @property
     def memos(self) -> int:
-        """Memos behind the best-known feature."""
+        """Memos of the feature that has most."""
         return int(self.count.max(initial=0))
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whether there is any memo at all: (memos,) of normals that are stacked."""
+        """Whether there is any memo: (memos,) for stacked baselines."""
         return np.asarray(self.count.max(axis=-1, initial=0) > 0)
 
 
 def updated(normal: PersonalNormal, vector: FloatArray, memory: int = MEMORY) -> PersonalNormal:
-    """The normal after one more memo. Features that are NaN or infinite in `vector` stay as they were.
+    """The baseline after one more memo. Features that are NaN or infinite in `vector` stay unchanged.
 
     >>> normal = updated(updated(PersonalNormal.empty(1), np.float32([1.0])), np.float32([3.0]))
     >>> float(normal.mean[0]), float(normal.variance[0])
@@ -85,7 +84,7 @@ def updated(normal: PersonalNormal, vector: FloatArray, memory: int = MEMORY) ->
 
 
 def normal_of(vectors: FloatArray) -> PersonalNormal:
-    """The normal after at most MEMORY memos, in any order. vectors: (memos, features), NaN where undefined."""
+    """The baseline after at most MEMORY memos, in any order. vectors: (memos, features), NaN where undefined."""
     known = np.isfinite(vectors)
     count = known.sum(axis=0)
     filled = np.where(known, vectors, 0).astype(np.float64)
@@ -95,10 +94,10 @@ def normal_of(vectors: FloatArray) -> PersonalNormal:
 
 
 def deviations(normal: PersonalNormal, population: Population, vector: FloatArray) -> FloatArray:
-    """How far a memo lies from what was to be expected of this person, in standard deviations of that expectation.
+    """Distance of a memo from the expectation for this person, in standard deviations of that expectation.
 
-    NaN where `vector` is. The expectation is the posterior predictive one, wider the less is known; with patience it
-    lies nearer to the population than is likeliest, and is as wide as that makes it.
+    NaN where `vector` is. The expectation is the posterior predictive distribution, wider with fewer memos; patience
+    moves its mean towards the population and widens it accordingly.
     """
     prior = prior_memos(normal, population)
     own = normal.count / (normal.count + population.patience * prior)
@@ -112,12 +111,12 @@ def deviations(normal: PersonalNormal, population: Population, vector: FloatArra
 
 
 def prior_memos(normal: PersonalNormal, population: Population) -> FloatArray:
-    """How many memos the population's mean is worth to this person: `population.memos`, fewer for a stranger to it.
+    """Weight of the population's mean in memos: `population.memos`, fewer for people unlike the population.
 
-    People of one corpus share a microphone, a room and a language, so it cannot tell how far these carry a normal away.
-    The person's own memos can, beyond what moods come to (one or two memos may be moods, so more is asked of them): the
-    variance between people grows by half of what the feature itself lies outside of the population and half of what all
-    of them do.
+    People of one corpus share a microphone, a room and a language, so it cannot show how far these shift a baseline.
+    The person's own memos can, beyond the effect of moods (which one or two memos may be, so their threshold is
+    higher): the variance between people grows by the mean of the feature's own distance from the population and the
+    distance over all features.
     """
     memos = np.maximum(normal.count.max(axis=-1, keepdims=True, initial=0), 1)
     moods = population.mood / memos * (1 + 2 / memos)
@@ -129,9 +128,9 @@ def prior_memos(normal: PersonalNormal, population: Population) -> FloatArray:
 
 
 def strangeness(normal: PersonalNormal, population: Population) -> FloatArray:
-    """How far a person's mean lies outside of the population, over all features: (..., 1), about 0 for its own people.
+    """Excess distance of a person's mean from the population, over all features: (..., 1), about 0 for its members.
 
-    In variances within a person; each feature weighs by how precisely its mean could be expected (method of moments).
+    In variances within a person; each feature is weighted by the precision of its expected mean (method of moments).
     """
     expected = 1 / np.maximum(normal.count, 1) + 1 / population.memos
     weight = np.where(normal.count > 0, expected**-2.0, 0)
@@ -141,7 +140,7 @@ def strangeness(normal: PersonalNormal, population: Population) -> FloatArray:
 
 
 def _beyond(normal: PersonalNormal, population: Population) -> FloatArray:
-    """Squared distance of every mean from the population's, less what was to be expected, in variances within."""
+    """Squared distance of every mean from the population's, minus its expectation, in variances within."""
     expected = 1 / np.maximum(normal.count, 1) + 1 / population.memos
     squares = (normal.mean - population.mean) ** 2 / population.within
     beyond: FloatArray = np.where(normal.count > 0, np.minimum(squares, FARTHEST) - expected, 0)
@@ -149,7 +148,7 @@ def _beyond(normal: PersonalNormal, population: Population) -> FloatArray:
 
 
 def stacked(normals: Sequence[PersonalNormal]) -> PersonalNormal:
-    """Many normals as one of shape (memos, features), for `deviations` of a batch."""
+    """Many baselines as one of shape (memos, features), for `deviations` of a batch."""
     return PersonalNormal(
         np.stack([n.count for n in normals]),
         np.stack([n.mean for n in normals]),

@@ -1,4 +1,4 @@
-"""From features and a person's own normal to a probability, a band, reasons and evidence."""
+"""Score memos: from features and a personal baseline to a probability, a band, reasons and evidence."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ from workers.scoring.heads import SEQUENTIAL
 from workers.scoring.personal_baseline import PersonalNormal, deviations, stacked
 
 STRONGEST = 5
-"""Markers named as evidence."""
+"""Maximum number of markers in the evidence."""
 LEAST_KNOWN = 0.5
-"""With fewer of its features than this share defined, a memo has no probability."""
+"""A memo with a smaller share of defined features has no probability."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """What scoring made of a memo.
+    """The result of scoring a memo.
 
     probability: calibrated, None when it could not be computed; reasons: why the band is indeterminate, empty
-    otherwise; evidence: strongest first, but markers that the recording may have moved come last; vector: (features,)
-    for the user's baseline, None when the memo is not to be learnt from.
+    otherwise; evidence: strongest first, but fragile markers of the recording last; vector: (features,) for the
+    user's baseline, None when the memo must not update it.
     """
 
     probability: float | None
@@ -40,24 +40,24 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logits:
-    """Of a batch. raw: the heads' own, (memos,); calibrated: what the probabilities are made of, (memos,)."""
+    """Logits of a batch. raw: uncalibrated, (memos,); calibrated: those of the probabilities, (memos,)."""
 
     raw: NDArray[np.floating[Any]]
     calibrated: NDArray[np.floating[Any]]
 
     def chosen(self, where: NDArray[np.bool_]) -> "Logits":
-        """Those of the memos where `where` is True."""
+        """The logits of the memos where `where` is True."""
         return Logits(self.raw[where], self.calibrated[where])
 
     @property
     def probability(self) -> FloatArray:
         """Calibrated probabilities, (memos,)."""
-        said: FloatArray = (1 / (1 + np.exp(-self.calibrated))).astype(np.float32)
-        return said
+        probability: FloatArray = (1 / (1 + np.exp(-self.calibrated))).astype(np.float32)
+        return probability
 
 
 class Scorer:
-    """Scores with one bundle: one call of a head a batch, and no memo's score depends on the others."""
+    """Scores with one bundle: one call of a head per batch, and no memo's score depends on the others."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -66,8 +66,8 @@ class Scorer:
     def score(self, memos: Sequence[tuple[Parts, PersonalNormal]]) -> list[Scored | Poison]:
         """One result per memo, in order.
 
-        Each memo comes with its parts and the normal of its user as it was before the memo. Poison
-        `features:mismatch` for features that the bundle was not trained on.
+        Each memo is given by its parts and its user's baseline before the memo. Poison `features:mismatch` for
+        features that the bundle was not trained on.
         """
         vectors = [self._vector(parts) for parts, _ in memos]
         good = [index for index, vector in enumerate(vectors) if not isinstance(vector, Poison)]
@@ -76,13 +76,13 @@ class Scorer:
             batch = np.stack([np.asarray(vectors[index]) for index in good])
             normals = stacked([memos[index][1] for index in good])
             people = self.bundle.population
-            heard = deviations(normals, people, batch)
-            # Whoever reads the evidence asks what is unusual of this person, not what a head makes the most of.
-            away = heard if people.patience == 1 else deviations(normals, replace(people, patience=1.0), batch)
+            sds = deviations(normals, people, batch)
+            # Evidence shows what is unusual for this person, so without the head's patience.
+            evidence_sds = sds if people.patience == 1 else deviations(normals, replace(people, patience=1.0), batch)
             parts = [memos[index][0] for index in good]
-            probabilities = logits(self.bundle, heard, parts, normals.known).probability
+            probabilities = logits(self.bundle, sds, parts, normals.known).probability
             for row, index in enumerate(good):
-                results[index] = self._scored(parts[row], batch[row], away[row], float(probabilities[row]))
+                results[index] = self._scored(parts[row], batch[row], evidence_sds[row], float(probabilities[row]))
         return [result for result in results if result is not None]
 
     def _vector(self, parts: Parts) -> FloatArray | Poison:
@@ -91,13 +91,13 @@ class Scorer:
         except Poison as poison:
             return poison
 
-    def _scored(self, parts: Parts, vector: FloatArray, away: FloatArray, probability: float) -> Scored:
-        spoilt = dict.fromkeys(reason for part in parts.values() for reason in part.quality.reasons)
+    def _scored(self, parts: Parts, vector: FloatArray, evidence_sds: FloatArray, probability: float) -> Scored:
+        poor = dict.fromkeys(reason for part in parts.values() for reason in part.quality.reasons)
         missing = tuple(f"missing:{modality}" for modality in self.bundle.space.missing(parts))
         known = float(np.mean(np.isfinite(vector)))
-        silent = "quality:no_speech" in spoilt
+        silent = "quality:no_speech" in poor
         computed = not silent and (known >= LEAST_KNOWN or (bool(missing) and known > 0))
-        reasons = (*spoilt, *missing, *(() if computed or silent or missing else ("features:undefined",)))
+        reasons = (*poor, *missing, *(() if computed or silent or missing else ("features:undefined",)))
         band = self.bundle.bands.of(probability)
         if not reasons and band is Band.INDETERMINATE:
             reasons = ("undecided",)
@@ -105,29 +105,29 @@ class Scorer:
             probability=probability if computed else None,
             band=Band.INDETERMINATE if reasons else band,
             reasons=reasons,
-            evidence=self._evidence(vector, away, _fragile(parts)) if computed else (),
-            vector=None if spoilt or missing or not computed else vector,
+            evidence=self._evidence(vector, evidence_sds, _fragile(parts)) if computed else (),
+            vector=None if poor or missing or not computed else vector,
         )
 
-    def _evidence(self, vector: FloatArray, away: FloatArray, fragile: Collection[str]) -> tuple[Evidence, ...]:
+    def _evidence(self, vector: FloatArray, evidence_sds: FloatArray, fragile: Collection[str]) -> tuple[Evidence, ...]:
         names = self.bundle.names
-        values, sds = vector.tolist(), away.tolist()  # Python's own floats: NumPy's, one by one, take ten times as long
+        values, sds = vector.tolist(), evidence_sds.tolist()  # Python floats: NumPy scalars take ten times as long
         finite = [index for index in self._markers if isfinite(sds[index])]
         finite.sort(key=lambda index: (names[index] in fragile, -abs(sds[index])))
         return tuple(Evidence(names[i], values[i], sds[i], names[i] in fragile) for i in finite[:STRONGEST])
 
 
 def _fragile(parts: Parts) -> frozenset[str]:
-    """Markers that any part's recording may have moved."""
+    """Fragile markers of any part's recording."""
     return frozenset(name for part in parts.values() for name in part.quality.fragile)
 
 
-def logits(bundle: Bundle, away: FloatArray, parts: Sequence[Parts], known: NDArray[np.bool_]) -> Logits:
-    """What the bundle's heads make of a batch: whoever has no baseline is scored by `bundle.first`, where there is one.
+def logits(bundle: Bundle, sds: FloatArray, parts: Sequence[Parts], known: NDArray[np.bool_]) -> Logits:
+    """Logits of a batch from the bundle's heads: `bundle.first`, if present, scores users without a baseline.
 
-    away: (memos, features), deviations; known: (memos,), whether the user has a baseline.
+    sds: (memos, features), deviations; known: (memos,), whether the user has a baseline.
     """
-    inputs = head_input(bundle, away, parts)
+    inputs = head_input(bundle, sds, parts)
     if bundle.first is None or known.all():
         raw = bundle.head.logits(inputs)
         return Logits(raw, bundle.calibration.logit(raw))
@@ -139,22 +139,22 @@ def logits(bundle: Bundle, away: FloatArray, parts: Sequence[Parts], known: NDAr
     return Logits(np.where(known, raw, alone.raw), np.where(known, bundle.calibration.logit(raw), alone.calibrated))
 
 
-def head_input(bundle: Bundle, away: FloatArray, parts: Sequence[Parts]) -> HeadInput:
-    """What the bundle's head reads. away: (memos, features), deviations as `deviations` gives them."""
-    heard = clipped(np.where(np.isin(bundle.names, bundle.silent), np.nan, away))
+def head_input(bundle: Bundle, sds: FloatArray, parts: Sequence[Parts]) -> HeadInput:
+    """The input of the bundle's head. sds: (memos, features), the result of `deviations`."""
+    summary = clipped(np.where(np.isin(bundle.names, bundle.silent), np.nan, sds))
     if bundle.head.kind not in SEQUENTIAL:
-        return HeadInput(heard, np.zeros((len(away), 0, 0), np.float32), np.zeros((len(away), 0), bool))
+        return HeadInput(summary, np.zeros((len(sds), 0, 0), np.float32), np.zeros((len(sds), 0), bool))
     rows = [memo_windows(part, bundle.modalities, len(bundle.window_mean)) for part in parts]
     windows = np.zeros((len(rows), max(map(len, rows), default=0) or 1, len(bundle.window_mean)), np.float32)
     mask = np.zeros(windows.shape[:2], bool)
     for index, row in enumerate(rows):
         windows[index, : len(row)] = clipped((row - bundle.window_mean) / bundle.window_sd)
         mask[index, : len(row)] = True
-    return HeadInput(heard, windows, mask)
+    return HeadInput(summary, windows, mask)
 
 
 def memo_windows(parts: Parts, modalities: Sequence[Modality], width: int) -> FloatArray:
-    """(n, width): the windows of all modalities side by side, NaN where one has fewer windows or is missing."""
+    """(n, width): the windows of all modalities, concatenated, NaN where one has fewer windows or is missing."""
     found: list[MemoFeatures | None] = [parts.get(modality) for modality in modalities]
     count = max((len(part.windows) for part in found if part is not None), default=0)
     rows = np.full((count, width), np.nan, np.float32)
