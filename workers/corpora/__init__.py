@@ -1,1 +1,1 @@
-"""Labelled recordings: manifests, feature caches, leakage checks."""
+"""Labelled recordings: manifests, feature caches and leakage checks."""

@@ -1,4 +1,4 @@
-"""A corpus: labelled recordings, their split into sides, and the features of all of them; leaks are refused."""
+"""A corpus: labelled recordings, their split into sides, and their features; leaking splits are rejected."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ from workers.corpora.manifest import Sample, chronological
 
 Progress = Callable[[int], None]
 LATER = 0.3
-"""Share of every speaker's memos that a chronological split holds back."""
+"""Share of each speaker's memos that a chronological split holds out."""
 TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """Samples, the digest of each one's recording, and the side of the split it stands on."""
+    """Samples, the digest of each one's recording, and its side of the split."""
 
     samples: Sequence[Sample]
     hashes: Sequence[str]
@@ -32,7 +32,7 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Digest of recordings, stretches, labels and sides, whatever the files are called."""
+        """Digest of recordings, spans, labels and sides, independent of file names."""
         rows = sorted(
             [digest, sample.speaker, sample.label, str(sample.spans), side]
             for sample, digest, side in zip(self.samples, self.hashes, self.sides, strict=True)
@@ -41,12 +41,12 @@ class Corpus:
 
 
 def corpus_of(samples: Sequence[Sample]) -> Corpus:
-    """The corpus as its own splits divide it. Raises ConfigurationError when they leak."""
+    """The corpus with its own splits. Raises ConfigurationError when they leak."""
     return _guarded(Corpus(samples, content_hashes(samples), [sample.split or TRAIN for sample in samples]))
 
 
 def corpus_by_time(samples: Sequence[Sample]) -> Corpus:
-    """The corpus with the last memos of every speaker held back. Raises ConfigurationError when it leaks."""
+    """The corpus with the last memos of each speaker held out. Raises ConfigurationError when it leaks."""
     _, later = chronological(samples, LATER)
     sides = [TEST if index in set(later) else TRAIN for index in range(len(samples))]
     return _guarded(Corpus(samples, content_hashes(samples), sides, by_time=True))
@@ -60,12 +60,12 @@ def _guarded(corpus: Corpus) -> Corpus:
 def features_of(
     corpus: Corpus, settings: Settings, modalities: Sequence[Modality], folder: Path | None, progress: Progress
 ) -> LabelledFeatures:
-    """Features of all of the corpus. progress: told of memos done."""
+    """Features of the whole corpus. progress: called with the number of memos done."""
     return labelled_features(corpus.samples, corpus.hashes, settings, modalities, folder, progress)
 
 
 def sides_of(corpus: Corpus, features: LabelledFeatures) -> NDArray[np.str_]:
-    """The side of the split that each memo with features stands on, (memos,)."""
+    """The side of the split of each memo with features, (memos,)."""
     side = {id(sample): side for sample, side in zip(corpus.samples, corpus.sides, strict=True)}
     return np.array([side[id(sample)] for sample in features.kept])
 

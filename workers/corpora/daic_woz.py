@@ -1,8 +1,8 @@
-"""DAIC-WOZ and E-DAIC as distributed: interviews cut into memo-length pieces of the participant's own speech.
+"""Read DAIC-WOZ and E-DAIC as distributed: interviews split into memo-length pieces of the participant's own speech.
 
-Known faults of the corpus that are handled here: sessions 342, 394, 398 and 460 do not exist; session 409 scores 10
-but is labelled 0, so labels follow the score; 451, 458 and 480 lack the interviewer's text, which is not used anyway;
-373 and 444 were interrupted, and the interruption is dropped.
+Known errors of the corpus, handled here: sessions 342, 394, 398 and 460 do not exist; session 409 scores 10 but is
+labelled 0, so labels follow the score; 451, 458 and 480 lack the interviewer's text, which is unused anyway; 373 and
+444 were interrupted, and the interruption is dropped.
 Sources: Gratch et al. 2014 and the corpus documentation; interruptions as in Bailey & Plumbley 2021's published code.
 """
 
@@ -18,11 +18,11 @@ ABSENT = frozenset({"342", "394", "398", "460"})
 INTERRUPTED = {"373": (395.0, 428.0), "444": (286.0, 387.0)}
 """Seconds from, to."""
 CUTOFF = 10
-"""PHQ-8 score from which the label is positive."""
+"""Lowest PHQ-8 score with a positive label."""
 PIECE_S = 30.0
-"""Speech in one piece: what a memo is like."""
+"""Speech in one piece, similar to a memo."""
 SHORTEST_PIECE_S = 10.0
-"""A last piece shorter than this joins its neighbour."""
+"""A shorter last piece is merged into its neighbour."""
 SCRUBBED = "scrubbed_entry"
 
 Span = tuple[float, float]
@@ -46,17 +46,16 @@ class _Session:
 def read_daic_woz(folder: Path) -> list[Sample]:
     """Pieces of every labelled session under `folder`, with the official split of their session.
 
-    Raises ConfigurationError when there is no split file, or a session that the splits name lacks its audio or
-    transcript.
+    Raises ConfigurationError when there is no split file, or when a session of a split lacks its audio or transcript.
     """
     sessions = [session for split, names in SPLITS.items() for session in _split(folder, split, names)]
     if not sessions:
-        raise ConfigurationError("no labelled split of DAIC-WOZ or E-DAIC lies in the folder")
+        raise ConfigurationError("the folder has no labelled split of DAIC-WOZ or E-DAIC")
     return [sample for session in sessions for sample in _pieces(folder, session)]
 
 
 def pieces(turns: Iterable[Span], most_s: float = PIECE_S, least_s: float = SHORTEST_PIECE_S) -> list[tuple[Span, ...]]:
-    """Turns grouped, in order, into pieces of at least `most_s` seconds; a short last one joins its neighbour.
+    """Group turns, in order, into pieces of at least `most_s` seconds; a short last one is merged into its neighbour.
 
     >>> pieces([(0, 20), (30, 45), (50, 55)])
     [((0, 20), (30, 45), (50, 55))]
@@ -75,7 +74,7 @@ def pieces(turns: Iterable[Span], most_s: float = PIECE_S, least_s: float = SHOR
 
 
 def _cut(turn: Span, most_s: float) -> list[Span]:
-    """A turn of more than two pieces' length, in parts of a piece each; any other as it is."""
+    """Split a turn longer than two pieces into parts of one piece each; keep any other."""
     start, end = turn
     if end - start <= 2 * most_s:
         return [turn]
@@ -149,7 +148,7 @@ def _find(folder: Path, session: _Session, *endings: str) -> Path:
 
 
 def _turns(transcript: Path, number: str) -> list[Span]:
-    """The participant's own turns in order of time: nothing scrubbed, nothing from an interruption."""
+    """The participant's own turns in order of time, without scrubbed entries and interruptions."""
     tabbed = "\t" in transcript.read_text(encoding="utf-8-sig", errors="replace").split("\n", 1)[0]
     turns = []
     for row in _rows(transcript, "\t" if tabbed else ","):
@@ -164,7 +163,7 @@ def _turns(transcript: Path, number: str) -> list[Span]:
 
 
 def _span(row: Mapping[str, str]) -> Span | None:
-    """Start and end, or None for the broken lines that some transcripts have."""
+    """Start and end, or None for malformed lines, which some transcripts have."""
     try:
         start, end = float(row.get("start_time", "")), float(row.get("stop_time") or row.get("end_time") or "")
     except ValueError:
@@ -173,7 +172,7 @@ def _span(row: Mapping[str, str]) -> Span | None:
 
 
 def _outside(span: Span, gap: Span | None) -> list[Span]:
-    """What of `span` lies before and after `gap`."""
+    """The parts of `span` before and after `gap`."""
     if gap is None:
         return [span]
     before, after = (span[0], min(span[1], gap[0])), (max(span[0], gap[1]), span[1])

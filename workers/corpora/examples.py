@@ -1,4 +1,4 @@
-"""Labelled features as arrays, and what a person's baseline would have been when each memo came. Pure but for `rng`."""
+"""Labelled features as arrays, and each speaker's baseline at the time of each memo. Pure except for `rng`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from workers.scoring.feature_space import FeatureSpace, Parts
 from workers.scoring.personal_baseline import MEMORY, PersonalNormal, Population, deviations, normal_of, stacked
 
 EVERY = -1
-"""As many memos of the speaker as there are."""
+"""All memos of the speaker."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,7 @@ class Examples:
     times: NDArray[np.float64]
 
     def __len__(self) -> int:
-        """Memos."""
+        """Number of memos."""
         return len(self.parts)
 
     def chosen(self, where: NDArray[np.bool_]) -> "Examples":
@@ -38,7 +38,7 @@ class Examples:
 
 
 def default_memos(examples: Examples) -> int:
-    """How many memos of their own speakers are given: every one, or none where all of a speaker's have one label."""
+    """Memos in each speaker's baseline: EVERY, or 0 if no speaker has memos of both labels."""
     for speaker in np.unique(examples.speakers):
         own = examples.labels[examples.speakers == speaker] > 0.5
         if own.any() and not own.all():
@@ -49,11 +49,11 @@ def default_memos(examples: Examples) -> int:
 def normals(
     vectors: FloatArray, examples: Examples, memos: int, rng: np.random.Generator
 ) -> tuple[PersonalNormal, NDArray[np.int64]]:
-    """For each memo a normal made of up to `memos` others of its speaker, and how many there were.
+    """For each memo a baseline from up to `memos` others of its speaker, and their number.
 
-    Where times are known only earlier memos count, otherwise any other. Which, if more than enough, is drawn by `rng`.
+    Where times are known only earlier memos count, otherwise all others. If there are more, `rng` draws a sample.
     """
-    made: list[PersonalNormal] = []
+    baselines: list[PersonalNormal] = []
     counts = np.zeros(len(vectors), np.int64)
     for index in range(len(vectors)):
         others = _others(examples, index)
@@ -61,14 +61,14 @@ def normals(
         if wanted < len(others):
             others = rng.choice(others, wanted, replace=False)
         counts[index] = wanted
-        made.append(normal_of(vectors[others]) if wanted else PersonalNormal.empty(vectors.shape[1]))
-    return stacked(made), counts
+        baselines.append(normal_of(vectors[others]) if wanted else PersonalNormal.empty(vectors.shape[1]))
+    return stacked(baselines), counts
 
 
-def away(
+def deviations_after(
     vectors: FloatArray, examples: Examples, people: Population, memos: int, rng: np.random.Generator
 ) -> FloatArray:
-    """(memos, features): deviations as they would have been after up to `memos` memos of the speaker."""
+    """(memos, features): deviations from a baseline of up to `memos` memos of the speaker."""
     normal, _ = normals(vectors, examples, memos, rng)
     return deviations(normal, people, vectors)
 

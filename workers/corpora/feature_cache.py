@@ -1,4 +1,4 @@
-"""Features of a corpus, kept on disk by what determines them: a run that was broken off goes on where it stood."""
+"""Cache the features of a corpus on disk, keyed by everything that determines them: interrupted runs resume."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,16 +15,16 @@ from workers.consumer.stage import Stage, settle
 from workers.scoring.feature_space import Parts
 
 BATCH = 16
-"""Memos extracted together: what a broken run loses at most."""
+"""Memos extracted together: the most that an interrupted run loses."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Recording(Protocol):
-    """Where audio comes from. `key` changes whenever the audio would."""
+    """A source of audio. `key` changes whenever the audio does."""
 
     @property
     def key(self) -> str:
-        """Digest of all that determines the audio."""
+        """Digest of everything that determines the audio."""
 
     def read(self) -> tuple[FloatArray, Quality]:
         """Signal at SAMPLING_RATE and its quality. Raises Poison."""
@@ -32,7 +32,7 @@ class Recording(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """One modality: its stage and who it signs as."""
+    """One modality: its stage and the extractor in its records."""
 
     modality: Modality
     stage: Stage[Memo, MemoFeatures]
@@ -46,9 +46,9 @@ def extracted(
     folder: Path | None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Parts | Poison]:
-    """Features of every recording in every modality, in order; Poison where one cannot be had.
+    """Features of every recording in every modality, in order; Poison where extraction failed.
 
-    folder: the cache, None for none; progress: told how many more recordings are done.
+    folder: the cache, None for none; progress: called with the number of recordings just done.
     """
     results: list[Parts | Poison] = []
     for start in range(0, len(recordings), BATCH):
@@ -92,9 +92,9 @@ def _memo(recording: Recording) -> Memo:
 
 
 def _place(folder: Path, recording: Recording, extraction: Extraction) -> Path:
-    maker = extraction.extractor
-    named = f"{recording.key} {maker.name} {maker.version} {maker.weights_hash} {extraction.window_s}"
-    digest = hashlib.sha256(named.encode()).hexdigest()
+    extractor = extraction.extractor
+    key = f"{recording.key} {extractor.name} {extractor.version} {extractor.weights_hash} {extraction.window_s}"
+    digest = hashlib.sha256(key.encode()).hexdigest()
     return folder / digest[:2] / f"{digest}.avro"
 
 

@@ -1,4 +1,4 @@
-"""From samples of a corpus to labelled features, by the very stages that the stream runs."""
+"""Extract labelled features from the samples of a corpus, with the same stages as the stream."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from workers.corpora.manifest import Sample
 from workers.scoring.feature_space import Parts
 
 LONGEST_S = 4 * 3600.0
-"""Interviews are longer than memos; their pieces are not."""
+"""Limit for whole interviews, which are longer than memos; their pieces are not."""
 MOST_BYTES = 2 * 1024**3
 
 
@@ -38,26 +38,26 @@ class SampleRecording:
 
     @property
     def key(self) -> str:
-        """Digest of content, stretch, and what quality is judged by."""
+        """Digest of content, spans and quality thresholds."""
         thresholds = Thresholds.of(self.settings)
         return f"{self.digest} {self.sample.spans} {thresholds}"
 
     def read(self) -> tuple[FloatArray, Quality]:
-        """Signal and quality of the stretch. Raises Poison."""
+        """Signal and quality of the spans. Raises Poison."""
         signal, quality = _whole(self.sample.path, self.settings)
         if not self.sample.spans:
             return signal, quality
         edges = [(round(start * SAMPLING_RATE), round(end * SAMPLING_RATE)) for start, end in self.sample.spans]
-        stretch = np.concatenate([signal[start:end] for start, end in edges])
-        if len(stretch) < self.settings.audio_min_s * SAMPLING_RATE:
+        joined = np.concatenate([signal[start:end] for start, end in edges])
+        if len(joined) < self.settings.audio_min_s * SAMPLING_RATE:
             raise Poison("audio:too_short", "the transcript points past the end of the recording")
-        decoded = Decoded(stretch, quality.clipped, round(2 * max(quality.bandwidth_hz, 1.0)))
-        return stretch, assess(decoded, Thresholds.of(self.settings))
+        decoded = Decoded(joined, quality.clipped, round(2 * max(quality.bandwidth_hz, 1.0)))
+        return joined, assess(decoded, Thresholds.of(self.settings))
 
 
 @lru_cache(maxsize=2)
 def _whole(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
-    """A recording is decoded once for all its pieces, which come one after another."""
+    """Decode a recording once for all its pieces, which are adjacent in a corpus."""
     return load_file(path, settings)
 
 
@@ -70,7 +70,7 @@ def extractions(settings: Settings, modalities: Sequence[Modality]) -> Iterator[
             stage = AcousticStage(settings)
             found.append(Extraction(Modality.ACOUSTIC, stage, acoustic_extractor(), settings.window_s))
         if Modality.EMBEDDING in modalities:
-            # TensorFlow takes seconds to load: corpora whose acoustics alone are read do without.
+            # TensorFlow takes seconds to load, which acoustic features do not need.
             embedding = import_module("workers.wav2vec2.stage").EmbeddingStage.from_settings(settings)
             found.append(Extraction(Modality.EMBEDDING, embedding, embedding.extractor, settings.window_s))
         yield found
@@ -81,9 +81,9 @@ def extractions(settings: Settings, modalities: Sequence[Modality]) -> Iterator[
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledFeatures:
-    """What extraction made of a corpus.
+    """Features of a corpus.
 
-    kept: the samples behind `examples`, in order; failed: the places of those that had no features, by reason.
+    kept: the samples of `examples`, in order; failed: the places of the samples without features, by reason.
     """
 
     examples: Examples
@@ -100,7 +100,7 @@ def labelled_features(
     folder: Path | None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> LabelledFeatures:
-    """Features of every sample that has any. hashes: of each sample's recording; folder: the cache, None for none.
+    """Features of every readable sample. hashes: of each sample's recording; folder: the cache, None for none.
 
     Raises ConfigurationError when none could be read.
     """

@@ -1,4 +1,4 @@
-"""No speaker and no recording may stand on both sides of a split."""
+"""Reject splits with a speaker or a recording on both sides."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from workers.corpora.manifest import Sample
 
 
 def content_hashes(samples: Sequence[Sample]) -> list[str]:
-    """SHA-256 (hex) of every sample's recording; each file is read once."""
+    """SHA-256 (hex) of each sample's recording; each file is read once."""
     known: dict[Path, str] = {}
     for sample in samples:
         if sample.path not in known:
@@ -22,42 +22,42 @@ def content_hashes(samples: Sequence[Sample]) -> list[str]:
 def refuse_leaks(
     samples: Sequence[Sample], sides: Sequence[str], hashes: Sequence[str], *, by_time: bool = False
 ) -> None:
-    """Raises ConfigurationError when a recording, or a speaker, stands on more than one side.
+    """Raises ConfigurationError when a recording, or a speaker, is on more than one side.
 
-    sides: of each sample; hashes: of each sample's recording; by_time: the split is chronological, so every speaker
-    stands on both sides on purpose, and only recordings count.
+    sides: of each sample; hashes: of each sample's recording; by_time: the split is chronological, so every speaker is
+    on both sides by design, and only recordings count.
     """
     for one, other in combinations(sorted(set(sides)), 2):
         shared = _of(hashes, sides, one) & _of(hashes, sides, other)
         if shared:
             raise ConfigurationError(
-                f"the split leaks: {len(shared)} recordings stand on both sides, {one} and {other} (same content, "
+                f"the split leaks: {len(shared)} recordings are on both sides, {one} and {other} (same content, "
                 "whatever their names); keep each on one side"
             )
         speakers = [sample.speaker for sample in samples]
         shared = _of(speakers, sides, one) & _of(speakers, sides, other)
         if shared and not by_time:
             raise ConfigurationError(
-                f"the split leaks: {len(shared)} speakers stand on both sides, {one} and {other}; split by speaker, "
+                f"the split leaks: {len(shared)} speakers are on both sides, {one} and {other}; split by speaker, "
                 "or use --split chronological for memos over time"
             )
 
 
 def refuse_seen(hashes: Sequence[str], trained_on: Sequence[str]) -> None:
-    """Raises ConfigurationError when recordings are among those that a bundle was trained on.
+    """Raises ConfigurationError when a bundle was trained on any of the recordings.
 
-    trained_on: what `fingerprints` gave when it was trained.
+    trained_on: the result of `fingerprints` at training.
     """
     seen = set(fingerprints(hashes)) & set(trained_on)
     if seen:
         raise ConfigurationError(
-            f"the bundle was trained on {len(seen)} of these recordings: figures on them would be flattery; evaluate "
-            "on others, or read the held-out figures that `undertone train` wrote"
+            f"the bundle was trained on {len(seen)} of these recordings: metrics on them are too optimistic; evaluate "
+            "on others, or read the held-out metrics of `undertone train`"
         )
 
 
 def fingerprints(hashes: Sequence[str]) -> list[str]:
-    """What a bundle keeps of its training recordings: enough to recognise, nothing to listen to."""
+    """Identifiers of a bundle's training recordings: enough to recognise them, without any audio."""
     return sorted({value[:16] for value in hashes})
 
 

@@ -1,4 +1,4 @@
-"""What models are trained and judged on: labelled stretches of audio, whose speaker is known."""
+"""Manifests: labelled audio of known speakers, for training and evaluation."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One memo-length stretch of a recording.
+    """One memo-length part of a recording.
 
     label: 0 to 1, probability of the positive class; spans: (start, end) in seconds, joined in this order, empty for
-    the whole file; split: `train`, `dev`, `test` or empty; groups: subgroup by name, as far as known; place: where its
-    corpus names it, for whoever mends that.
+    the whole file; split: `train`, `dev`, `test` or empty; groups: subgroup by name, if known; place: its location in
+    the corpus, for error messages.
     """
 
     path: Path
@@ -33,10 +33,10 @@ class Sample:
 
 
 def read_manifest(path: Path) -> list[Sample]:
-    """The samples of a CSV with columns `path,speaker,label` and, if wanted, `recorded_at,split,sex,age,corpus`.
+    """The samples of a CSV with columns `path,speaker,label` and optionally `recorded_at,split,sex,age,corpus`.
 
-    Paths are relative to the manifest, or to the working directory where nothing lies there; times are ISO 8601, UTC
-    where they name no zone. Raises ConfigurationError that names the line at fault.
+    Paths are relative to the manifest, or else to the working directory; times are ISO 8601, UTC without a zone.
+    Raises ConfigurationError that names the invalid line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -74,7 +74,7 @@ def _path(text: str, folder: Path, line: int) -> Path:
     found = next((path for path in (folder / text, Path(text)) if path.is_file()), None)
     if found is None:
         raise ConfigurationError(
-            f"line {line} of the manifest names a file that is not there; paths are relative to the manifest"
+            f"line {line} of the manifest names a file that does not exist; paths are relative to the manifest"
         )
     return found
 
@@ -86,8 +86,8 @@ def _label(text: str, line: int) -> float:
         label = -1.0
     if not 0 <= label <= 1:
         raise ConfigurationError(
-            f"line {line} of the manifest has a label that is no number between 0 and 1; write 1 where what is looked "
-            "for is there and 0 where it is not"
+            f"line {line} of the manifest has a label that is not a number from 0 to 1; write 1 for the positive class "
+            "and 0 for the negative one"
         )
     return label
 
@@ -95,7 +95,7 @@ def _label(text: str, line: int) -> float:
 def _split(text: str, line: int) -> str:
     if text and text.lower() not in SPLITS:
         raise ConfigurationError(
-            f"line {line} of the manifest has a split that is none of {', '.join(SPLITS)}; leave it empty for train"
+            f"line {line} of the manifest has a split other than {', '.join(SPLITS)}; leave it empty for train"
         )
     return text.lower()
 
@@ -113,7 +113,7 @@ def _time(text: str, line: int) -> datetime | None:
 
 
 def chronological(samples: Sequence[Sample], share: float) -> tuple[list[int], list[int]]:
-    """Indices of the earlier memos of every speaker, and of their last `share`: training before testing in time.
+    """Indices of the earlier memos of each speaker, and of their last `share`: training precedes testing.
 
     Raises ConfigurationError when a sample has no time.
     """

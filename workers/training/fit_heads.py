@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
-from workers.corpora.examples import Examples, away
+from workers.corpora.examples import Examples, deviations_after
 from workers.scoring.bundle import Bundle, First
 from workers.scoring.calibration import Calibration
 from workers.scoring.feature_space import FeatureSpace
@@ -78,7 +78,7 @@ def _training_set(bundle: Bundle, vectors: FloatArray, examples: Examples, recip
     rng = np.random.default_rng([recipe.seed, 3])
     rounds = []
     for memos in recipe.cold_starts:
-        deviations = away(vectors, examples, bundle.population, memos, rng)
+        deviations = deviations_after(vectors, examples, bundle.population, memos, rng)
         rounds.append(head_input(bundle, _with_dropout(deviations, bundle.space, rng), examples.parts))
     times = len(rounds)
     return TrainingSet(

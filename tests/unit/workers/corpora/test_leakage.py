@@ -23,7 +23,7 @@ def test_a_sound_split_passes(tmp_path: Path) -> None:
 
 def test_a_speaker_on_both_sides_is_caught(tmp_path: Path) -> None:
     samples = [sample(tmp_path, "a", b"1", "ann"), sample(tmp_path, "b", b"2", "ann")]
-    with pytest.raises(ConfigurationError, match="1 speakers stand on both sides, dev and train"):
+    with pytest.raises(ConfigurationError, match="1 speakers are on both sides, dev and train"):
         refuse_leaks(samples, ["train", "dev"], content_hashes(samples))
     refuse_leaks(samples, ["train", "dev"], content_hashes(samples), by_time=True)
 
@@ -31,7 +31,7 @@ def test_a_speaker_on_both_sides_is_caught(tmp_path: Path) -> None:
 @pytest.mark.parametrize("by_time", [False, True])
 def test_a_recording_on_both_sides_is_caught_under_any_name(tmp_path: Path, by_time: bool) -> None:
     samples = [sample(tmp_path, "a", b"1", "ann"), sample(tmp_path, "copy", b"1", "someone else")]
-    with pytest.raises(ConfigurationError, match="1 recordings stand on both sides"):
+    with pytest.raises(ConfigurationError, match="1 recordings are on both sides"):
         refuse_leaks(samples, ["train", "test"], content_hashes(samples), by_time=by_time)
 
 

@@ -46,7 +46,7 @@ def test_paths_may_be_relative_to_the_working_directory_too(tmp_path: Path, monk
         ("path;speaker;label\n", "commas between"),
         ("path,speaker,label\n", "no recording"),
         ("path,speaker,label\na.wav,,1\n", "line 2"),
-        ("path,speaker,label\na.wav,ann,1\nb.wav,ann,0\n", "line 3 .* not there"),
+        ("path,speaker,label\na.wav,ann,1\nb.wav,ann,0\n", "line 3 .* does not exist"),
         ("path,speaker,label\na.wav,ann,sad\n", "line 2 .* label"),
         ("path,speaker,label\na.wav,ann,2\n", "line 2 .* label"),
         ("path,speaker,label,recorded_at\na.wav,ann,1,yesterday\n", "line 2 .* ISO 8601"),

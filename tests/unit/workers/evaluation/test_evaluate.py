@@ -166,7 +166,7 @@ def test_memos_over_time_are_split_in_time_by_both_commands(
         run("evaluate", "--bundle", tmp_path / "b", *common[:4])
     copy = (corpus / "over-time.csv").read_text() + "\n0-0.wav,p9,0,2026-05-01\n0-1.wav,p9,1,2026-05-02"
     (corpus / "copied.csv").write_text(copy)
-    with pytest.raises(ConfigurationError, match="recordings stand on both sides"):
+    with pytest.raises(ConfigurationError, match="recordings are on both sides"):
         run("train", "--manifest", corpus / "copied.csv", "--split", "chronological", "--out", tmp_path / "no")
 
 
@@ -188,5 +188,5 @@ def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
         run("evaluate", "--bundle", tmp_path / "b", *common, "--split", "all")
     leaky = (corpus / "m.csv").read_text().replace("8-0.wav,p8,", "8-0.wav,p1,")
     (corpus / "leaky.csv").write_text(leaky)
-    with pytest.raises(ConfigurationError, match="speakers stand on both sides, test and train"):
+    with pytest.raises(ConfigurationError, match="speakers are on both sides, test and train"):
         run("train", "--manifest", corpus / "leaky.csv", "--out", tmp_path / "no")
