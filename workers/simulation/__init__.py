@@ -1,1 +1,1 @@
-"""Simulated voices and users: what the demo and the shipped bundle are made from."""
+"""Simulated voices and users, for the demo and the shipped bundle."""

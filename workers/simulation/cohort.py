@@ -1,7 +1,7 @@
-"""Simulated users over weeks: who speaks when, how heavily, and in which voice.
+"""Simulate users over weeks: times of memos, severity and voice.
 
-`severity` runs from 0 to 1 and is a number of this simulation: what it does to a voice follows the direction of
-published findings, its size is made up. Models trained on these voices have learnt the simulator, nothing else.
+`severity`, from 0 to 1, exists only in this simulation: the direction of its effect on a voice follows published
+findings, the size is invented. Models trained on these voices have learned the simulator, nothing else.
 """
 
 from dataclasses import dataclass, replace
@@ -19,19 +19,19 @@ USERS_MIN = 6
 
 
 class Course(StrEnum):
-    """How a user's severity goes over the weeks."""
+    """Course of a user's severity over the weeks."""
 
     STABLE = "stable"
     """Stays low, with good and bad days."""
     WORSENS = "worsens"
-    """Rises for good, from about the middle of the weeks."""
+    """Rises permanently, from about the middle of the weeks."""
     RECOVERS = "recovers"
-    """Rises after a third of the weeks and is back at its start for the last quarter."""
+    """Rises after a third of the weeks and is back at its start in the last quarter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedMemo:
-    """One memo to be spoken. severity: planted, 0 to 1; seed: of the memo's generator."""
+    """One memo to synthesise. severity: planted, 0 to 1; seed: of the memo's generator."""
 
     recorded_at: datetime
     severity: float
@@ -41,7 +41,7 @@ class ScriptedMemo:
 
 @dataclass(frozen=True, slots=True)
 class ScriptedUser:
-    """A simulated user: own voice, course, and memos by time."""
+    """A simulated user: voice, course, and memos by time."""
 
     user_id: str
     voice: Voice
@@ -52,10 +52,10 @@ class ScriptedUser:
 def cohort(
     seed: int, users: int, days: int, start: datetime, *, memos_per_day: float = 1.0
 ) -> tuple[ScriptedUser, ...]:
-    """A cohort whose first user worsens, whose second worsens and recovers, and whose others stay as they are.
+    """A cohort whose first user worsens, whose second worsens and recovers, and whose others stay stable.
 
-    users: at least 6; days: at least 28; start: midnight of the first day, aware. The same arguments give the same
-    cohort, and a user's script does not depend on how many others there are.
+    users: at least 6; days: at least 28, else ValueError; start: midnight of the first day, aware. Deterministic, and
+    a user's script does not depend on the number of users.
     """
     if users < USERS_MIN or days < 28:
         raise ValueError(f"a cohort has at least {USERS_MIN} users and 28 days, not {users} and {days}")
@@ -67,7 +67,7 @@ def cohort(
 
 
 def severity_at(course: Course, share: float) -> float:
-    """Planted severity after `share` (0 to 1) of the weeks, day-to-day noise apart.
+    """Planted severity after `share` (0 to 1) of the weeks, without day-to-day noise.
 
     >>> [round(severity_at(Course.RECOVERS, share), 2) for share in (0.0, 0.55, 1.0)]
     [0.1, 0.79, 0.1]
@@ -81,7 +81,7 @@ def severity_at(course: Course, share: float) -> float:
 
 
 def random_voice(rng: np.random.Generator) -> Voice:
-    """The usual voice of a new speaker, lower or higher."""
+    """The usual voice of a new speaker, low or high."""
     high = bool(rng.random() < 0.5)
     return Voice(
         f0_hz=float(rng.normal(205.0, 20.0) if high else rng.normal(118.0, 14.0)),
@@ -104,7 +104,7 @@ def random_voice(rng: np.random.Generator) -> Voice:
 def voice_at(voice: Voice, severity: float, rng: np.random.Generator) -> Voice:
     """The voice on a day of this severity: slower with more and longer pauses, lower, flatter, rougher, softer.
 
-    The day itself moves every trait a little, whatever the severity, and the room changes.
+    Whatever the severity, every trait varies slightly from day to day, and so does the room noise.
     """
     s = float(np.clip(severity, 0.0, 1.0))
     return replace(
@@ -125,7 +125,7 @@ def voice_at(voice: Voice, severity: float, rng: np.random.Generator) -> Voice:
 
 
 def sound_of(user: ScriptedUser, memo: ScriptedMemo) -> tuple[FloatArray, Truth]:
-    """The memo spoken, (samples,) float32 at 16 kHz, and what was planted; the same every time."""
+    """Synthesise the memo, (samples,) float32 at 16 kHz, with its ground truth; deterministic."""
     rng = np.random.default_rng(memo.seed)
     return speak(voice_at(user.voice, memo.severity, rng), memo.seconds, rng)
 
@@ -137,7 +137,7 @@ def _user(
     count = round(days * memos_per_day)
     memos = []
     for number in range(count):
-        # A slot each, never two at once, in waking hours where there is one memo a day.
+        # One slot per memo, so no two coincide, in waking hours at one memo per day.
         moment = (number + rng.uniform(0.35, 0.9)) / memos_per_day
         severity = severity_at(course, moment / days) + rng.normal(0.0, 0.05)
         seconds = round(float(rng.uniform(*MEMO_S)), 1)

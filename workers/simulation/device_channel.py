@@ -1,4 +1,4 @@
-"""What phones and browsers do to a recording: simulated speech as it would arrive."""
+"""Simulate the recording channel of phones and browsers: lossy codecs."""
 
 from fractions import Fraction
 from io import BytesIO
@@ -20,11 +20,11 @@ CODECS = (
 )
 """Container, codec and bit rate (bits/s)."""
 UNCHANGED = 0.3
-"""Share of recordings that arrive as they were."""
+"""Share of recordings that arrive unchanged."""
 
 
 def as_received(signal: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """The signal after a codec that `rng` draws, decoded as any memo would be. signal: (samples,) at SAMPLING_RATE."""
+    """The signal after a codec drawn by `rng`, decoded like any memo. signal: (samples,) at SAMPLING_RATE."""
     if rng.random() < UNCHANGED:
         return signal
     container, codec, bit_rate = CODECS[int(rng.integers(len(CODECS)))]

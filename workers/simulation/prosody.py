@@ -1,4 +1,4 @@
-"""What a simulated speaker does when: pauses, syllables, pitch and creak on a 200 Hz track."""
+"""The timeline of simulated speech: pauses, syllables, pitch and creak on a 200 Hz track."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRACK_HZ = 200
-"""Frames a second."""
+"""Frames per second."""
 SHORTEST_PAUSE_S = 0.25
 SHORTEST_PHRASE_S = 0.4
 CREAK_HZ = (35.0, 60.0)
@@ -30,10 +30,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A memo before it is sounded; every array has one row per 5 ms.
+    """A memo before synthesis; every array has one row per 5 ms.
 
     pauses: start and end in seconds; speaking: False in pauses; f0_hz: NaN where unvoiced; creak: vocal fry;
-    voiced_level, hiss_level: amplitudes; formants_hz: (frames, 5), unscaled; syllables: how many.
+    voiced_level, hiss_level: amplitudes; formants_hz: (frames, 5), unscaled; syllables: count.
     """
 
     pauses: tuple[tuple[float, float], ...]
@@ -58,7 +58,7 @@ def plan(
     f0_range_st: float,
     level_sd_db: float,
 ) -> Plan:
-    """Draw a memo. Over its voiced frames outside creak, pitch has exactly the asked median and P5–P95 range."""
+    """Draw a memo. Over voiced frames outside creak, pitch has exactly the requested median and P5–P95 range."""
     frames = max(round(seconds * TRACK_HZ), 1)
     pauses = _pauses(frames, pause_share, pauses_per_min, rng)
     speaking = np.ones(frames, bool)
@@ -96,7 +96,7 @@ def _pauses(frames: int, share: float, per_min: float, rng: np.random.Generator)
 
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """`total` cut into `parts` random whole numbers, moderately unequal."""
+    """Split `total` into `parts` random integers, moderately unequal."""
     cuts = np.round(np.cumsum(rng.dirichlet(np.full(parts, 3.0)))[:-1] * total).astype(np.int64)
     return np.diff(np.concatenate([[0], cuts, [total]]))
 
@@ -120,7 +120,7 @@ def _sounds(
 ) -> tuple[Mask, Array, Array, Array]:
     """Voicing, its level, hiss and formants of consonant–vowel syllables.
 
-    onsets: where phrases begin, always voiced, so that a planted pause ends where voice starts.
+    onsets: starts of phrases, always voiced, so that a planted pause ends at the start of voice.
     """
     voiced = np.zeros(frames, bool)
     level, hiss = np.zeros(frames), np.zeros(frames)
@@ -140,13 +140,13 @@ def _sounds(
         voiced[consonant:end] = True
         level[consonant:end] = loudness
         formants[consonant:end] = target
-    # Voice swells and fades over 50 ms within voiced sound, as a jaw opens; it stops where the next sound starts.
+    # Voice fades in and out over 50 ms within voiced sound, as a jaw opens; it stops where the next sound starts.
     smooth = [_smoothed(column, 11) for column in formants.T]
     return voiced, _smoothed(level, 11) * voiced, hiss, np.stack(smooth, axis=1)
 
 
 def _creak(voiced: Mask, syllables: list[tuple[int, int]], share: float, rng: np.random.Generator) -> Mask:
-    """Vocal fry over whole ends of syllables, drawn until `share` of the voiced frames is reached."""
+    """Vocal fry at the ends of random syllables, up to `share` of the voiced frames."""
     creak = np.zeros_like(voiced)
     wanted = round(share * np.count_nonzero(voiced))
     for index in rng.permutation(len(syllables)):
@@ -159,14 +159,14 @@ def _creak(voiced: Mask, syllables: list[tuple[int, int]], share: float, rng: np
     return creak
 
 
-def _pitch(heard: Mask, phrases: list[tuple[int, int]], rng: np.random.Generator) -> Array:
-    """A contour that falls over each phrase, with accents; over `heard` its median is 0 and P5–P95 spans 1."""
-    contour = _slow(len(heard), -0.5, 0.5, rng)
+def _pitch(modal: Mask, phrases: list[tuple[int, int]], rng: np.random.Generator) -> Array:
+    """A contour that falls over each phrase, with accents; over `modal` its median is 0 and P5–P95 spans 1."""
+    contour = _slow(len(modal), -0.5, 0.5, rng)
     for start, end in phrases:
         contour[start:end] += np.linspace(0.5, -0.5, end - start) + rng.normal(0.0, 0.15)
-    if not heard.any():
+    if not modal.any():
         return contour
-    low, middle, high = np.percentile(contour[heard], (5, 50, 95))
+    low, middle, high = np.percentile(contour[modal], (5, 50, 95))
     return np.asarray((contour - middle) / max(high - low, 1e-9))
 
 
@@ -177,6 +177,6 @@ def _smoothed(track: Array, frames: int) -> Array:
 
 
 def _slow(frames: int, low: float, high: float, rng: np.random.Generator) -> Array:
-    """A smooth random course between low and high, a turn about every 0.3 s."""
+    """A smooth random curve between low and high, with a turn about every 0.3 s."""
     knots = rng.uniform(low, high, frames // SLOW_FRAMES + 3)
     return _smoothed(np.repeat(knots, SLOW_FRAMES), SLOW_FRAMES + 1)[SLOW_FRAMES // 2 :][:frames]

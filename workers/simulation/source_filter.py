@@ -1,7 +1,7 @@
-"""A source–filter voice whose every trait is set: glottal pulses through moving formants, with phrases and pauses.
+"""A source–filter voice with every trait a parameter: glottal pulses through moving formants, phrases and pauses.
 
-Simulated speech, for ground truth and demonstrations. It is heard as a voice by pitch trackers and voice activity
-detectors; it says no words and nothing about depression.
+Simulated speech, for ground truth and demonstrations. Pitch trackers and voice activity detectors accept it as a voice;
+it has no words and says nothing about depression.
 Sources: glottal pulse, KLGLOTT88, Klatt & Klatt 1990; vowel formants, Peterson & Barney 1952 (rounded).
 """
 
@@ -16,18 +16,18 @@ from workers.audio.memo import SAMPLING_RATE
 from workers.simulation.prosody import CREAK_HZ, TRACK_HZ, Plan, plan
 
 PER_FRAME = SAMPLING_RATE // TRACK_HZ
-"""Samples in a frame of the track."""
+"""Samples per frame of the track."""
 FRAMES_A_BLOCK = 2
 RING = SAMPLING_RATE // 40
-"""Samples after which the narrowest resonance has faded by 48 dB."""
+"""Samples after which the narrowest resonance has decayed by 48 dB."""
 CREAK_JITTER, CREAK_SHIMMER, CREAK_OPEN_QUOTIENT = 0.2, 0.3, 0.3
 """Vocal fry: irregular pulses, each short and well apart."""
 RETURN_PHASE = 0.25 * 0.75 ** np.arange(24)
-"""At 32 kHz, about 0.1 ms: vocal folds do not shut in no time."""
+"""At 32 kHz, about 0.1 ms: vocal folds do not close instantly."""
 PERIOD_DRAW = float(np.sqrt(12 / np.pi))
-"""Mean |difference of neighbouring periods| when each instant is moved by a normal draw of SD 1: √6 · √(2/π)."""
+"""Mean |difference of adjacent periods| when each instant is shifted by a normal draw of SD 1: √6 · √(2/π)."""
 AMPLITUDE_DRAW = float(np.sqrt(4 / np.pi))
-"""Mean |difference of neighbouring amplitudes| when each is a normal draw of SD 1: √2 · √(2/π)."""
+"""Mean |difference of adjacent amplitudes| when each is a normal draw of SD 1: √2 · √(2/π)."""
 BANDWIDTHS_HZ = np.array([70.0, 90.0, 130.0, 250.0, 350.0])
 PEAK = 0.98
 
@@ -36,9 +36,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How someone speaks.
+    """Parameters of a voice.
 
-    f0_hz: median pitch; f0_range_st: P5 to P95 of pitch, semitones; jitter, shimmer: mean difference of neighbouring
+    f0_hz: median pitch; f0_range_st: P5 to P95 of pitch, semitones; jitter, shimmer: mean difference of adjacent
     periods, amplitudes, as a share of their mean; hnr_db: harmonics over breath noise in voiced sound; creak_share:
     share of voiced time in vocal fry; open_quotient: share of a period with the glottis open; formant_scale: 1 for a
     17.5 cm vocal tract, larger for a shorter one; syllables_per_s: within phrases; pause_share: share of the memo in
@@ -64,10 +64,10 @@ class Voice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What was really planted in one memo.
+    """Ground truth of one memo.
 
     pauses: start and end, in seconds; f0_hz: (frames,) pitch every 5 ms, NaN where unvoiced; creak: (frames,) bool;
-    jitter, shimmer: of the pulses drawn outside creak, NaN with fewer than three; syllables: how many.
+    jitter, shimmer: of the pulses drawn outside creak, NaN with fewer than three; syllables: count.
     """
 
     pauses: tuple[tuple[float, float], ...]
@@ -84,9 +84,9 @@ class Truth:
 
 
 def speak(voice: Voice, seconds: float, rng: np.random.Generator) -> tuple[FloatArray, Truth]:
-    """A memo of `seconds` in this voice, (samples,) float32 at 16 kHz within [-1, 1], and what is truly in it.
+    """A memo of `seconds` in this voice, (samples,) float32 at 16 kHz within [-1, 1], and its ground truth.
 
-    The same generator state gives the same memo. Pauses that do not fit at 0.25 s each are left out.
+    The same generator state gives the same memo. Pauses that do not fit at 0.25 s each are omitted.
     """
     script = plan(
         seconds,
@@ -120,7 +120,7 @@ def _rms(values: Array) -> float:
 def _voiced_source(voice: Voice, script: Plan, rng: np.random.Generator) -> tuple[Array, float, float]:
     """Differentiated glottal flow with breath noise, (samples,) at 16 kHz, and the jitter and shimmer drawn."""
     f0 = np.nan_to_num(script.f0_hz)
-    # Pulses fall where the accumulated phase passes whole numbers; a pause holds the phase still.
+    # Pulses occur where the accumulated phase passes integers; in a pause the phase stops.
     phase = np.concatenate([[0.0], np.cumsum(f0 / TRACK_HZ)])
     times = np.interp(np.arange(1, int(phase[-1])), phase, np.arange(len(phase)) / TRACK_HZ)
     frames = (times * TRACK_HZ).astype(int)
@@ -138,9 +138,9 @@ def _voiced_source(voice: Voice, script: Plan, rng: np.random.Generator) -> tupl
 
 
 def _pulses(times: Array, open_s: Array, amplitudes: Array, samples: int) -> Array:
-    """Differentiated KLGLOTT88 pulses, (samples,) at 16 kHz; each open phase (seconds) ends, closing, at its time.
+    """Differentiated KLGLOTT88 pulses, (samples,) at 16 kHz; each open phase (seconds) closes at its time.
 
-    Drawn at twice the rate: the closures are edges, which would alias.
+    Generated at twice the rate: the closures are edges, which would alias.
     """
     if not len(times):
         return np.zeros(samples)
@@ -157,7 +157,7 @@ def _pulses(times: Array, open_s: Array, amplitudes: Array, samples: int) -> Arr
 
 
 def _perturbation(times: Array, periods: Array, amplitudes: Array, creak: NDArray[np.bool_]) -> tuple[float, float]:
-    """Mean difference of neighbouring periods and amplitudes over their means, where three pulses follow closely."""
+    """Mean difference of adjacent periods and amplitudes over their means, for three closely spaced pulses."""
     gaps = np.diff(times)
     near = (gaps < 1.5 * periods[1:]) & ~creak[1:] & ~creak[:-1]
     pairs = near[1:] & near[:-1]
@@ -169,9 +169,9 @@ def _perturbation(times: Array, periods: Array, amplitudes: Array, creak: NDArra
 
 
 def _through_formants(source: Array, formants_hz: Array) -> Array:
-    """The source through five resonances that move every 10 ms. formants_hz: (track frames, 5).
+    """Filter the source through five resonances that move every 10 ms. formants_hz: (track frames, 5).
 
-    Each block of source rings on in the tract it was sounded in, so that moving the resonances makes no clicks.
+    Each block decays in its own filter, so that moving the resonances causes no clicks.
     """
     out = np.zeros(len(source) + RING)
     denominators = _denominators(formants_hz[::FRAMES_A_BLOCK])
@@ -179,14 +179,14 @@ def _through_formants(source: Array, formants_hz: Array) -> Array:
     for number, denominator in enumerate(denominators):
         piece = source[number * block : (number + 1) * block]
         if piece.any():
-            sounded = np.concatenate([piece, np.zeros(RING)])
+            padded = np.concatenate([piece, np.zeros(RING)])
             start = number * block
-            out[start : start + len(sounded)] += filters.lfilter([denominator.sum()], denominator, sounded)
+            out[start : start + len(padded)] += filters.lfilter([denominator.sum()], denominator, padded)
     return out[: len(source)]
 
 
 def _denominators(formants_hz: Array) -> Array:
-    """All-pole filters of unit gain at 0 Hz when their sum is the numerator: (rows, 11) of (rows, 5) resonances."""
+    """All-pole filters with unit gain at 0 Hz if their sum is the numerator: (rows, 11) from (rows, 5) resonances."""
     radius = np.exp(-np.pi * BANDWIDTHS_HZ / SAMPLING_RATE)
     a1 = -2 * radius * np.cos(2 * np.pi * formants_hz / SAMPLING_RATE)
     out = np.zeros((len(formants_hz), 2 * len(radius) + 1))
@@ -208,12 +208,12 @@ _HISS = filters.butter(2, (2500.0, 7000.0), "bandpass", fs=SAMPLING_RATE, output
 
 
 def _upsampled(track: Array) -> Array:
-    """A 200 Hz track at 16 kHz, linear between frames."""
+    """A 200 Hz track at 16 kHz, linearly interpolated."""
     position = np.arange(len(track) * PER_FRAME) / PER_FRAME
     return np.asarray(np.interp(position, np.arange(len(track)) + 0.5, track))
 
 
 def _room_noise(samples: int, rng: np.random.Generator) -> Array:
-    """Noise of RMS 1 that falls by about 6 dB an octave above 300 Hz, as rooms do."""
+    """Noise of RMS 1 that falls by about 6 dB per octave above 300 Hz, like room noise."""
     noise = filters.lfilter([1.0], [1.0, -0.89], rng.standard_normal(samples))
     return np.asarray(noise / max(_rms(noise), 1e-9))
