@@ -37,18 +37,12 @@ class AcousticStage:
         self._pool.close()
 
     def _record(self, memo: Memo, features: AcousticFeatures) -> MemoFeatures:
-        return MemoFeatures(
-            memo_id=memo.event.memo_id,
-            user_id=memo.event.user_id,
-            recorded_at=memo.event.recorded_at,
-            uploaded_at=memo.event.uploaded_at,
-            modality=Modality.ACOUSTIC,
-            extractor=self._extractor,
-            duration_s=memo.duration_s,
-            window_s=self._window_s,
-            windows=features.windows,
-            summary=features.summary,
+        return memo.features(
+            Modality.ACOUSTIC,
+            self._extractor,
+            self._window_s,
+            features.windows,
+            features.summary,
             names=FEATURE_NAMES,
-            quality=memo.quality,
             undefined=features.undefined,
         )

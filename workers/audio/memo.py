@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.events import FloatArray, MemoUploaded, Quality
+from schemas.events import Extractor, FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
 
 SAMPLING_RATE = 16000
 """Hz. Every decoded signal has this rate."""
@@ -23,3 +23,32 @@ class Memo:
     def duration_s(self) -> float:
         """Length in seconds."""
         return len(self.signal) / SAMPLING_RATE
+
+    def features(
+        self,
+        modality: Modality,
+        extractor: Extractor,
+        window_s: float,
+        windows: FloatArray,
+        summary: FloatArray,
+        *,
+        names: tuple[str, ...] = (),
+        undefined: tuple[str, ...] = (),
+    ) -> MemoFeatures:
+        """The record of one modality of this memo. Arguments are those fields of MemoFeatures that the memo lacks."""
+        event = self.event
+        return MemoFeatures(
+            memo_id=event.memo_id,
+            user_id=event.user_id,
+            recorded_at=event.recorded_at,
+            uploaded_at=event.uploaded_at,
+            modality=modality,
+            extractor=extractor,
+            duration_s=self.duration_s,
+            window_s=window_s,
+            windows=windows,
+            summary=summary,
+            names=names,
+            quality=self.quality,
+            undefined=undefined,
+        )

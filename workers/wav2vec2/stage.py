@@ -64,22 +64,8 @@ class EmbeddingStage:
             return Poison("embedding:too_short", f"the audio is shorter than one frame, {shortest_ms:.0f} ms")
         if not embedding.finite:
             return Poison("embedding:not_finite", "the encoder's output for this audio is not finite")
-        return [
-            MemoFeatures(
-                memo_id=memo.event.memo_id,
-                user_id=memo.event.user_id,
-                recorded_at=memo.event.recorded_at,
-                uploaded_at=memo.event.uploaded_at,
-                modality=Modality.EMBEDDING,
-                extractor=self.extractor,
-                duration_s=memo.duration_s,
-                window_s=self._window_s,
-                windows=embedding.windows,
-                summary=embedding.summary,
-                names=(),
-                quality=memo.quality,
-            )
-        ]
+        features = embedding.windows, embedding.summary
+        return [memo.features(Modality.EMBEDDING, self.extractor, self._window_s, *features)]
 
 
 def embedder_from(settings: Settings) -> Embedder:
