@@ -22,7 +22,7 @@ THRESHOLDS = (2.5, 3.25, 4.0, 4.75, 5.5, 6.5, 8.0, 10.0, 13.0)
 SHIFTS = (0.5, 1.0, 1.5, 2.0)
 FIRST, YEAR, CALM, WATCHED = 7, 365, 60, 100
 COOLDOWN_S = 7 * 86400.0
-OUT = Path(__file__).parents[2] / "streams" / "drift_table.json"
+OUT = Path(__file__).parents[2] / "streams" / "drift" / "thresholds.json"
 
 Array = NDArray[np.float64]
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +152,8 @@ def make(out: Path, folder: Path | None) -> Bundle:
 @cache
 def _simulator() -> str:
     """Digest of the simulator's source, so that cached features go when it changes."""
-    folder = Path(__file__).parent
-    names = ("voice.py", "phrasing.py", "synthetic.py", "phones.py")
+    folder = resources.files("workers.simulation")
+    names = ("source_filter.py", "prosody.py", "cohort.py", "device_channel.py")
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 
