@@ -1,4 +1,4 @@
-"""Makes `streams/drift_table.json`: `python -m tests.benchmarks.drift_table`, about ten minutes on one core.
+"""Makes `streams/drift/thresholds.json`: `python -m tests.benchmarks.drift_table`, about ten minutes on one core.
 
 False alerts are counted over the year that follows the first seven days, in calm users; delays in users whose score
 moves for good after 60 calm days and who had no episode open then.
