@@ -8,6 +8,8 @@ unit last. No label ever holds the id of a user or a memo, a path or an address.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from schemas.channels import CHANNELS
+
 PREFIX = "undertone_"
 
 
@@ -25,8 +27,9 @@ class MetricKind(StrEnum):
 
 
 LABELS = {
-    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`, `letters`, and the bridges `alertmanager`, "
-    "`webhook`.",
+    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`, `letters`, and the bridges "
+    + ", ".join(f"`{channel.name}`" for channel in CHANNELS)
+    + ".",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
     "target": "What was away: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",

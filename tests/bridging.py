@@ -1,4 +1,4 @@
-"""What tests of both bridges share: alerts on the topic, a bridge in this process, and how far it has come."""
+"""What tests of bridges share: alerts on the topic, a bridge in this process, and how far it has come."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,10 +8,11 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from schemas import topics
+from schemas.channels import bridge_group
 from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
-from streams.notify.bridge import Bridge, bridge_group
+from streams.notify.bridge import Bridge
 from workers.kafka.clients import make_producer
 from workers.kafka.consumer_lag import Observer
 from workers.service.prometheus import REGISTRY

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeAlias
 
 PATIENCE_S = 60.0
 
@@ -25,12 +25,16 @@ class Request:
         return json.loads(self.body)
 
 
+Answer: TypeAlias = int | tuple[int, str] | None
+"""A status, alone or with a text, or None to hang up."""
+
+
 @dataclass(slots=True)
 class Receiver:
-    """answer: status, or None to hang up, for a request and how many came before it."""
+    """answer: to a request, given how many came before it."""
 
     port: int
-    answer: Callable[[Request, int], int | None]
+    answer: Callable[[Request, int], Answer]
     requests: list[Request] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     """Of every answer."""
@@ -48,22 +52,24 @@ class Receiver:
 
 
 @contextmanager
-def receiving(answer: Callable[[Request, int], int | None] = lambda *_: 200) -> Iterator[Receiver]:
+def receiving(answer: Callable[[Request, int], Answer] = lambda *_: 200) -> Iterator[Receiver]:
     """A receiver on a free port while the context is open."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             request = Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            status = receiver.answer(request, len(receiver.requests))
+            answer = receiver.answer(request, len(receiver.requests))
             receiver.requests.append(request)
-            if status is None:
+            if answer is None:
                 self.close_connection = True
                 return
+            status, text = answer if isinstance(answer, tuple) else (answer, "")
             self.send_response(status)
-            for name, value in {"Content-Length": "0", **receiver.headers}.items():
+            for name, value in {"Content-Length": str(len(text.encode())), **receiver.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+            self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
             pass

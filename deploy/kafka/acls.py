@@ -16,6 +16,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from schemas.channels import CHANNELS
+
 PAGE = Path(__file__).with_name("acls.md")
 _RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
 
@@ -31,12 +33,13 @@ class Right:
 
 
 def rights(page: Path = PAGE) -> list[Right]:
-    """All rights, in the order of the table."""
+    """All rights, in the order of the table; a row whose name has `{channel}` in it is one for each channel."""
     rows = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in page.read_text().splitlines()]
     table = [row for row in rows if len(row) == 4 and row[1] in _RESOURCES]
     return [
         Right(role, resource, name, operation)
-        for role, resource, name, operations in table
+        for role, resource, pattern, operations in table
+        for name in dict.fromkeys(pattern.format(channel=channel.name) for channel in CHANNELS)
         for operation in operations.split(", ")
     ]
 

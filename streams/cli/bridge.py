@@ -1,17 +1,14 @@
-"""`undertone bridge`: alerts to receivers outside Kafka."""
+"""`undertone bridge`: alerts to receivers outside Kafka, one command for each channel."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from schemas.channels import CHANNELS, Channel
 from streams.cli.run_role import until_asked_to_stop
 
-if TYPE_CHECKING:
-    from schemas.settings import Settings
-    from streams.notify.alertmanager import Alertmanager
-    from streams.notify.webhook import Webhook
-
-bridge_app = typer.Typer(help="Bring alerts to Alertmanager, or to a webhook.", no_args_is_help=True)
+bridge_app = typer.Typer(help="Bring alerts to a receiver outside Kafka.", no_args_is_help=True)
 
 Url = Annotated[str | None, typer.Option(help="Address of the receiver; else the setting.")]
 
@@ -21,35 +18,22 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(bridge_app, name="bridge")
 
 
-@bridge_app.command()
-def alertmanager(url: Url = None) -> None:
-    """Post episodes to Alertmanager: raised fires, resolved resolves, one notification an episode.
+def _command(channel: Channel) -> Callable[..., None]:
+    """The command of one channel, which loads what that channel needs and no other."""
 
-    UNDERTONE_ALERTMANAGER_URL names one Alertmanager, or all of a cluster with commas between.
-    """
-    from schemas.settings import Settings
-    from streams.notify.alertmanager import Alertmanager
+    def bridge(url: Url = None) -> None:
+        from schemas.settings import Settings
+        from streams.local.discover import connected
+        from streams.notify.receivers import make_receiver
+        from streams.roles.lifecycle import run_bridge
 
-    given = Settings.load(**({"alertmanager_url": url} if url else {}))
-    _deliver(given, Alertmanager(given))
+        given = Settings.load(**({channel.setting: url} if url else {}))
+        receiver = make_receiver(channel, given)
+        settings = connected(given)
+        until_asked_to_stop(settings, f"bridge-{channel.name}", lambda stop: run_bridge(settings, receiver, stop))
 
-
-@bridge_app.command()
-def webhook(url: Url = None) -> None:
-    """Post every alert to a webhook, signed by the rules of Standard Webhooks.
-
-    UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.
-    """
-    from schemas.settings import Settings
-    from streams.notify.webhook import Webhook
-
-    given = Settings.load(**({"webhook_url": url} if url else {}))
-    _deliver(given, Webhook(given))
+    return bridge
 
 
-def _deliver(given: "Settings", receiver: "Alertmanager | Webhook") -> None:
-    from streams.local.discover import connected
-    from streams.roles.lifecycle import run_bridge
-
-    settings = connected(given)
-    until_asked_to_stop(settings, f"bridge-{receiver.name}", lambda stop: run_bridge(settings, receiver, stop))
+for _channel in CHANNELS:
+    bridge_app.command(_channel.name, help=f"{_channel.meaning}\n\n{_channel.address}")(_command(_channel))

@@ -26,7 +26,7 @@ def up() -> None:
     """Run the whole system: workers, agents, and an embedded broker and store.
 
     KAFKA_BOOTSTRAP and REDIS_URL name real ones instead; then only workers and agents are started.
-    UNDERTONE_ALERTMANAGER_URL and UNDERTONE_WEBHOOK_URL start the bridges as well.
+    The address of a receiver of alerts (`undertone bridge --help`) starts its bridge as well.
 
     The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished
     memos again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits

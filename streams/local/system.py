@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Self
 
 from schemas import topics
+from schemas.channels import CHANNELS
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
 from streams.local.discover import Running, lock
@@ -94,8 +95,8 @@ class System:
     def _roles(self) -> dict[str, tuple[str, ...]]:
         given = self._given
         workers = {f"worker {m}": ("worker", str(m)) for m in given.modalities}
-        urls = {"alertmanager": given.alertmanager_url, "webhook": given.webhook_url}
-        bridges = {f"bridge {name}": ("bridge", name) for name, url in urls.items() if url}
+        addressed = (channel.name for channel in CHANNELS if getattr(given, channel.setting))
+        bridges = {f"bridge {name}": ("bridge", name) for name in addressed}
         return {**workers, "agents": ("agents",), **bridges}
 
     def _environments(self) -> dict[str, dict[str, str]]:

@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from schemas.channels import ALERTMANAGER
 from schemas.errors import Poison, Transient, UndertoneError
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.alertmanager_payload import Episode, advanced, as_posted
 from streams.notify.http_client import checked_url, make_client, post
+from streams.notify.receivers import Receiver
 from workers.service import prometheus
 
 log = logging.getLogger(__name__)
@@ -63,12 +65,12 @@ class Alertmanager:
     clock: the time now, aware.
     """
 
-    name = "alertmanager"
+    name = ALERTMANAGER.name
     needs_history = True
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         urls = (settings.alertmanager_url or "").split(",")
-        self._urls = [checked_url(url.strip(), "UNDERTONE_ALERTMANAGER_URL") + API for url in urls]
+        self._urls = [checked_url(url.strip(), ALERTMANAGER.variable) + API for url in urls]
         self._timeout_s, self._again_s = settings.bridge_timeout_s, settings.alertmanager_again_s
         self._absent_s, self._clock = settings.session_timeout_s, clock
         self._known: dict[int, Known] = {}
@@ -167,3 +169,8 @@ class Alertmanager:
 
     def _count_open(self) -> None:
         prometheus.EPISODES_OPEN.set(sum(len(known.open) for known in self._known.values()))
+
+
+def make_receiver(settings: Settings) -> Receiver:
+    """The receiver of this channel."""
+    return Alertmanager(settings)

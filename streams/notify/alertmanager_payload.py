@@ -9,16 +9,13 @@ from datetime import datetime, timedelta
 
 from schemas.events import AlertKind, AlertState, RiskAlert
 from schemas.json_records import Json, to_plain
+from streams.notify.phrases import caution, finding
 
 HOLD = timedelta(days=100)
 """How long Alertmanager keeps an open episode firing when nobody posts it again; no episode lasts so long."""
 
 _ORDER = (AlertState.RAISED, AlertState.ESCALATED, AlertState.RESOLVED)
 _NAMES = {AlertKind.DRIFT: "UndertoneRiskDrift", AlertKind.LEVEL: "UndertoneRiskLevel"}
-_SAYS = {
-    AlertKind.DRIFT: "scores have moved away from this person's own past",
-    AlertKind.LEVEL: "most recent scores of this person lie in the high band",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +62,9 @@ def as_posted(episode: Episode, now: datetime) -> dict[str, Json]:
 
 
 def _annotations(step: RiskAlert) -> dict[str, Json]:
-    says = _SAYS.get(step.kind, "a rule of a newer Undertone has fired")
-    demo = step.bundle_id.startswith("demo-")
-    caution = "The demonstration model scored this: it says nothing about any person." if demo else ""
     return {
-        "summary": f"{step.user_id}: {says}",
-        "description": f"A compass, never a diagnosis: look at the person, not at the number. {caution}".rstrip(),
+        "summary": f"{step.user_id}: {finding(step.kind)}",
+        "description": caution(step.bundle_id),
         "user": step.user_id,
         "state": str(step.state),
         "severity": str(step.severity),

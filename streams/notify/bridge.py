@@ -12,16 +12,18 @@ from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from schemas import topics
+from schemas.channels import bridge_group
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison, Transient
 from schemas.events import RiskAlert
 from schemas.settings import Settings
+from streams.notify.receivers import Receiver
 from workers.kafka.clients import make_consumer
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
@@ -35,24 +37,6 @@ ATTEMPT_WITHIN_S = 120.0
 """For one attempt, its wait for the receiver's `Retry-After` included; beyond it the bridge counts as stuck."""
 REASONS = ("receiver:refused", "receiver:gave_up", "event:undecodable")
 """Why an alert may not be delivered."""
-
-
-class Receiver(Protocol):
-    """Somebody outside Kafka who is told of alerts."""
-
-    name: str
-    """Stage of its metrics, and the end of its consumer group's name."""
-    needs_history: bool
-    """Whether it must know all alerts that the topic holds before it goes on with a partition."""
-
-    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
-        """Begin with a partition, knowing its alerts up to the committed position (none without `needs_history`)."""
-
-    def forget(self, partition: int) -> None:
-        """The partition belongs to another process now."""
-
-    async def deliver(self, partition: int, alert: RiskAlert) -> None:
-        """Return when it was accepted. Raises Poison when it never will be, Transient to be called again."""
 
 
 @dataclass(eq=False, slots=True)
@@ -260,8 +244,3 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._new |= set(assigned)
         prometheus.REBALANCES.labels(stage=self._receiver.name).inc()
         prometheus.PARTITIONS_ASSIGNED.labels(stage=self._receiver.name).set(len(assigned))
-
-
-def bridge_group(receiver: str) -> str:
-    """Consumer group of the bridges to one receiver."""
-    return f"undertone-bridge-{receiver}"

@@ -6,10 +6,12 @@
                                                  mends it → Transient
 
 A wrong address or secret refuses everything, so it waits, visibly, rather than throw alerts away. Redirects are not
-followed: an alert goes where the operator said.
+followed: an alert goes where the operator said. A receiver whose server means something else by these answers gives
+`post` a table of its own.
 """
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -35,18 +37,30 @@ def checked_url(url: str | None, variable: str) -> str:
     return url.rstrip("/")
 
 
-async def post(client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str]) -> None:
-    """Post a JSON body; returns when it was accepted. Raises Poison and Transient as the table above says.
+def is_refusal(status: int, answer: str) -> bool:
+    """Whether an answer says that this request can never succeed, whatever its text."""
+    return status in REFUSALS
 
-    Neither names the address: it may hold a secret. A `Retry-After` of the receiver is waited for before Transient.
+
+async def post(
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    refused: Callable[[int, str], bool] = is_refusal,
+) -> str:
+    """Post a JSON body; the text of the answer that accepted it. Raises Poison and Transient as the table above says.
+
+    refused: of a status and the answer's text, whether the request can never succeed. No error names the address or
+    the answer's text: they may hold a secret. A `Retry-After` of the receiver is waited for before Transient.
     """
     try:
         answer = await client.post(url, content=body, headers={"Content-Type": "application/json", **headers})
     except httpx.HTTPError as error:
         raise Transient(f"the receiver did not answer ({type(error).__name__})") from error
     if answer.is_success:
-        return
-    if answer.status_code in REFUSALS:
+        return answer.text
+    if refused(answer.status_code, answer.text):
         raise Poison("receiver:refused", f"the receiver refused it with HTTP {answer.status_code}")
     await asyncio.sleep(_retry_after_s(answer))
     hint = "; check its address and secret" if answer.is_redirect or answer.is_client_error else ""

@@ -10,15 +10,16 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
-from schemas.errors import ConfigurationError, Poison, Transient
+from schemas.channels import WEBHOOK
+from schemas.errors import ConfigurationError
 from schemas.events import RiskAlert
 from schemas.json_records import to_json
 from schemas.settings import Settings
-from streams.notify.http_client import checked_url, make_client, post
+from streams.notify.http_client import checked_url, post
+from streams.notify.http_receiver import HttpReceiver
+from streams.notify.receivers import Receiver
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
 LEAST_SECRET_BYTES = 24
@@ -51,53 +52,21 @@ def signature(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-class Webhook:
+class Webhook(HttpReceiver):
     """One receiver. `async with Webhook(settings) as receiver`. Raises ConfigurationError without address or secret.
 
-    clock: Unix time. An alert that is not accepted within `webhook_give_up_s` counts as refused, so that a receiver
-    that breaks on one alert does not keep the others for ever.
+    clock: Unix time.
     """
 
-    name = "webhook"
-    needs_history = False
+    name = WEBHOOK.name
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._url = checked_url(settings.webhook_url, "UNDERTONE_WEBHOOK_URL")
+        super().__init__(settings.bridge_timeout_s, settings.webhook_give_up_s, clock)
+        self._url = checked_url(settings.webhook_url, WEBHOOK.variable)
         self._key = secret_bytes(settings.webhook_secret)
-        self._timeout_s, self._give_up_s, self._clock = settings.bridge_timeout_s, settings.webhook_give_up_s, clock
-        self._first_tried: dict[str, float] = {}
 
-    async def __aenter__(self) -> Self:
-        self._client = make_client(self._timeout_s)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        await self._client.aclose()
-
-    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
-        """Nothing to remember: every alert is told of once, by itself."""
-
-    def forget(self, partition: int) -> None:
-        """Nothing was remembered."""
-
-    async def deliver(self, partition: int, alert: RiskAlert) -> None:
-        """Tell of one alert. Raises Poison when the receiver refuses it or has failed for too long, else Transient."""
-        first = self._first_tried.setdefault(alert.alert_id, self._clock())
-        try:
-            await self._send(alert)
-        except Transient as error:
-            if self._clock() - first < self._give_up_s:
-                raise
-            del self._first_tried[alert.alert_id]
-            raise Poison("receiver:gave_up", f"not accepted within {self._give_up_s:.0f} s: {error}") from error
-        except Poison:
-            del self._first_tried[alert.alert_id]
-            raise
-        del self._first_tried[alert.alert_id]
-
-    async def _send(self, alert: RiskAlert) -> None:
+    async def send(self, partition: int, alert: RiskAlert) -> None:
+        """Post one alert, signed for this attempt. Raises Poison and Transient as `http_client.post` does."""
         body, now = to_json(alert).encode(), int(self._clock())
         headers = {
             "webhook-id": alert.alert_id,
@@ -106,3 +75,8 @@ class Webhook:
             "Idempotency-Key": alert.alert_id,
         }
         await post(self._client, self._url, body, headers)
+
+
+def make_receiver(settings: Settings) -> Receiver:
+    """The receiver of this channel."""
+    return Webhook(settings)

@@ -9,9 +9,8 @@ from functools import partial
 from schemas.events import Modality
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
-from streams.notify.alertmanager import Alertmanager
 from streams.notify.bridge import Bridge
-from streams.notify.webhook import Webhook
+from streams.notify.receivers import Receiver
 from workers.audio.load import load_memo
 from workers.audio.storage import AudioStore
 from workers.consumer.worker import Worker
@@ -60,7 +59,7 @@ async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
     await _watched(settings, stop, "agents", work)
 
 
-async def run_bridge(settings: Settings, receiver: Alertmanager | Webhook, stop: asyncio.Event) -> None:
+async def run_bridge(settings: Settings, receiver: Receiver, stop: asyncio.Event) -> None:
     """Bring alerts to `receiver` until `stop` is set. Raises as `run_worker` does."""
 
     async def work() -> None:

@@ -268,15 +268,15 @@ CASES = [
         "UndertoneBridgeGone",
         True,
         "10m",
-        {'undertone_last_progress_timestamp_seconds{stage="webhook",instance="w"}': "0+15x4 stale _x60"},
+        {'undertone_alerts_undelivered_total{stage="webhook",instance="w"}': "0x4 stale _x60"},
     ),
     Case(
         "UndertoneBridgeGone",
         False,
         "10m",
         {
-            'undertone_last_progress_timestamp_seconds{stage="webhook",instance="w"}': "0+15x4 stale _x60",
-            'undertone_last_progress_timestamp_seconds{stage="webhook",instance="v"}': "0+15x60",
+            'undertone_alerts_undelivered_total{stage="webhook",instance="w"}': "0x4 stale _x60",
+            'undertone_alerts_undelivered_total{stage="webhook",instance="v"}': "0x60",
         },
     ),
     Case(

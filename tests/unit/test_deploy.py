@@ -1,6 +1,7 @@
 """Images and compose name only what exists: variables, commands, ports, paths, versions."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from deploy.kafka.server import version
+from schemas.channels import CHANNELS
 from schemas.settings import PLAIN, Settings
 from streams.cli import app
 
@@ -26,12 +28,20 @@ OURS = ("topics", "acoustic", "embedding", "embedding-gpu", "agents", "bridge")
 GROUPS = {"topics", "bridge"}
 """Commands that have commands of their own."""
 # Read by compose itself, to choose folders, images and a password.
-COMPOSES_OWN = {"UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_SECRETS", "KARAPACE_IMAGE", "GRAFANA_PASSWORD"}
+COMPOSES_OWN = {
+    *("UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_SECRETS", "UNDERTONE_CHANNEL"),
+    *("KARAPACE_IMAGE", "GRAFANA_PASSWORD"),
+}
 
 
 def compose() -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
     return document
+
+
+def by_default(text: str) -> str:
+    """What compose makes of a value when no variable is set."""
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
 
 
 def services(*names: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,7 +75,7 @@ def test_every_variable_is_a_setting() -> None:
 def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ((_, service),) = services(name)
     for variable, value in service["environment"].items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
+        monkeypatch.setenv(variable, by_default(value))
     assert any(
         volume.endswith(f":{service['environment']['UNDERTONE_SECRETS_DIR']}:ro") for volume in service["volumes"]
     )
@@ -78,7 +88,8 @@ def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.Mo
 
 
 def test_every_command_exists() -> None:
-    commands = [service["command"] for _, service in services(*OURS)]
+    commands = [list(map(by_default, service["command"])) for _, service in services(*OURS)]
+    commands.extend(["bridge", channel.name] for channel in CHANNELS)
     for dockerfile in DOCKERFILES:
         keywords = dict(instructions(dockerfile))
         assert keywords["ENTRYPOINT"] == '["undertone"]'
@@ -193,14 +204,39 @@ def test_an_image_is_healthy_when_its_process_is_alive(dockerfile: Path) -> None
     assert "/healthz" in dict(instructions(dockerfile))["HEALTHCHECK"]
 
 
-@pytest.mark.parametrize("profile", ["core", "gpu", "monitoring", "registry"])
-def test_compose_itself_accepts_the_file(profile: str) -> None:
+def configured(*arguments: str, **variables: str) -> dict[str, Any]:
+    """What compose itself reads from its files."""
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("no docker-compose here: install Debian's package of that name")
-    command = [program, "--profile", profile, "config", "--quiet"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [program, "--project-directory", str(ROOT), *arguments, "config"]
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = yaml.safe_load(done.stdout)
+    return document
+
+
+@pytest.mark.parametrize("profile", ["core", "gpu", "monitoring", "registry"])
+def test_compose_itself_accepts_the_file(profile: str) -> None:
+    assert configured("--profile", profile)["services"]
+
+
+def test_compose_runs_the_bridge_of_any_channel_and_of_several_as_the_page_shows(tmp_path: Path) -> None:
+    for channel in CHANNELS:
+        chosen = configured("--profile", "monitoring", UNDERTONE_CHANNEL=channel.name)["services"]["bridge"]
+        assert chosen["command"] == ["bridge", channel.name]
+    page = (ROOT / "docs" / "subscribing.md").read_text()
+    (override,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "override.yml").write_text(override.replace("docker-compose.yml", str(COMPOSE)))
+    files = ("-f", str(COMPOSE), "-f", str(tmp_path / "override.yml"))
+    both = configured(*files, "--profile", "monitoring")["services"]
+    (added,) = set(both) - set(configured("--profile", "monitoring")["services"])
+    assert both[added]["command"][0] == "bridge"
+    assert both[added]["command"][1] in {channel.name for channel in CHANNELS}
+    assert both[added]["read_only"] is True
+    # Prometheus looks for the name of the service, which the added one has as well.
+    assert both[added]["networks"]["default"]["aliases"] == ["bridge"]
 
 
 @pytest.mark.parametrize(

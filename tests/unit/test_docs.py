@@ -19,7 +19,10 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
 GUIDES = [page for page in PAGES if page.parent.name != "decisions"]
 """Pages that users act by; decisions tell of their day."""
-ELSEWHERE = {"UNDERTONE_SECRETS_DIR", "UNDERTONE_SHARED", "UNDERTONE_REQUIRE", "UNDERTONE_AUDIO", "UNDERTONE_MODELS"}
+ELSEWHERE = {
+    *("UNDERTONE_SECRETS_DIR", "UNDERTONE_SHARED", "UNDERTONE_REQUIRE"),
+    *("UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_CHANNEL"),
+}
 """Variables that are no settings: read before them, by tests, or by compose."""
 
 

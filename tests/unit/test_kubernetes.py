@@ -11,11 +11,11 @@ import yaml
 
 from deploy.prometheus import as_kubernetes
 from schemas import topics
+from schemas.channels import CHANNELS, bridge_group
 from schemas.events import Modality
 from schemas.pipeline import stages
 from schemas.settings import Settings
 from streams.cli import app
-from streams.notify.bridge import bridge_group
 
 ROOT = Path(__file__).parent.parent.parent
 K8S = ROOT / "deploy" / "k8s"
@@ -144,7 +144,9 @@ def test_commands_and_variables_exist(overlay: str, monkeypatch: pytest.MonkeyPa
 def test_scalers_follow_the_groups_that_read_and_stop_at_the_partitions(overlay: str) -> None:
     settings = Settings.load()
     read = {(stage.group, stage.reads.name) for stage in stages(settings.modalities)}
-    read.add((bridge_group("alertmanager"), topics.ALERTS.name))
+    _, channel = container(pods(overlay)["bridge"])["args"]
+    assert channel in {one.name for one in CHANNELS}
+    read.add((bridge_group(channel), topics.ALERTS.name))
     followed = set()
     for scaler in of(overlay, "ScaledObject").values():
         spec = scaler["spec"]

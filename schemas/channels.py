@@ -1,0 +1,48 @@
+"""The channels that bring alerts to receivers outside Kafka: one row each.
+
+The command line, `undertone up`, the rights on Kafka and the labels of metrics are made from this table. To add a
+channel: a row here, its address in `schemas/settings.py`, a module of its name with `make_receiver` in
+`streams/notify`, and a section in `docs/subscribing.md`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel.
+
+    name: of its command, its module in `streams/notify` and its stage in metrics, and the end of its consumer group's
+    name; setting: the field of Settings that holds the receiver's address; meaning: what it does; address: what to set.
+    """
+
+    name: str
+    setting: str
+    meaning: str
+    address: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of `setting`."""
+        return f"UNDERTONE_{self.setting.upper()}"
+
+
+ALERTMANAGER = Channel(
+    "alertmanager",
+    "alertmanager_url",
+    "Post episodes to Alertmanager: raised fires, resolved resolves, one notification an episode.",
+    "UNDERTONE_ALERTMANAGER_URL names one Alertmanager, or all of a cluster with commas between.",
+)
+WEBHOOK = Channel(
+    "webhook",
+    "webhook_url",
+    "Post every alert to a webhook, signed by the rules of Standard Webhooks.",
+    "UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.",
+)
+
+CHANNELS = (ALERTMANAGER, WEBHOOK)
+
+
+def bridge_group(channel: str) -> str:
+    """Consumer group of the bridges of one channel, by its name."""
+    return f"undertone-bridge-{channel}"

@@ -1,0 +1,64 @@
+"""What receivers share that take one POST for each step of an episode: a client, and an end to trying."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from schemas.errors import Poison, Transient
+from schemas.events import RiskAlert
+from streams.notify.http_client import make_client
+
+
+class HttpReceiver(ABC):
+    """A receiver that is told of every step by itself, so it needs no history.
+
+    timeout_s: for one request; give_up_s: an alert that is not accepted within it counts as refused, so that a server
+    that fails on one alert does not hold back the others for ever; clock: Unix time.
+    """
+
+    name: str
+    needs_history = False
+
+    def __init__(self, timeout_s: float, give_up_s: float, clock: Callable[[], float] = time.time) -> None:
+        self._timeout_s, self._give_up_s, self._clock = timeout_s, give_up_s, clock
+        self._first_tried: dict[int, dict[str, float]] = {}
+        """By partition: when an alert that is not accepted yet was first sent, by its id."""
+
+    @abstractmethod
+    async def send(self, partition: int, alert: RiskAlert) -> None:
+        """Make one attempt. Raises Poison when the alert is refused for good, Transient when it may pass later."""
+
+    async def __aenter__(self) -> Self:
+        self._client = make_client(self._timeout_s)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
+        """Begin with a partition."""
+        self._first_tried[partition] = {}
+
+    def forget(self, partition: int) -> None:
+        """The partition belongs to another process now."""
+        self._first_tried.pop(partition, None)
+
+    async def deliver(self, partition: int, alert: RiskAlert) -> None:
+        """Send one alert. Raises Poison when it is refused or was tried for too long, else Transient."""
+        tried = self._first_tried[partition]
+        first = tried.setdefault(alert.alert_id, self._clock())
+        try:
+            await self.send(partition, alert)
+        except Transient as error:
+            if self._clock() - first < self._give_up_s:
+                raise
+            del tried[alert.alert_id]
+            raise Poison("receiver:gave_up", f"not accepted within {self._give_up_s:.0f} s: {error}") from error
+        except Poison:
+            del tried[alert.alert_id]
+            raise
+        del tried[alert.alert_id]
