@@ -39,8 +39,14 @@ WEBHOOK = Channel(
     "Post every alert to a webhook, signed by the rules of Standard Webhooks.",
     "UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.",
 )
+SLACK = Channel(
+    "slack",
+    "slack_url",
+    "Post every alert as a message to a channel of Slack, Mattermost or Rocket.Chat.",
+    "UNDERTONE_SLACK_URL is the address of an incoming webhook: a secret, so not for the command line.",
+)
 
-CHANNELS = (ALERTMANAGER, WEBHOOK)
+CHANNELS = (ALERTMANAGER, WEBHOOK, SLACK)
 
 
 def bridge_group(channel: str) -> str:

@@ -175,6 +175,12 @@ class Settings(Access):
     """What receivers check signatures with: `whsec_` and base64, or any text of 24 bytes and more."""
     webhook_give_up_s: Positive = 86400.0
     """An alert that the receiver fails to take for so long is counted as undelivered, and the next one is sent."""
+    slack_url: str | None = Field(None, repr=False)
+    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret, for whoever has it can post."""
+    slack_names_users: bool = False
+    """Name the pseudonym in messages, for everybody in the channel and for whoever keeps the chat's history."""
+    slack_give_up_s: Positive = 86400.0
+    """A message that is not accepted for so long is counted as undelivered, and the next one is sent."""
     bridge_timeout_s: Positive = 10.0
     """How long a receiver may take to answer."""
 

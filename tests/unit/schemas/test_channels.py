@@ -19,6 +19,7 @@ def test_names_and_groups_are_the_published_ones_in_this_order() -> None:
     assert [bridge_group(channel.name) for channel in CHANNELS] == [
         "undertone-bridge-alertmanager",
         "undertone-bridge-webhook",
+        "undertone-bridge-slack",
     ]
 
 

@@ -1,0 +1,130 @@
+"""Alerts as messages to a chat, by incoming webhooks in the format that Slack made.
+
+Slack, Mattermost and Rocket.Chat all take `{"text": ...}`, so a message is one text and nothing else. Their answers
+differ, and most refusals are about the webhook, not about this message:
+
+    2xx                                     accepted
+    400 invalid_payload, no_text (Slack)    this message can never be accepted → Poison
+    406, 409, 411, 413, 414, 415, 422, 431  the same
+    400 otherwise                           Mattermost: no such webhook; Rocket.Chat: no such channel, or no permission
+    403 action_prohibited                   the workspace does not let this webhook post
+    404 no_service, channel_not_found       the webhook or its channel was removed
+    410 channel_is_archived                 the channel was archived
+    429, 5xx, no answer                     rate limit, outage, or a webhook that was switched off
+
+An operator can mend all that stands below Poison, so those alerts wait and are tried again until `slack_give_up_s`.
+
+Threads: the answer of Slack and Mattermost is `ok`, without the id of the message, so later steps of an episode cannot
+reply to the first. Rocket.Chat answers with the id when the script of its webhook sets `separateResponse`; then later
+steps are sent as replies (`tmid`) for as long as this process keeps the partition. The topic does not hold that id, and
+after a restart the steps stand in the channel again. On every server all steps show the same short reference.
+"""
+
+import html
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC
+
+from schemas.channels import SLACK
+from schemas.events import AlertState, RiskAlert
+from schemas.settings import Settings
+from streams.notify.http_client import REFUSALS, checked_url, post
+from streams.notify.http_receiver import HttpReceiver
+from streams.notify.phrases import caution, finding, past_finding
+from streams.notify.receivers import Receiver
+
+REFUSED_MESSAGES = frozenset({"invalid_payload", "no_text"})
+"""What Slack answers beside 400 when it cannot read the message itself."""
+REFERENCE_CHARACTERS = 8
+"""Of the `dedup_key`, to tell episodes apart in a channel."""
+LONGEST_QUOTE = 256
+"""Characters of a record's text that are shown; Rocket.Chat refuses messages that are too long."""
+
+
+class Slack(HttpReceiver):
+    """One incoming webhook. `async with Slack(settings) as receiver`. Raises ConfigurationError without an address.
+
+    clock: Unix time. An alert that is delivered again after a crash is a second message: no server tells them apart.
+    """
+
+    name = SLACK.name
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(settings.bridge_timeout_s, settings.slack_give_up_s, clock)
+        self._url = checked_url(settings.slack_url, SLACK.variable)
+        self._names_users = settings.slack_names_users
+        self._threads: dict[int, dict[str, str]] = {}
+        """By partition and `dedup_key` of an open episode: the message that later steps reply to."""
+
+    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
+        """Begin with a partition, knowing no thread."""
+        super().take_up(partition, history)
+        self._threads[partition] = {}
+
+    def forget(self, partition: int) -> None:
+        """The partition belongs to another process now, and so do its threads."""
+        super().forget(partition)
+        self._threads.pop(partition, None)
+
+    async def send(self, partition: int, alert: RiskAlert) -> None:
+        """Post one message. Raises as the table above says."""
+        threads = self._threads[partition]
+        # Put back only when the server has accepted: the message replied to may be what it does not accept.
+        thread = threads.pop(alert.dedup_key, None)
+        message = {"text": as_text(alert, user=alert.user_id if self._names_users else None)}
+        if thread is not None:
+            message["tmid"] = thread
+        answer = await post(self._client, self._url, json.dumps(message).encode(), {}, is_refusal)
+        first = thread or message_id(answer)
+        if first is not None and alert.state is not AlertState.RESOLVED:
+            threads[alert.dedup_key] = first
+
+
+def make_receiver(settings: Settings) -> Receiver:
+    """The receiver of this channel."""
+    return Slack(settings)
+
+
+def is_refusal(status: int, answer: str) -> bool:
+    """Whether an answer says that this message can never be accepted."""
+    return answer.strip() in REFUSED_MESSAGES if status == 400 else status in REFUSALS
+
+
+def message_id(answer: str) -> str | None:
+    """Id of the message that was posted, where the answer names it, as Rocket.Chat's does when asked; else None.
+
+    >>> message_id('{"responses": [{"message": {"_id": "m1"}}], "success": true}')
+    'm1'
+    >>> message_id("ok")
+    """
+    try:
+        found = json.loads(answer)["responses"][0]["message"]["_id"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def as_text(alert: RiskAlert, user: str | None) -> str:
+    """The alert in sentences. user: the pseudonym to name; None names nobody."""
+    found = past_finding if alert.state is AlertState.RESOLVED else finding
+    named = "" if user is None else f" of {quoted(user)}"
+    return (
+        f"Undertone alert {alert.state}, severity {alert.severity}, "
+        f"episode {quoted(alert.dedup_key[:REFERENCE_CHARACTERS])}{named}: "
+        f"{found(alert.kind)}, since {alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
+        f"(statistic {alert.statistic:.2f}, threshold {alert.threshold:.2f}). {caution(alert.bundle_id)}"
+    )
+
+
+def quoted(text: str) -> str:
+    r"""Text of a record as inline code, where no server finds a link, a mention or markup.
+
+    Slack resolves `<...>` in code as well, so its three characters are escaped; Mattermost and Rocket.Chat may see
+    `@name` as a mention, so a zero-width space parts the two.
+
+    >>> quoted("<!channel> `x` @here")
+    '`&lt;!channel&gt;  x  @\u200bhere`'
+    """
+    shown = "".join(" " if mark == "`" or not mark.isprintable() else mark for mark in text[:LONGEST_QUOTE])
+    return "`" + html.escape(shown, quote=False).replace("@", "@\u200b") + "`"

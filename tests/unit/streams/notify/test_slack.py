@@ -1,0 +1,185 @@
+"""What a chat is told, and what its server's answers mean."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import Poison, Transient
+from schemas.events import AlertKind, AlertState, RiskAlert
+from schemas.settings import Settings
+from streams.notify.slack import LONGEST_QUOTE, Slack, as_text, message_id, quoted
+from tests.receivers import Answer, Request, receiving
+from tests.unit.streams.alerts import alert, episode_of
+
+RAISED, ESCALATED, RESOLVED = episode_of()
+HOSTILE = "<!channel> <@U1|x> & @here @all `code` [a](https://evil.example) <https://evil.example|b>\n\u202e*b*"
+PARTITION = 1
+
+
+def settings_for(url: str, **changes: object) -> Settings:
+    return Settings.load(slack_url=url, **changes)
+
+
+async def told(answer: Answer = (200, "ok"), *steps: RiskAlert, **changes: object) -> list[Request]:
+    """Deliver steps, each once; the requests that they made."""
+    with receiving(lambda *_: answer) as server:
+        async with Slack(settings_for(server.url, **changes)) as slack:
+            slack.take_up(PARTITION, [])
+            for step in steps:
+                await slack.deliver(PARTITION, step)
+    return server.requests
+
+
+def test_one_text_says_everything_and_that_it_is_no_diagnosis() -> None:
+    assert as_text(replace(RAISED, bundle_id="clinic-7"), user=None) == (
+        f"Undertone alert raised, severity warning, episode `{RAISED.dedup_key[:8]}`: "
+        "scores have moved away from this person's own past, since 2026-04-25 08:00 UTC "
+        "(statistic 5.25, threshold 4.50). A compass, never a diagnosis: look at the person, not at the number."
+    )
+
+
+def test_steps_of_an_episode_have_one_reference_and_say_where_it_stands() -> None:
+    texts = [as_text(step, user=None) for step in (RAISED, ESCALATED, RESOLVED)]
+    assert len({re.findall(r"episode `(\w{8})`", text)[0] for text in texts}) == 1
+    assert ["alert raised, severity warning" in texts[0], "alert escalated, severity critical" in texts[1]] == [
+        True
+    ] * 2
+    assert "alert resolved" in texts[2]
+    assert "scores had moved away" in texts[2]
+    other = as_text(alert(AlertState.RAISED, episode=1), user=None)
+    assert re.findall(r"episode `(\w{8})`", other) != re.findall(r"episode `(\w{8})`", texts[0])
+
+
+def test_the_kind_is_said_in_words_and_alerts_of_the_demonstration_say_so() -> None:
+    level = as_text(alert(AlertState.RAISED, kind=AlertKind.LEVEL), user=None)
+    assert "most recent scores of this person lie in the high band" in level
+    assert "says nothing about any person" in level
+    assert "says nothing about any person" not in as_text(replace(RAISED, bundle_id="clinic-7"), user=None)
+
+
+async def test_a_message_is_one_text_without_pseudonym_memo_or_full_id() -> None:
+    (request,) = await told((200, "ok"), RAISED)
+    assert set(request.json) == {"text"}
+    body = request.body.decode()
+    assert not [name for name in (RAISED.user_id, RAISED.memo_id, RAISED.alert_id, RAISED.dedup_key) if name in body]
+
+
+async def test_the_pseudonym_is_named_when_the_setting_says_so() -> None:
+    (request,) = await told((200, "ok"), RAISED, slack_names_users=True)
+    assert f" of `{RAISED.user_id}`: " in request.json["text"]
+
+
+async def test_text_of_a_record_mentions_nobody_and_links_nowhere() -> None:
+    hostile = replace(RAISED, user_id=HOSTILE, dedup_key="<!here>`@all", bundle_id=HOSTILE, memo_id=HOSTILE)
+    (request,) = await told((200, "ok"), hostile, slack_names_users=True)
+    text = request.json["text"]
+    assert text.count("`") == 4
+    assert not set("<>\n\u202e") & set(text)
+    assert not re.search(r"@\w", text)
+    assert "evil.example" not in re.sub(r"`[^`]*`", "", text)
+
+
+@given(st.text(max_size=400))
+def test_whatever_a_record_holds_stays_within_its_quotes(text: str) -> None:
+    shown = quoted(text)
+    assert (shown[0], shown[-1]) == ("`", "`")
+    inner = shown[1:-1]
+    assert not set("`<>") & set(inner)
+    assert not re.search(r"@(?!\u200b)|&(?!amp;|lt;|gt;)", inner)
+    assert inner.replace("\u200b", "").isprintable()
+
+
+def test_a_text_without_end_is_cut() -> None:
+    assert len(quoted("x" * 100_000)) == LONGEST_QUOTE + len("``")
+
+
+ANSWERS: list[tuple[int, str, type[Exception]]] = [
+    (400, "invalid_payload", Poison),
+    (400, "no_text", Poison),
+    (413, "", Poison),
+    (400, "user_not_found", Transient),
+    (400, '{"id": "web.incoming_webhook.invalid.app_error", "status_code": 400}', Transient),
+    (400, '{"success": false, "error": "invalid-channel"}', Transient),
+    (403, "action_prohibited", Transient),
+    (404, "no_service", Transient),
+    (404, "channel_not_found", Transient),
+    (410, "channel_is_archived", Transient),
+    (429, "rate_limited", Transient),
+    (500, "rollup_error", Transient),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "expected"), ANSWERS)
+async def test_only_a_message_that_cannot_be_read_is_refused_for_good(
+    status: int, text: str, expected: type[Exception]
+) -> None:
+    with pytest.raises(expected, match=f"HTTP {status}") as failed:
+        await told((status, text), RAISED)
+    assert not text or text not in str(failed.value)
+
+
+async def test_what_is_never_accepted_is_given_up_by_its_own_setting() -> None:
+    now = [0.0]
+    with receiving(lambda *_: 404) as server:
+        async with Slack(settings_for(server.url, slack_give_up_s=3600.0), clock=lambda: now[0]) as slack:
+            slack.take_up(PARTITION, [])
+            with pytest.raises(Transient):
+                await slack.deliver(PARTITION, RAISED)
+            now[0] = 3600.0
+            with pytest.raises(Poison, match="not accepted within 3600 s"):
+                await slack.deliver(PARTITION, RAISED)
+
+
+def named(_: Request, n: int) -> tuple[int, str]:
+    """The answer of Rocket.Chat with `separateResponse`: the message's id, `m0` for the first."""
+    return 200, json.dumps({"responses": [{"channel": "#care", "message": {"_id": f"m{n}"}}], "success": True})
+
+
+async def test_where_the_answer_names_the_message_later_steps_reply_to_the_first() -> None:
+    other = alert(AlertState.RAISED, "user-2")
+    with receiving(named) as server:
+        async with Slack(settings_for(server.url)) as slack:
+            slack.take_up(PARTITION, [])
+            for step in (RAISED, other, ESCALATED, RESOLVED, RAISED):
+                await slack.deliver(PARTITION, step)
+    # The episode that is over is remembered no longer: a repeat of its first step begins anew.
+    assert [request.json.get("tmid") for request in server.requests] == [None, None, "m0", "m0", None]
+
+
+async def test_a_reply_that_was_not_accepted_is_sent_again_to_the_channel() -> None:
+    with receiving(lambda request, n: 400 if "tmid" in request.json else named(request, n)) as server:
+        async with Slack(settings_for(server.url)) as slack:
+            slack.take_up(PARTITION, [])
+            await slack.deliver(PARTITION, RAISED)
+            with pytest.raises(Transient):
+                await slack.deliver(PARTITION, ESCALATED)
+            await slack.deliver(PARTITION, ESCALATED)
+    assert [request.json.get("tmid") for request in server.requests] == [None, "m0", None]
+
+
+async def test_a_partition_that_went_away_takes_its_threads_with_it() -> None:
+    with receiving(named) as server:
+        async with Slack(settings_for(server.url)) as slack:
+            slack.take_up(PARTITION, [])
+            await slack.deliver(PARTITION, RAISED)
+            slack.forget(PARTITION)
+            slack.take_up(PARTITION, [])
+            await slack.deliver(PARTITION, ESCALATED)
+    assert [request.json.get("tmid") for request in server.requests] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "ok", '"ok"', "[]", "{}", '{"success": true}', '{"responses": []}', '{"responses": [{"error": "x"}]}'],
+)
+def test_an_answer_without_a_message_id_begins_no_thread(answer: str) -> None:
+    assert message_id(answer) is None
+
+
+async def test_steps_to_a_server_without_threads_are_messages_of_their_own() -> None:
+    requests = await told((200, "ok"), RAISED, ESCALATED, RESOLVED)
+    assert [set(request.json) for request in requests] == [{"text"}] * 3
