@@ -1,1 +1,1 @@
-"""Corpora and the voice simulator; fitting and evaluating."""
+"""Train bundles: fit heads, calibrate, select models, and pretrain the demonstration's encoder."""

@@ -1,4 +1,4 @@
-"""Memos as scored by models that had not seen their speaker: what calibration, bands and choices are made by."""
+"""Cross-validate over speakers: held-out scores for calibration, bands and model selection."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ from workers.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """Logits of every memo by a model that had not seen its speaker, before calibration.
+    """Logits of every memo by a model not trained on its speaker, before calibration.
 
     raw: (cold starts, memos), by `Recipe.cold_starts`; known: as raw, whether the speaker had a baseline; fold:
-    (memos,), which fold held the memo out; recipe: by which they were trained, its choices made.
+    (memos,), the fold that held the memo out; recipe: of the models, without open choices.
     """
 
     raw: NDArray[np.float64]
@@ -35,7 +35,7 @@ def hold_out(
     recipe: Recipe,
     progress: Callable[[int], None] = lambda _: None,
 ) -> HeldOut:
-    """Train once without each fold of speakers, and score that fold. recipe: with its choices made."""
+    """Train once without each fold of speakers, and score that fold. recipe: without open choices."""
     raw = np.zeros((len(recipe.cold_starts), len(examples)))
     known = np.zeros(raw.shape, bool)
     fold = np.zeros(len(examples), np.int64)
@@ -49,7 +49,7 @@ def hold_out(
 def held_out_by(
     choices: Sequence[Recipe], held_out: HeldOut, examples: Examples, extractors: Mapping[Modality, Extractor]
 ) -> HeldOut:
-    """The same memos, each fold by a recipe of its own; folds whose recipe is that of `held_out` stay as they are."""
+    """The same memos, with one recipe per fold; folds with the recipe of `held_out` stay unchanged."""
     raw, known = held_out.raw.copy(), held_out.known.copy()
     for number, recipe in enumerate(choices):
         held = held_out.fold == number
@@ -61,7 +61,7 @@ def held_out_by(
 def _fold(
     examples: Examples, held: NDArray[np.bool_], extractors: Mapping[Modality, Extractor], recipe: Recipe
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """`raw` and `known` of the memos that `held` (memos,) names, by a model of all the others."""
+    """`raw` and `known` of the memos where `held` (memos,) is True, by a model trained on the others."""
     bundle = uncalibrated(examples.chosen(~held), extractors, recipe)
     rng = np.random.default_rng([recipe.seed, 2])
     rows = [_raw_logits(bundle, examples.chosen(held), memos, rng) for memos in recipe.cold_starts]
@@ -73,13 +73,13 @@ def _raw_logits(
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Uncalibrated logits of memos after `memos` others of their speaker, (memos,), and whether there was any other."""
     vectors = examples.vectors(bundle.space)
-    together, _ = normals(vectors, examples, memos, rng)
-    found = logits(bundle, deviations(together, bundle.population, vectors), examples.parts, together.known)
-    return found.raw, together.known
+    baselines, _ = normals(vectors, examples, memos, rng)
+    found = logits(bundle, deviations(baselines, bundle.population, vectors), examples.parts, baselines.known)
+    return found.raw, baselines.known
 
 
 def speaker_folds(examples: Examples, folds: int, seed: int) -> list[NDArray[np.bool_]]:
-    """Which memos each fold holds out: whole speakers, both classes spread evenly over the folds."""
+    """The memos that each fold holds out: whole speakers, with both classes spread evenly over the folds."""
     speakers = np.unique(examples.speakers)
     shares = np.array([examples.labels[examples.speakers == speaker].mean() for speaker in speakers])
     shuffled = np.random.default_rng([seed, 1]).permutation(len(speakers))

@@ -1,8 +1,8 @@
-"""Makes the shipped bundle, from simulated voices only.
+"""Train the shipped bundle, on simulated voices only.
 
     python -m workers.training.demo_bundle [OUT] [--cache DIR]
 
-The encoder's checkpoint must lie in `OUT/encoder` already. The same tree gives the same bytes.
+The encoder's checkpoint must exist in `OUT/encoder`. The same source tree gives the same bytes.
 """
 
 import argparse
@@ -37,10 +37,10 @@ from workers.training.recipe import Recipe
 from workers.wav2vec2.stage import EmbeddingStage
 
 SPEAKERS, CALM, OTHER = 20, 8, 6
-"""Speakers, memos of each at their usual, and memos of each at any severity."""
+"""Speakers, memos of each at low severity, and memos of each at any severity."""
 SEED = 20261123
 STEEPNESS = 6.0
-"""How fast the label's probability rises with severity: memos in between are labelled either way."""
+"""Slope of the label's probability over severity: memos in between may have either label."""
 
 ROBUST = (
     *MARKER_NAMES,
@@ -53,16 +53,16 @@ ROBUST = (
     "MeanUnvoicedSegmentLength",
     "StddevUnvoicedSegmentLength",
 )
-"""Features of timing, pitch and voice quality; timbre belongs to the microphone as much as to the speaker."""
+"""Features of timing, pitch and voice quality; timbre depends as much on the microphone as on the speaker."""
 SILENT = ("pitch_range", "pitch_sd", "creak_share")
-"""Evidence only: in a memo of a few seconds one octave error turns them over, and a codec can cause that."""
+"""Evidence only: in a memo of a few seconds one octave error reverses them, and a codec can cause that."""
 
 RECIPE = Recipe(seed=SEED, acoustic=ROBUST, silent=SILENT, axes=8, penalty=100.0, controls=True)
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenMemo:
-    """A memo of the simulator, as a Recording."""
+    """A simulated memo, as a Recording."""
 
     speaker: str
     voice: Voice
@@ -73,12 +73,12 @@ class SpokenMemo:
 
     @property
     def key(self) -> str:
-        """Digest of the script; the voice's numbers are part of it."""
+        """Digest of the script, including the voice's parameters, and of the simulator."""
         script = (self.voice, self.severity, self.seconds, self.seed, _simulator())
         return hashlib.sha256(repr(script).encode()).hexdigest()
 
     def read(self) -> tuple[FloatArray, Quality]:
-        """The memo, spoken, as a phone sends it."""
+        """The synthesised memo after a phone's codec."""
         rng = np.random.default_rng(self.seed)
         spoken, _ = speak(voice_at(self.voice, self.severity, rng), self.seconds, rng)
         signal = as_received(spoken, rng)
@@ -86,7 +86,7 @@ class SpokenMemo:
 
 
 def cohort_memos(settings: Settings, speakers: int = SPEAKERS) -> list[SpokenMemo]:
-    """Every speaker at their usual first, then at severities drawn evenly from 0 to 1."""
+    """Every speaker at low severity first, then at severities drawn uniformly from 0 to 1."""
     memos = []
     for number in range(speakers):
         rng = np.random.default_rng([SEED, number])
@@ -100,7 +100,7 @@ def cohort_memos(settings: Settings, speakers: int = SPEAKERS) -> list[SpokenMem
 
 
 def examples_of(memos: list[SpokenMemo], features: list[Mapping[Modality, object] | Poison]) -> Examples:
-    """Labelled examples; the label is soft, and times follow the order in which a speaker's memos stand."""
+    """Labelled examples; labels are soft, and times follow the order of a speaker's memos."""
     kept = [(memo, parts) for memo, parts in zip(memos, features, strict=True) if not isinstance(parts, Poison)]
     severity = np.array([memo.severity for memo, _ in kept])
     return Examples(
@@ -151,17 +151,17 @@ def make(out: Path, folder: Path | None) -> Bundle:
 
 @cache
 def _simulator() -> str:
-    """Digest of the simulator's source, so that cached features go when it changes."""
+    """Digest of the simulator's source, which invalidates cached features when it changes."""
     folder = resources.files("workers.simulation")
     names = ("source_filter.py", "prosody.py", "cohort.py", "device_channel.py")
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 
 def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Make the shipped bundle from simulated voices.")
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Train the shipped bundle on simulated voices.")
     parser.add_argument("out", type=Path, nargs="?", default=SHIPPED_BUNDLE)
-    parser.add_argument("--cache", type=Path, default=None, help="folder for features, to go on after a break")
+    parser.add_argument("--cache", type=Path, default=None, help="folder of cached features, to resume a run")
     arguments = parser.parse_args()
     sys.stdout.write(f"{make(arguments.out, arguments.cache).id}\n")
 

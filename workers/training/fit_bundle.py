@@ -1,6 +1,6 @@
-"""From labelled features to a calibrated bundle: choices, calibration and bands are made on speakers held out.
+"""Fit a calibrated bundle to labelled features: choices, calibration and bands use held-out speakers.
 
-Everything random comes from the recipe's seed: the same examples and recipe give the same bundle.
+All randomness comes from the recipe's seed: the same examples and recipe give the same bundle.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from workers.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A bundle, not yet saved, and what its kind does on speakers held out."""
+    """An unsaved bundle, and held-out logits of its kind."""
 
     bundle: Bundle
     held_out: HeldOut
@@ -41,13 +41,13 @@ def fit(
     training: Mapping[str, Any] | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Fitted:
-    """A bundle trained on all examples, calibrated on logits of models that had not seen the speaker.
+    """A bundle trained on all examples, calibrated on logits of models not trained on the speaker.
 
-    What the recipe leaves open is settled first, by the same speaker-disjoint folds. progress: told 1 after each fold,
-    and after the last fit. Raises ConfigurationError when there are too few speakers or only one class.
+    The recipe's open choices are made first, by the same speaker-disjoint folds. progress: called with 1 after each
+    fold, and after the last fit. Raises ConfigurationError when there are too few speakers or only one class.
     """
     _check(examples)
-    # One thread: a sum in another order is another bundle, and on matrices of this size threads only wait.
+    # One thread: another order of summation gives another bundle, and small matrices gain nothing from threads.
     with threadpool_limits(1, "blas"):
         recipe = settled(examples, extractors, recipe)
         held_out = hold_out(examples, extractors, recipe, progress)
@@ -74,28 +74,28 @@ def _check(examples: Examples) -> None:
         raise ConfigurationError("training needs at least 4 speakers: fewer cannot be split without leaking")
     if min(len(np.unique(examples.speakers[where])) for where in (positive, ~positive)) < 2:
         raise ConfigurationError(
-            "training needs memos of either label from at least 2 speakers: when the only one is held out, nobody is "
-            "left to learn that label from"
+            "training needs memos of either label from at least 2 speakers: when the only one is held out, that label "
+            "has no training data"
         )
 
 
 def calibrated(held_out: HeldOut, labels: NDArray[np.float64], where: NDArray[np.bool_]) -> Calibrated:
-    """Calibration of either head, and bands, fitted to held-out logits. where: (memos,), which to use.
+    """Calibration of either head, and bands, fitted to held-out logits. where: (memos,), True for those to use.
 
-    Memos with an established baseline count as much as all colder starts together: most memos have one.
+    Memos with an established baseline weigh as much as all colder starts together: most memos have one.
     """
     recipe = held_out.recipe
-    raw, known, was = held_out.raw[:, where], held_out.known[:, where], np.tile(labels[where], (len(held_out.raw), 1))
+    raw, known, truth = held_out.raw[:, where], held_out.known[:, where], np.tile(labels[where], (len(held_out.raw), 1))
     folds = np.tile(held_out.fold[where], (len(raw), 1))
 
     def fitted(cells: NDArray[np.bool_], weights: NDArray[np.float64]) -> Calibration:
-        given = raw[cells], was[cells], weights[cells]
+        given = raw[cells], truth[cells], weights[cells]
         return FITS[recipe.calibration or better_method(*given, folds[cells])](*given)
 
     colder = np.array([memos in recipe.established for memos in recipe.cold_starts[:-1]])
     weights = np.ones(raw.shape)
     weights[:-1] = 1 / max(int(colder.sum()), 1)
-    if not recipe.apart or len(np.unique(was[known] > 0.5)) < 2:
+    if not recipe.apart or len(np.unique(truth[known] > 0.5)) < 2:
         own = first = fitted(np.ones(raw.shape, bool), weights)
     else:
         own, first = fitted(known, weights), fitted(~known, np.ones(raw.shape) / np.maximum((~known).sum(axis=0), 1))

@@ -1,6 +1,6 @@
-"""From labelled features to a bundle that is not calibrated yet: space, population and heads.
+"""Fit an uncalibrated bundle to labelled features: feature space, population and heads.
 
-Everything random comes from the recipe's seed: the same examples and recipe give the same bundle.
+All randomness comes from the recipe's seed: the same examples and recipe give the same bundle.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ DROPPED = 0.15
 
 
 def uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> Bundle:
-    """A bundle whose heads are fitted to all examples. recipe: with its choices made (`choosing.settled`)."""
+    """A bundle with heads fitted to all examples. recipe: without open choices (`model_selection.settled`)."""
     space = space_of(examples, extractors, recipe)
     vectors = examples.vectors(space)
     healthy = examples.labels < 0.5 if recipe.controls else np.ones(len(examples), bool)
@@ -57,20 +57,20 @@ def uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], r
 
 @dataclass(frozen=True, slots=True)
 class _Unfitted:
-    """Stands where the head will be, so that its inputs can be made."""
+    """Placeholder for the head while its inputs are computed."""
 
     kind: str
 
     def logits(self, inputs: HeadInput) -> FloatArray:
-        """No head yet."""
-        raise ValueError("the head of this bundle has not been fitted")
+        """Raises ValueError: there is no head yet."""
+        raise ValueError("the head of this bundle is not fitted")
 
     def config(self) -> dict[str, Any]:
-        """Nothing."""
+        """Empty."""
         return {}
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Nothing."""
+        """Empty."""
         return {}
 
 
@@ -94,7 +94,7 @@ def _training_set(bundle: Bundle, vectors: FloatArray, examples: Examples, recip
 
 
 def _with_dropout(deviations: FloatArray, space: FeatureSpace, rng: np.random.Generator) -> FloatArray:
-    """Some memos lose one modality, so that the head makes do with the other."""
+    """Drop one modality of some memos, so that the head works with the other alone."""
     split = len(space.acoustic)
     if not 0 < split < deviations.shape[1]:
         return deviations
@@ -106,7 +106,7 @@ def _with_dropout(deviations: FloatArray, space: FeatureSpace, rng: np.random.Ge
 
 
 def space_of(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> FeatureSpace:
-    """The recipe's acoustic features, and the embedding's principal axes among these examples, of unit variance."""
+    """The recipe's acoustic features, and the embedding's principal axes in these examples, with unit variance."""
     if Modality.EMBEDDING not in extractors:
         return FeatureSpace(extractors, recipe.acoustic)
     acoustic = recipe.acoustic if Modality.ACOUSTIC in extractors else ()
@@ -122,7 +122,7 @@ def space_of(examples: Examples, extractors: Mapping[Modality, Extractor], recip
 
 
 def _window_statistics(examples: Examples, space: FeatureSpace) -> tuple[FloatArray, FloatArray]:
-    """Mean and SD of every window feature."""
+    """Mean and standard deviation of every window feature."""
     modalities = tuple(space.extractors)
     first: list[MemoFeatures] = [examples.parts[0][modality] for modality in modalities]
     width = sum(part.windows.shape[1] for part in first)

@@ -1,4 +1,4 @@
-"""Fitting one head to deviations and labels."""
+"""Fit one head to deviations and labels."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +13,7 @@ from workers.scoring.heads import LogisticHead
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSet:
-    """What a head learns from. labels: (rows,) 0 to 1; speakers: (rows,); rounds: how often each memo occurs."""
+    """Training data of a head. labels: (rows,) 0 to 1; speakers: (rows,); rounds: occurrences of each memo."""
 
     inputs: HeadInput
     labels: NDArray[np.float64]
@@ -21,14 +21,14 @@ class TrainingSet:
     rounds: int
 
     def class_weights(self) -> NDArray[np.float64]:
-        """(rows,): both classes weigh the same, and all rows together as much as there are memos."""
+        """(rows,): both classes weigh the same, and all rows sum to the number of memos."""
         positive = self.labels.mean()
         weights = self.labels / (2 * positive) + (1 - self.labels) / (2 * (1 - positive))
         return np.asarray(weights / self.rounds)
 
 
 def train_head(kind: str, data: TrainingSet, seed: int, penalty: float) -> Head:
-    """A head of this kind, fitted. penalty: the inverse of logistic regression's C; networks have their own."""
+    """Fit a head of this kind. penalty: the inverse of logistic regression's C; networks have their own."""
     if kind == "logistic":
         return _logistic(data, penalty)
     # TensorFlow is loaded only for the heads that need it.

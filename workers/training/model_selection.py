@@ -1,7 +1,7 @@
-"""What a corpus decides about its own training: choices that are made by speakers held out, never by the judge.
+"""Make a recipe's open choices by cross-validation on the training speakers, never on the test side.
 
-Logistic regression stands in for every head here: the choices are about people and their baselines, and a network would
-take hours over them.
+Uses logistic regression in place of any head: the choices concern people and their baselines, and a network would take
+hours.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,18 +17,18 @@ from workers.training.fit_calibration import clearly_lower, fold_losses
 from workers.training.recipe import Recipe
 
 PATIENCE = (1.0, 2.0, 4.0, 8.0)
-"""Candidates for `Population.patience`. The first is what the variances alone ask for; others must show their worth."""
+"""Candidates for `Population.patience`. The first follows from the variances alone; others must be clearly better."""
 
 FEWEST = 3
-"""Speakers of either label without whom a fold has no choice: one is held out, and of the others one again."""
+"""Minimum speakers of either label for a choice within a fold: one is held out, and of the others one again."""
 
 
 def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe: Recipe) -> Recipe:
-    """The recipe with every choice made that it leaves open, each by the cross-entropy of speakers held out.
+    """The recipe with its open choices made, each by the cross-entropy of held-out speakers.
 
-    patience: over all cold starts alike, more than the least only where it is better by more than a standard error over
-    the folds; apart: over memos without a baseline, which two heads would serve: one that has learnt from every start,
-    and one that has learnt from such memos only, which is population scoring. Neither of the two is the plainer.
+    patience: over all cold starts alike, above the smallest only if better by more than a standard error over the
+    folds; apart: over memos without a baseline, between a head trained on every cold start and one trained on such
+    memos only, which is population scoring. Neither of the two is simpler.
     """
     if recipe.cold_starts == (0,):
         return replace(recipe, patience=recipe.patience or 1.0, apart=False)
@@ -38,16 +38,16 @@ def settled(examples: Examples, extractors: Mapping[Modality, Extractor], recipe
         for patience in ([recipe.patience] if recipe.patience else PATIENCE)
     }
     losses = {patience: _losses(held_out, examples.labels) for patience, held_out in tried.items()}
-    plainest, *others = losses
-    worthy = [plainest, *(other for other in others if clearly_lower(losses[other], losses[plainest]))]
-    patience = min(worthy, key=lambda candidate: losses[candidate].mean())
+    simplest, *others = losses
+    candidates = [simplest, *(other for other in others if clearly_lower(losses[other], losses[simplest]))]
+    patience = min(candidates, key=lambda candidate: losses[candidate].mean())
     apart = recipe.apart
     if apart is None and 0 in recipe.cold_starts:
-        strangers = replace(plain, patience=patience, cold_starts=(0,))
+        cold = replace(plain, patience=patience, cold_starts=(0,))
         first = recipe.cold_starts.index(0)
-        together = replace(tried[patience], raw=tried[patience].raw[first : first + 1])
-        own = hold_out(examples, extractors, strangers)
-        apart = _losses(own, examples.labels).mean() < _losses(together, examples.labels).mean()
+        shared = replace(tried[patience], raw=tried[patience].raw[first : first + 1])
+        own = hold_out(examples, extractors, cold)
+        apart = _losses(own, examples.labels).mean() < _losses(shared, examples.labels).mean()
     return replace(recipe, patience=patience, apart=bool(apart))
 
 
@@ -58,10 +58,10 @@ def settled_apart(
     made: Recipe,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Recipe, ...] | None:
-    """The recipe of each fold, with choices that its speakers had no part in: what a recipe is to be judged by.
+    """The recipe of each fold, with choices made without its speakers (nested cross-validation).
 
-    recipe: with choices left open; made: as all speakers together settled it, which flatters each of them a little.
-    None where fewer than FEWEST speakers have either label: then there is no other choice to judge by.
+    recipe: with open choices; made: with choices made on all speakers, which biases their metrics slightly upwards.
+    None if fewer than FEWEST speakers have either label: they allow no such choice.
     """
     folds = speaker_folds(examples, recipe.folds, recipe.seed)
     if recipe.cold_starts == (0,) or None not in (recipe.patience, recipe.apart):
@@ -81,7 +81,7 @@ def settled_apart(
 
 
 def _losses(held_out: HeldOut, labels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean cross-entropy of each fold over all cold starts, calibrated by the other folds: (folds,)."""
+    """Mean cross-entropy of each fold over all cold starts, calibrated on the other folds: (folds,)."""
     starts = len(held_out.raw)
     rows = held_out.raw.ravel(), np.tile(labels, starts), np.ones(held_out.raw.size), np.tile(held_out.fold, starts)
     return fold_losses("temperature", *rows)

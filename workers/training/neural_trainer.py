@@ -1,4 +1,4 @@
-"""Fitting the neural heads: seeded, stopped early on speakers held out for it, then kept at their best."""
+"""Fit the neural heads: seeded, with early stopping on held-out speakers, keeping the best weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from workers.training.logistic_trainer import TrainingSet
 
 EPOCHS, PATIENCE, BATCH = 40, 6, 64
 VALIDATION = 0.2
-"""Share of speakers that stop the training."""
+"""Share of speakers held out for early stopping."""
 
 
 def sum_on_one_thread() -> None:
-    """Let this process add up in one order from now on, whatever the machine.
+    """Make sums in this process deterministic from now on, on any machine.
 
-    With more threads a product is cut by their number, so that the same seed gives other weights where there are other
-    cores. Raises RuntimeError when TensorFlow has computed before: then it is too late.
+    With more threads a product is split by their number, so that the same seed gives other weights with other cores.
+    Raises RuntimeError after TensorFlow's first computation.
     """
     tf.config.threading.set_intra_op_parallelism_threads(1)
 
@@ -33,14 +33,14 @@ def train(kind: str, data: TrainingSet, seed: int) -> NeuralHead:
     model = build(kind, shape)
     held = _held_out(data, seed)
     arrays = _arrays(data, shape)
-    _descend(model, [a[~held] for a in arrays], [a[held] for a in arrays], np.random.default_rng([seed, 7]))
+    _fit(model, [a[~held] for a in arrays], [a[held] for a in arrays], np.random.default_rng([seed, 7]))
     return NeuralHead(kind, shape, model)
 
 
-def _descend(
-    model: keras.Model, learnt: Sequence[FloatArray], held: Sequence[FloatArray], rng: np.random.Generator
+def _fit(
+    model: keras.Model, training: Sequence[FloatArray], held: Sequence[FloatArray], rng: np.random.Generator
 ) -> None:
-    """Leave the model with the weights of the epoch that did best on `held`."""
+    """Leave the model with the weights of the epoch with the lowest loss on `held`."""
     optimizer = keras.optimizers.AdamW(1e-3)
     optimizer.build(model.trainable_variables)
 
@@ -54,16 +54,16 @@ def _descend(
         return loss
 
     @tf.function
-    def judge(*batch: Any) -> Any:
+    def validate(*batch: Any) -> Any:
         return _loss(model, batch, training=False)
 
     best, weights, since = np.inf, model.get_weights(), 0
-    size = min(BATCH, len(learnt[0]))
+    size = min(BATCH, len(training[0]))
     for _ in range(EPOCHS):
-        order = rng.permutation(len(learnt[0]))
+        order = rng.permutation(len(training[0]))
         for start in range(0, len(order) - size + 1, size):
-            step(*(a[order[start : start + size]] for a in learnt))
-        loss = float(judge(*held))
+            step(*(a[order[start : start + size]] for a in training))
+        loss = float(validate(*held))
         if loss < best:
             best, weights, since = loss, model.get_weights(), 0
         elif (since := since + 1) >= PATIENCE:
@@ -82,12 +82,12 @@ def _loss(model: keras.Model, batch: Sequence[Any], *, training: bool) -> Any:
 def _arrays(data: TrainingSet, shape: Shape) -> list[FloatArray]:
     """Inputs of the model, labels and weights, row by row."""
     inputs = data.inputs
-    read = [inputs.deviations, inputs.windows, inputs.mask] if shape.window else [inputs.deviations]
-    return [np.asarray(a, np.float32) for a in (*read, data.labels, data.class_weights())]
+    used = [inputs.deviations, inputs.windows, inputs.mask] if shape.window else [inputs.deviations]
+    return [np.asarray(a, np.float32) for a in (*used, data.labels, data.class_weights())]
 
 
 def _held_out(data: TrainingSet, seed: int) -> NDArray[np.bool_]:
-    """Whole speakers, drawn evenly from those with few and with many positive memos: both labels are among them."""
+    """Whole speakers, drawn evenly from those with few and with many positive memos, to include both labels."""
     names = np.unique(data.speakers)
     shuffled = np.random.default_rng([seed, 4]).permutation(names)
     share = np.array([data.labels[data.speakers == name].mean() for name in shuffled])

@@ -1,4 +1,4 @@
-"""Population statistics and the strength of shrinkage, estimated from many people's memos. Pure."""
+"""Estimate population statistics and the strength of shrinkage from many people's memos. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,18 +11,18 @@ from schemas.events import FloatArray
 from workers.scoring.personal_baseline import PersonalNormal, Population, strangeness
 
 MEMOS_RANGE = (0.1, 20.0)
-"""Memos that a population's mean may outweigh: estimates outside come from too few people."""
+"""Range of `Population.memos`: estimates outside come from too few people."""
 FREEDOM_RANGE = (2.0, 50.0)
 MOODS = 0.95
-"""Share of memos that a mood explains."""
+"""Share of memos whose strangeness is at most `Population.mood`."""
 Floats = NDArray[np.float64]
 
 
 def population_of(vectors: FloatArray, speakers: NDArray[np.str_]) -> Population:
-    """The population behind these memos. vectors: (memos, features), NaN where undefined; speakers: (memos,).
+    """Estimate the population of these memos. vectors: (memos, features), NaN where undefined; speakers: (memos,).
 
     Variances by the method of moments of the one-way random-effects model (Searle, Casella & McCulloch, Variance
-    Components, chapter 3); the freedom of personal variances as limma moderates them (Smyth 2004,
+    Components, chapter 3); degrees of freedom of personal variances as in limma (Smyth 2004,
     doi:10.2202/1544-6115.1027), median over features.
     """
     _, place = np.unique(speakers, return_inverse=True)
@@ -39,11 +39,11 @@ def population_of(vectors: FloatArray, speakers: NDArray[np.str_]) -> Population
 
 
 def with_mood(people: Population, vectors: FloatArray) -> Population:
-    """The population with the mood that these memos, of any label, come to. vectors: (memos, features)."""
+    """The population with its mood estimated from these memos, of any label. vectors: (memos, features)."""
     known = np.isfinite(vectors)
-    alone = PersonalNormal(known.astype(np.float32), np.where(known, vectors, 0), np.zeros_like(vectors))
-    away = float(np.quantile(strangeness(alone, people), MOODS))
-    return replace(people, mood=float(np.float32(max(away, 0.0))))
+    single = PersonalNormal(known.astype(np.float32), np.where(known, vectors, 0), np.zeros_like(vectors))
+    mood = float(np.quantile(strangeness(single, people), MOODS))
+    return replace(people, mood=float(np.float32(max(mood, 0.0))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class _Feature:
 
 
 def _feature(values: Floats, place: NDArray[np.int64]) -> _Feature:
-    """place: (memos,), the number of the speaker."""
+    """Statistics of one feature. place: (memos,), the speaker's number."""
     if not len(values):
         return _Feature(0.0, 1.0, 1.0, np.nan)
     everyone = np.bincount(place)
-    heard = everyone > 0
-    place = (np.cumsum(heard) - 1)[place]
-    counts = everyone[heard].astype(np.float64)
+    present = everyone > 0
+    place = (np.cumsum(present) - 1)[place]
+    counts = everyone[present].astype(np.float64)
     means = np.bincount(place, values) / counts
     squares = np.bincount(place, (values - means[place]) ** 2).astype(np.float64)
     grand = float(np.mean(means))
@@ -76,7 +76,7 @@ def _feature(values: Floats, place: NDArray[np.int64]) -> _Feature:
 
 
 def _freedom(squares: Floats, counts: Floats) -> float:
-    """Degrees of freedom of the prior on personal variances, by how their logarithms spread beyond chance."""
+    """Degrees of freedom of the prior on personal variances, from the excess variance of their logarithms."""
     known = (counts > 2) & (squares > 0)
     if known.sum() < 3:
         return np.nan
@@ -92,5 +92,5 @@ def _freedom(squares: Floats, counts: Floats) -> float:
 
 
 def _trigamma(x: Any) -> Any:
-    """As scipy's `polygamma(1, x)`, to the bit, and several times as fast."""
+    """Bit-identical to scipy's `polygamma(1, x)`, and several times as fast."""
     return special.zeta(2, x)

@@ -1,10 +1,10 @@
-"""Train the demonstration's small encoder without labels: predict the cluster of frames that it cannot see.
+"""Pretrain the demonstration's small encoder without labels: predict the cluster of masked frames.
 
     python -m workers.training.pretrain_encoder --audio FOLDER --out FOLDER [--minutes 20]
 
 The first iteration of HuBERT (Hsu et al. 2021, arXiv:2106.07447) at a small scale: MFCCs with their first and second
-differences are clustered by k-means, spans of frames are hidden behind the convolutions, and the network says which
-cluster each belongs to. It hears read speech and simulated voices, never a recording of anybody's mood.
+differences are clustered by k-means, spans of frames are masked after the convolutions, and the network predicts the
+cluster of each. The training data are read speech and simulated voices, never emotional recordings.
 """
 
 import argparse
@@ -52,14 +52,14 @@ BATCH = 8
 CLUSTERS = 100
 COEFFICIENTS = 13
 SPAN = 10
-"""Frames hidden together."""
+"""Frames masked together."""
 SPAN_STARTS = 0.065
-"""Chance of a frame to be the first of a hidden span; about half of all frames are hidden."""
+"""Probability that a frame starts a masked span; about half of all frames are masked."""
 PEAK_RATE = 1e-3
 WARM_UP = 0.08
-"""Share of the training during which the learning rate rises; then it falls to nothing along a cosine."""
+"""Share of the training during which the learning rate rises; then it decays to zero along a cosine."""
 VISIBLE_WEIGHT = 0.3
-"""Of frames that are not hidden; HuBERT gives them none, and with little data they teach the convolutions sooner."""
+"""Loss weight of unmasked frames; HuBERT gives them none, but with little data they train the convolutions sooner."""
 SYNTHETIC_CLIPS = 120
 
 
@@ -72,7 +72,7 @@ class Clip:
 
 
 class MaskedPrediction(keras.layers.Layer):
-    """The encoder behind a mask, and the loss of its guesses."""
+    """The encoder with masked input, and the loss of its predictions."""
 
     def __init__(self, encoder: Encoder, clusters: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class MaskedPrediction(keras.layers.Layer):
         self.built = True
 
     def call(self, signals: Tensor, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss, and share of hidden frames guessed right.
+        """Loss, and share of masked frames predicted correctly.
 
         signals: (n, samples); hidden: (n, frames) float32, 1.0 where a frame is masked; targets: (n, frames) int32.
         """
@@ -98,14 +98,14 @@ class MaskedPrediction(keras.layers.Layer):
 
 
 def read_speech(folder: Path) -> list[FloatArray]:
-    """The LibriSpeech clips that `manifest.csv` of the folder lists."""
+    """The LibriSpeech clips in the folder's `manifest.csv`."""
     with (folder / "manifest.csv").open(encoding="utf-8") as stream:
         names = [row["path"] for row in csv.DictReader(stream) if row["corpus"] == "librispeech"]
     return [soundfile.read(folder / name, dtype="float32")[0] for name in names]
 
 
 def simulated_speech(clips: int, rng: np.random.Generator) -> list[FloatArray]:
-    """Simulated voices of every severity, each speaker heard once."""
+    """Simulated voices of every severity, one clip per speaker."""
     return [
         speak(voice_at(random_voice(rng), float(rng.uniform()), rng), float(rng.uniform(6.0, 12.0)), rng)[0]
         for _ in range(clips)
@@ -113,7 +113,7 @@ def simulated_speech(clips: int, rng: np.random.Generator) -> list[FloatArray]:
 
 
 def mfccs(signal: FloatArray, config: EncoderConfig) -> FloatArray:
-    """(frames, 3 × COEFFICIENTS): MFCCs and two differences, on the very samples that the encoder's frames see."""
+    """(frames, 3 × COEFFICIENTS): MFCCs and two differences, on the same samples as the encoder's frames."""
     static = librosa.feature.mfcc(
         y=signal,
         sr=SAMPLING_RATE,
@@ -129,21 +129,21 @@ def mfccs(signal: FloatArray, config: EncoderConfig) -> FloatArray:
 
 def clustered(signals: Sequence[FloatArray], config: EncoderConfig, seed: int) -> list[Clip]:
     """Each signal, normalised, with the k-means cluster of every frame."""
-    sound = [(signal - signal.mean()) / np.sqrt(signal.var() + 1e-7) for signal in signals]
-    features = [mfccs(signal, config) for signal in sound]
+    normalised = [(signal - signal.mean()) / np.sqrt(signal.var() + 1e-7) for signal in signals]
+    features = [mfccs(signal, config) for signal in normalised]
     stacked = np.concatenate(features)
     mean, deviation = stacked.mean(axis=0), stacked.std(axis=0)
     clusters = MiniBatchKMeans(CLUSTERS, batch_size=4096, n_init=3, random_state=seed).fit((stacked - mean) / deviation)
     return [
         Clip(signal, clusters.predict((feature - mean) / deviation).astype(np.int32))
-        for signal, feature in zip(sound, features, strict=True)
+        for signal, feature in zip(normalised, features, strict=True)
     ]
 
 
 def batches(
     clips: Sequence[Clip], config: EncoderConfig, rng: np.random.Generator
 ) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.int32]]]:
-    """Random crops for ever: signals (n, samples), hidden (n, frames), targets (n, frames); longer clips more often."""
+    """Endless random crops: signals (n, samples), hidden (n, frames), targets (n, frames); longer clips more often."""
     frames = config.frames(round(CROP_S * SAMPLING_RATE))
     samples = (frames - 1) * config.hop + config.receptive_field
     usable = [clip for clip in clips if len(clip.signal) >= samples]
@@ -158,7 +158,7 @@ def batches(
 
 
 def hidden_spans(rows: int, frames: int, rng: np.random.Generator) -> FloatArray:
-    """(rows, frames) float32: 1.0 in spans of SPAN frames that begin at random, at least one a row."""
+    """(rows, frames) float32: 1.0 in spans of SPAN frames with random starts, at least one per row."""
     hidden = np.zeros((rows, frames), np.float32)
     starts = rng.random((rows, frames)) < SPAN_STARTS
     starts[np.arange(rows), rng.integers(frames, size=rows)] = True
@@ -168,14 +168,14 @@ def hidden_spans(rows: int, frames: int, rng: np.random.Generator) -> FloatArray
 
 
 def learning_rate(share: float) -> float:
-    """After this share (0 to 1) of the training."""
+    """Learning rate after this share (0 to 1) of the training."""
     if share < WARM_UP:
         return PEAK_RATE * share / WARM_UP
     return PEAK_RATE * 0.5 * (1 + math.cos(math.pi * min((share - WARM_UP) / (1 - WARM_UP), 1.0)))
 
 
 def train(clips: Sequence[Clip], minutes: float, seed: int) -> Encoder:
-    """An encoder trained for so long, on the TensorFlow backend; prints how well it guesses hidden frames."""
+    """Train an encoder for `minutes` on the TensorFlow backend; prints the accuracy on masked frames."""
     import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
@@ -200,7 +200,7 @@ def train(clips: Sequence[Clip], minutes: float, seed: int) -> Encoder:
         if share - shown > 0.02:
             shown = share
             CONSOLE.print(
-                f"{share:5.0%}  step {number}  loss {float(loss):.3f}  hidden frames right {float(right):.1%}"
+                f"{share:5.0%}  step {number}  loss {float(loss):.3f}  masked frames correct {float(right):.1%}"
             )
     return model.encoder
 
@@ -211,9 +211,9 @@ def main() -> None:
     parser.add_argument(
         "--audio", type=Path, required=True, help="folder with manifest.csv that lists LibriSpeech clips"
     )
-    parser.add_argument("--out", type=Path, required=True, help="where the checkpoint goes")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--threads", type=int, default=0, help="for one operation; 0 takes all")
+    parser.add_argument("--threads", type=int, default=0, help="threads per operation; 0 uses all cores")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     compilation.configure(options.threads, memory_growth=True)
@@ -224,11 +224,11 @@ def main() -> None:
     keras.utils.set_random_seed(options.seed)
     checkpoint.save(options.out / "untrained", CONFIG, Encoder(CONFIG).weights_by_name())
     for name, area in probes(options.audio, options.out).items():
-        CONSOLE.print(f"sadness against neutral, other speakers, {name}: AUC {area:.3f}")
+        CONSOLE.print(f"sadness against neutral, held-out speakers, {name}: AUC {area:.3f}")
 
 
 def probes(audio: Path, trained: Path) -> dict[str, float]:
-    """What a linear probe reads from EmoDB, which no training here has heard, by what it is given of each clip."""
+    """AUC of a linear probe on EmoDB, which is not in the training data, by type of input."""
     with (audio / "manifest.csv").open(encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream) if row["emotion"] in {"sadness", "neutral"}]
     signals = [soundfile.read(audio / row["path"], dtype="float32")[0] for row in rows]

@@ -1,4 +1,4 @@
-"""How to train: everything that decides a bundle beside the examples."""
+"""A training recipe: everything that determines a bundle besides the examples."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from workers.corpora.examples import EVERY
 from workers.training.fit_calibration import Method
 
 COLD_STARTS = (0, 1, 3, 8, EVERY)
-"""Memos of their own that speakers have had in training, one round each."""
+"""Memos in a speaker's baseline in training, one round each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train.
+    """Training parameters.
 
     kind: of the head; acoustic: names of the features to use; axes: principal axes of the embedding; penalty: the
     inverse of logistic regression's C; folds: speaker-disjoint, for calibration, bands and choices; calibration: None
-    for whichever predicts held-out folds better; undecided: share of memos in the undecided band; controls: whether the
-    population is that of memos with a label under 0.5; cold_starts: how many memos of their own speakers have, one
-    training round each, an established baseline last; patience: of the population, None for whichever predicts held-out
-    folds better; apart: whether people without a baseline have a head of their own, None for whichever predicts their
-    held-out memos better; markers: features that may be named as evidence; silent: features that the heads do not hear.
+    for the better one on held-out folds; undecided: share of memos in the undecided band; controls: whether the
+    population is that of memos with a label under 0.5; cold_starts: number of memos in a speaker's baseline, one
+    training round each, an established baseline last; patience: of the population, None for the best on held-out
+    folds; apart: whether people without a baseline have a separate head, None for the better one on their held-out
+    memos; markers: features that evidence may name; silent: features that the heads do not read.
     """
 
     kind: str = "logistic"
@@ -41,5 +41,5 @@ class Recipe:
 
     @property
     def established(self) -> tuple[int, ...]:
-        """The cold starts that train the head of people with a baseline: all, where nobody has another."""
+        """The cold starts that train the head for people with a baseline: all, if it is the only head."""
         return tuple(memos for memos in self.cold_starts if memos != 0) if self.apart else self.cold_starts

@@ -1,4 +1,4 @@
-"""Training and evaluation as a whole: a corpus in, a bundle or a report out, leaks refused on the way."""
+"""Train, evaluate and save a bundle from a corpus."""
 
 import shutil
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ from workers.training.recipe import Recipe
 class Trained:
     """A saved bundle.
 
-    figures: of its head on speakers held out, beside the logistic baseline's, and on the test side.
+    figures: metrics of its head and of the logistic baseline on held-out speakers, and on the test side.
     """
 
     bundle: Bundle
@@ -46,16 +46,17 @@ def train(
     encoder: str | None = None,
     progress: Progress = lambda _: None,
 ) -> Trained:
-    """Fit, judge on held-out speakers and on the test side if there is one, and save. progress: told of folds done.
+    """Fit, evaluate on held-out speakers and on any test side, and save. progress: called with the folds done.
 
-    features: of the whole corpus, test side included; encoder: checkpoint folder, copied into the bundle, or hub name.
+    features: of the whole corpus, including the test side; encoder: checkpoint folder, copied into the bundle, or hub
+    name. Raises ConfigurationError when the train side is empty, or as `fit` does.
     """
     sides = sides_of(corpus, features)
     learnt = features.examples.chosen(sides == TRAIN)
     if not len(learnt):
-        raise ConfigurationError("no memo stands on the train side of the split")
+        raise ConfigurationError("the train side of the split has no memo")
     if default_memos(learnt) == 0:
-        # Every speaker has one label only: a baseline of their own would hide it, in training as in the judging.
+        # Every speaker has one label only: a personal baseline would hide it, in training and in evaluation.
         recipe = replace(recipe, cold_starts=(0,))
     training = {
         "data": f"{len(learnt)} memos of {len(np.unique(learnt.speakers))} speakers",
@@ -67,8 +68,8 @@ def train(
     fitted = fit(learnt, features.extractors, recipe, name="undertone", progress=progress)
     figures = judged_by_folds(fitted, learnt, features.extractors, recipe, progress)
     settled = {k: v for k, v in asdict(fitted.held_out.recipe).items() if k not in ("acoustic", "markers", "silent")}
-    told = training | {"recipe": settled, "held_out": figures}
-    bundle = _with_encoder(replace(fitted.bundle, training=told), encoder, out)
+    provenance = training | {"recipe": settled, "held_out": figures}
+    bundle = _with_encoder(replace(fitted.bundle, training=provenance), encoder, out)
     if (sides != TRAIN).any():
         figures["test"] = evaluate(bundle, features.examples, groups_of(features), judged=sides != TRAIN).figures
     return Trained(save(bundle, out, card_of(bundle, figures[recipe.kind])), figures)
@@ -81,11 +82,11 @@ def judged_by_folds(
     recipe: Recipe,
     progress: Progress = lambda _: None,
 ) -> dict[str, Any]:
-    """Figures by kind, of the fitted one and of the logistic baseline, on speakers whom the model has not heard.
+    """Metrics by kind, of the fitted head and of the logistic baseline, on held-out speakers.
 
-    recipe: as it was given to `fit`. All speakers had a part in what it left open, which flatters them a little. So
-    `choices_apart` has the same figures with each fold under choices made without it, and how many folds made others
-    than the bundle's; it is None where there are too few speakers for that.
+    recipe: as given to `fit`. All speakers took part in its open choices, which biases the metrics slightly upwards.
+    So `choices_apart` has the same metrics with each fold's choices made without it, and the number of folds that
+    chose differently from the bundle; it is None with too few speakers.
     """
     made = fitted.held_out.recipe
     figures: dict[str, Any] = {}
@@ -105,7 +106,7 @@ def judged_by_folds(
 
 
 def _with_encoder(bundle: Bundle, encoder: str | None, out: Path) -> Bundle:
-    """The bundle that names its encoder; a checkpoint in a folder is copied, a hub name stays a name."""
+    """The bundle with its encoder: a checkpoint folder is copied, a hub name is stored."""
     if Modality.EMBEDDING not in bundle.modalities or encoder is None:
         return bundle
     if not Path(encoder).is_dir():
