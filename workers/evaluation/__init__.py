@@ -1,1 +1,1 @@
-"""How good a bundle is: metrics, cold start, reports, model cards."""
+"""Evaluate bundles: metrics, cold start, reports and model cards."""

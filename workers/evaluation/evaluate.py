@@ -1,4 +1,4 @@
-"""What a bundle is worth on memos it has never seen, told with its uncertainty."""
+"""Evaluate a bundle on unseen memos, with confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,9 +27,9 @@ AGES = (30.0, 50.0, 65.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Scores of memos, and the figures made of them, plain JSON.
+    """Scores of memos, and their metrics as plain JSON.
 
-    labels, logits: of the memos that had a probability; bands: of the bundle.
+    labels, logits: of the memos with a probability; bands: of the bundle.
     """
 
     figures: dict[str, Any]
@@ -48,29 +48,28 @@ def evaluate(
     seed: int = 0,
     rounds: int = 1000,
 ) -> Evaluation:
-    """Score every memo after the other memos of its speaker (the earlier ones, where times are known), and judge that.
+    """Score every memo after the other memos of its speaker (the earlier ones, where times are known), and evaluate.
 
-    Where no speaker has memos of both labels, a baseline of one's own would take out just what is looked for: then
-    memos are scored as those of strangers. No memo leaves the AUC by being abstained from: one that is too noisy or
-    undecided still has its probability, and one without any (`without_probability`) ranks at the threshold, as it says
-    nothing; the other figures are of those that have one. groups: subgroup by name, of each memo. judged: (memos,),
-    which to judge; the others only make baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can
-    be scored.
+    If no speaker has memos of both labels, a personal baseline would remove exactly the effect to detect: then memos
+    are scored without baselines. The AUC includes abstentions: a memo too noisy or undecided still has its probability,
+    and one without (`without_probability`) ranks at the threshold, which carries no information; the other metrics are
+    over memos with a probability. groups: subgroup by name, of each memo. judged: (memos,), True for those to evaluate;
+    the others only enter baselines. rounds: of the bootstrap. Raises ConfigurationError when no memo can be scored.
     """
     memos = default_memos(examples)
     rng = np.random.default_rng([seed, 5])
-    scored, said = score_after(bundle, examples, memos, rng)
+    scored, found = score_after(bundle, examples, memos, rng)
     wanted = np.ones(len(examples), bool) if judged is None else judged
     had = wanted & np.array([s.probability is not None for s in scored])
     if not had.any():
         raise ConfigurationError("no memo of the manifest could be scored")
-    truth, labels, heard = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5, said.chosen(had)
-    told = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
-    young = cold_start(bundle, examples, wanted, rng, rounds=rounds)
+    truth, labels, usable = examples.labels[wanted] > 0.5, examples.labels[had] > 0.5, found.chosen(had)
+    subgroups = [grouped(group, parts) for group, parts in zip(groups, examples.parts, strict=True)]
+    cold = cold_start(bundle, examples, wanted, rng, rounds=rounds)
     threshold = bundle.bands.threshold
-    ranks = np.where(had, said.calibrated, np.log(threshold / (1 - threshold)))[wanted]
+    ranks = np.where(had, found.calibrated, np.log(threshold / (1 - threshold)))[wanted]
     values = {
-        **overall(labels, heard, threshold),
+        **overall(labels, usable, threshold),
         "auc": metrics.auc(truth, ranks),
         "auc_ci": [*metrics.auc_interval(truth, ranks, examples.speakers[wanted], rng, rounds)],
         **decided(truth, [s for s, judge in zip(scored, wanted, strict=True) if judge]),
@@ -79,42 +78,42 @@ def evaluate(
         "speakers": len(np.unique(examples.speakers[wanted])),
         "positives": int(truth.sum()),
         "baseline_memos": "none" if memos == 0 else "all others of the speaker",
-        "cold_start": young.auc,
-        "cold_start_gain": {memos: [*interval] for memos, interval in young.gain.items()},
-        "groups": by_group(labels, heard, threshold, [g for g, h in zip(told, had, strict=True) if h]),
+        "cold_start": cold.auc,
+        "cold_start_gain": {memos: [*interval] for memos, interval in cold.gain.items()},
+        "groups": by_group(labels, usable, threshold, [g for g, h in zip(subgroups, had, strict=True) if h]),
         "bundle": bundle.id,
         "head": bundle.head.kind,
         "calibration": bundle.calibration.kind,
     }
-    return Evaluation(values, labels, heard, bundle.bands, young.auc)
+    return Evaluation(values, labels, usable, bundle.bands, cold.auc)
 
 
 def score_after(
     bundle: Bundle, examples: Examples, memos: int, rng: np.random.Generator
 ) -> tuple[list[Scored], Logits]:
-    """Every memo as scored after `memos` others of its speaker, and the logits behind that.
+    """Score every memo after `memos` others of its speaker; returns the scores and their logits.
 
     Raises Poison for features that the bundle does not score.
     """
     vectors = examples.vectors(bundle.space)
-    together, _ = normals(vectors, examples, memos, rng)
-    own = [PersonalNormal(c, m, v) for c, m, v in zip(together.count, together.mean, together.variance, strict=True)]
+    stack, _ = normals(vectors, examples, memos, rng)
+    own = [PersonalNormal(c, m, v) for c, m, v in zip(stack.count, stack.mean, stack.variance, strict=True)]
     scored = []
     for result in Scorer(bundle).score(list(zip(examples.parts, own, strict=True))):
         if isinstance(result, Poison):
             raise result
         scored.append(result)
-    away = deviations(together, bundle.population, vectors)
-    return scored, logits(bundle, away, examples.parts, together.known)
+    sds = deviations(stack, bundle.population, vectors)
+    return scored, logits(bundle, sds, examples.parts, stack.known)
 
 
-def overall(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[str, Any]:
-    """Figures over all memos, with none undecided."""
-    probabilities = said.probability.astype(np.float64)
+def overall(labels: NDArray[np.bool_], scores: Logits, threshold: float) -> dict[str, Any]:
+    """Metrics over all memos, without abstention."""
+    probabilities = scores.probability.astype(np.float64)
     positive = probabilities >= threshold
-    before = 1 / (1 + np.exp(-said.raw.astype(np.float64)))
+    before = 1 / (1 + np.exp(-scores.raw.astype(np.float64)))
     return {
-        "auc": metrics.auc(labels, said.calibrated),
+        "auc": metrics.auc(labels, scores.calibrated),
         "uar": metrics.uar(labels, positive),
         "f1": metrics.f1(labels, positive),
         "sensitivity": metrics.sensitivity(labels, positive),
@@ -128,52 +127,52 @@ def overall(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[s
 
 
 def decided(labels: NDArray[np.bool_], scored: Sequence[Scored]) -> dict[str, Any]:
-    """Figures over the memos that the bundle does not abstain from, and shares of all that it does.
+    """Metrics over the decided memos, and the shares of abstentions.
 
-    `undecided_share`: for a probability within the band; `abstained_share`: for that or for any other reason.
+    `undecided_share`: for a probability within the band; `abstained_share`: for that or any other reason.
     """
-    sure = np.array([s.band is not Band.INDETERMINATE for s in scored])
+    certain = np.array([s.band is not Band.INDETERMINATE for s in scored])
     undecided = np.array(["undecided" in s.reasons for s in scored])
     high = np.array([s.band is Band.HIGH for s in scored])
     return {
         "undecided_share": float(undecided.mean()),
-        "abstained_share": float((~sure).mean()),
-        "sensitivity_decided": metrics.sensitivity(labels[sure], high[sure]),
-        "specificity_decided": metrics.specificity(labels[sure], high[sure]),
-        "uar_decided": metrics.uar(labels[sure], high[sure]),
+        "abstained_share": float((~certain).mean()),
+        "sensitivity_decided": metrics.sensitivity(labels[certain], high[certain]),
+        "specificity_decided": metrics.specificity(labels[certain], high[certain]),
+        "uar_decided": metrics.uar(labels[certain], high[certain]),
     }
 
 
 def by_group(
     labels: NDArray[np.bool_],
-    said: Logits,
+    scores: Logits,
     threshold: float,
     groups: Sequence[Mapping[str, str]],
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Figures of every subgroup: factor → level → {n, positives, auc, uar, ece}."""
+    """Metrics of every subgroup: factor → level → {n, positives, auc, uar, ece}."""
     table: dict[str, dict[str, dict[str, Any]]] = {}
     for factor in dict.fromkeys(name for group in groups for name in group):
         levels = np.array([group.get(factor, "unknown") for group in groups])
         table[factor] = {
-            str(level): _row(labels[levels == level], said.chosen(levels == level), threshold)
+            str(level): _row(labels[levels == level], scores.chosen(levels == level), threshold)
             for level in np.unique(levels)
         }
     return table
 
 
-def _row(labels: NDArray[np.bool_], said: Logits, threshold: float) -> dict[str, Any]:
-    probabilities = said.probability.astype(np.float64)
+def _row(labels: NDArray[np.bool_], scores: Logits, threshold: float) -> dict[str, Any]:
+    probabilities = scores.probability.astype(np.float64)
     return {
         "n": len(labels),
         "positives": int(labels.sum()),
-        "auc": metrics.auc(labels, said.calibrated),
+        "auc": metrics.auc(labels, scores.calibrated),
         "uar": metrics.uar(labels, probabilities >= threshold),
         "ece": metrics.ece(labels, probabilities),
     }
 
 
 def grouped(groups: Mapping[str, str], parts: Mapping[Any, MemoFeatures]) -> dict[str, str]:
-    """A memo's subgroups: as the manifest names them, ages in bands, and what its audio is like."""
+    """A memo's subgroups: those of the manifest, with ages in bands, and its duration and SNR."""
     part = next(iter(parts.values()))
     known = dict(groups)
     if "age" in known:
@@ -193,7 +192,7 @@ def _age(text: str) -> str:
 
 
 def _between(value: float, edges: Sequence[float]) -> str:
-    """The band between edges that holds `value`.
+    """Label of the interval between edges that contains `value`.
 
     >>> _between(7.0, (5.0, 15.0))
     '5 to 15'
@@ -206,7 +205,7 @@ def _between(value: float, edges: Sequence[float]) -> str:
 
 
 def judge(bundle: Bundle, corpus: Corpus, features: LabelledFeatures, side: str | None) -> Evaluation:
-    """Evaluate on one side of the split; on all when `side` is None.
+    """Evaluate on one side of the split, or on all if `side` is None.
 
     Raises ConfigurationError for recordings that the bundle was trained on.
     """

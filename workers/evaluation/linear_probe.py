@@ -1,4 +1,4 @@
-"""How much of an emotion a linear probe reads from one vector a clip, on speakers it has not heard."""
+"""Linear probe: how well one vector per clip predicts an emotion, on held-out speakers."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from sklearn.preprocessing import StandardScaler
 from schemas.events import FloatArray
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
-"""Of the probe's regularisation (scikit-learn's C)."""
+"""Candidates for the probe's regularisation (scikit-learn's C)."""
 
 
 def speaker_disjoint_auc(vectors: FloatArray, positive: NDArray[np.bool_], speakers: Sequence[str]) -> float:
-    """Area under the ROC curve of a logistic regression, each speaker scored by one that was trained on the others.
+    """Area under the ROC curve of a logistic regression, with leave-one-speaker-out cross-validation.
 
-    One curve for all speakers together, so that a threshold must hold from one voice to another; the best of STRENGTHS.
-    vectors: (clips, d); positive: (clips,), which class; speakers: (clips,).
+    One curve for all speakers together, so that a threshold must hold across voices; the best of STRENGTHS.
+    vectors: (clips, d); positive: (clips,), True for the positive class; speakers: (clips,).
     """
     return max(
         float(

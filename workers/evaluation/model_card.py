@@ -1,4 +1,4 @@
-"""The card of a bundle, in the headings of model cards (Mitchell et al. 2019, arXiv:1810.03993)."""
+"""The model card of a bundle, with the headings of Mitchell et al. 2019 (arXiv:1810.03993)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -40,8 +40,8 @@ ONE = "Who has no baseline yet is scored by the same head."
 
 
 def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
-    """Markdown; `{id}` stands where the id will. evaluation: figure by name, as `undertone evaluate` gives them."""
-    told = {key: value for key, value in bundle.training.items() if key != "data"}
+    """Markdown with the placeholder `{id}`. evaluation: metrics by name, as from `undertone evaluate`."""
+    training = {key: value for key, value in bundle.training.items() if key != "data"}
     judged = dict(evaluation or {})
     apart = judged.pop("choices_apart", None)
     figures = _listed(judged) + (f"\n{CHOSEN_APART}\n{_listed(apart)}" if apart else "")
@@ -54,7 +54,9 @@ def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
         patience=_patience(bundle.population.patience),
         first=FIRST if bundle.first else ONE,
         high=bundle.bands.high,
-        data="\n".join([str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in told.items())]),
+        data="\n".join(
+            [str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in training.items())]
+        ),
         evaluation=f"{HELD_OUT}\n{figures}".rstrip() if evaluation else "Not evaluated on people.",
     )
 

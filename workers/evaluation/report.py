@@ -1,4 +1,4 @@
-"""An evaluation as a page with pictures."""
+"""Write an evaluation as a Markdown report with plots."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ HEADLINE = (
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Write `report.md` and its pictures into `folder`; gives the page's path."""
+    """Write `report.md` and its plots into `folder`; returns the path of the report."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in zip(PICTURES, (_reliability, _roc, _risk_coverage, _cold_start), strict=True):
         figure, axes = plt.subplots(figsize=(4.5, 4.0), layout="constrained")
@@ -45,7 +45,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
 
 def as_markdown(values: Mapping[str, Any]) -> str:
-    """The page. values: the figures of an Evaluation."""
+    """The report as Markdown. values: the figures of an Evaluation."""
     low, high = values["auc_ci"]
     lines = [
         f"# {values['bundle']}",
@@ -59,7 +59,7 @@ def as_markdown(values: Mapping[str, Any]) -> str:
         *(f"| {name.replace('_', ' ')} | {_number(values[name])} |" for name in HEADLINE),
         f"| AUC, 95 % interval over speakers | {_number(low)} to {_number(high)} |",
         "",
-        "## By how many memos of their own speakers have",
+        "## By number of memos in the speaker's baseline",
         "",
         "| memos | AUC | gain over none, 95 % interval over speakers |",
         "|---|---|---|",
@@ -78,7 +78,7 @@ def as_markdown(values: Mapping[str, Any]) -> str:
             for level, row in levels.items()
         ),
         "",
-        "## Pictures",
+        "## Plots",
         "",
         *(f"![{name}]({name}.png)" for name in PICTURES[:3]),
         "",
@@ -87,10 +87,10 @@ def as_markdown(values: Mapping[str, Any]) -> str:
 
 
 def _unscored(values: Mapping[str, Any]) -> list[str]:
-    """What the figures are not of."""
+    """Memos that the metrics exclude."""
     without, unread = values["without_probability"], sum(map(len, values.get("left_out", {}).values()))
-    told = [f"{without} have no probability; in the AUC they rank at the threshold."] if without else []
-    return told + ([f"{unread} more recordings could not be read."] if unread else [])
+    lines = [f"{without} have no probability; in the AUC they rank at the threshold."] if without else []
+    return lines + ([f"{unread} more recordings could not be read."] if unread else [])
 
 
 def _gain(values: Mapping[str, Any], memos: str) -> str:
@@ -103,25 +103,25 @@ def _number(value: float) -> str:
 
 
 def _reliability(evaluation: Evaluation, axes: Any) -> None:
-    """What was said against what was so, with 95 % intervals, and below it how many memos were told so."""
+    """Share of positives over probability, with 95 % intervals, and a histogram of the probabilities."""
     raw = 1 / (1 + np.exp(-evaluation.logits.raw.astype(float)))
     before = metrics.reliability(evaluation.labels, raw)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.plot([s for s, _, _ in before], [w for _, w, _ in before], ".:", color="0.55", label="before calibration")
+    axes.plot([p for p, _, _ in before], [o for _, o, _ in before], ".:", color="0.55", label="before calibration")
     rows = metrics.reliability(evaluation.labels, evaluation.logits.probability.astype(float))
-    said, was = np.array([row[:2] for row in rows]).T
+    predicted, observed = np.array([row[:2] for row in rows]).T
     edges = np.array([metrics.share_interval(share, count) for _, share, count in rows]).T
-    whiskers = np.maximum([was - edges[0], edges[1] - was], 0)
-    axes.errorbar(said, was, whiskers, fmt="o-", capsize=2, label="calibrated")
+    whiskers = np.maximum([observed - edges[0], edges[1] - observed], 0)
+    axes.errorbar(predicted, observed, whiskers, fmt="o-", capsize=2, label="calibrated")
     most = max(count for _, _, count in rows)
-    axes.bar(said, [0.15 * count / most for _, _, count in rows], 0.05, color="C0", alpha=0.25)
+    axes.bar(predicted, [0.15 * count / most for _, _, count in rows], 0.05, color="C0", alpha=0.25)
     axes.legend(loc="upper left", frameon=False, fontsize="small")
-    title = f"Reliability (bars: memos, the highest {most})"
-    axes.set(xlabel="probability said", ylabel="share that was positive", title=title, xlim=(0, 1), ylim=(0, 1))
+    title = f"Reliability (bars: memos, at most {most})"
+    axes.set(xlabel="predicted probability", ylabel="share of positives", title=title, xlim=(0, 1), ylim=(0, 1))
 
 
 def _roc(evaluation: Evaluation, axes: Any) -> None:
-    """The curve, with the band's edges on it."""
+    """ROC curve with the edges of the band."""
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.plot(*metrics.roc(evaluation.labels, evaluation.logits.calibrated))
     for name, edge, marker in (("low", evaluation.bands.low, "v"), ("high", evaluation.bands.high, "^")):
@@ -134,7 +134,7 @@ def _roc(evaluation: Evaluation, axes: Any) -> None:
 
 
 def _risk_coverage(evaluation: Evaluation, axes: Any) -> None:
-    """What abstaining buys, with the band's own choice on it."""
+    """Error rate over the share of decided memos, with the bundle's band."""
     probabilities, bands = evaluation.logits.probability.astype(float), evaluation.bands
     axes.plot(*metrics.risk_coverage(evaluation.labels, probabilities, bands.threshold))
     decided = (probabilities < bands.low) | (probabilities >= bands.high)
@@ -142,7 +142,7 @@ def _risk_coverage(evaluation: Evaluation, axes: Any) -> None:
         wrong = (probabilities >= bands.high)[decided] != evaluation.labels[decided]
         axes.plot(decided.mean(), wrong.mean(), "o", color="C1", label="the bundle's band")
         axes.legend(loc="upper left", frameon=False, fontsize="small")
-    axes.set(xlabel="share of memos decided", ylabel="share decided wrongly", title="Risk and coverage", xlim=(0, 1.02))
+    axes.set(xlabel="share of memos decided", ylabel="error rate", title="Risk and coverage", xlim=(0, 1.02))
     axes.set_ylim(bottom=0)
 
 
@@ -150,4 +150,4 @@ def _cold_start(evaluation: Evaluation, axes: Any) -> None:
     names = [*evaluation.cold_start]
     axes.plot(range(len(names)), list(evaluation.cold_start.values()), "o-")
     axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="memos of their own", ylabel="AUC", title="Cold start")
+    axes.set(xlabel="memos in the baseline", ylabel="AUC", title="Cold start")
