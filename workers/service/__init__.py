@@ -1,1 +1,1 @@
-"""What every process shows the platform that runs it: health, metrics, logs, traces."""
+"""Observability of every process: health, metrics, logs, traces."""

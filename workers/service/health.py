@@ -1,13 +1,12 @@
-"""Whether this process is alive and ready: its parts say what they do, the port's own thread asks.
+"""Liveness and readiness of this process: its parts report their work, the endpoint's own thread reads it.
 
     part = HEALTH.part("embedding")
     part.begin("a batch")                       # from here on progress is due
-    part.progress()                             # within the batch, as often as there is some
-    part.rest()                                 # nothing to do: fine for as long as it lasts
+    part.progress()                             # within the batch, as often as possible
+    part.rest()                                 # idle: healthy for any length of time
 
-A part is stuck when it has begun something and made no progress for too long, unless something that it needs does not
-answer: to wait for a broker that is away is no fault of this process, and starting it again would not help.
-All methods are safe from any thread and never wait.
+A part is stuck when it began work and made no progress for too long, unless a dependency does not answer: a restart
+does not help a process that waits for an unavailable broker. All methods are thread-safe and never block.
 """
 
 import asyncio
@@ -20,15 +19,15 @@ from typing import NoReturn
 STUCK_AFTER_S = 20.0
 """With a probe every few seconds, a stuck process is reported within 30 s."""
 BROKER_WITHIN_S = 60.0
-"""For an acknowledgement: clients wait 40 s, and a cluster that lost a broker needs a while to choose another."""
+"""Timeout of an acknowledgement: clients wait 40 s, and a cluster that lost a broker needs time to elect a leader."""
 TURN_S = 1.0
 START_WITHIN_S = 600.0
-"""For loading or fetching a model; beyond it a start counts as stuck."""
+"""Timeout of loading or downloading a model; after it a start counts as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a part does. within_s: until the next progress is due, None for as the process is set; needs: what else."""
+    """A part's current work. within_s: timeout until the next progress, None for the default; needs: dependencies."""
 
     what: str
     within_s: float | None
@@ -36,7 +35,7 @@ class _Work:
 
 
 class Part:
-    """One thing of a process that must go on: a loop, or a stage at its batches."""
+    """One monitored activity of a process: a loop, or a stage at its batches."""
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
@@ -45,25 +44,25 @@ class Part:
         self._moved_at = clock()
 
     def begin(self, what: str, *, within_s: float | None = None, needs: tuple[str, ...] = ()) -> None:
-        """Something is begun, which counts as progress; more is due within `within_s`.
+        """Start work, which counts as progress; more is due within `within_s`.
 
-        needs: what it cannot go on without, by the names that `Health.lacks` is told.
+        needs: dependencies, by their names in `Health.lacks`.
         """
         self._moved_at = self._clock()
         self._work = _Work(what, within_s, needs)
 
     def progress(self) -> None:
-        """What was begun goes on."""
+        """Report progress of the current work."""
         self._moved_at = self._clock()
 
     def rest(self) -> None:
-        """Nothing is to be done."""
+        """Become idle."""
         self._moved_at = self._clock()
         self._work = None
 
     @contextmanager
     def instead(self, what: str, *, within_s: float | None = None, needs: tuple[str, ...] = ()) -> Iterator[None]:
-        """Within what was begun, something else for as long as the block; nothing when this part rests."""
+        """Replace the current work for the duration of the block; no effect while this part is idle."""
         work = self._work
         if work is None:
             yield
@@ -78,24 +77,24 @@ class Part:
 
     @property
     def at_work(self) -> bool:
-        """Whether something was begun and is not finished."""
+        """Whether this part has unfinished work."""
         return self._work is not None
 
     @property
     def still_s(self) -> float:
-        """Seconds since something was begun, went on or was finished."""
+        """Seconds since the last start, progress or end of work."""
         return self._clock() - self._moved_at
 
     def fault(self, stuck_after_s: float, away: Callable[[str], bool]) -> str:
-        """Why this part is stuck; empty when it is not. away: whether something it needs does not answer."""
+        """Why this part is stuck; empty if it is not. away: whether a dependency is unavailable."""
         work, still_s = self._work, self.still_s
         if work is None or still_s <= (work.within_s or stuck_after_s) or any(map(away, work.needs)):
             return ""
-        return f"{self.name}: no progress for {still_s:.0f} s with {work.what}"
+        return f"{self.name}: no progress for {still_s:.0f} s ({work.what})"
 
 
 class Health:
-    """The parts of a process, and what it must have before it can work. clock: seconds, never backwards."""
+    """The parts of a process and its missing dependencies. clock: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.stuck_after_s = STUCK_AFTER_S
@@ -105,12 +104,12 @@ class Health:
         self._lacking: dict[str, str] = {}
 
     def part(self, name: str) -> Part:
-        """The part of this name; it rests until it begins something."""
+        """The part of this name; idle until it begins work."""
         return self._parts.setdefault(name, Part(name, self._clock))
 
     @contextmanager
     def during(self, name: str, what: str, *, within_s: float | None = None) -> Iterator[Part]:
-        """A part that lives as long as the block; many may have one name."""
+        """A part that exists for the duration of the block; many may share a name."""
         part = Part(name, self._clock)
         part.begin(what, within_s=within_s)
         self._passing.add(part)
@@ -120,32 +119,32 @@ class Health:
             self._passing.discard(part)
 
     def lacks(self, what: str, why: str) -> None:
-        """Something that this process cannot work without is not there. why: a few words, no address, no id."""
+        """Report a dependency as unavailable. why: a few words, no address, no id."""
         self._lacking[what] = why
 
     def has(self, what: str) -> None:
-        """It is there now."""
+        """Report a dependency as available."""
         self._lacking.pop(what, None)
 
     def faults(self) -> list[str]:
-        """Why this process should be started again; empty when it is alive."""
+        """Reasons to restart this process; empty when it is alive."""
         parts, away = [*self._parts.values(), *self._passing], self._lacking.__contains__
         reasons = [part.fault(self.stuck_after_s, away) for part in parts]
         return [reason for reason in reasons if reason]
 
     def lacking(self) -> dict[str, str]:
-        """What this process waits for, and why; empty when it is ready."""
+        """Missing dependencies and why; empty when this process is ready."""
         return dict(self._lacking)
 
 
 HEALTH = Health()
-"""Of this process."""
+"""The health of this process."""
 
 
 async def turn(health: Health = HEALTH) -> NoReturn:
-    """Tell that the event loop turns, until cancelled."""
+    """Report each iteration of the event loop, until cancelled."""
     loop = health.part("event loop")
-    loop.begin("its next turn")
+    loop.begin("next iteration")
     while True:
         await asyncio.sleep(TURN_S)
         loop.progress()

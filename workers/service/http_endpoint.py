@@ -1,6 +1,6 @@
-"""The port that a platform asks: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops us.
+"""HTTP endpoint: `/metrics` for Prometheus, `/healthz` and `/readyz` as liveness and readiness probes.
 
-It answers from threads of its own, so that a process whose event loop is blocked can still say so.
+It runs in its own threads, so that a process with a blocked event loop still answers.
 """
 
 import json
@@ -22,25 +22,25 @@ Page: TypeAlias = Callable[[Mapping[str, Any], Callable[..., Any]], Iterable[byt
 
 
 class _Handler(WSGIRequestHandler):
-    """Says nothing, and waits for nobody."""
+    """Handles requests without a log, and with a timeout."""
 
     timeout = 5.0
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Probes come every few seconds; they are no news."""
+        """Not logged: probes arrive every few seconds."""
 
 
 @contextmanager
 def serve(port: int, host: str = "0.0.0.0", health: Health = HEALTH) -> Iterator[int]:  # noqa: S104 - asked from elsewhere
     """Serve the three pages while the context is open; yields the port, a free one for 0.
 
-    Raises ConfigurationError when the port cannot be had.
+    Raises ConfigurationError when the port is unavailable.
     """
     try:
         server = make_server(host, port, _pages(health), ThreadingWSGIServer, handler_class=_Handler)
     except OSError as error:
         raise ConfigurationError(
-            f"UNDERTONE_METRICS_PORT: port {port} cannot be served ({error.strerror}); choose another"
+            f"UNDERTONE_METRICS_PORT: port {port} cannot be bound ({error.strerror}); choose another"
         ) from error
     thread = threading.Thread(target=server.serve_forever, name="port", daemon=True)
     thread.start()

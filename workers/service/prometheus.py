@@ -1,11 +1,11 @@
-"""The counters, gauges and histograms behind `schemas/metrics.py`; `workers/service/http_endpoint.py` shows them.
+"""The counters, gauges and histograms of `schemas/metrics.py`; `workers/service/http_endpoint.py` exports them.
 
     RECORDS_IN.labels(stage="acoustic").inc()
     with STAGE_DURATION.labels(stage="acoustic").time(): ...
     with timed(REDIS_LATENCY, operation="read"): ...
 
-All methods are safe from any thread. Child processes have counters of their own, which nobody reads: count in the
-process that serves.
+All methods are thread-safe. Child processes have their own counters, which are not exported: count in the process with
+the endpoint.
 """
 
 import time
@@ -28,12 +28,12 @@ from prometheus_client import (
 from schemas import metrics
 from schemas.metrics import Metric
 
-# A second series for every counter, with the time of its creation, doubles what Prometheus stores and nobody reads it.
+# The `_created` series of every counter is unused and doubles what Prometheus stores.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 REGISTRY = CollectorRegistry()
-"""What the port shows: Undertone's own metrics, and the process's memory, CPU time and garbage collection."""
+"""The exported metrics: Undertone's own, and the process's memory, CPU time and garbage collection."""
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
@@ -101,14 +101,14 @@ DELIVERY_LATENCY = _histogram(metrics.DELIVERY_LATENCY)
 REDIS_LATENCY = _histogram(metrics.REDIS_LATENCY)
 REDIS_CONFLICTS = _counter(metrics.REDIS_CONFLICTS)
 
-# Info metrics are gauges that are always 1, so that their labels can be joined to other series.
+# Info metrics are gauges with the constant value 1, so that their labels can be joined to other series.
 BUNDLE = _gauge(metrics.BUNDLE)
 BUILD = _gauge(metrics.BUILD)
 
 
 @contextmanager
 def timed(histogram: Histogram, **labels: str) -> Iterator[None]:
-    """Observe how long the block takes, with the label `outcome`: `failed` when it raises."""
+    """Observe the duration of the block, with the label `outcome`: `failed` when it raises."""
     began = time.perf_counter()
     outcome = "failed"
     try:
@@ -119,7 +119,7 @@ def timed(histogram: Histogram, **labels: str) -> Iterator[None]:
 
 
 def observe_latency(stage: str, recorded_at: datetime, uploaded_at: datetime, now: float) -> None:
-    """The stage has delivered what it made of a memo. now: Unix time. A clock that runs behind counts as no latency."""
+    """Observe the latency of a memo's delivered results. now: Unix time. A clock that is behind gives 0."""
     since_recording, since_upload = _latencies(stage)
     since_recording.observe(max(now - recorded_at.timestamp(), 0.0))
     since_upload.observe(max(now - uploaded_at.timestamp(), 0.0))

@@ -1,9 +1,8 @@
-"""OpenTelemetry spans, one for every record that a hop delivers, for those who set OTEL_EXPORTER_OTLP_ENDPOINT.
+"""OpenTelemetry spans, one per delivered record, exported if OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-`schemas/headers.py` decides the ids: a span has the very id that the record's `traceparent` tells its readers, so the
-spans of a memo hang together from upload to alert whichever hops export them, and a record that is delivered again
-repeats its span and makes no other. Without an endpoint nothing of OpenTelemetry is loaded. Spans carry no ids of memos
-or users.
+`schemas/headers.py` derives the ids: a span has the id in the record's `traceparent`, so the spans of a memo form one
+trace from upload to alert whichever stages export them, and a redelivered record repeats its span instead of adding
+one. Without an endpoint OpenTelemetry is not loaded. Spans contain no ids of memos or users.
 """
 
 import logging
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FLUSH_S = 2.0
-"""For spans that were not sent yet when the process ends; a collector that is away holds up nobody for longer."""
+"""Timeout for sending the last spans at shutdown, also when the collector is unavailable."""
 
 _tracer: "Tracer | None" = None
 _span: ContextVar[Span] = ContextVar("span")
@@ -31,7 +30,7 @@ _span: ContextVar[Span] = ContextVar("span")
 
 @contextmanager
 def tracing(settings: Settings, role: str) -> Iterator[None]:
-    """Send spans while the context is open, if the settings name an endpoint. The service is `undertone-<role>`."""
+    """Export spans while the context is open, if the settings have an endpoint. The service is `undertone-<role>`."""
     global _tracer
     if settings.otel_exporter_otlp_endpoint is None:
         yield
@@ -43,7 +42,7 @@ def tracing(settings: Settings, role: str) -> Iterator[None]:
     from opentelemetry.sdk.trace.id_generator import IdGenerator
 
     class GivenIds(IdGenerator):
-        """The ids that the headers hold."""
+        """The ids in the headers."""
 
         def generate_span_id(self) -> int:
             return _span.get().span_id
@@ -67,9 +66,9 @@ def tracing(settings: Settings, role: str) -> Iterator[None]:
 
 
 def delivered(stage: str, topic: str, headers: Headers, cause: Mapping[str, bytes], began: float) -> None:
-    """A record with these headers has arrived on `topic`.
+    """Export the span of a record with these headers, delivered to `topic`.
 
-    cause: headers of the record that led to it; began: Unix time at which the stage took that one.
+    cause: headers of the record that caused it; began: Unix time at which the stage started on that one.
     """
     if _tracer is None or (span := span_of(dict(headers))) is None:
         return

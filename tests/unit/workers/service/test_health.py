@@ -40,7 +40,7 @@ def test_progress_within_a_long_batch_keeps_it_alive_and_its_end_does_not(health
     clock.now += 19
     assert health.faults() == []
     clock.now += 2
-    assert health.faults() == ["embedding: no progress for 21 s with a batch"]
+    assert health.faults() == ["embedding: no progress for 21 s (a batch)"]
 
 
 def test_a_part_that_waits_for_a_broker_that_is_away_is_alive_and_one_that_does_not_need_it_is_not(
@@ -66,7 +66,7 @@ def test_a_delivery_within_a_batch_has_its_own_time_and_the_batch_goes_on_after_
     clock.now = 69
     assert health.faults() == []
     clock.now = 71
-    assert health.faults() == ["fusion: no progress for 21 s with a batch"]
+    assert health.faults() == ["fusion: no progress for 21 s (a batch)"]
 
 
 def test_a_delivery_outside_any_batch_begins_none(health: Health, clock: Clock) -> None:
@@ -86,7 +86,7 @@ def test_one_of_many_that_hangs_is_seen_though_the_others_go_on(health: Health, 
             clock.now += 10
             with health.during("loading", "a memo", within_s=100):
                 pass
-        assert health.faults() == ["loading: no progress for 200 s with a memo"]
+        assert health.faults() == ["loading: no progress for 200 s (a memo)"]
     assert health.faults() == []
 
 

@@ -32,7 +32,7 @@ def test_what_is_missing_and_what_is_stuck_is_said_with_its_reason() -> None:
         health.lacks("model", "is being loaded")
         health.part("acoustic").begin("a batch")
         now[0] = 21.0
-        reason = "acoustic: no progress for 21 s with a batch"
+        reason = "acoustic: no progress for 21 s (a batch)"
         assert ask(port, "/readyz") == (503, {"status": "failing", "missing": {"model": "is being loaded"}})
         assert ask(port, "/healthz") == (503, {"status": "failing", "stuck": [reason]})
 
@@ -82,7 +82,7 @@ def test_a_taken_port_is_a_wrong_setting() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with (
-            pytest.raises(ConfigurationError, match=r"UNDERTONE_METRICS_PORT: port .* cannot be served"),
+            pytest.raises(ConfigurationError, match=r"UNDERTONE_METRICS_PORT: port .* cannot be bound"),
             serve(port, "127.0.0.1"),
         ):
             pytest.fail("served on a taken port")

@@ -96,8 +96,8 @@ def test_another_librarys_complaint_is_heard_once_a_minute_and_ours_always() -> 
         assert once.filter(record("ours"))
     assert heard == [
         "Unable connect to node with id 1: refused",
-        "Unable connect to node with id 1: refused (and 59 more like it)",
-        "Unable connect to node with id 1: refused (and 59 more like it)",
+        "Unable connect to node with id 1: refused (59 repeats suppressed)",
+        "Unable connect to node with id 1: refused (59 repeats suppressed)",
     ]
 
 
