@@ -1,48 +1,27 @@
-"""The Faust application of the light hops, and its life from start to stop."""
+"""The Faust application that reads for the agents, and its life from start to stop."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
 from typing import Any
 
 import faust
 from aiokafka.errors import TopicAuthorizationFailedError
 from faust.auth import OAuthCredentials
 
-from schemas.codec import Codec
-from schemas.errors import Transient
 from schemas.pipeline import AGENT_STAGES, AGENTS_GROUP
 from schemas.settings import Settings
 from streams.agents.agent_loop import Agent, add_agent
 from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App
-from streams.agents.lag_exporter import LagExporter, Stalls
-from streams.drift.agent import DriftAgent, with_prior
-from streams.drift.rules import Rules
-from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
-from streams.fusion.dead_letter_agent import DeadLetterAgent
-from streams.fusion.rules import FusionRules
-from streams.recovery.resubmit import Reconciler
-from workers.kafka.authorization_errors import refusal, refusals_stop
-from workers.kafka.clients import METADATA_AGE_S, client_options, make_producer, rebalance_timeout_s
-from workers.kafka.connect import started
-from workers.kafka.dead_letters import DeadLetterCap
-from workers.kafka.producer import Delivery
-from workers.kafka.retry import retry_transient
-from workers.scoring.scorer import Scorer
+from workers.kafka.authorization_errors import refusal
+from workers.kafka.clients import METADATA_AGE_S, client_options, rebalance_timeout_s
 from workers.service import prometheus
 from workers.service.health import HEALTH
-from workers.state.deadlines import RedisDeadlines
-from workers.state.redis_client import redis_access
-from workers.state.redis_store import RedisStore
 
 log = logging.getLogger(__name__)
 
-CLOSE_EVERY_S = 2.0
-"""Between two looks for joins that stayed open too long."""
 COMMIT_EVERY_S = 0.5
 WATCH_EVERY_S = 0.5
 """Between two looks at whether Faust still runs and may read."""
@@ -88,39 +67,8 @@ def _credentials(options: dict[str, Any]) -> faust.SSLCredentials | faust.SASLCr
     return None if context is None else faust.SSLCredentials(context)
 
 
-async def run_app(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
-    """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
-    rules = Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
-    async with AsyncExitStack() as exits:
-        access = redis_access(settings)
-        store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
-        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
-        producer = await started(lambda: make_producer(settings), settings, stage="agents")
-        exits.push_async_callback(producer.stop)
-        joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
-        fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, "fusion"), cap, _now)
-        # Each batch asks again; this once tells a Redis that refuses before anything is read.
-        await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
-        drift = DriftAgent(rules, store, Delivery(producer, codec, "drift"), _now)
-        letters = DeadLetterAgent(joins, store, deadlines, codec)
-        async with reading(settings, {"fusion": fusion, "drift": drift, "letters": letters}) as (app, failed):
-            stalls = Stalls([stage.name for stage in AGENT_STAGES], app.consumer.assignment)
-            beside = [
-                asyncio.create_task(_close_joins(fusion)),
-                asyncio.create_task(LagExporter(settings, stalls.look).run()),
-                asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
-            ]
-            for task in beside:
-                exits.callback(task.cancel)
-            prometheus.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
-            gc.collect()
-            gc.freeze()  # What the start made stays, and need not be looked at again.
-            log.info("the agents read; bundle %s", scorer.bundle.id)
-            await _first_of(stop, failed, *beside)
-
-
 @asynccontextmanager
-async def reading(settings: Settings, hops: Mapping[str, Agent]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
+async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
     """Agents that read while the block runs, and a future that fails when one of them, or Faust itself, gives up.
 
     At the end, and before partitions are handed over, the batches under way are finished, delivered and committed,
@@ -142,12 +90,12 @@ async def reading(settings: Settings, hops: Mapping[str, Agent]) -> AsyncIterato
     async def watch() -> None:
         while not app._crashed.is_set():
             await asyncio.sleep(WATCH_EVERY_S)
-            if topics := app.consumer.refused_topics() & {reads[stage].name for stage in hops}:
+            if topics := app.consumer.refused_topics() & {reads[stage].name for stage in agents}:
                 return crash(TopicAuthorizationFailedError(*topics))
         return crash(app.crash_reason)
 
     reads = {stage.name: stage.reads for stage in AGENT_STAGES}
-    loops = [add_agent(app, stage, reads[stage], hop, settings, turns, crash) for stage, hop in hops.items()]
+    loops = [add_agent(app, stage, reads[stage], hop, settings, turns, crash) for stage, hop in agents.items()]
     app.on_partitions_assigned.connect(_assigned, weak=False)
     app.on_partitions_revoked.connect(finish, weak=False)
     app.finalize()
@@ -171,40 +119,10 @@ async def _in_time(finishing: Awaitable[None], within_s: float) -> None:
         log.warning("what was delivered last could not be committed in time; it comes again")
 
 
-async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
-    """Return when `stop` is set; raise what one of the others raises before."""
-    asked = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
-        for ended in others:
-            if ended.done():
-                with refusals_stop():
-                    ended.result()
-    finally:
-        asked.cancel()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
-    """Partitions came to this process; Faust tells all that it has now, of all hops."""
+    """Partitions came to this process; Faust tells all that it has now, of all agents."""
     HEALTH.has("partitions")
     for stage in AGENT_STAGES:
         prometheus.REBALANCES.labels(stage=stage.name).inc()
         count = sum(at.topic == stage.reads.name for at in assigned)
         prometheus.PARTITIONS_ASSIGNED.labels(stage=stage.name).set(count)
-
-
-async def _close_joins(fusion: FusionAgent) -> None:
-    while True:
-        await asyncio.sleep(CLOSE_EVERY_S)
-        try:
-            while await fusion.close_overdue() == CLOSED_AT_ONCE:
-                await asyncio.sleep(0)
-        except Transient as error:
-            HEALTH.lacks("redis", "does not answer")
-            log.warning("open joins could not be looked through and wait: %s", error)
-        else:
-            HEALTH.has("redis")

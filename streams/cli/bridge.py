@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from schemas.channels import CHANNELS, Channel
-from streams.cli.run_role import until_asked_to_stop
 
 bridge_app = typer.Typer(help="Bring alerts to a receiver outside Kafka.", no_args_is_help=True)
 
@@ -25,7 +24,8 @@ def _command(channel: Channel) -> Callable[..., None]:
         from schemas.settings import Settings
         from streams.local.discover import connected
         from streams.notify.receivers import make_receiver
-        from streams.roles.lifecycle import run_bridge
+        from streams.roles.bridge import run_bridge
+        from streams.roles.process import until_asked_to_stop
 
         given = Settings.load(**({channel.setting: url} if url else {}))
         receiver = make_receiver(channel, given)

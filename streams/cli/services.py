@@ -7,7 +7,6 @@ import typer
 
 from schemas.events import Modality
 from schemas.settings import Settings
-from streams.cli.run_role import until_asked_to_stop
 
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
 
@@ -21,27 +20,25 @@ def add_to(app: typer.Typer) -> None:
 
 def worker(modality: Annotated[Modality, typer.Argument(help="Which features to extract.")]) -> None:
     """Run one feature worker: memos.uploaded → memos.features."""
-    from streams.cli.tensorflow_quiet import import_tensorflow
-    from streams.roles.lifecycle import run_worker
+    from streams.cli.tensorflow_quiet import import_tensorflow_for
+    from streams.roles.feature_worker import run_worker
+    from streams.roles.process import until_asked_to_stop
 
-    if modality is not Modality.ACOUSTIC:
-        import_tensorflow()
     settings = Settings.load()
     if modality not in settings.modalities:
         raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
+    import_tensorflow_for((modality,))
     until_asked_to_stop(settings, str(modality), lambda stop: run_worker(settings, modality, stop))
 
 
 def agents() -> None:
     """Run the agents: memos.features → risk.scored → risk.alerts."""
-    from streams.cli.tensorflow_quiet import import_tensorflow
-    from streams.roles.lifecycle import run_agents
-    from workers.scoring.bundle import head_kind
-    from workers.scoring.heads import NEURAL
+    from streams.cli.tensorflow_quiet import import_tensorflow_for
+    from streams.roles.agents import run_agents
+    from streams.roles.process import until_asked_to_stop
 
     settings = Settings.load()
-    if head_kind(settings.bundle) in NEURAL:
-        import_tensorflow()
+    import_tensorflow_for(bundle=settings.bundle)
     until_asked_to_stop(settings, "agents", lambda stop: run_agents(settings, stop))
 
 

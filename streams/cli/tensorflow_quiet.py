@@ -9,6 +9,26 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from schemas.events import Modality
+
+
+def import_tensorflow_for(modalities: Collection[Modality] = (), bundle: Path | None = None) -> None:
+    """Import TensorFlow where something will run it: the encoder, or a neural head of the bundle in a folder.
+
+    Raises ConfigurationError for a bundle that cannot be used.
+    """
+    if Modality.EMBEDDING in modalities or (bundle is not None and _has_neural_head(bundle)):
+        import_tensorflow()
+
+
+def _has_neural_head(bundle: Path) -> bool:
+    from workers.scoring.bundle import head_kind
+    from workers.scoring.heads import NEURAL
+
+    return head_kind(bundle) in NEURAL
 
 
 def import_tensorflow() -> None:

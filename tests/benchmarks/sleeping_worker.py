@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from schemas.events import MemoFeatures, Modality
 from schemas.settings import Settings
 from streams import cli
-from streams.roles import lifecycle
+from streams.roles import feature_worker
 from tests.faults import cheap_worker
 from tests.faults.cheap_worker import CheapStage
 from workers.audio.memo import Memo
@@ -32,12 +32,12 @@ class SleepingStage(CheapStage):
 
 
 def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
-    """As streams.roles.make_stage."""
+    """As workers.stages.make_stage."""
     return SleepingStage(Bundle.load(settings.bundle), modality, float(seconds))
 
 
 if __name__ == "__main__":
     seconds = sys.argv[1]
-    lifecycle.make_stage, lifecycle.load_memo = make_stage, cheap_worker.load  # type: ignore[attr-defined]
+    feature_worker.make_stage, feature_worker.load_memo = make_stage, cheap_worker.load  # type: ignore[attr-defined]
     sys.argv[1:] = ["worker", "acoustic"]
     cli.main()

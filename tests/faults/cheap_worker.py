@@ -14,7 +14,7 @@ from schemas.events import MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.settings import Settings
 from streams import cli
 from streams.cli import tensorflow_quiet
-from streams.roles import lifecycle
+from streams.roles import feature_worker
 from tests.faults.cohort import acoustic_summary, embedding_summary
 from workers.audio.memo import Memo
 from workers.audio.storage import AudioStore
@@ -49,7 +49,7 @@ class CheapStage:
 
 
 def load(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
-    """As workers.loading.load_memo, with a vector for a signal."""
+    """As workers.audio.load.load_memo, with a vector for a signal."""
     data = store.read(event.audio_uri, event.sha256)
     if len(data) % 4 or not data:
         raise Poison("audio:undecodable", "this is no vector")
@@ -57,12 +57,12 @@ def load(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
 
 
 def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
-    """As streams.roles.make_stage, without any cost."""
+    """As workers.stages.make_stage, without any cost."""
     return CheapStage(Bundle.load(settings.bundle), modality)
 
 
 if __name__ == "__main__":
-    lifecycle.make_stage, lifecycle.load_memo = make_stage, load  # type: ignore[attr-defined]
+    feature_worker.make_stage, feature_worker.load_memo = make_stage, load  # type: ignore[attr-defined]
     tensorflow_quiet.import_tensorflow = lambda: None
     sys.argv[1:1] = ["worker"]
     cli.main()

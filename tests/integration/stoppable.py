@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.events import MemoFeatures
 from schemas.settings import Settings
 from streams.agents.faust_app import reading
-from streams.cli.run_role import until_asked_to_stop
+from streams.roles.process import until_asked_to_stop
 from tests.integration.test_worker import CODEC, CheapStage, load
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer

@@ -22,7 +22,7 @@ from schemas.errors import BrokerRefused, ConfigurationError, StoreRefused, Tran
 from schemas.events import Modality
 from schemas.settings import Settings
 from streams.agents.lag_exporter import LagExporter
-from streams.roles.lifecycle import run_worker
+from streams.roles.feature_worker import run_worker
 from tests.guarded import GuardedRedis, access, password
 from tests.integration.test_worker import CheapStage, event, load, upload
 from tests.issuing import issuing
@@ -200,8 +200,8 @@ OF_ACOUSTIC = [right for right in rights() if right.role == "acoustic"]
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> CheapStage:
     stage = CheapStage()
-    monkeypatch.setattr("workers.stages.make_stage", lambda *_: stage)
-    monkeypatch.setattr("streams.roles.lifecycle.load_memo", lambda event, **_: load(event))
+    monkeypatch.setattr("streams.roles.feature_worker.make_stage", lambda *_: stage)
+    monkeypatch.setattr("streams.roles.feature_worker.load_memo", lambda event, **_: load(event))
     return stage
 
 

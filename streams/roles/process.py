@@ -12,6 +12,11 @@ from importlib import metadata
 
 from schemas.errors import Stop
 from schemas.settings import Settings
+from workers.kafka.authorization_errors import refusal
+from workers.service import logs, prometheus
+from workers.service.health import HEALTH
+from workers.service.http_endpoint import serve
+from workers.service.tracing import tracing
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +26,6 @@ GOODBYE_S = 1.5
 
 def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent. name: of the role, in logs."""
-    from workers.kafka.authorization_errors import refusal
-    from workers.service import logs
-    from workers.service.tracing import tracing
-
     logs.configure(settings, name)
     log.info("%s begins, Undertone %s", name, metadata.version("undertone"))
     if settings.supervised:
@@ -46,8 +47,6 @@ def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.E
 
 
 async def _run(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    from workers.service.health import HEALTH
-
     stop = asyncio.Event()
 
     def ask() -> None:
@@ -67,10 +66,6 @@ async def _run(settings: Settings, role: Callable[[asyncio.Event], Awaitable[Non
 @contextmanager
 def _told_to_platform(settings: Settings) -> Iterator[None]:
     """Metrics and health on the port that the settings name, if they do."""
-    from workers.service import prometheus
-    from workers.service.health import HEALTH
-    from workers.service.http_endpoint import serve
-
     HEALTH.stuck_after_s = settings.stuck_after_s
     if not settings.metrics_port:
         yield

@@ -1,0 +1,120 @@
+"""`undertone agents`: fusion, drift and dead letters in one Faust application, and the watches that run with them."""
+
+import asyncio
+import gc
+import logging
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.codec import Codec
+from schemas.errors import Transient
+from schemas.pipeline import DEAD_LETTERS, DRIFT, FUSION
+from schemas.schema_registry import make_codec
+from schemas.settings import Settings
+from streams.agents.agent_loop import Agent
+from streams.agents.faust_app import reading
+from streams.agents.lag_exporter import LagExporter, Stalls
+from streams.drift.agent import DriftAgent, with_prior
+from streams.drift.rules import Rules
+from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
+from streams.fusion.dead_letter_agent import DeadLetterAgent
+from streams.fusion.rules import FusionRules
+from streams.recovery.resubmit import Reconciler
+from streams.roles.lifecycle import model_loading, run_with_health
+from workers.kafka.authorization_errors import refusals_stop
+from workers.kafka.clients import make_producer
+from workers.kafka.connect import started
+from workers.kafka.dead_letters import DeadLetterCap
+from workers.kafka.producer import Delivery
+from workers.kafka.retry import retry_transient
+from workers.scoring.bundle import Bundle
+from workers.scoring.scorer import Scorer
+from workers.service import prometheus
+from workers.service.health import HEALTH
+from workers.state.deadlines import RedisDeadlines
+from workers.state.redis_client import redis_access
+from workers.state.redis_store import RedisStore
+
+log = logging.getLogger(__name__)
+
+CLOSE_EVERY_S = 2.0
+"""Between two looks for joins that stayed open too long."""
+
+
+async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the fusion and drift agents until `stop` is set.
+
+    Raises what ended them; BrokerRefused and StoreRefused for want of a right, ConfigurationError for a bundle or rules
+    that cannot be used.
+    """
+
+    async def work() -> None:
+        with model_loading():
+            scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
+        await _run_agents(settings, make_codec(settings), scorer, stop)
+
+    HEALTH.lacks("redis", "was not asked yet")
+    await run_with_health(settings, stop, "agents", work)
+
+
+async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
+    """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
+    rules = Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
+    async with AsyncExitStack() as exits:
+        access = redis_access(settings)
+        store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
+        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
+        producer = await started(lambda: make_producer(settings), settings, stage="agents")
+        exits.push_async_callback(producer.stop)
+        joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
+        fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, FUSION.name), cap, _now)
+        # Each batch asks again; this once tells a Redis that refuses before anything is read.
+        await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
+        drift = DriftAgent(rules, store, Delivery(producer, codec, DRIFT.name), _now)
+        letters = DeadLetterAgent(joins, store, deadlines, codec)
+        agents: dict[str, Agent] = {FUSION.name: fusion, DRIFT.name: drift, DEAD_LETTERS.name: letters}
+        async with reading(settings, agents) as (app, failed):
+            stalls = Stalls(agents, app.consumer.assignment)
+            beside = [
+                asyncio.create_task(_close_joins(fusion)),
+                asyncio.create_task(LagExporter(settings, stalls.look).run()),
+                asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
+            ]
+            for task in beside:
+                exits.callback(task.cancel)
+            prometheus.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
+            gc.collect()
+            gc.freeze()  # What the start made stays, and need not be looked at again.
+            log.info("the agents read; bundle %s", scorer.bundle.id)
+            await _first_of(stop, failed, *beside)
+
+
+async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
+    """Return when `stop` is set; raise what one of the others raises before."""
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for ended in others:
+            if ended.done():
+                with refusals_stop():
+                    ended.result()
+    finally:
+        asked.cancel()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _close_joins(fusion: FusionAgent) -> None:
+    while True:
+        await asyncio.sleep(CLOSE_EVERY_S)
+        try:
+            while await fusion.close_overdue() == CLOSED_AT_ONCE:
+                await asyncio.sleep(0)
+        except Transient as error:
+            HEALTH.lacks("redis", "does not answer")
+            log.warning("open joins could not be looked through and wait: %s", error)
+        else:
+            HEALTH.has("redis")

@@ -1,0 +1,19 @@
+"""`undertone bridge`: risk.alerts → one receiver outside Kafka."""
+
+import asyncio
+
+from schemas.schema_registry import make_codec
+from schemas.settings import Settings
+from streams.notify.bridge import Bridge
+from streams.notify.receivers import Receiver
+from streams.roles.lifecycle import run_with_health
+
+
+async def run_bridge(settings: Settings, receiver: Receiver, stop: asyncio.Event) -> None:
+    """Bring alerts to `receiver` until `stop` is set. Raises what ended it; BrokerRefused for want of a right."""
+
+    async def work() -> None:
+        async with receiver, Bridge(settings, make_codec(settings), receiver) as bridge:
+            await bridge.run(stop)
+
+    await run_with_health(settings, stop, receiver.name, work)
