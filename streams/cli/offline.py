@@ -37,6 +37,9 @@ def score(
         bool,
         typer.Option("--one-person", help="All memos are one person's, oldest first (in a folder, by file name)."),
     ] = False,
+    modality: Annotated[
+        Modality | None, typer.Option(help="Only this one; a bundle that needs both then abstains.")
+    ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
 ) -> None:
     """Score files, each as the first memo of somebody unknown, or with --one-person against the memos before it.
@@ -46,14 +49,17 @@ def score(
     """
     from rich.progress import track
 
-    from streams.cli.tensorflow_quiet import import_tensorflow
+    from streams.cli.tensorflow_quiet import import_tensorflow_for
 
-    import_tensorflow()
+    settings = Settings.load()
+    if modality is not None:
+        settings = settings.model_copy(update={"modalities": (modality,)})
+    import_tensorflow_for(settings.modalities, settings.bundle)
     from streams.local.offline import score_files, score_in_turn
 
     files = audio_files(paths)
     failed = False
-    lines = (score_in_turn if one_person else score_files)(Settings.load(), files)
+    lines = (score_in_turn if one_person else score_files)(settings, files)
     for line in track(lines, "scoring", total=len(files), disable=not _watched(files), console=_console()):
         failed |= "error" in line
         print(json.dumps(line, ensure_ascii=False) if json_lines else _sentence(line), flush=True)
@@ -117,9 +123,9 @@ def _write_features(
     from rich.progress import track
 
     from schemas.errors import Poison
-    from streams.cli.tensorflow_quiet import import_tensorflow
+    from streams.cli.tensorflow_quiet import import_tensorflow_for
 
-    import_tensorflow()
+    import_tensorflow_for(wanted)
     from streams.local.offline import Extraction, arrays_of, frames_of, names_of
 
     failed = False

@@ -21,8 +21,6 @@ from schemas.errors import Stop
 
 PARTITIONS = 4
 """Partitions of every topic on the embedded broker; librdkafka fixes this number."""
-BACKLOG_RECORDS = 400
-"""Memos that may wait in the embedded broker. Their features, some 6 KB a memo, must fit into 5 MB a partition."""
 
 
 class EmbeddedKafka:

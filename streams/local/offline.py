@@ -24,7 +24,6 @@ from workers.scoring.bundle import Bundle
 from workers.scoring.personal_baseline import PersonalNormal, updated
 from workers.scoring.scorer import Scored, Scorer
 from workers.stages import make_stage
-from workers.wav2vec2.stage import EmbeddingStage
 
 TOGETHER = 8
 """Files in one batch of the stages."""
@@ -62,6 +61,8 @@ class Extraction(AbstractContextManager["Extraction"]):
 
     def frames(self, signal: FloatArray) -> FloatArray:
         """(frames, d): the encoder's last hidden state of every frame. Raises KeyError without the embedding stage."""
+        from workers.wav2vec2.stage import EmbeddingStage  # TensorFlow: only whoever asks for frames loads it
+
         stage = self._stages[Modality.EMBEDDING]
         assert isinstance(stage, EmbeddingStage)
         frames = stage.embedder.embed_frames([signal])[0].frames

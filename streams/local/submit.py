@@ -19,7 +19,6 @@ from schemas.events import MemoUploaded
 from schemas.headers import headers_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
-from streams.local.embedded import BACKLOG_RECORDS
 from streams.local.journal import Journal, Upload
 from workers.audio.storage import AudioStore
 from workers.kafka.broker_probe import answered
@@ -27,6 +26,8 @@ from workers.kafka.clients import make_producer
 from workers.kafka.consumer_lag import Observer
 from workers.service import tracing
 
+BACKLOG_RECORDS = 400
+"""Memos that may wait in the embedded broker. Their features, some 6 KB a memo, must fit into 5 MB a partition."""
 ASK_EVERY = 25
 """Submissions sent together, and at most twice as many between two looks at the backlog."""
 

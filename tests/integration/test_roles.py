@@ -36,6 +36,7 @@ from schemas.metrics import METRICS, PREFIX
 from schemas.settings import Settings
 from tests.guarded import GuardedRedis, access
 from tests.issuing import issuing
+from tests.loaded import FOREIGN, Loaded
 from tests.otlp import Collector, Received, collecting
 from tests.receivers import Receiver, receiving
 from tests.servers import Broker
@@ -88,7 +89,7 @@ class Roles:
         for name, arguments in ROLES.items():
             log = exits.enter_context((self.folder / f"{name}.log").open("wb"))
             environment = {**self.environments[name], "UNDERTONE_METRICS_PORT": str(self.ports[name])}
-            command = [sys.executable, "-m", "streams.cli", *arguments]
+            command = [sys.executable, "-m", "tests.loaded", str(self.folder / f"{name}.json"), *arguments]
             self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def told(self) -> str:
@@ -258,6 +259,7 @@ def test_production_roles_do_their_work_with_their_own_rights_and_tell_the_platf
             process.terminate()
         assert {process.wait(30) for process in roles.processes.values()} == {0}, roles.told()
         assert time.monotonic() - began < 15
+        check_loaded(roles)
 
 
 def check_metrics(roles: Roles) -> None:
@@ -380,6 +382,8 @@ def check_every_metric(roles: Roles) -> None:
 def check_killed_worker(roles: Roles) -> None:
     """Who is dead tells nothing; the agents tell that its records wait, and for how long."""
     dead = roles.processes.pop("embedding")
+    dead.send_signal(signal.SIGUSR1)
+    roles.wait_until((roles.folder / "embedding.json").exists)
     dead.kill()
     dead.wait()
     again = roles.folder / "audio" / "once-more.wav"
@@ -388,6 +392,14 @@ def check_killed_worker(roles: Roles) -> None:
     roles.wait_until(lambda: roles.lag("embedding")["records"] == 1)
     before = roles.lag("embedding")["seconds"]
     roles.wait_until(lambda: roles.lag("embedding")["seconds"] > before + 5)
+
+
+def check_loaded(roles: Roles) -> None:
+    """After all their work they have loaded what they run, and no library of another role."""
+    loaded = {name: Loaded.read(roles.folder / f"{name}.json") for name in ROLES}
+    assert {name: each.modules & FOREIGN[name] for name, each in loaded.items()} == {name: set() for name in loaded}
+    assert "tensorflow" in loaded["embedding"].modules
+    assert "faust" in loaded["agents"].modules
 
 
 def secrets_of(settings: Settings) -> set[str]:
