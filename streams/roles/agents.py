@@ -32,8 +32,8 @@ from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
-from workers.state.deadlines import RedisDeadlines
 from workers.state.redis_client import redis_access
+from workers.state.redis_deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ import pytest
 
 from schemas.errors import Transient
 from tests.servers import RedisServer
-from workers.state.deadlines import Deadlines, MemoryDeadlines, RedisDeadlines
+from workers.state.deadlines import Deadlines, MemoryDeadlines
+from workers.state.redis_deadlines import RedisDeadlines
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 
@@ -83,7 +84,7 @@ async def test_a_wall_clock_that_jumps_closes_nothing(
     async with RedisDeadlines(redis_server.url, key=f"open:{uuid4()}") as shared:
         due = await shared.now() + timedelta(seconds=60)
         await shared.put({"key": due})
-        monkeypatch.setattr("workers.state.deadlines.datetime", Jumped)
+        monkeypatch.setattr("workers.state.redis_deadlines.datetime", Jumped)
         assert Jumped.now(UTC) > due
         assert await shared.due(await shared.now(), 10) == []
 

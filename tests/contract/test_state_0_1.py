@@ -35,7 +35,7 @@ from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
-from workers.state.deadlines import RedisDeadlines
+from workers.state.redis_deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
 
 FOLDER = Path(__file__).parent / "state_0_1"
