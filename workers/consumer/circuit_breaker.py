@@ -1,10 +1,10 @@
-"""What follows when too many records fail: wait, try one of them again, then go on or stop.
+"""Circuit breaker: when too many records fail, wait, retry one of them, then continue or stop.
 
-    closed ──cap passed──▶ open ──back-off──▶ half-open ──one record succeeds──▶ closed; all that failed is redone
-                                                  └──it fails again──▶ the worker stops
+    closed ──cap exceeded──▶ open ──back-off──▶ half-open ──one record succeeds──▶ closed; failed records are retried
+                                                    └──it fails again──▶ the worker stops
 
-A store that refuses everybody for some seconds thus costs some seconds; a bad deploy costs no more dead letters than
-the cap allows.
+A store that rejects all requests for some seconds thus costs some seconds, and a bad deploy at most as many dead
+letters as the cap allows.
 """
 
 import asyncio
@@ -25,54 +25,54 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T, R]):
-    """A record and what became of it."""
+    """A record and its outcome."""
 
     record: T
     outcome: Outcome[R]
 
 
 Again: TypeAlias = Callable[[Sequence[T]], Awaitable[list[Settled[T, R]]]]
-"""Settle these records anew, from the very beginning."""
+"""Load and process these records again."""
 
 
 class CircuitBreaker:
-    """Watches the outcomes of one stage. back_off_s: how long a fault has to pass."""
+    """Monitors the outcomes of one stage. back_off_s: wait before the trial retry."""
 
     def __init__(self, cap: DeadLetterCap, back_off_s: float) -> None:
         self._cap, self._back_off_s = cap, back_off_s
 
     @property
     def share(self) -> float:
-        """Share of dead letters lately."""
+        """Recent share of dead letters."""
         return self._cap.share
 
     async def passed(
         self, batch: list[Settled[T, R]], again: Again[T, R], stopping: asyncio.Event
     ) -> list[Settled[T, R]]:
-        """The batch as it may be delivered, in its order; what failed because of a fault that passed is redone.
+        """The batch to deliver, in its order; records that failed by a transient fault are retried.
 
-        Raises DeadLetterCapReached when the record that passed the cap fails again after the back-off, or when the
-        worker is asked to stop before that.
+        Raises DeadLetterCapReached when the record that exceeded the cap fails again after the back-off, or on a
+        shutdown before that.
         """
         while (tripped := self._tripped(batch)) is not None:
             record, reached = tripped
-            log.error("%s; one record is tried again in %.1f s", reached, self._back_off_s)
+            log.error("circuit open: %s; retrying one record in %.1f s", reached, self._back_off_s)
             if await _is_set_within(stopping, self._back_off_s):
                 raise reached
             (trial,) = await again([record])
             if isinstance(trial.outcome, Poison):
                 raise reached
-            log.warning("the fault has passed: the records of this batch that failed are tried again")
+            log.warning("circuit closed; retrying failed records")
             self._cap.reset()
             failed = [index for index, each in enumerate(batch) if isinstance(each.outcome, Poison)]
-            redone = await again([batch[index].record for index in failed])
+            retried = await again([batch[index].record for index in failed])
             batch = list(batch)
-            for index, each in zip(failed, redone, strict=True):
+            for index, each in zip(failed, retried, strict=True):
                 batch[index] = each
         return batch
 
     def _tripped(self, batch: Sequence[Settled[T, R]]) -> tuple[T, DeadLetterCapReached] | None:
-        """The record that passed the cap, and the error that says so; None when all stay within it."""
+        """The record that exceeded the cap, and its error; None when all stay within it."""
         failed = None
         for each in batch:
             failed = each.record if isinstance(each.outcome, Poison) else failed

@@ -1,4 +1,4 @@
-"""Committing: what is finished on each partition becomes the position from which the group goes on."""
+"""Commit offsets: the finished records of each partition determine the group's committed position."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ COMMIT_INTERVAL_S = 0.5
 
 
 class Committer:
-    """The positions of one consumer, whose partitions come and go. stage: for the metrics."""
+    """The positions of one consumer's assigned partitions. stage: for the metrics."""
 
     def __init__(self, consumer: Any, stage: str) -> None:
         self._consumer, self._stage = consumer, stage
@@ -26,33 +26,33 @@ class Committer:
 
     @property
     def under_way(self) -> int:
-        """Records that were fetched and hold a position back."""
+        """Fetched records that block a position."""
         return sum(map(len, self._trackers.values()))
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
-        """Start afresh on these partitions, from what was committed."""
+        """Start these partitions from their committed offsets."""
         for partition in partitions:
             self._trackers[partition] = OffsetTracker()
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget these partitions; what is still finished on them is not committed any more."""
+        """Forget these partitions; records finished later are not committed."""
         for partition in partitions:
             self._trackers.pop(partition, None)
 
     def started(self, partition: TopicPartition, offsets: Collection[int]) -> OffsetTracker | None:
-        """Records were fetched; the tracker to tell when each is finished. None when the partition was taken away."""
+        """Register fetched records; returns the tracker to report finished ones to, None if revoked meanwhile."""
         tracker = self._trackers.get(partition)
         if tracker is not None:
             tracker.started(offsets)
         return tracker
 
     async def commit_in_time(self) -> None:
-        """Commit, unless that was done a moment ago."""
+        """Commit, at most once per COMMIT_INTERVAL_S."""
         if time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
             await self.commit()
 
     async def commit(self) -> None:
-        """Commit what is new. A commit that fails and may succeed later stays due; raises what the broker refuses."""
+        """Commit new positions. A retriable failure leaves them due; raises any other KafkaError."""
         self._committed_at = time.monotonic()
         positions = {p: t.committable() for p, t in self._trackers.items()}
         due = {p: position for p, position in positions.items() if position is not None}
@@ -63,11 +63,11 @@ class Committer:
             await self._consumer.commit(due)
             outcome = "ok"
         except (CommitFailedError, IllegalStateError):
-            log.info("a commit came after the partitions had moved on; their new owner repeats the work")
+            log.info("offset commit rejected after rebalance; batch will be reprocessed")
         except KafkaError as error:
             if not error.retriable:
                 raise
-            log.warning("a commit failed and is tried again: %s", type(error).__name__)
+            log.warning("offset commit failed, retrying: %s", type(error).__name__)
         else:
             for partition, position in due.items():
                 if partition in self._trackers:

@@ -1,8 +1,8 @@
-"""Fetching records and loading their audio, ahead of the stage and within bounds.
+"""Fetch records and load their audio, ahead of the stage and within limits.
 
-Many memos load at once, those of one user one after the other, so that one that is slow to load, or that cannot be
-read at all, holds up nobody but its own user. Loaded audio is bounded by its length in seconds; beyond the bound
-partitions are paused, and polling goes on, so that the group keeps the member however long the stage works.
+Memos of different users load concurrently, those of one user in order, so that a slow or unreadable one delays only its
+own user. Loaded audio is limited in seconds; beyond the limit partitions are paused while polling continues, so that
+the consumer stays in its group however long the stage takes.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 
 Load = Callable[[MemoUploaded], Memo]
 LOADING_RECORDS = 64
-"""Records that may wait for their audio; how long it is, is not known before it is read."""
+"""Maximum records that are loading; their length is unknown before they are read."""
 UNDER_WAY_RECORDS = 1000
-"""Records that may be taken and not committed, so that one that stays unread holds up its partition in the end."""
+"""Maximum uncommitted records, so that one that stays unread eventually blocks its partition."""
 BATCH_RECORDS = 256
-"""Records in one batch: those that cannot be read have no length that would bound it."""
+"""Maximum records in one batch: unreadable ones have no audio length to limit it."""
 LOAD_WITHIN_S = 120.0
-"""To read and decode one memo, all attempts together; beyond it the worker counts as stuck."""
+"""Timeout of reading and decoding one memo, with all retries; after it the worker counts as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A fetched record; `content` is its memo once loaded, or why there is none."""
+    """A fetched record; `content` is its loaded memo, or the reason why there is none."""
 
     source: Source
     tracker: OffsetTracker
@@ -50,12 +50,12 @@ class Item:
 
     @property
     def audio_s(self) -> float:
-        """Seconds of audio that it holds in memory."""
+        """Seconds of its audio in memory."""
         return self.content.duration_s if isinstance(self.content, Memo) else 0.0
 
 
 class Intake:
-    """What one consumer has fetched and loaded. load: reads and decodes the audio of an event, in `executor`."""
+    """Fetched and loaded records of one consumer. load: reads and decodes an event's audio, in `executor`."""
 
     def __init__(
         self,
@@ -69,15 +69,15 @@ class Intake:
     ) -> None:
         self._settings, self._consumer, self._committer = settings, consumer, committer
         self._codec, self._load, self._executor, self._stage = codec, load, executor, stage
-        self._lanes: UserQueues[Item] = UserQueues()
-        self._held_s = 0.0
+        self._queues: UserQueues[Item] = UserQueues()
+        self._loaded_s = 0.0
         self._open = asyncio.Event()
-        """Set while partitions are ours; what is fetched while they are taken away comes again to their new owner."""
+        """Set while partitions are assigned; records fetched during a revocation are redelivered to the new owner."""
 
     @property
     def failed(self) -> asyncio.Future[None]:
-        """Fails with the first defect of loading."""
-        return self._lanes.failed
+        """Fails with the first unexpected error of loading."""
+        return self._queues.failed
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -86,7 +86,7 @@ class Intake:
             while True:
                 part.rest()
                 await self._open.wait()
-                part.begin("its next look at the topic", needs=("broker",))
+                part.begin("polling", needs=("broker",))
                 await self._fetch()
         finally:
             part.rest()
@@ -100,46 +100,46 @@ class Intake:
                 continue
             prometheus.RECORDS_IN.labels(stage=self._stage).inc(len(records))
             for record in records:
-                self._lanes.begin(partition, record.key, self._item(record, tracker))
+                self._queues.begin(partition, record.key, self._item(record, tracker))
 
     def take(self) -> list[Item]:
-        """What is ready now, each user's memos in their order, up to the bound on audio in a batch."""
+        """Items that are ready, each user's in order, up to a batch's limits."""
         batch: list[Item] = []
         seconds = 0.0
         while seconds < self._settings.batch_audio_s and len(batch) < BATCH_RECORDS:
-            item = self._lanes.take()
+            item = self._queues.take()
             if item is None:
                 break
             batch.append(item)
             seconds += item.audio_s
-        self._holds(-seconds)
+        self._add_loaded(-seconds)
         return batch
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when something became ready since the last call, or after a while."""
-        await self._lanes.wait(timeout_s)
+        """Return when an item became ready since the last call, or after the timeout."""
+        await self._queues.wait(timeout_s)
 
     async def loaded_again(self, items: Sequence[Item]) -> list[Item]:
-        """The same records, their audio read anew."""
+        """The same records, with their audio loaded again."""
         contents = await asyncio.gather(*(self._content(item.source) for item in items))
         return [replace(item, content=content) for item, content in zip(items, contents, strict=True)]
 
     def open(self) -> None:
-        """Fetch from the partitions that are ours now."""
+        """Start fetching from the assigned partitions."""
         self._open.set()
 
     def drop(self, partitions: Collection[TopicPartition]) -> None:
-        """Forget what was fetched from these partitions and not taken, and fetch no more until `open` is called."""
+        """Discard the records of these partitions that were not taken, and stop fetching until `open` is called."""
         self._open.clear()
         for partition in partitions:
-            self._holds(-sum(item.audio_s for item in self._lanes.drop(partition)))
+            self._add_loaded(-sum(item.audio_s for item in self._queues.drop(partition)))
 
     def close(self) -> None:
-        """Forget everything."""
-        self._lanes.drop_all()
+        """Discard everything."""
+        self._queues.drop_all()
 
     def _pause_or_resume(self) -> None:
-        # Each time anew: partitions that were just assigned are not paused.
+        # On every poll: newly assigned partitions are not paused.
         partitions = self._consumer.assignment()
         room = self._has_room()
         (self._consumer.resume if room else self._consumer.pause)(*partitions)
@@ -147,16 +147,16 @@ class Intake:
 
     def _has_room(self) -> bool:
         return (
-            self._lanes.loading < LOADING_RECORDS
+            self._queues.loading < LOADING_RECORDS
             and self._committer.under_way < UNDER_WAY_RECORDS
-            and self._held_s < self._settings.inflight_audio_s
+            and self._loaded_s < self._settings.inflight_audio_s
         )
 
     async def _item(self, record: Any, tracker: OffsetTracker) -> Item:
         headers = dict(record.headers or ())
         source = Source(record.topic, record.partition, record.offset, record.key, record.value, headers)
         item = Item(source, tracker, await self._content(source))
-        self._holds(item.audio_s)
+        self._add_loaded(item.audio_s)
         return item
 
     async def _content(self, source: Source) -> Memo | Poison:
@@ -173,10 +173,10 @@ class Intake:
             return poison
 
     def _read(self, value: bytes | None) -> Memo:
-        """Decode and load. In a thread, and again after Transient: a schema registry may be asked, and be away."""
+        """Decode and load, in a thread and retried after Transient: the schema registry may be unavailable."""
         with HEALTH.during("loading", "a memo", within_s=LOAD_WITHIN_S):
             return self._load(self._codec.decode(value, MemoUploaded))
 
-    def _holds(self, audio_s: float) -> None:
-        self._held_s += audio_s
-        prometheus.INFLIGHT_AUDIO.labels(stage=self._stage).set(max(self._held_s, 0.0))
+    def _add_loaded(self, audio_s: float) -> None:
+        self._loaded_s += audio_s
+        prometheus.INFLIGHT_AUDIO.labels(stage=self._stage).set(max(self._loaded_s, 0.0))

@@ -1,13 +1,13 @@
-"""Which offset may be committed when records are finished out of order."""
+"""Find the offset to commit when records are finished out of order."""
 
 from collections import deque
 from collections.abc import Iterable
 
 
 class OffsetTracker:
-    """The records of one partition that are under way, in the order in which they were fetched.
+    """The in-flight records of one partition, in fetch order.
 
-    Offsets may have gaps (compaction, transaction markers), so order counts and not arithmetic: a position may be
+    Offsets may have gaps (compaction, transaction markers), so order decides, not arithmetic: a position may be
     committed when every record fetched before it is finished.
     """
 
@@ -20,33 +20,33 @@ class OffsetTracker:
         self._committed: int | None = None
 
     def __len__(self) -> int:
-        """Records that hold the position back, finished or not."""
+        """Records from the position on, finished or not."""
         return len(self._pending)
 
     @property
     def position(self) -> int | None:
-        """The first offset that is not finished; None before any was."""
+        """The first unfinished offset; None before any was finished."""
         return self._position
 
     def started(self, offsets: Iterable[int]) -> None:
-        """Records were fetched. Raises ValueError when an offset does not lie past those already fetched."""
+        """Register fetched records. Raises ValueError when an offset is not after those already fetched."""
         for offset in offsets:
             last = self._pending[-1] if self._pending else (self._position or 0) - 1
             if offset <= last:
-                raise ValueError(f"offset {offset} was fetched after {last}: the partition was rewound under way")
+                raise ValueError(f"offset {offset} was fetched after {last}: the partition was rewound")
             self._pending.append(offset)
             self._open.add(offset)
 
     def finished(self, offset: int) -> None:
-        """All that `offset` led to was delivered. Raises ValueError when it is not under way."""
+        """Register that all results of `offset` were delivered. Raises ValueError when it is not in flight."""
         if offset not in self._open:
-            raise ValueError(f"offset {offset} is not under way")
+            raise ValueError(f"offset {offset} is not in flight")
         self._open.remove(offset)
         while self._pending and self._pending[0] not in self._open:
             self._position = self._pending.popleft() + 1
 
     def committable(self) -> int | None:
-        """Position to commit (the next offset to read), or None when nothing new may be committed.
+        """Position to commit (the next offset to read), or None without a new one.
 
         >>> partition = OffsetTracker()
         >>> partition.started([7, 8, 12])
@@ -59,5 +59,5 @@ class OffsetTracker:
         return self._position if self._position != self._committed else None
 
     def committed(self, position: int) -> None:
-        """The broker has accepted `position`."""
+        """Register that the broker accepted `position`."""
         self._committed = position

@@ -1,4 +1,4 @@
-"""Memos being loaded, in one lane a user: many load at once, but each lane gives them up in order."""
+"""Memos being loaded, in one queue per user: users load concurrently, and each queue keeps its order."""
 
 import asyncio
 from collections import deque
@@ -12,43 +12,43 @@ UserQueue: TypeAlias = tuple[Hashable, Hashable]
 
 
 class UserQueues(Generic[T]):
-    """Work under way by lane. A lane whose first piece is not ready holds up its own pieces and nobody else's."""
+    """Concurrent tasks by queue. A queue whose first task is unfinished delays only its own tasks."""
 
     def __init__(self) -> None:
-        self._lanes: dict[UserQueue, deque[asyncio.Task[T]]] = {}
+        self._queues: dict[UserQueue, deque[asyncio.Task[T]]] = {}
         self._ready: deque[UserQueue] = deque()
-        """Queues that begin with a finished piece, in the order in which they came to."""
+        """Queues whose first task is finished, in the order in which they became ready."""
         self._finished: set[asyncio.Task[T]] = set()
         self._changed = asyncio.Event()
         self.loading = 0
-        """Pieces that are not ready."""
+        """Number of unfinished tasks."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Fails with the first defect of any piece; it is never done otherwise."""
+        """Fails with the first exception of any task; never completes otherwise."""
 
     def begin(self, partition: Hashable, key: Hashable, work: Coroutine[Any, Any, T]) -> None:
-        """Begin one more piece at the end of the lane of `key`."""
-        lane = (partition, key)
+        """Start one more task at the end of the queue of `key`."""
+        queue = (partition, key)
         task = asyncio.create_task(work)
         self.loading += 1
-        self._lanes.setdefault(lane, deque()).append(task)
-        task.add_done_callback(lambda done: self._done(lane, done))
+        self._queues.setdefault(queue, deque()).append(task)
+        task.add_done_callback(lambda done: self._done(queue, done))
 
     def take(self) -> T | None:
-        """The next piece that is ready, by turns among the lanes; None when no lane begins with one."""
+        """The next finished result, round-robin over the queues; None when no queue is ready."""
         if not self._ready:
             return None
-        lane = self._ready.popleft()
-        tasks = self._lanes[lane]
+        queue = self._ready.popleft()
+        tasks = self._queues[queue]
         task = tasks.popleft()
         self._finished.discard(task)
         if not tasks:
-            del self._lanes[lane]
+            del self._queues[queue]
         elif tasks[0] in self._finished:
-            self._ready.append(lane)
+            self._ready.append(queue)
         return task.result()
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when a piece became ready since the last call, or after a while."""
+        """Return when a task finished since the last call, or after the timeout."""
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
@@ -57,10 +57,10 @@ class UserQueues(Generic[T]):
             self._changed.clear()
 
     def drop(self, partition: Hashable) -> list[T]:
-        """Forget the lanes of a partition: what loads is cancelled, what was ready is given back."""
-        lanes = [lane for lane in self._lanes if lane[0] == partition]
-        self._ready = deque(lane for lane in self._ready if lane[0] != partition)
-        dropped = [task for lane in lanes for task in self._lanes.pop(lane)]
+        """Discard the queues of a partition: cancels unfinished tasks, returns the finished results."""
+        queues = [queue for queue in self._queues if queue[0] == partition]
+        self._ready = deque(queue for queue in self._ready if queue[0] != partition)
+        dropped = [task for queue in queues for task in self._queues.pop(queue)]
         ready = [task.result() for task in dropped if task.done() and not task.cancelled() and not task.exception()]
         self._finished.difference_update(dropped)
         for task in dropped:
@@ -68,11 +68,11 @@ class UserQueues(Generic[T]):
         return ready
 
     def drop_all(self) -> None:
-        """Forget everything."""
-        for partition in {lane[0] for lane in self._lanes}:
+        """Discard everything."""
+        for partition in {queue[0] for queue in self._queues}:
             self.drop(partition)
 
-    def _done(self, lane: UserQueue, task: asyncio.Task[T]) -> None:
+    def _done(self, queue: UserQueue, task: asyncio.Task[T]) -> None:
         self.loading -= 1
         self._changed.set()
         if task.cancelled():
@@ -81,8 +81,8 @@ class UserQueues(Generic[T]):
             if not self.failed.done():
                 self.failed.set_exception(error)
             return
-        tasks = self._lanes.get(lane)
+        tasks = self._queues.get(queue)
         if tasks is not None and task in tasks:
             self._finished.add(task)
             if tasks[0] is task:
-                self._ready.append(lane)
+                self._ready.append(queue)

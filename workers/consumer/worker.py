@@ -1,8 +1,7 @@
-"""The loop of a heavy hop: fetch → load → settle → deliver → commit.
+"""The loop of a feature worker: fetch → load → process → deliver → commit.
 
-Fetching and loading go on while the stage works; the event loop never waits for either. Every user's memos are worked
-on in their order. A record's offset is committed only after everything it led to was acknowledged by the broker, and
-never past one that was not.
+Fetching and loading continue while the stage works; neither blocks the event loop. Each user's memos are processed in
+order. A record's offset is committed only after the broker acknowledged all its results, and never past one without.
 """
 
 import asyncio
@@ -42,28 +41,28 @@ from workers.service.health import BROKER_WITHIN_S, HEALTH
 log = logging.getLogger(__name__)
 
 LOADERS = 4
-"""Memos read and decoded at the same time."""
+"""Memos read and decoded concurrently."""
 IDLE_S = 0.5
-"""Between two looks at the clock while nothing is ready."""
+"""Seconds between two iterations while no record is ready."""
 SLOWEST = 0.1
-"""Seconds that a stage may need for a second of audio before it tells of progress."""
+"""Maximum seconds per second of audio before a stage reports progress."""
 
 Done: TypeAlias = Settled[Item, MemoFeatures]
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A batch that the stage is at."""
+class InFlight:
+    """A batch that the stage is processing."""
 
     batch: list[Item]
     settling: asyncio.Task[list[Done]]
 
 
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """One process of one heavy hop. `async with Worker(...) as worker: await worker.run()`.
+    """One process of a feature worker. `async with Worker(...) as worker: await worker.run()`.
 
-    stage: what to do with memos; load: reads and decodes the audio of an event (raises Poison, Transient);
-    owns_input: whether this hop writes the dead letters of memos that no hop can read, so that each is written once.
+    stage: processes memos; load: reads and decodes the audio of an event (raises Poison, Transient); owns_input:
+    whether this worker writes the dead letters of unreadable memos, so that each is written once.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Connect and join the group."""
         async with AsyncExitStack() as exits:
             exits.callback(self._stage.close)
-            self._performer = _executor(exits, self._at_once, self._stage.name)
+            self._stage_executor = _executor(exits, self._at_once, self._stage.name)
             producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
             exits.push_async_callback(producer.stop)
             self._delivery = Delivery(producer, self._codec, self._stage.name)
@@ -101,19 +100,19 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave the group; what was not delivered comes again."""
+        """Leave the group; undelivered records will be reprocessed."""
         await self._exits.aclose()
 
     def stop(self) -> None:
-        """Ask the loop to end: nothing new is begun; what the stage works on is finished, delivered and committed."""
+        """Shut down gracefully: start no new batch; finish, deliver and commit those of the stage."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until asked to stop. Raises Stop, and any defect, with nothing of the batch under way committed."""
+        """Work until `stop`. Raises Stop and any unexpected error, with the current batch not committed."""
         fetching = asyncio.create_task(self._intake.run())
         working = asyncio.create_task(self._work_until_stopped())
-        asked = asyncio.create_task(self._stopping.wait())
-        tasks = (fetching, working, asked)
+        stopping = asyncio.create_task(self._stopping.wait())
+        tasks = (fetching, working, stopping)
         try:
             ends: set[asyncio.Future[Any]] = {*tasks, self._intake.failed}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -131,15 +130,15 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             if isinstance(failure, Exception):
                 raise refusal(failure) or failure
 
-    # Working and delivering
+    # Processing and delivery
 
     async def _work_until_stopped(self) -> None:
-        begun: deque[Begun] = deque()
+        in_flight: deque[InFlight] = deque()
         try:
-            while begun or not self._stopping.is_set():
-                self._begin(begun)
-                if begun:
-                    await self._finish(begun.popleft())
+            while in_flight or not self._stopping.is_set():
+                self._begin(in_flight)
+                if in_flight:
+                    await self._finish(in_flight.popleft())
                 else:
                     self._idle.set()
                     self._working.rest()
@@ -150,33 +149,33 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 self._gauge(prometheus.INFLIGHT_RECORDS, self._committer.under_way)
                 await self._committer.commit_in_time()
         finally:
-            for each in begun:
+            for each in in_flight:
                 each.settling.cancel()
-            await asyncio.gather(*(each.settling for each in begun), return_exceptions=True)
+            await asyncio.gather(*(each.settling for each in in_flight), return_exceptions=True)
         await self._committer.commit()
 
-    def _begin(self, begun: deque[Begun]) -> None:
-        """Give the stage as many batches as it takes; they are delivered in the order in which they were begun."""
-        while len(begun) < self._at_once and not self._stopping.is_set() and (batch := self._intake.take()):
+    def _begin(self, in_flight: deque[InFlight]) -> None:
+        """Start as many batches as the stage accepts; they are delivered in the order of their start."""
+        while len(in_flight) < self._at_once and not self._stopping.is_set() and (batch := self._intake.take()):
             self._idle.clear()
-            begun.append(Begun(batch, asyncio.create_task(self._settled(batch))))
+            in_flight.append(InFlight(batch, asyncio.create_task(self._settled(batch))))
 
     async def _prepare(self, stage: Prepares) -> None:
-        """Let the stage prepare a little; a stop does not wait for it."""
+        """Let the stage prepare for some seconds; a shutdown does not wait for it."""
         self._working.begin("preparing", within_s=batch_within_s(()))
-        preparing = asyncio.get_running_loop().run_in_executor(self._performer, stage.prepare)
-        asked = asyncio.create_task(self._stopping.wait())
-        ends: set[asyncio.Future[Any]] = {preparing, asked}
+        preparing = asyncio.get_running_loop().run_in_executor(self._stage_executor, stage.prepare)
+        stopping = asyncio.create_task(self._stopping.wait())
+        ends: set[asyncio.Future[Any]] = {preparing, stopping}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        stopping.cancel()
         if preparing.done() and not preparing.result():
             self._unprepared = None
 
-    async def _finish(self, begun: Begun) -> None:
-        batch = begun.batch
+    async def _finish(self, in_flight: InFlight) -> None:
+        batch = in_flight.batch
         self._working.begin("a batch", within_s=batch_within_s(_memos(batch)))
-        settled = await begun.settling
-        self._working.begin("a fault to pass", within_s=HEALTH.stuck_after_s + self._settings.dead_letter_back_off_s)
+        settled = await in_flight.settling
+        self._working.begin("circuit breaker", within_s=HEALTH.stuck_after_s + self._settings.dead_letter_back_off_s)
         settled = await self._breaker.passed(settled, self._settled_again, self._stopping)
         self._gauge(prometheus.DEAD_LETTER_SHARE, self._breaker.share)
         outgoing = self._outgoing(settled)
@@ -201,10 +200,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
         def attempt() -> asyncio.Future[list[Outcome[MemoFeatures]]]:
             self._working.begin("a batch", within_s=batch_within_s(memos))
-            return loop.run_in_executor(self._performer, settle, self._stage, memos)
+            return loop.run_in_executor(self._stage_executor, settle, self._stage, memos)
 
         settled = await retry_transient(attempt, stage=self._stage.name, target="storage")
-        # Of two batches at once, the second counts from the end of the first.
+        # Of two concurrent batches, the second counts from the end of the first.
         ended = time.perf_counter()
         took_s, audio_s = ended - max(began, self._ended), sum(item.audio_s for item in batch)
         self._ended = ended
@@ -217,7 +216,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         return [Settled(i, next(remaining) if isinstance(i.content, Memo) else i.content) for i in batch]
 
     async def _settled_again(self, batch: Sequence[Item]) -> list[Done]:
-        """Load and settle once more: what made a record fail may have been outside of it."""
+        """Load and process again: the cause of a failure may have been outside the record."""
         return await self._settled(await self._intake.loaded_again(batch))
 
     def _outgoing(self, settled: Sequence[Done]) -> list[Outgoing]:
@@ -231,10 +230,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 failures.append((item.source, outcome))
         return outgoing + self._delivery.dead_letters(failures)
 
-    # Partitions that come and go
+    # Rebalances
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Finish the batch under way, within the deadline, and commit; what waits on these partitions comes again."""
+        """Finish the current batches within the deadline and commit; waiting records go to the new owner."""
         if not revoked:
             return
         prometheus.REBALANCES.labels(stage=self._stage.name).inc()
@@ -243,12 +242,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             async with asyncio.timeout(self._settings.stop_deadline_s):
                 await self._idle.wait()
         except TimeoutError:
-            log.warning("partitions were taken away before their batch had finished; it comes again")
+            log.warning("partitions revoked before their batch finished; batch will be reprocessed")
         await self._committer.commit()
         self._committer.revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Start afresh on these partitions, from what was committed."""
+        """Start these partitions from their committed offsets."""
         HEALTH.has("partitions")
         self._committer.assigned(assigned)
         self._intake.open()
@@ -256,12 +255,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
 
 def batch_within_s(memos: Collection[Memo]) -> float:
-    """Seconds within which a batch must tell of progress: the longest memo may be worked on in one piece."""
+    """Timeout in seconds for progress in a batch: the longest memo may be processed in one piece."""
     return HEALTH.stuck_after_s + SLOWEST * max((memo.duration_s for memo in memos), default=0.0)
 
 
 def _memos(batch: Sequence[Item]) -> list[Memo]:
-    """The memos of a batch, without what could not be read."""
+    """The memos of a batch, without unreadable records."""
     return [item.content for item in batch if isinstance(item.content, Memo)]
 
 

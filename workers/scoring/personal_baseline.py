@@ -123,8 +123,8 @@ def prior_memos(normal: PersonalNormal, population: Population) -> FloatArray:
     overall = np.maximum(strangeness(normal, population) - moods, 0)
     own = np.maximum(_beyond(normal, population), 0)
     foreign = np.where(normal.count > 0, (overall + own) / 2 * overall / (1 + overall), 0)
-    worth: FloatArray = (1 / (1 / population.memos + foreign)).astype(np.float32)
-    return worth
+    weight: FloatArray = (1 / (1 / population.memos + foreign)).astype(np.float32)
+    return weight
 
 
 def strangeness(normal: PersonalNormal, population: Population) -> FloatArray:

@@ -34,7 +34,7 @@ def test_finishing_what_is_not_under_way_is_refused(offset: int) -> None:
     tracker = OffsetTracker()
     tracker.started([5])
     tracker.finished(5)
-    with pytest.raises(ValueError, match="not under way"):
+    with pytest.raises(ValueError, match="not in flight"):
         tracker.finished(offset)
 
 

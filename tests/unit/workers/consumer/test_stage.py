@@ -50,7 +50,7 @@ def test_a_stage_that_breaks_its_promise_is_a_defect() -> None:
         def process(self, batch: Sequence[int]) -> Sequence[Outcome[int]]:
             return super().process(batch)[:-1]
 
-    with pytest.raises(ValueError, match="gave 1 outcomes for 2 records"):
+    with pytest.raises(ValueError, match="returned 1 outcomes for 2 records"):
         settle(Forgetful(raises=False), [2, 4])
 
 
