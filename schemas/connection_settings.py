@@ -1,55 +1,83 @@
-"""How Kafka and Redis are reached: encryption, and who we say we are. Part of the settings.
+"""How processes reach Kafka, Redis and the schema registry: addresses, encryption, credentials. Part of the settings.
 
 Secrets are never printed; give them as files in the folder that `UNDERTONE_SECRETS_DIR` names, such as
 `undertone_kafka_password`.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, SecretStr, model_validator
+
+from schemas.setting_types import Count, File, Positive, Role, plain
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 
-class Access(BaseSettings):
-    """Certificates, users, passwords and tokens. Files are PEM."""
+class Connections(BaseModel, frozen=True, defer_build=True):
+    """Where Kafka, Redis and the schema registry are, and how a process joins its consumer group."""
 
-    kafka_security: Protocol = "PLAINTEXT"
-    """As Kafka's `security.protocol`; the first and the third travel unencrypted."""
-    kafka_ca: Path | None = None
-    """Authorities trusted for the broker's certificate; those of the system without it."""
-    kafka_certificate: Path | None = None
-    """Our own certificate and its chain, where the broker asks for one."""
-    kafka_key: Path | None = None
-    kafka_key_password: SecretStr | None = None
-    kafka_mechanism: Mechanism | None = None
-    kafka_user: str | None = None
-    kafka_password: SecretStr | None = None
-    kafka_token_file: Path | None = None
-    """For OAUTHBEARER: a token that somebody else keeps fresh; read again for every connection."""
-    kafka_token_url: str | None = Field(None, repr=False)
-    """For OAUTHBEARER: where a token is had for a client id and a secret (OpenID Connect, client credentials)."""
-    kafka_client_id: str | None = None
-    kafka_client_secret: SecretStr | None = None
-    kafka_scope: str = ""
+    kafka_bootstrap: Annotated[str | None, Role.ALL] = Field(None, validation_alias=plain("KAFKA_BOOTSTRAP"))
+    """Kafka brokers as `host:port`, comma-separated. Without it `undertone up` starts an embedded broker."""
+    # Addresses may hold passwords, so a printed Settings does not show them.
+    redis_url: Annotated[str | None, Role.AGENTS | Role.BRIDGE | Role.UP | Role.COMMAND_LINE] = Field(
+        None, validation_alias=plain("REDIS_URL"), repr=False
+    )
+    """Redis as `redis://`, `rediss://` (TLS) or `unix://`. Without it `undertone up` starts an embedded store."""
+    schema_registry_url: Annotated[str | None, Role.ALL] = Field(
+        None, validation_alias=plain("SCHEMA_REGISTRY_URL"), repr=False
+    )
+    """Confluent-compatible schema registry. Without it records use Avro single-object encoding."""
+    partitions: Annotated[Count, Role.AGENTS | Role.COMMAND_LINE] = 4
+    """Partitions of each topic that `undertone topics create` makes: the most processes of one role that have work."""
+    replication: Annotated[Count, Role.COMMAND_LINE] = 1
+    """Replicas of each topic that `undertone topics create` makes; at most the number of brokers."""
+    instance: Annotated[str, Role.ALL] = ""
+    """Stable name of this process for Kafka's static membership: a restart within the session timeout keeps its
+    partitions."""
+    session_timeout_s: Annotated[Positive, Role.SERVICES] = 45.0
+    """A process that sends no heartbeat for this many seconds loses its partitions (`session.timeout.ms`)."""
+    max_poll_interval_s: Annotated[Positive, Role.SERVICES] = 3600.0
+    """A process that cannot take another record for this many seconds leaves its group (`max.poll.interval.ms`).
+    Processing does not count: heartbeats and fetching go on beside it."""
 
-    redis_user: str | None = None
-    """With `redis_password`, in the place of those in REDIS_URL; `rediss://` there asks for TLS."""
-    redis_password: SecretStr | None = None
-    redis_ca: Path | None = None
-    redis_certificate: Path | None = None
-    redis_key: Path | None = None
+
+class KafkaSecurity(BaseModel, frozen=True, defer_build=True):
+    """TLS and SASL of every Kafka client. Files are PEM."""
+
+    kafka_security: Annotated[Protocol, Role.ALL] = "PLAINTEXT"
+    """As Kafka's `security.protocol`; `PLAINTEXT` and `SASL_PLAINTEXT` are not encrypted."""
+    kafka_ca: Annotated[File | None, Role.ALL] = None
+    """Certificate authorities trusted for the brokers' certificates; without it those of the system."""
+    kafka_certificate: Annotated[File | None, Role.ALL] = None
+    """Client certificate with its chain, where the brokers require one."""
+    kafka_key: Annotated[File | None, Role.ALL] = None
+    """Private key of `UNDERTONE_KAFKA_CERTIFICATE`."""
+    kafka_key_password: Annotated[SecretStr | None, Role.ALL] = None
+    """Password of `UNDERTONE_KAFKA_KEY`, if it is encrypted."""
+    kafka_mechanism: Annotated[Mechanism | None, Role.ALL] = None
+    """As Kafka's `sasl.mechanism`; required with `SASL_PLAINTEXT` and `SASL_SSL`."""
+    kafka_user: Annotated[str | None, Role.ALL] = None
+    """User for `PLAIN` and `SCRAM`."""
+    kafka_password: Annotated[SecretStr | None, Role.ALL] = None
+    """Password for `PLAIN` and `SCRAM`."""
+    kafka_token_file: Annotated[File | None, Role.ALL] = None
+    """For `OAUTHBEARER`: file with a token that the platform renews; read again for every connection."""
+    kafka_token_url: Annotated[str | None, Role.ALL] = Field(None, repr=False)
+    """For `OAUTHBEARER`: OpenID Connect token endpoint (client credentials grant)."""
+    kafka_client_id: Annotated[str | None, Role.ALL] = None
+    """Client id for `UNDERTONE_KAFKA_TOKEN_URL`."""
+    kafka_client_secret: Annotated[SecretStr | None, Role.ALL] = None
+    """Client secret for `UNDERTONE_KAFKA_TOKEN_URL`."""
+    kafka_scope: Annotated[str, Role.ALL] = ""
+    """Scope requested from `UNDERTONE_KAFKA_TOKEN_URL`; empty requests none."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _kafka_is_complete(self) -> Self:
         for fault in (self._kafka_fault(), _pair("KAFKA", self.kafka_certificate, self.kafka_key)):
             if fault:
                 raise ValueError(fault)
-        if fault := _pair("REDIS", self.redis_certificate, self.redis_key):
-            raise ValueError(fault)
         return self
 
     def _kafka_fault(self) -> str:
@@ -68,6 +96,27 @@ class Access(BaseSettings):
         if self.kafka_ca is not None and not self.kafka_security.endswith("SSL"):
             return "UNDERTONE_KAFKA_CA has no use without SSL or SASL_SSL as UNDERTONE_KAFKA_SECURITY"
         return ""
+
+
+class RedisSecurity(BaseModel, frozen=True, defer_build=True):
+    """TLS and credentials of Redis. Files are PEM and need `rediss://` in `REDIS_URL`."""
+
+    redis_user: Annotated[str | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    """User of Redis, instead of the one in `REDIS_URL`."""
+    redis_password: Annotated[SecretStr | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    """Password of Redis, instead of the one in `REDIS_URL`."""
+    redis_ca: Annotated[File | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    """Certificate authorities trusted for the server's certificate; without it those of the system."""
+    redis_certificate: Annotated[File | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    """Client certificate, where the server requires one."""
+    redis_key: Annotated[File | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    """Private key of `UNDERTONE_REDIS_CERTIFICATE`."""
+
+    @model_validator(mode="after")
+    def _redis_is_complete(self) -> Self:
+        if fault := _pair("REDIS", self.redis_certificate, self.redis_key):
+            raise ValueError(fault)
+        return self
 
 
 def _pair(server: str, certificate: Path | None, key: Path | None) -> str:

@@ -1,8 +1,8 @@
 """Frozen settings, built once at start and passed down; the only reader of the environment.
 
-Names are `UNDERTONE_<FIELD>`, but for the five that platforms already set: `KAFKA_BOOTSTRAP`, `REDIS_URL`,
-`SCHEMA_REGISTRY_URL`, `LOG_LEVEL` and `OTEL_EXPORTER_OTLP_ENDPOINT`. A value can also be a file in the folder that
-`UNDERTONE_SECRETS_DIR` names.
+Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`PLAIN`). A value can also be a file in
+the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here and in
+`schemas/connection_settings.py`: one section a class, one row a field.
 """
 
 import os
@@ -10,179 +10,208 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from platformdirs import user_state_path
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from schemas.connection_settings import Access
+from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from schemas.setting_types import (
+    PLAIN,
+    PREFIX,
+    Count,
+    Finite,
+    Folder,
+    NotNegative,
+    Positive,
+    Role,
+    Share,
+    plain,
+    variable,
+)
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+__all__ = ["PLAIN", "SHIPPED_BUNDLE", "Settings"]
 
 SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
 
 
-PREFIX = "UNDERTONE_"
-PLAIN = ("KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Variables that have no prefix."""
-_PLAIN = {f"{PREFIX}{name}": name for name in PLAIN}
+class Processes(BaseModel, frozen=True, defer_build=True):
+    """Logs, traces, metrics and health of every process, and what `undertone up` keeps on disk."""
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Role.SERVICES] = Field(
+        "INFO", validation_alias=plain("LOG_LEVEL")
+    )
+    """Least severe messages that are logged; those of other libraries from `WARNING` on, whatever is set here."""
+    log_format: Annotated[Literal["text", "json"], Role.SERVICES] = "text"
+    """`text` for people; `json`, one object a line, for machines."""
+    log_key: Annotated[SecretStr | None, Role.SERVICES] = None
+    """Key of the HMAC-SHA256 that stands for memos and users in logs. Without it logs do not name them at all."""
+    otel_exporter_otlp_endpoint: Annotated[str | None, Role.SERVICES | Role.COMMAND_LINE] = Field(
+        None, validation_alias=plain("OTEL_EXPORTER_OTLP_ENDPOINT"), repr=False
+    )
+    """OpenTelemetry collector for spans, OTLP over HTTP. Without it no spans are made. OpenTelemetry's own variables
+    apply as well."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535), Role.SERVICES | Role.UP] = 0
+    """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and the
+    ones after it: workers in the order of `UNDERTONE_MODALITIES`, agents, bridges."""
+    stuck_after_s: Annotated[Positive, Role.SERVICES] = 20.0
+    """A process that makes no progress for this many seconds, without a cause outside it, fails `/healthz`."""
+    stop_deadline_s: Annotated[Positive, Role.SERVICES | Role.UP] = 8.0
+    """Seconds to drain, flush and commit, all together, at shutdown or when partitions are revoked."""
+    home: Annotated[Folder, Role.BRIDGE | Role.UP | Role.COMMAND_LINE] = Field(
+        default_factory=lambda: user_state_path("undertone")
+    )
+    """Where `undertone up` keeps the embedded store, the journal and submitted audio. Default: the user's state folder,
+    on Linux `~/.local/state/undertone`."""
+    supervised: Annotated[bool, Role.SERVICES] = False
+    """Set by `undertone up` for the processes it starts: they stop when their standard input closes."""
 
 
-def _as_text(value: object) -> str | None:
-    """A value as the environment has it; None for none."""
-    if value is None:
-        return None
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(int(value)) if isinstance(value, bool) else str(value)
+class Audio(BaseModel, frozen=True, defer_build=True):
+    """Which audio is read, and which memos can be scored."""
+
+    audio_prefixes: Annotated[tuple[str, ...], NoDecode, Role.WORKER | Role.UP | Role.COMMAND_LINE] = ()
+    """URI prefixes under which workers may read audio, such as `s3://memos/,file:///data/`. Without one they read none.
+    """
+    audio_max_bytes: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 64 * 1024 * 1024
+    """Largest audio file, in bytes as stored; a larger one is refused (`audio:too_large`)."""
+    audio_max_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 1800.0
+    """Longest memo, in seconds; a longer one is refused (`audio:too_long`)."""
+    audio_min_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 0.1
+    """Shortest memo, in seconds; a shorter one is refused (`audio:too_short`)."""
+    window_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 15.0
+    """Seconds of an analysis window, the same for every modality."""
+    min_speech_s: Annotated[NotNegative, Role.WORKER | Role.COMMAND_LINE] = 1.0
+    """A memo with fewer seconds of speech is indeterminate (`quality:too_little_speech`)."""
+    min_snr_db: Annotated[Finite, Role.WORKER | Role.COMMAND_LINE] = 5.0
+    """A memo with a lower signal-to-noise ratio, in dB, is indeterminate (`quality:noisy`)."""
+    max_clipped: Annotated[Share, Role.WORKER | Role.COMMAND_LINE] = 0.02
+    """A memo with a larger share of clipped samples is indeterminate (`quality:clipped`)."""
+    min_bandwidth_hz: Annotated[NotNegative, Role.WORKER | Role.COMMAND_LINE] = 2500.0
+    """A memo with a lower bandwidth, in Hz, is indeterminate (`quality:narrow_band`)."""
+    audio_attempts: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 4
+    """Attempts to read an object that does not exist (yet), before it counts as missing (`audio:missing`)."""
+    audio_retry_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 0.5
+    """Seconds before the first retry; the wait doubles, with jitter, up to ten times that."""
 
 
-def _plain(name: str) -> AliasChoices:
-    return AliasChoices(name, f"UNDERTONE_{name}", name.lower())
+class Workers(BaseModel, frozen=True, defer_build=True):
+    """Models, batches and dead letters of the feature workers; the agents read the model bundle and the limits too."""
+
+    bundle: Annotated[Folder, Role.WORKER | Role.AGENTS | Role.COMMAND_LINE] = SHIPPED_BUNDLE
+    """Model bundle: encoder, head, calibration, population. The shipped one is a demonstration, trained on synthetic
+    voices: it says nothing about any person."""
+    encoder: Annotated[str | None, Role.WORKER | Role.COMMAND_LINE] = None
+    """Hugging Face folder or hub name of the encoder to use instead of the bundle's; `@revision` pins one."""
+    acoustic_processes: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 2
+    """Processes in which one acoustic worker extracts features."""
+    intra_op_threads: Annotated[int, Field(ge=0), Role.WORKER | Role.COMMAND_LINE] = 0
+    """Threads for one TensorFlow operation; 0 lets TensorFlow choose."""
+    precision: Annotated[Literal["float32", "bfloat16"], Role.WORKER | Role.COMMAND_LINE] = "float32"
+    """Type of the encoder's weights and activations."""
+    batch_audio_s: Annotated[Positive, Role.WORKER] = 60.0
+    """Seconds of audio in one batch of a worker."""
+    inflight_audio_s: Annotated[Positive, Role.WORKER] = 600.0
+    """Seconds of decoded audio that a worker holds in memory; beyond it partitions are paused."""
+    dead_letter_max_share: Annotated[Share, Role.WORKER | Role.AGENTS] = 0.25
+    """Largest share of dead letters among the last `UNDERTONE_DEAD_LETTER_WINDOW` records; beyond it the process stops,
+    a worker only after one retry."""
+    dead_letter_window: Annotated[Count, Role.WORKER | Role.AGENTS] = 100
+    """Number of records for `UNDERTONE_DEAD_LETTER_MAX_SHARE`."""
+    dead_letter_max_run: Annotated[Count, Role.WORKER | Role.AGENTS] = 20
+    """Most dead letters in a row; beyond it the process stops, a worker only after one retry."""
+    dead_letter_back_off_s: Annotated[Positive, Role.WORKER] = 5.0
+    """Seconds that a worker waits before it retries a record after too many dead letters."""
+    encoder_batch_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 16.0
+    """Seconds of audio, padding included, that the encoder computes at once; several hundred on an accelerator."""
+    program_cache: Annotated[Folder | None, Role.WORKER | Role.COMMAND_LINE] = None
+    """Where the encoder's compiled programs are kept between starts, for one process at a time. Without it they are not
+    kept."""
+    warm: Annotated[bool, Role.WORKER | Role.COMMAND_LINE] = False
+    """Compile all of the encoder's programs while no memo waits; otherwise each when a memo first needs it."""
+    memory_growth: Annotated[bool, Role.WORKER | Role.COMMAND_LINE] = True
+    """Take an accelerator's memory as it is needed; `false` takes all of it at start."""
 
 
-def _fault(location: tuple[int | str, ...], message: str) -> str:
-    """What is wrong with one value, or, without a location, with several together."""
-    return f"{_variable(str(location[0]))}: {message}" if location else message
+class Agents(BaseModel, frozen=True, defer_build=True):
+    """When a memo is scored, and when its person's change becomes an alert."""
+
+    alerts_per_user_year: Annotated[Positive, Role.AGENTS | Role.COMMAND_LINE] = 1.0
+    """False drift alerts that you accept for each user and year; the threshold follows from it. Fewer false alerts mean
+    that a change is found later: `undertone drift calibrate` shows by how much."""
+    memos_per_day: Annotated[Positive, Role.AGENTS | Role.COMMAND_LINE] = 1.0
+    """Memos that a usual user records a day; `UNDERTONE_ALERTS_PER_USER_YEAR` holds for users who do."""
+    autocorrelation: Annotated[Annotated[float, Field(ge=0, le=0.5)] | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    """Correlation of a memo's score with the next, if you measured it. Without it the threshold allows for any up to
+    0.5."""
+    modalities: Annotated[tuple[Modality, ...], NoDecode, Role.WORKER | Role.AGENTS | Role.UP | Role.COMMAND_LINE] = (
+        Modality.ACOUSTIC,
+        Modality.EMBEDDING,
+    )
+    """Modalities that a memo needs before it is scored; each needs its worker."""
+    join_timeout_s: Annotated[Positive, Role.AGENTS] = 900.0
+    """A memo that still lacks a modality after this many seconds gets an indeterminate score."""
+    join_ttl_s: Annotated[Positive, Role.AGENTS] = 7 * 86400.0
+    """Seconds that Redis remembers a memo after its last change, so that redelivered features are recognised."""
+    reconciled_s: Annotated[Positive, Role.AGENTS] = 86400.0
+    """After Redis has lost its data: uploads from this many seconds before that have no outcome are sent again."""
+    state_ttl_s: Annotated[Positive, Role.AGENTS] = 400 * 86400.0
+    """Seconds that Redis keeps a user's baseline and drift state after the last memo."""
+    agent_batch: Annotated[Count, Role.AGENTS] = 500
+    """Most records in one batch of an agent."""
+    reorder_window_s: Annotated[Positive, Role.AGENTS | Role.COMMAND_LINE] = 2 * 86400.0
+    """A memo may be this many seconds older than its user's latest; one that is older still is scored, but left out of
+    drift detection."""
+    alert_cooldown_s: Annotated[NotNegative, Role.AGENTS | Role.COMMAND_LINE] = 7 * 86400.0
+    """Seconds from the end of an episode to the earliest next one of its kind for the same user."""
+    level_high: Annotated[Count, Role.AGENTS | Role.COMMAND_LINE] = 5
+    """Scores in the high band, among the last `UNDERTONE_LEVEL_OF`, that raise a level alert."""
+    level_of: Annotated[int, Field(ge=0, le=31), Role.AGENTS | Role.COMMAND_LINE] = 7
+    """Number of latest scores that a level alert looks at; 0 raises none."""
+
+    @field_validator("modalities")
+    @classmethod
+    def _can_meet(cls, value: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        if not value or Modality.UNKNOWN in value or len(set(value)) < len(value):
+            raise ValueError("name one or more of acoustic and embedding, each once")
+        return value
 
 
-def _variable(location: str) -> str:
-    """The variable that an operator would set, from where pydantic saw the fault."""
-    return location if location.isupper() else f"UNDERTONE_{location.upper()}"
+class Bridges(BaseModel, frozen=True, defer_build=True):
+    """Where alerts are sent. `undertone up` starts the bridges whose address is set."""
+
+    alertmanager_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address of Alertmanager; of a cluster all addresses, comma-separated."""
+    alertmanager_again_s: Annotated[Positive, Role.BRIDGE] = 60.0
+    """Seconds between two postings of all open episodes, which Alertmanager loses when it restarts."""
+    webhook_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address to which every alert is posted."""
+    webhook_secret: Annotated[str | None, Role.BRIDGE] = Field(None, repr=False)
+    """Secret that the webhook signs with: `whsec_` and base64, or any text of at least 24 bytes."""
+    webhook_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
+    """An alert that the receiver does not take within this many seconds counts as undelivered; the next one is sent."""
+    slack_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret, for whoever has it can post."""
+    slack_names_users: Annotated[bool, Role.BRIDGE] = False
+    """Name the pseudonym in messages, for everybody in the channel and for whoever keeps the chat's history."""
+    slack_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
+    """A message that the receiver does not take within this many seconds counts as undelivered; the next one is sent."""
+    bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
+    """Seconds that a receiver may take to answer."""
 
 
-class Settings(Access):
+# pydantic takes the fields of the last base first.
+class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Processes, Connections, BaseSettings):
     """Everything an operator can set. Lengths in seconds (`_s`), rates in hertz (`_hz`), sizes in bytes (`_bytes`)."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        frozen=True,
+        defer_build=False,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
-
-    # Connections
-    kafka_bootstrap: str | None = Field(None, validation_alias=_plain("KAFKA_BOOTSTRAP"))
-    # These may hold passwords, so a printed Settings does not show them.
-    redis_url: str | None = Field(None, validation_alias=_plain("REDIS_URL"), repr=False)
-    schema_registry_url: str | None = Field(None, validation_alias=_plain("SCHEMA_REGISTRY_URL"), repr=False)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_plain("LOG_LEVEL"))
-    log_format: Literal["text", "json"] = "text"
-    """`json` is one object a line, for machines."""
-    log_key: SecretStr | None = None
-    """Memos and users are named in logs by a hash with this key; without one they are not named at all."""
-    otel_exporter_otlp_endpoint: str | None = Field(
-        None, validation_alias=_plain("OTEL_EXPORTER_OTLP_ENDPOINT"), repr=False
-    )
-    """Where spans are sent, by OTLP over HTTP; none are made without it. OpenTelemetry's own variables hold too."""
-    partitions: Count = 4
-    replication: Count = 1
-    instance: str = ""
-    """Stable name of this process; with it a restart keeps its partitions (Kafka static membership)."""
-    session_timeout_s: Positive = 45.0
-    """A process silent for so long loses its partitions to the others."""
-    max_poll_interval_s: Positive = 3600.0
-    """A process that has no room for another record for so long leaves its group. Work does not count: heartbeats and
-    fetching go on beside it."""
-    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and those
-    after it, in the order of its modalities, then the agents, then the bridges."""
-    stuck_after_s: Positive = 20.0
-    """Without progress for so long, and without a reason outside this process, `/healthz` says that it is stuck."""
-
-    home: Path = Field(default_factory=lambda: user_state_path("undertone"))
-    """Where `undertone up` keeps the embedded store, the journal and submitted audio."""
-    supervised: bool = False
-    """Set by `undertone up` for its children: they end when their standard input does."""
-
-    # Audio
-    audio_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
-    """URI prefixes that audio may be read from, comma-separated; nothing else is read. None: no audio at all."""
-    audio_max_bytes: Count = 64 * 1024 * 1024
-    audio_max_s: Positive = 1800.0
-    audio_min_s: Positive = 0.1
-    window_s: Positive = 15.0
-    """Length of an analysis window, the same for every modality."""
-    min_speech_s: NotNegative = 1.0
-    min_snr_db: Finite = 5.0
-    max_clipped: Share = 0.02
-    min_bandwidth_hz: NotNegative = 2500.0
-    audio_attempts: Count = 4
-    """Reads of an object that is not there before it counts as missing."""
-    audio_retry_s: Positive = 0.5
-    """First wait between them; it doubles, with jitter, to ten times that."""
-
-    # Workers
-    bundle: Path = SHIPPED_BUNDLE
-    encoder: str | None = None
-    """Hugging Face folder or hub name that replaces the bundle's encoder; add `@revision` to pin one."""
-    acoustic_processes: Count = 2
-    intra_op_threads: Annotated[int, Field(ge=0)] = 0
-    """Threads for one TensorFlow operation; 0 lets TensorFlow choose."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    batch_audio_s: Positive = 60.0
-    """Seconds of audio in one batch of a worker."""
-    inflight_audio_s: Positive = 600.0
-    """Seconds of decoded audio held in memory; beyond it partitions are paused."""
-    stop_deadline_s: Positive = 8.0
-    """Time to drain, flush and commit, all together, when asked to stop or when partitions are taken away."""
-    dead_letter_max_share: Share = 0.25
-    dead_letter_window: Count = 100
-    dead_letter_max_run: Count = 20
-    dead_letter_back_off_s: Positive = 5.0
-    """How long a fault has to pass once too many records have failed, before one is tried again."""
-    encoder_batch_s: Positive = 16.0
-    """Seconds of audio, padding included, that the encoder computes at once; an accelerator likes several hundred."""
-    program_cache: Path | None = None
-    """Folder that keeps the encoder's compiled programs between starts, for one process at a time; none keeps none."""
-    warm: bool = False
-    """Compile all of the encoder's programs while no memo waits; else each when a memo first needs it."""
-    memory_growth: bool = True
-    """Take an accelerator's memory as it is needed; false takes all of it at start."""
-
-    # Agents
-    modalities: Annotated[tuple[Modality, ...], NoDecode] = (Modality.ACOUSTIC, Modality.EMBEDDING)
-    """Modalities that must meet before a memo is scored."""
-    join_timeout_s: Positive = 900.0
-    """After this a join that stays open becomes an indeterminate score."""
-    join_ttl_s: Positive = 7 * 86400.0
-    reconciled_s: Positive = 86400.0
-    """After Redis has lost its data: uploads from so long before are compared with outcomes, and sent again if without.
-    """
-    state_ttl_s: Positive = 400 * 86400.0
-    agent_batch: Count = 500
-    alerts_per_user_year: Positive = 1.0
-    memos_per_day: Positive = 1.0
-    autocorrelation: Annotated[float, Field(ge=0, le=0.5)] | None = None
-    """Of one memo's score with the next; leave it out unless it was measured: the promise holds without it."""
-    reorder_window_s: Positive = 2 * 86400.0
-    alert_cooldown_s: NotNegative = 7 * 86400.0
-    """Between the end of an episode and the next of its kind."""
-    level_high: Count = 5
-    """So many of the last `level_of` scores in the high band raise a level alert; 0 for `level_of` raises none."""
-    level_of: Annotated[int, Field(ge=0, le=31)] = 7
-
-    # Bridges
-    alertmanager_url: str | None = Field(None, repr=False)
-    """Address of Alertmanager; of all in a cluster, with commas between."""
-    alertmanager_again_s: Positive = 60.0
-    """Between two postings of all open episodes, which Alertmanager forgets when it restarts."""
-    webhook_url: str | None = Field(None, repr=False)
-    webhook_secret: str | None = Field(None, repr=False)
-    """What receivers check signatures with: `whsec_` and base64, or any text of 24 bytes and more."""
-    webhook_give_up_s: Positive = 86400.0
-    """An alert that the receiver fails to take for so long is counted as undelivered, and the next one is sent."""
-    slack_url: str | None = Field(None, repr=False)
-    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret, for whoever has it can post."""
-    slack_names_users: bool = False
-    """Name the pseudonym in messages, for everybody in the channel and for whoever keeps the chat's history."""
-    slack_give_up_s: Positive = 86400.0
-    """A message that is not accepted for so long is counted as undelivered, and the next one is sent."""
-    bridge_timeout_s: Positive = 10.0
-    """How long a receiver may take to answer."""
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
@@ -199,8 +228,8 @@ class Settings(Access):
 
     def child_environment(self) -> dict[str, str]:
         """The environment in which a child process loads these very settings, however they came about."""
-        given = {f"{PREFIX}{name.upper()}": _as_text(getattr(self, name)) for name in self.model_fields_set}
-        return {**os.environ, **{_PLAIN.get(name, name): text for name, text in given.items() if text is not None}}
+        given = {variable(name): _as_text(getattr(self, name)) for name in self.model_fields_set}
+        return {**os.environ, **{name: text for name, text in given.items() if text is not None}}
 
     @field_validator("audio_prefixes", "modalities", mode="before")
     @classmethod
@@ -212,9 +241,18 @@ class Settings(Access):
     def _loud(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("modalities")
-    @classmethod
-    def _can_meet(cls, value: tuple[Modality, ...]) -> tuple[Modality, ...]:
-        if not value or Modality.UNKNOWN in value or len(set(value)) < len(value):
-            raise ValueError("name one or more of acoustic and embedding, each once")
-        return value
+
+def _as_text(value: object) -> str | None:
+    """A value as the environment has it; None for none."""
+    if value is None:
+        return None
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _fault(location: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with one value, or, without a location, with several together."""
+    return f"{variable(str(location[0]))}: {message}" if location else message
