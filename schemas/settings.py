@@ -195,7 +195,7 @@ class Bridges(BaseModel, frozen=True, defer_build=True):
     slack_names_users: Annotated[bool, Role.BRIDGE] = False
     """Name the pseudonym in messages, for everybody in the channel and for whoever keeps the chat's history."""
     slack_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
-    """A message that the receiver does not take within this many seconds counts as undelivered; the next one is sent."""
+    """A message that the receiver does not take within these seconds counts as undelivered; the next one is sent."""
     bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
     """Seconds that a receiver may take to answer."""
 

@@ -52,10 +52,17 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
 
 
 class DriftAgent:
-    """Follows every user's scores and delivers alerts. clock: the time now, aware; only mutes go by it."""
+    """Follows every user's scores and delivers alerts.
 
-    def __init__(self, rules: Rules, store: Store, delivery: Delivery, clock: Callable[[], datetime]) -> None:
-        self._rules, self._store, self._delivery, self._clock = rules, store, delivery, clock
+    state_ttl_s: seconds that a user's state lives since it was last written; clock: the time now, aware, by which mutes
+    begin and end.
+    """
+
+    def __init__(
+        self, rules: Rules, state_ttl_s: float, store: Store, delivery: Delivery, clock: Callable[[], datetime]
+    ) -> None:
+        self._rules, self._state_ttl_s, self._store, self._delivery = rules, state_ttl_s, store, delivery
+        self._clock = clock
 
     async def process(self, batch: Batch) -> None:
         """Do everything that these scores ask for; when it returns, all of it is delivered. Raises Transient."""
@@ -64,7 +71,7 @@ class DriftAgent:
         lost = self._store.lost
         rules = await with_prior(self._rules, self._store)
         following = self._following(scores, rules)
-        followed = await self._store.update(list(scores), following, ttl_s=self._rules.state_ttl_s)
+        followed = await self._store.update(list(scores), following, ttl_s=self._state_ttl_s)
         prometheus.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
@@ -107,7 +114,7 @@ class DriftAgent:
             await self._store.update(
                 [POOL.key()],
                 lambda _, pool: (Pool.from_bytes(pool).plus(pairs, products).to_bytes(), None),
-                ttl_s=self._rules.state_ttl_s,
+                ttl_s=self._state_ttl_s,
             )
 
     async def _not_muted(self, alerts: Alerts) -> Alerts:
@@ -138,7 +145,7 @@ class DriftAgent:
         def mark(key: str, state: bytes | None) -> tuple[bytes | None, None]:
             return (None if state is None else delivered(state, ids[key])), None
 
-        await self._store.update(list(ids), mark, ttl_s=self._rules.state_ttl_s)
+        await self._store.update(list(ids), mark, ttl_s=self._state_ttl_s)
 
     def _count(self, followed: Mapping[str, Followed], alerts: Alerts) -> None:
         prometheus.RECORDS_OUT.labels(stage=STAGE).inc(len(alerts))

@@ -21,8 +21,6 @@ class Rules(NamedTuple):
     level_high: int
     """So many of the last `level_of` scores in the high band raise a level alert; level_of 0 raises none."""
     level_of: int
-    state_ttl_s: float
-    """Seconds that a user's state lives since it was last written."""
     alerts_per_memo: float
     """False alerts that the operator's budget allows for each memo that is followed."""
 
@@ -35,7 +33,6 @@ class Rules(NamedTuple):
             settings.alert_cooldown_s,
             settings.level_high,
             settings.level_of,
-            settings.state_ttl_s,
             settings.alerts_per_user_year / YEAR_DAYS / settings.memos_per_day,
         )
 

@@ -71,7 +71,7 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, FUSION.name), cap, _now)
         # Each batch asks again; this once tells a Redis that refuses before anything is read.
         await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
-        drift = DriftAgent(rules, store, Delivery(producer, codec, DRIFT.name), _now)
+        drift = DriftAgent(rules, settings.state_ttl_s, store, Delivery(producer, codec, DRIFT.name), _now)
         letters = DeadLetterAgent(joins, store, deadlines, codec)
         agents: dict[str, Agent] = {FUSION.name: fusion, DRIFT.name: drift, DEAD_LETTERS.name: letters}
         async with reading(settings, agents) as (app, failed):

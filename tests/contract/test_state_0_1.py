@@ -110,7 +110,9 @@ async def play(url: str, batch: Batch) -> list[Outgoing]:
                 case To.LETTERS:
                     await DeadLetterAgent(JOINS, store, deadlines, CODEC).process(record.Batch(sources))
                 case To.DRIFT:
-                    await DriftAgent(RULES, store, delivery, lambda: batch.at).process(record.Batch(sources))
+                    await DriftAgent(RULES, SETTINGS.state_ttl_s, store, delivery, lambda: batch.at).process(
+                        record.Batch(sources)
+                    )
     return out.sent
 
 

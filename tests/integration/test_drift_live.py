@@ -43,7 +43,9 @@ class Live:
             for source in way:
                 await producer.send_and_wait(topics.SCORED.name, source.value, key=source.key)
             rules = Rules.from_settings(self.settings)
-            hop = DriftAgent(rules, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC))
+            hop = DriftAgent(
+                rules, self.settings.state_ttl_s, store, Delivery(producer, CODEC, "drift"), lambda: datetime.now(UTC)
+            )
             for start in range(0, len(way), 25):
                 await hop.process(Batch(way[start : start + 25]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import typer
 
+from schemas.channels import CHANNELS
 from schemas.setting_types import Role
 from schemas.settings import Settings
 from schemas.settings_page import roles_of
@@ -28,7 +29,9 @@ HOLDERS = {"settings", "given", "live"}
 def commands(command: Any, role: Role | None = None) -> Iterator[tuple[Role, str]]:
     """The function of every command, with its role."""
     if command.callback is not None:
-        yield role or Role.COMMAND_LINE, f"{command.callback.__module__}.{command.callback.__qualname__}"
+        # A command that a function makes stands for that function.
+        outermost = command.callback.__qualname__.partition(".<locals>")[0]
+        yield role or Role.COMMAND_LINE, f"{command.callback.__module__}.{outermost}"
     for name, below in getattr(command, "commands", {}).items():
         yield from commands(below, role or ROLES.get(name, Role.COMMAND_LINE))
 
@@ -36,7 +39,9 @@ def commands(command: Any, role: Role | None = None) -> Iterator[tuple[Role, str
 def ways(role: Role) -> dict[str, str]:
     starts = [function for of, function in commands(typer.main.get_command(app)) if of is role]
     assert starts
-    return reached(starts, mentions())
+    # The module of a channel is imported by its name.
+    receivers = [f"streams.notify.{channel.name}.make_receiver" for channel in CHANNELS]
+    return reached([*starts, *(receivers if role is Role.BRIDGE else ())], mentions())
 
 
 def reads(tree: ast.stmt) -> set[str]:

@@ -51,7 +51,7 @@ class World:
         self.now = START
 
     def restart(self) -> DriftAgent:
-        return DriftAgent(RULES, self.store, cast("Delivery", self.topic), lambda: self.now)
+        return DriftAgent(RULES, SETTINGS.state_ttl_s, self.store, cast("Delivery", self.topic), lambda: self.now)
 
     def alerts(self) -> dict[str, set[bytes]]:
         """Every version that was published of every alert."""
