@@ -28,13 +28,6 @@ def test_pinned_requirements_record_hashes_and_no_addresses() -> None:
         assert text.count("==") <= text.count("--hash=sha256:")
 
 
-def test_every_decision_has_a_number_of_its_own() -> None:
-    numbers = [page.name.split("-")[0] for page in (ROOT / "docs" / "decisions").glob("*.md")]
-    assert numbers
-    assert all(re.fullmatch(r"\d{4}", number) for number in numbers)
-    assert len(set(numbers)) == len(numbers)
-
-
 def test_every_target_of_the_makefile_has_its_line_of_help() -> None:
     text = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
