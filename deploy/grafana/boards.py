@@ -1,7 +1,7 @@
-"""Grafana's dashboards, written once as tables: `python deploy/grafana/boards.py [--check]` makes the JSON from them.
+"""Grafana dashboards as tables: `python deploy/grafana/boards.py [--check]` generates their JSON.
 
 `--check` writes nothing and fails when a file is not what the tables say. Every panel says what it shows and when to
-worry. A test holds every expression against `schemas/metrics.py`.
+worry. A test checks every expression against `schemas/metrics.py`.
 """
 
 import json
@@ -45,51 +45,51 @@ def per_second(metric: str, by: str) -> str:
 OVERVIEW: dict[str, Sequence[Panel]] = {
     "At a glance": (
         Panel(
-            "Processes that answer",
-            "By role. Fewer than you started is UndertoneDown.",
+            "Processes up",
+            "By role. Fewer than you started fires UndertoneDown.",
             "short",
             {'sum by (role) (up{job="undertone"})': "{{role}}"},
             kind="stat",
         ),
         Panel(
-            "Furthest behind",
-            "Age of the oldest record that waits for any stage.",
+            "Highest lag",
+            "Age of the oldest record waiting for any stage.",
             "s",
-            {"max(undertone_lag_seconds)": "behind"},
+            {"max(undertone_lag_seconds)": "lag"},
             worry=60,
             kind="stat",
         ),
         Panel(
-            "What calls somebody now",
-            "Alert rules that fire; the runbook has an entry for each.",
+            "Firing alerts",
+            "Alert rules that fire now; the runbook has an entry for each.",
             "short",
             {'count by (alertname) (ALERTS{alertname=~"Undertone.*",alertstate="firing"})': "{{alertname}}"},
             worry=1,
             kind="stat",
         ),
     ),
-    "Pace": (
+    "Lag and throughput": (
         Panel(
             "Lag in seconds",
-            "Age of the oldest record that waits, by stage. A line that rises by a second a second is a dead stage.",
+            "Age of the oldest waiting record, by stage. A line that rises by one second per second is a dead stage.",
             "s",
             {"max by (stage) (undertone_lag_seconds)": "{{stage}}"},
             worry=60,
         ),
         Panel(
             "Lag in records",
-            "Records that wait, by stage.",
+            "Waiting records, by stage.",
             "short",
             {"sum by (stage) (undertone_lag_records)": "{{stage}}"},
         ),
         Panel(
             "Lag by partition",
-            "One line that rises alone is one busy user, or one process.",
+            "A single rising line is one busy user, or one process.",
             "short",
             {"undertone_lag_records": "{{stage}} {{partition}}"},
         ),
         Panel(
-            "Records in", "Taken, by stage.", "cps", {per_second("undertone_records_in_total", "stage"): "{{stage}}"}
+            "Records in", "Consumed, by stage.", "cps", {per_second("undertone_records_in_total", "stage"): "{{stage}}"}
         ),
         Panel(
             "Records out",
@@ -99,15 +99,15 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
         ),
         Panel(
             "Audio",
-            "Seconds of audio a second, by worker: ten means ten people speaking at once.",
+            "Seconds of audio per second, by worker: ten equals ten people speaking at once.",
             "none",
             {per_second("undertone_audio_seconds_total", "stage"): "{{stage}}"},
         ),
     ),
-    "Time": (
+    "Latency": (
         Panel(
             "Upload to delivered, 95 %",
-            "Fusion is the time from upload to score; acoustic and embedding are parts of it.",
+            "For fusion, the time from upload to score; acoustic and embedding are parts of it.",
             "s",
             {p95("undertone_upload_latency_seconds"): "{{stage}}"},
             worry=900,
@@ -119,8 +119,8 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
             {p95("undertone_recording_latency_seconds"): "{{stage}}"},
         ),
         Panel(
-            "A batch, 95 %",
-            "Work of a stage on one batch.",
+            "Batch duration, 95 %",
+            "Time that a stage needs for one batch.",
             "s",
             {p95("undertone_stage_duration_seconds"): "{{stage}}"},
         ),
@@ -128,34 +128,34 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
     "Failures": (
         Panel(
             "Dead letters by reason",
-            "Records that can never succeed.",
+            "Records that failed permanently.",
             "cps",
             {per_second("undertone_dead_letters_total", "stage, reason"): "{{stage}} {{reason}}"},
         ),
         Panel(
             "Share of dead letters",
-            "Of the last records. The stage stops itself at a quarter.",
+            "Share of the last records. The stage stops at a quarter.",
             "percentunit",
             {"max by (stage) (undertone_dead_letter_ratio)": "{{stage}}"},
             worry=0.1,
             most=1,
         ),
         Panel(
-            "Retries by what was away",
-            "Nothing is lost while it waits.",
+            "Retries by dependency",
+            "Retries after transient errors. Nothing is lost meanwhile.",
             "cps",
             {per_second("undertone_retries_total", "stage, target"): "{{stage}} {{target}}"},
         ),
         Panel(
             "Rebalances",
-            "At each the group stands still.",
+            "Each pauses the consumer group.",
             "short",
             {"sum by (stage) (increase(undertone_rebalances_total[15m]))": "{{stage}}"},
             worry=10,
         ),
         Panel(
-            "Redis, 99 %",
-            "One call.",
+            "Redis latency, 99 %",
+            "Time of one call.",
             "s",
             {
                 "histogram_quantile(0.99, sum by (le, operation) "
@@ -164,8 +164,8 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
             worry=0.25,
         ),
         Panel(
-            "Storage, 95 %",
-            "One read of a memo's audio.",
+            "Storage latency, 95 %",
+            "Time of one audio read.",
             "s",
             {p95("undertone_storage_latency_seconds", "scheme, outcome"): "{{scheme}} {{outcome}}"},
         ),
@@ -173,14 +173,14 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
     "Embedding worker": (
         Panel(
             "Real-time factor",
-            "Processing over audio: 0.1 is ten times faster than speech.",
+            "Processing time over audio time: 0.1 is ten times faster than speech.",
             "none",
             {"max by (stage) (undertone_real_time_factor_ratio)": "{{stage}}"},
             worry=1,
         ),
         Panel(
             "Batch fill, mean",
-            "Full batches feed an accelerator well; low with little lag is fine.",
+            "Full batches use an accelerator well; a low fill with little lag is fine.",
             "percentunit",
             {
                 "sum by (stage) (rate(undertone_batch_fill_ratio_sum[$__rate_interval]))"
@@ -189,34 +189,34 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
             most=1,
         ),
         Panel(
-            "Held in memory",
-            "Decoded audio; at UNDERTONE_INFLIGHT_AUDIO_S the partitions are paused.",
+            "Decoded audio in memory",
+            "At UNDERTONE_INFLIGHT_AUDIO_S the worker pauses its partitions.",
             "s",
             {"sum by (stage) (undertone_inflight_audio_seconds)": "{{stage}}"},
         ),
         Panel(
-            "Memory of a process",
-            "Resident.",
+            "Process memory",
+            "Resident set size.",
             "bytes",
             {'process_resident_memory_bytes{job="undertone"}': "{{role}} {{instance}}"},
         ),
         Panel(
-            "Partitions",
-            "Assigned, by stage: together as many as the topic has.",
+            "Partitions assigned",
+            "By stage; the sum is the number of partitions of the topic.",
             "short",
             {"sum by (stage) (undertone_partitions_assigned)": "{{stage}}"},
         ),
         Panel(
             "Partitions paused",
-            "Enough work is held; lag beside it says more processes are needed.",
+            "The worker's buffer is full; together with lag, add processes.",
             "short",
             {"sum by (stage) (undertone_partitions_paused)": "{{stage}}"},
         ),
     ),
-    "Delivery of alerts": (
+    "Alert delivery": (
         Panel(
             "Topic to receiver, 95 %",
-            "From the topic until the receiver accepted.",
+            "From arrival on the topic until the receiver accepted.",
             "s",
             {p95("undertone_alert_delivery_seconds"): "{{stage}}"},
             worry=60,
@@ -229,7 +229,7 @@ OVERVIEW: dict[str, Sequence[Panel]] = {
         ),
         Panel(
             "Undelivered",
-            "Refused, or not taken for a day. Each is one too many.",
+            "Rejected, or not accepted for a day. Each is one too many.",
             "short",
             {"sum by (stage, reason) (increase(undertone_alerts_undelivered_total[1d]))": "{{stage}} {{reason}}"},
             worry=1,
@@ -241,7 +241,7 @@ CLINICAL: dict[str, Sequence[Panel]] = {
     "Scores": (
         Panel(
             "Distribution of scores",
-            "Scores in each tenth, over a day. A hump that moves is a changed input until shown otherwise.",
+            "Scores per tenth, over a day. Assume that a moving peak is a changed input until proven otherwise.",
             "short",
             {"sum by (le) (increase(undertone_score_probability_ratio_bucket[1d]))": "{{le}}"},
             kind="bargauge",
@@ -250,7 +250,7 @@ CLINICAL: dict[str, Sequence[Panel]] = {
         ),
         Panel(
             "Mean score by bundle",
-            "Of everybody, over a day. People change one by one; all at once is a release, a phone or a codec.",
+            "All users, over a day. Users change one by one; a joint move is a release, a phone or a codec.",
             "none",
             {
                 "sum by (bundle) (increase(undertone_score_probability_ratio_sum[1d]))"
@@ -262,7 +262,7 @@ CLINICAL: dict[str, Sequence[Panel]] = {
         ),
         Panel(
             "Scores by band",
-            "Share of each over six hours.",
+            "Share of each band, over six hours.",
             "percentunit",
             {
                 "sum by (band) (increase(undertone_scores_total[6h]))"
@@ -273,7 +273,7 @@ CLINICAL: dict[str, Sequence[Panel]] = {
         ),
         Panel(
             "Share indeterminate",
-            "Memos from which the system abstained. Those people are followed by nobody.",
+            "Memos on which the system abstained. Those users are not monitored.",
             "percentunit",
             {
                 'sum(increase(undertone_scores_total{band="indeterminate"}[6h]))'
@@ -289,21 +289,21 @@ CLINICAL: dict[str, Sequence[Panel]] = {
             {"sum by (reason) (increase(undertone_scores_indeterminate_total[6h]))": "{{reason}}"},
         ),
         Panel(
-            "Joins open, and the oldest",
-            "Memos that wait for a modality.",
+            "Open joins, and the oldest",
+            "Memos waiting for a modality.",
             "short",
             {"sum(undertone_joins_open)": "open", "max(undertone_join_oldest_seconds)": "age of the oldest (s)"},
         ),
         Panel(
-            "Modalities that never came",
-            "Joins closed by the timer, over an hour.",
+            "Missing modalities",
+            "Joins closed by their timeout, over an hour.",
             "short",
             {"sum by (modality) (increase(undertone_joins_timed_out_total[1h]))": "{{modality}}"},
             worry=10,
         ),
         Panel(
             "Bundles in use",
-            "More than one is a roll-out; for over an hour it is a forgotten one.",
+            "More than one is a roll-out; after an hour, an unfinished one.",
             "short",
             {"count by (bundle) (undertone_bundle_info)": "{{bundle}}"},
             worry=None,
@@ -311,29 +311,29 @@ CLINICAL: dict[str, Sequence[Panel]] = {
     ),
     "Alerts": (
         Panel(
-            "Raised against the budget, a week",
-            "Episodes raised, and the false ones that the operator allowed. True changes come on top of the budget.",
+            "Raised against the budget, per week",
+            "Episodes raised, and the operator's false-alarm budget. True changes come on top of the budget.",
             "short",
             {
                 'sum(increase(undertone_alerts_total{state="raised"}[7d]))': "raised",
-                "sum(increase(undertone_alerts_budgeted_total[7d]))": "budget of false ones",
+                "sum(increase(undertone_alerts_budgeted_total[7d]))": "false-alarm budget",
             },
         ),
         Panel(
-            "Steps by kind",
-            "Over a day.",
+            "Alerts by kind and state",
+            "Steps of episodes, over a day.",
             "short",
             {"sum by (kind, state) (increase(undertone_alerts_total[1d]))": "{{kind}} {{state}}"},
         ),
         Panel(
             "Drift updates",
-            "What became of each score: `late`, `crowded` and `future` ones were left out of the chart.",
+            "Outcome of each score; the detector ignores `late`, `crowded` and `future` ones.",
             "cps",
             {per_second("undertone_drift_updates_total", "outcome"): "{{outcome}}"},
         ),
         Panel(
-            "Baselines started anew",
-            "`bundle` is a roll-out. `lost` and `unreadable` are people who were forgotten.",
+            "Baselines restarted",
+            "`bundle` is a roll-out. `lost` and `unreadable` are lost states.",
             "short",
             {"sum by (reason) (increase(undertone_baseline_resets_total[1d]))": "{{reason}}"},
         ),
