@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,6 +20,21 @@ app = typer.Typer(
 )
 for commands in (demo, memos, alerts, offline, drift, train, services, bridge, dead_letters):
     commands.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"undertone {metadata.version('undertone')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
