@@ -1,12 +1,14 @@
 """Documents name only what exists, and quote only what was measured."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from schemas import topics
 from schemas.metrics import METRICS
@@ -16,9 +18,12 @@ from tests.benchmarks import figures
 from tests.promql import series_of
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
-GUIDES = [page for page in PAGES if page.parent.name != "decisions"]
-"""Pages that users act by; decisions tell of their day."""
+DECISIONS = ROOT / "docs" / "decisions"
+PAGES = [
+    page for folder in (ROOT, ROOT / "docs", DECISIONS, ROOT / "deploy/kafka") for page in sorted(folder.glob("*.md"))
+]
+GUIDES = [page for page in PAGES if page.parent != DECISIONS and page.name != "CHANGELOG.md"]
+"""Pages that users act by; decisions and the changelog describe the day they were written."""
 ELSEWHERE = {
     *("UNDERTONE_SECRETS_DIR", "UNDERTONE_SHARED", "UNDERTONE_REQUIRE"),
     *("UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_CHANNEL"),
@@ -63,7 +68,8 @@ def test_variables_are_settings(page: Path) -> None:
 @pytest.mark.parametrize("page", GUIDES, ids=named)
 def test_metrics_exist(page: Path) -> None:
     known = {name for metric in METRICS for name in {metric.name, *series_of(metric)}}
-    assert set(re.findall(r"\bundertone_[a-z_]+\b", code(page))) <= known | {"undertone_kafka_password"}
+    secrets = {f"undertone_{name}" for name in Settings.model_fields}  # files named for their setting
+    assert set(re.findall(r"\bundertone_[a-z_]+\b", code(page))) <= known | secrets
 
 
 def commands(page: Path) -> Iterator[list[str]]:
@@ -78,6 +84,9 @@ def test_commands_exist(page: Path) -> None:
         command: Any = typer.main.get_command(app)
         context = typer.Context(command)
         for word in words:
+            if word.startswith("--"):
+                assert any(word in option.opts for option in command.params), f"undertone {' '.join(words)}"
+                break
             if not hasattr(command, "get_command"):
                 break
             found = command.get_command(context, word)
@@ -92,6 +101,45 @@ def test_reasons_are_given_by_the_code(page: Path) -> None:
     source = "".join(p.read_text() for package in ("workers", "streams") for p in (ROOT / package).rglob("*.py"))
     for reason in re.findall(r"`((?:audio|event|quality|features|receiver):[a-z_]+)`", page.read_text()):
         assert f'"{reason}"' in source, reason
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_files_exist(page: Path) -> None:
+    for path in re.findall(r"`((?:schemas|workers|streams|tests|deploy|docs)/[\w./-]+)`", page.read_text()):
+        assert re.search(r"[A-Z]{4}", path) or (ROOT / path).exists(), path
+
+
+def test_the_newest_change_is_of_the_version_that_is_built() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert next(heading for heading in headings if heading != "Unreleased") == version
+    for path in (ROOT / "deploy" / "k8s" / "overlays").glob("*/kustomization.yaml"):
+        assert {image["newTag"] for image in yaml.safe_load(path.read_text())["images"]} == {version}
+
+
+def test_terms_of_the_glossary_are_in_order() -> None:
+    terms = re.findall(r"^\*\*(.+?)\*\*", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert terms
+    assert terms == sorted(terms, key=lambda term: term.lower().replace("-", " "))
+
+
+def test_every_decision_has_its_header_and_its_line_in_the_index() -> None:
+    header = re.compile(
+        r"# (\d+)\. (.+)\n\n\*\*Status:\*\* (proposed|accepted|superseded by \d+) · "
+        r"\*\*Date:\*\* (\d{4}-\d\d-\d\d)\n\n> (.+)\n> .+\n\n"
+    )
+    rows = []
+    for page in sorted(DECISIONS.glob("*.md")):
+        if page.name in {"README.md", "template.md"}:
+            continue
+        found = header.match(page.read_text())
+        assert found, page.name
+        number, title, status, date, decided = found.groups()
+        assert page.name.startswith(f"{int(number):04}-"), page.name
+        rows.append(f"| [{number}]({page.name}) | {title} | {status} | {date} | {decided} |")
+    index = (DECISIONS / "README.md").read_text()
+    assert re.findall(r"^\| \[.*$", index, re.MULTILINE) == rows
+    assert header.match((DECISIONS / "template.md").read_text().replace("# N.", "# 1."))
 
 
 def test_retention_is_what_topics_are_made_with() -> None:
