@@ -18,9 +18,8 @@ PROMOTIONS = {
     "long": {"float", "double"},
     "float": {"double"},
     "string": {"bytes"},
-    "bytes": {"string"},
 }
-"""What a written type may be read as besides itself."""
+"""What a written type may be read as besides itself. Avro also allows bytes as string, but not all bytes are UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)

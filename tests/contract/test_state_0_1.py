@@ -157,8 +157,8 @@ def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
     for batch, step in zip(inputs.after(), expected["steps"], strict=True):
         sent = asyncio.run(play(taken_over, batch))
         found: list[Any] = [{"topic": each.topic.name, "record": to_plain(each.record)} for each in sent]
-        for record in (each["record"] for each in (*found, *step["sent"])):
-            record.pop("detail", None)  # a sentence for people, which may be worded anew
+        for each in (*found, *step["sent"]):
+            each["record"].pop("detail", None)  # a sentence for people, which may be worded anew
         assert found == close_to(step["sent"]), step["name"]
 
 

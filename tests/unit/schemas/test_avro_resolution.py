@@ -155,6 +155,12 @@ UNREAD: list[tuple[str, Any, Any, Obstacle]] = [
         Obstacle("b", NOT_WRITTEN),
     ),
     (
+        "bytes as string",
+        record(field("a", "string")),
+        record(field("a", "bytes")),
+        Obstacle("a", "bytes cannot be read as string"),
+    ),
+    (
         "another size",
         record(field("a", {"type": "fixed", "name": "F", "size": 4})),
         record(field("a", {"type": "fixed", "name": "F", "size": 5})),

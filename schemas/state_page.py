@@ -1,0 +1,34 @@
+"""`docs/state.md`: every key in Redis with its owner, lifetime, encoding and whether it holds personal data."""
+
+from schemas.generated_page import page, table
+from schemas.state_keys import PREFIX, STATE_KEYS, Kind, StateKey
+
+INTRODUCTION = f"""\
+Everything that Undertone keeps in Redis. Each key begins with `{PREFIX}`, which the patterns leave out; braces keep all
+keys of a user in one slot of a Redis cluster. A lifetime counts from the last write.
+
+A value is 8 bytes of BLAKE2b over its content, then the content, so that agents can compare and set. The first byte of
+the content is the version of the encoding. Older versions in the table are read, and replaced at the next write. An agent
+of an older Undertone that meets a newer version exits with its batch uncommitted; an upgraded agent reprocesses it. A
+rolling upgrade loses nothing, but roll agents forward quickly."""
+
+
+def state_page() -> str:
+    """The keys as a page."""
+    return page(
+        "State in Redis",
+        INTRODUCTION,
+        table(
+            ("key", "kind", "meaning", "written by", "read by", "lifetime", "personal data", "versions", "encoding"),
+            map(_row, STATE_KEYS),
+        ),
+    )
+
+
+def _row(row: StateKey) -> tuple[str, ...]:
+    versions = ", ".join(map(str, row.versions)) if row.kind is Kind.VALUE else ""
+    readers = row.readers or "its writers"
+    personal = "yes" if row.personal else "no"
+    return (
+        f"`{row.pattern}`", row.kind, row.meaning, row.owner, readers, row.lifetime, personal, versions, row.encoding,
+    )  # fmt: skip
