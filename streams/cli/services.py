@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from schemas.events import Modality
+from schemas.errors import ConfigurationError
+from schemas.pipeline import FEATURE_STAGES, FeatureStage, feature_stage, feature_stages
 from schemas.settings import Settings
 
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
@@ -18,17 +19,32 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(topics_app, name="topics")
 
 
-def worker(modality: Annotated[Modality, typer.Argument(help="Which features to extract.")]) -> None:
+def _stage(name: str) -> FeatureStage:
+    try:
+        return feature_stage(name)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def worker(
+    stage: Annotated[
+        FeatureStage,
+        typer.Argument(
+            parser=_stage, metavar="|".join(row.name for row in FEATURE_STAGES), help="Which features to extract."
+        ),
+    ],
+) -> None:
     """Run one feature worker: memos.uploaded → memos.features."""
     from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.feature_worker import run_worker
     from streams.roles.process import until_asked_to_stop
 
     settings = Settings.load()
-    if modality not in settings.modalities:
-        raise typer.BadParameter(f"{modality} is none of UNDERTONE_MODALITIES: {', '.join(settings.modalities)}")
-    import_tensorflow_for((modality,))
-    until_asked_to_stop(settings, str(modality), lambda stop: run_worker(settings, modality, stop))
+    if stage not in feature_stages(settings.modalities):
+        given, needed = ", ".join(stage.modalities), ", ".join(settings.modalities)
+        raise typer.BadParameter(f"{stage.name} extracts {given}, and UNDERTONE_MODALITIES asks for {needed}")
+    import_tensorflow_for(stage.modalities)
+    until_asked_to_stop(settings, stage.name, lambda stop: run_worker(settings, stage, stop))
 
 
 def agents() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from schemas.events import Modality
+from schemas.pipeline import Implementation, feature_stages
 
 
 def import_tensorflow_for(modalities: Collection[Modality] = (), bundle: Path | None = None) -> None:
@@ -20,7 +21,8 @@ def import_tensorflow_for(modalities: Collection[Modality] = (), bundle: Path | 
 
     Raises ConfigurationError for a bundle that cannot be used.
     """
-    if Modality.EMBEDDING in modalities or (bundle is not None and _has_neural_head(bundle)):
+    encoder = any(stage.implementation is Implementation.WAV2VEC2 for stage in feature_stages(modalities))
+    if encoder or (bundle is not None and _has_neural_head(bundle)):
         import_tensorflow()
 
 

@@ -15,6 +15,7 @@ from schemas.errors import Poison
 from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality
 from schemas.json_records import Json, to_plain
 from schemas.markers import MARKER_NAMES
+from schemas.pipeline import EMBEDDING, feature_stages
 from schemas.settings import Settings
 from workers.acoustic.feature_names import FUNCTIONAL_NAMES, WINDOW_NAMES
 from workers.audio.load import load_file
@@ -41,8 +42,8 @@ class Extraction(AbstractContextManager["Extraction"]):
     """The stages of some modalities, ready for files. Raises ConfigurationError when a model cannot be used."""
 
     def __init__(self, settings: Settings, modalities: Sequence[Modality]) -> None:
-        self._settings = settings
-        self._stages = {modality: make_stage(settings, modality) for modality in modalities}
+        self._settings, self._modalities = settings, modalities
+        self._stages = {row.name: make_stage(settings, row) for row in feature_stages(modalities)}
 
     def __enter__(self) -> Self:
         """Ready since made."""
@@ -63,7 +64,7 @@ class Extraction(AbstractContextManager["Extraction"]):
         """(frames, d): the encoder's last hidden state of every frame. Raises KeyError without the embedding stage."""
         from workers.wav2vec2.stage import EmbeddingStage  # TensorFlow: only whoever asks for frames loads it
 
-        stage = self._stages[Modality.EMBEDDING]
+        stage = self._stages[EMBEDDING.name]
         assert isinstance(stage, EmbeddingStage)
         frames = stage.embedder.embed_frames([signal])[0].frames
         assert frames is not None
@@ -72,11 +73,20 @@ class Extraction(AbstractContextManager["Extraction"]):
     def _batch(self, paths: Sequence[Path]) -> list[Extracted]:
         loaded = [_loaded(path, self._settings) for path in paths]
         memos = [memo for memo in loaded if isinstance(memo, Memo)]
-        columns = {modality: iter(settle(stage, memos)) for modality, stage in self._stages.items()}
+        columns = [iter(settle(stage, memos)) for stage in self._stages.values()]
         return [
-            Extracted(path, memo if isinstance(memo, Poison) else _joined({m: next(c) for m, c in columns.items()}))
+            Extracted(path, memo if isinstance(memo, Poison) else self._joined([next(each) for each in columns]))
             for path, memo in zip(paths, loaded, strict=True)
         ]
+
+    def _joined(self, outcomes: Sequence[Outcome[MemoFeatures]]) -> dict[Modality, MemoFeatures] | Poison:
+        """The wanted modalities of one memo, in their order, of what each stage gave."""
+        found: dict[Modality, MemoFeatures] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, Poison):
+                return outcome
+            found |= {features.modality: features for features in outcome}
+        return {modality: found[modality] for modality in self._modalities}
 
 
 def _loaded(path: Path, settings: Settings) -> Memo | Poison:
@@ -86,13 +96,6 @@ def _loaded(path: Path, settings: Settings) -> Memo | Poison:
         return poison
     now = datetime.now(UTC)
     return Memo(MemoUploaded("offline", "offline", now, now, ""), signal, quality)
-
-
-def _joined(outcomes: dict[Modality, Outcome[MemoFeatures]]) -> dict[Modality, MemoFeatures] | Poison:
-    for outcome in outcomes.values():
-        if isinstance(outcome, Poison):
-            return outcome
-    return {m: outcome[0] for m, outcome in outcomes.items() if not isinstance(outcome, Poison)}
 
 
 def score_files(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[str, Json]]:

@@ -9,6 +9,7 @@ from typing import Self
 
 from schemas import topics
 from schemas.channels import CHANNELS
+from schemas.pipeline import feature_stages
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
 from streams.local.discover import Running, lock
@@ -94,7 +95,8 @@ class System:
 
     def _roles(self) -> dict[str, tuple[str, ...]]:
         given = self._given
-        workers = {f"worker {m}": ("worker", str(m)) for m in given.modalities}
+        names = [stage.name for stage in feature_stages(given.modalities)]
+        workers = {f"worker {name}": ("worker", name) for name in names}
         addressed = (channel.name for channel in CHANNELS if getattr(given, channel.setting))
         bridges = {f"bridge {name}": ("bridge", name) for name in addressed}
         return {**workers, "agents": ("agents",), **bridges}

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from schemas.codec import Codec
 from schemas.events import Band, DeadLetter, Evidence, MemoFeatures, MemoUploaded, Modality, Record, RiskScored
 from schemas.ids import score_id
+from schemas.pipeline import FEATURE_STAGES
 from schemas.settings import Settings
 from workers.audio.load import load_bytes
 from workers.audio.memo import SAMPLING_RATE, Memo
@@ -45,11 +46,11 @@ def examples(settings: Settings, memos: int) -> Examples:
         event = MemoUploaded(f"memo-{seed}", "u", START, START, "memory://x")
         loaded.append(Memo(event, *load_bytes(wav(seed, 15.0), settings)))
     found: list[dict[Modality, MemoFeatures]] = [{} for _ in loaded]
-    for modality in (Modality.ACOUSTIC, Modality.EMBEDDING):
-        stage = make_stage(settings, modality)
+    for row in FEATURE_STAGES:
+        stage = make_stage(settings, row)
         for parts, outcome in zip(found, stage.process(loaded), strict=True):
             assert not isinstance(outcome, Exception)
-            parts[modality] = outcome[0]
+            parts |= {features.modality: features for features in outcome}
         stage.close()
     return found
 

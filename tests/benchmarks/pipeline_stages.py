@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from schemas.errors import Poison
-from schemas.events import MemoUploaded, Modality
+from schemas.events import MemoUploaded
+from schemas.pipeline import feature_stage
 from schemas.settings import Settings
 from tests.benchmarks.pipeline_measure import cpu_s
 from tests.benchmarks.pipeline_records import CODEC, START
@@ -41,9 +42,9 @@ def batches(paths: Sequence[Path], settings: Settings) -> Iterator[list[Memo]]:
 
 def main() -> None:
     """The command."""
-    modality, folder, warm = Modality(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    row, folder, warm = feature_stage(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     settings = Settings.load()
-    stage = make_stage(settings, modality)
+    stage = make_stage(settings, row)
     paths = sorted(folder.iterdir())
     for batch in batches(paths[:warm], settings):
         settle(stage, batch)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 
 from schemas.events import MemoFeatures, Modality
+from schemas.pipeline import FeatureStage
 from schemas.settings import Settings
 from streams import cli
 from streams.roles import feature_worker
 from tests.faults import cheap_worker
 from tests.faults.cheap_worker import CheapStage
 from workers.audio.memo import Memo
-from workers.consumer.stage import Outcome, Stage
+from workers.consumer.stage import Outcome
 from workers.scoring.bundle import Bundle
 
 
@@ -31,9 +32,9 @@ class SleepingStage(CheapStage):
         return super().process(batch)
 
 
-def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
+def make_stage(settings: Settings, row: FeatureStage) -> SleepingStage:
     """As workers.stages.make_stage."""
-    return SleepingStage(Bundle.load(settings.bundle), modality, float(seconds))
+    return SleepingStage(Bundle.load(settings.bundle), row.modalities[0], float(seconds))
 
 
 if __name__ == "__main__":

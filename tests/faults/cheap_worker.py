@@ -11,6 +11,7 @@ import numpy as np
 
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.pipeline import FeatureStage
 from schemas.settings import Settings
 from streams import cli
 from streams.cli import tensorflow_quiet
@@ -18,7 +19,7 @@ from streams.roles import feature_worker
 from tests.faults.cohort import acoustic_summary, embedding_summary
 from workers.audio.memo import Memo
 from workers.audio.storage import AudioStore
-from workers.consumer.stage import Outcome, Stage
+from workers.consumer.stage import Outcome
 from workers.scoring.bundle import Bundle
 
 QUALITY = Quality(speech_s=5.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
@@ -30,6 +31,7 @@ class CheapStage:
 
     def __init__(self, bundle: Bundle, modality: Modality) -> None:
         self.name = str(modality)
+        self.extractors = {modality: bundle.space.extractors[modality]}
         self._bundle, self._modality = bundle, modality
 
     def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
@@ -43,7 +45,7 @@ class CheapStage:
         event = memo.event
         return MemoFeatures(
             event.memo_id, event.user_id, event.recorded_at, event.uploaded_at, self._modality,
-            self._bundle.space.extractors[self._modality], DURATION_S, 15.0, summary[None], summary,
+            self.extractors[self._modality], DURATION_S, 15.0, summary[None], summary,
             self._bundle.space.acoustic if acoustic else (), memo.quality,
         )  # fmt: skip
 
@@ -56,8 +58,9 @@ def load(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
     return Memo(event, np.frombuffer(data, "<f4"), QUALITY)
 
 
-def make_stage(settings: Settings, modality: Modality) -> Stage[Memo, MemoFeatures]:
+def make_stage(settings: Settings, row: FeatureStage) -> CheapStage:
     """As workers.stages.make_stage, without any cost."""
+    (modality,) = row.modalities
     return CheapStage(Bundle.load(settings.bundle), modality)
 
 

@@ -19,7 +19,7 @@ from deploy.kafka.certificates import Authority
 from deploy.kafka.secured import SecuredKafka
 from schemas import topics
 from schemas.errors import BrokerRefused, ConfigurationError, StoreRefused, Transient
-from schemas.events import Modality
+from schemas.pipeline import ACOUSTIC
 from schemas.settings import Settings
 from streams.agents.lag_exporter import LagExporter
 from streams.roles.feature_worker import run_worker
@@ -214,7 +214,7 @@ async def test_a_right_that_is_missing_ends_a_worker(
     try:
         with pytest.raises(BrokerRefused, match=r"AuthorizationFailed.*: give it"):
             async with asyncio.timeout(60):
-                await run_worker(settings_for(guarded, "acoustic"), Modality.ACOUSTIC, asyncio.Event())
+                await run_worker(settings_for(guarded, "acoustic"), ACOUSTIC, asyncio.Event())
     finally:
         give(guarded.admin, [missing])
 
@@ -224,7 +224,7 @@ async def test_a_right_that_is_taken_away_ends_a_worker_at_its_work(
 ) -> None:
     await upload(way, event("memo before"))
     reading = next(right for right in OF_ACOUSTIC if right.operation == "Read" and right.resource == "topic")
-    working = asyncio.create_task(run_worker(settings_for(guarded, "acoustic"), Modality.ACOUSTIC, asyncio.Event()))
+    working = asyncio.create_task(run_worker(settings_for(guarded, "acoustic"), ACOUSTIC, asyncio.Event()))
     try:
         async with asyncio.timeout(60):
             while not cheap.processed["memo before"]:

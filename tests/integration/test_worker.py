@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,6 +76,16 @@ class PreparingStage(CheapStage):
     def prepare(self) -> bool:
         self.left -= 1
         return self.left > 0
+
+
+class TwofoldStage(CheapStage):
+    """The same, in two modalities: one worker gives both."""
+
+    def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
+        return [
+            outcome if isinstance(outcome, Poison) else [*outcome, replace(outcome[0], modality=Modality.EMBEDDING)]
+            for outcome in super().process(batch)
+        ]
 
 
 class OverlappingStage(CheapStage):
@@ -177,6 +188,19 @@ async def test_every_memo_leads_to_its_features_and_is_committed_and_the_stage_p
     assert stage.left == 0, "asked again once nothing was left"
     features = await everything(settings, topics.FEATURES)
     assert Counter(f.memo_id for f in features) == Counter(f"memo-{n}" for n in range(40))
+
+
+@pytest.mark.parametrize("wanted", [("acoustic", "embedding"), ("embedding",)])
+async def test_one_worker_gives_the_modalities_of_its_stage_that_are_asked_for(
+    settings: Settings, wanted: tuple[str, ...]
+) -> None:
+    await upload(settings, event("memo-1"), event("bad"), event("memo-2"))
+    asked = settings.model_copy(update={"modalities": tuple(map(Modality, wanted))})
+    async with working(asked, TwofoldStage()):
+        await caught_up(settings)
+    features = await everything(settings, topics.FEATURES)
+    assert {(f.memo_id, f.modality) for f in features} == {(f"memo-{n}", m) for n in (1, 2) for m in wanted}
+    assert [letter.reason for letter in await everything(settings, topics.DEAD)] == ["acoustic:bad"]
 
 
 async def test_what_cannot_be_read_or_processed_becomes_a_dead_letter_alone(settings: Settings) -> None:

@@ -22,7 +22,7 @@ class AcousticStage:
     def __init__(self, settings: Settings) -> None:
         self._window_s = settings.window_s
         self._pool = ExtractionPool(settings.acoustic_processes, settings.window_s)
-        self._extractor = extractor()
+        self.extractors = {Modality.ACOUSTIC: extractor()}
 
     def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
         """One MemoFeatures per memo, or Poison: `acoustic:too_short`, `acoustic:crash`."""
@@ -39,7 +39,7 @@ class AcousticStage:
     def _record(self, memo: Memo, features: AcousticFeatures) -> MemoFeatures:
         return memo.features(
             Modality.ACOUSTIC,
-            self._extractor,
+            self.extractors[Modality.ACOUSTIC],
             self._window_s,
             features.windows,
             features.summary,

@@ -223,7 +223,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         failures, outgoing = [], []
         for item, outcome in ((each.record, each.outcome) for each in settled):
             if not isinstance(outcome, Poison):
-                outgoing += [_features(features, item.source) for features in outcome]
+                wanted = (each for each in outcome if each.modality in self._settings.modalities)
+                outgoing += [_features(features, item.source) for features in wanted]
                 continue
             prometheus.RECORDS_FAILED.labels(stage=self._stage.name).inc()
             if self._owns_input or isinstance(item.content, Memo):

@@ -83,7 +83,11 @@ def _batch(
 
 def _settled(extraction: Extraction, memos: Sequence[Memo]) -> Iterator[MemoFeatures | Poison]:
     for outcome in settle(extraction.stage, memos):
-        yield outcome if isinstance(outcome, Poison) else outcome[0]
+        yield outcome if isinstance(outcome, Poison) else _of(extraction.modality, outcome)
+
+
+def _of(modality: Modality, records: Sequence[MemoFeatures]) -> MemoFeatures:
+    return next(record for record in records if record.modality is modality)
 
 
 def _memo(recording: Recording) -> Memo:

@@ -4,16 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import Extractor, FloatArray, Modality, Quality
+from schemas.pipeline import feature_stages
 from schemas.settings import Settings
-from workers.acoustic.extraction import extractor as acoustic_extractor
-from workers.acoustic.stage import AcousticStage
 from workers.audio.decode import Decoded
 from workers.audio.load import load_file
 from workers.audio.memo import SAMPLING_RATE
@@ -22,6 +20,7 @@ from workers.corpora.examples import Examples
 from workers.corpora.feature_cache import Extraction, extracted
 from workers.corpora.manifest import Sample
 from workers.scoring.feature_space import Parts
+from workers.stages import FeatureExtractor, make_stage
 
 LONGEST_S = 4 * 3600.0
 """Limit for whole interviews, which are longer than memos; their pieces are not."""
@@ -64,19 +63,18 @@ def _whole(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
 @contextmanager
 def extractions(settings: Settings, modalities: Sequence[Modality]) -> Iterator[list[Extraction]]:
     """The stages of these modalities. Raises ConfigurationError when the encoder cannot be used."""
+    stages: list[FeatureExtractor] = []
     found: list[Extraction] = []
     try:
-        if Modality.ACOUSTIC in modalities:
-            stage = AcousticStage(settings)
-            found.append(Extraction(Modality.ACOUSTIC, stage, acoustic_extractor(), settings.window_s))
-        if Modality.EMBEDDING in modalities:
-            # TensorFlow takes seconds to load, which acoustic features do not need.
-            embedding = import_module("workers.wav2vec2.stage").EmbeddingStage.from_settings(settings)
-            found.append(Extraction(Modality.EMBEDDING, embedding, embedding.extractor, settings.window_s))
+        for row in feature_stages(modalities):
+            stage = make_stage(settings, row)
+            stages.append(stage)
+            wanted = (modality for modality in row.modalities if modality in modalities)
+            found += [Extraction(each, stage, stage.extractors[each], settings.window_s) for each in wanted]
         yield found
     finally:
-        for extraction in found:
-            extraction.stage.close()
+        for stage in stages:
+            stage.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,16 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import Poison
-from schemas.events import Extractor, FloatArray, Modality, Quality
+from schemas.events import FloatArray, Modality, Quality
 from schemas.markers import MARKER_NAMES
 from schemas.settings import SHIPPED_BUNDLE, Settings
-from workers.acoustic.extraction import extractor as acoustic_extractor
-from workers.acoustic.stage import AcousticStage
 from workers.audio.decode import Decoded
 from workers.audio.memo import SAMPLING_RATE
 from workers.audio.quality import Thresholds, assess
 from workers.corpora.examples import Examples
-from workers.corpora.feature_cache import Extraction, extracted
+from workers.corpora.feature_cache import extracted
+from workers.corpora.features import extractions
 from workers.evaluation.model_card import card_of
 from workers.scoring.bundle import ENCODER, Bundle, save
 from workers.simulation.cohort import random_voice, voice_at
@@ -34,7 +33,6 @@ from workers.simulation.device_channel import as_received
 from workers.simulation.source_filter import Voice, speak
 from workers.training.fit_bundle import fit
 from workers.training.recipe import Recipe
-from workers.wav2vec2.stage import EmbeddingStage
 
 SPEAKERS, CALM, OTHER = 20, 8, 6
 """Speakers, memos of each at low severity, and memos of each at any severity."""
@@ -114,24 +112,10 @@ def examples_of(memos: list[SpokenMemo], features: list[Mapping[Modality, object
 def make(out: Path, folder: Path | None) -> Bundle:
     """Train and write the shipped bundle."""
     settings = Settings.load(bundle=out)
-    acoustic, embedding = AcousticStage(settings), EmbeddingStage.from_settings(settings)
-    extractors: dict[Modality, Extractor] = {
-        Modality.ACOUSTIC: acoustic_extractor(),
-        Modality.EMBEDDING: embedding.extractor,
-    }
     memos = cohort_memos(settings)
-    try:
-        features = extracted(
-            memos,
-            [
-                Extraction(Modality.ACOUSTIC, acoustic, extractors[Modality.ACOUSTIC], settings.window_s),
-                Extraction(Modality.EMBEDDING, embedding, extractors[Modality.EMBEDDING], settings.window_s),
-            ],
-            folder,
-        )
-    finally:
-        acoustic.close()
-        embedding.close()
+    with extractions(settings, (Modality.ACOUSTIC, Modality.EMBEDDING)) as stages:
+        features = extracted(memos, stages, folder)
+        extractors = {each.modality: each.extractor for each in stages}
     training = {
         "data": "simulated voices only (workers.training.synthetic); says nothing about people",
         "memos": len(memos),

@@ -27,7 +27,7 @@ class EmbeddingStage:
     def __init__(self, embedder: Embedder, window_s: float, *, warm: bool = False) -> None:
         self.embedder = embedder
         self._cold = embedder.warm() if warm else iter(())
-        self.extractor = extractor_of(embedder.checkpoint)
+        self.extractors = {Modality.EMBEDDING: extractor_of(embedder.checkpoint)}
         self._window_s = window_s
 
     @classmethod
@@ -64,8 +64,8 @@ class EmbeddingStage:
             return Poison("embedding:too_short", f"the audio is shorter than one frame, {shortest_ms:.0f} ms")
         if not embedding.finite:
             return Poison("embedding:not_finite", "the encoder's output for this audio is not finite")
-        features = embedding.windows, embedding.summary
-        return [memo.features(Modality.EMBEDDING, self.extractor, self._window_s, *features)]
+        extractor, features = self.extractors[Modality.EMBEDDING], (embedding.windows, embedding.summary)
+        return [memo.features(Modality.EMBEDDING, extractor, self._window_s, *features)]
 
 
 def embedder_from(settings: Settings) -> Embedder:

@@ -1,21 +1,17 @@
-"""Every modality has a stage, or is refused by name."""
+"""Every row of the pipeline's feature stages becomes the stage that it describes."""
 
 import pytest
 
-from schemas.errors import ConfigurationError
-from schemas.events import Modality
+from schemas.pipeline import ACOUSTIC, EMBEDDING, FeatureStage
 from schemas.settings import Settings
 from workers.stages import make_stage
 
 
-def test_a_modality_that_nobody_extracts_is_a_wrong_setting() -> None:
-    with pytest.raises(ConfigurationError, match="no stage extracts the modality unknown"):
-        make_stage(Settings.load(), Modality.UNKNOWN)
-
-
-def test_the_acoustic_stage_is_made_for_its_modality() -> None:
-    stage = make_stage(Settings.load(acoustic_processes=1), Modality.ACOUSTIC)
+@pytest.mark.parametrize("row", [ACOUSTIC, EMBEDDING], ids=lambda row: row.name)
+def test_a_stage_has_the_name_and_the_modalities_of_its_row(row: FeatureStage) -> None:
+    stage = make_stage(Settings.load(acoustic_processes=1), row)
     try:
-        assert stage.name == Modality.ACOUSTIC
+        assert stage.name == row.name
+        assert tuple(stage.extractors) == row.modalities
     finally:
         stage.close()

@@ -43,7 +43,7 @@ def test_each_memo_becomes_one_record_of_features(stage: EmbeddingStage) -> None
         assert features.windows.shape == (1, LAYER.hidden_size)
         assert features.windows.dtype == features.summary.dtype == np.float32
         np.testing.assert_allclose(features.summary, features.windows[0], rtol=1e-6)
-        assert features.extractor == stage.extractor
+        assert features.extractor == stage.extractors[Modality.EMBEDDING]
 
 
 def test_what_it_has_prepared_keeps_no_memo_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +83,8 @@ def test_poison_stays_with_its_memo(stage: EmbeddingStage) -> None:
 
 
 def test_the_extractor_says_which_weights_and_which_configuration() -> None:
-    one = EmbeddingStage(Embedder(tiny(LAYER)), 15.0).extractor
-    other = EmbeddingStage(Embedder(replace(tiny(LAYER), normalise=False)), 15.0).extractor
+    one = EmbeddingStage(Embedder(tiny(LAYER)), 15.0).extractors[Modality.EMBEDDING]
+    other = EmbeddingStage(Embedder(replace(tiny(LAYER), normalise=False)), 15.0).extractors[Modality.EMBEDDING]
 
     assert (one.name, one.weights_hash) == ("wav2vec2", "0" * 64)
     assert one.version != other.version
