@@ -65,6 +65,7 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/python -m schemas.generate_docs --check
 	$(BIN)/python deploy/grafana/boards.py --check
 	$(BIN)/python deploy/prometheus/as_kubernetes.py --check
+	$(BIN)/python deploy/kafka/acls.py --check
 	$(BIN)/python -m tests.benchmarks.figures --check
 
 format: $(VENV)/.dev  ## Format the code and apply lint fixes.
@@ -75,6 +76,7 @@ schemas: $(VENV)/.dev  ## Generate the documents, dashboards and manifests from 
 	$(BIN)/python -m schemas.generate_docs
 	$(BIN)/python deploy/grafana/boards.py
 	$(BIN)/python deploy/prometheus/as_kubernetes.py
+	$(BIN)/python deploy/kafka/acls.py --write
 	$(BIN)/python -m tests.benchmarks.figures
 
 kafka: $(VENV)/.run  ## Run a single-node Apache Kafka until interrupted (needs Java 17 and Maven).

@@ -18,13 +18,14 @@ from jsonschema import Draft7Validator
 
 from deploy.kafka.server import version
 from schemas.channels import CHANNELS
+from schemas.pipeline import FEATURE_STAGES, FeatureStage
 from schemas.settings import PLAIN, Settings
 from streams.cli import app
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile.*"))
-OURS = ("topics", "acoustic", "embedding", "embedding-gpu", "agents", "bridge")
+OURS = ("topics", *(stage.name for stage in FEATURE_STAGES), "embedding-gpu", "agents", "bridge")
 GROUPS = {"topics", "bridge"}
 """Commands that have commands of their own."""
 # Read by compose itself, to choose folders, images and a password.
@@ -85,6 +86,12 @@ def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.Mo
     assert settings.schema_registry_url is None
     assert settings.audio_prefixes == ("file:///audio/",)
     assert float(service["stop_grace_period"].removesuffix("s")) > settings.stop_deadline_s
+
+
+@pytest.mark.parametrize("stage", FEATURE_STAGES, ids=lambda stage: stage.name)
+def test_every_feature_stage_has_its_worker(stage: FeatureStage) -> None:
+    ((_, service),) = services(stage.name)
+    assert service["command"] == ["worker", stage.name]
 
 
 def test_every_command_exists() -> None:

@@ -13,7 +13,7 @@ from deploy.prometheus import as_kubernetes
 from schemas import topics
 from schemas.channels import CHANNELS, bridge_group
 from schemas.events import Modality
-from schemas.pipeline import stages
+from schemas.pipeline import FEATURE_STAGES, stages
 from schemas.settings import Settings
 from streams.cli import app
 
@@ -27,7 +27,7 @@ OTHERS = {
     "PrometheusRule": "monitoring.coreos.com/v1",
 }
 """Kinds that operators bring; their schemas are not Kubernetes' own."""
-ROLES = {"acoustic", "embedding", "agents", "bridge"}
+ROLES = {*(stage.name for stage in FEATURE_STAGES), "agents", "bridge"}
 SCALER = {
     "bootstrapServersFromEnv",
     "consumerGroup",
