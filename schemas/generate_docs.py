@@ -10,6 +10,7 @@ from pathlib import Path
 
 from schemas.asyncapi_document import asyncapi_text
 from schemas.metrics_page import metrics_page
+from schemas.pipeline_page import pipeline_page
 from schemas.settings_page import settings_page
 from schemas.state_page import state_page
 
@@ -17,6 +18,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "asyncapi.yaml": asyncapi_text,
     "metrics.md": metrics_page,
+    "pipeline.md": pipeline_page,
     "settings.md": settings_page,
     "state.md": state_page,
 }

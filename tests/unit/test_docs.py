@@ -10,7 +10,6 @@ import pytest
 import typer
 import yaml
 
-from schemas import topics
 from schemas.metrics import METRICS
 from schemas.settings import Settings
 from streams.cli import app
@@ -140,12 +139,6 @@ def test_every_decision_has_its_header_and_its_line_in_the_index() -> None:
     index = (DECISIONS / "README.md").read_text()
     assert re.findall(r"^\| \[.*$", index, re.MULTILINE) == rows
     assert header.match((DECISIONS / "template.md").read_text().replace("# N.", "# 1."))
-
-
-def test_retention_is_what_topics_are_made_with() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    told = dict(re.findall(r"^\| `([\w.]+)` \|.*\| (\d+) days? \|$", text, re.MULTILINE))
-    assert told == {topic.name: str(topic.retention.days) for topic in topics.TOPICS}
 
 
 def test_every_figure_is_what_its_file_says() -> None:
