@@ -16,6 +16,7 @@ from workers.audio.windows import window_bounds
 from workers.wav2vec2 import batching, compilation
 from workers.wav2vec2.batching import Batch
 from workers.wav2vec2.checkpoint import Checkpoint
+from workers.wav2vec2.compilation import Program
 from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.layers import Tensor
 
@@ -61,11 +62,7 @@ class Embedding:
 
 @dataclass(slots=True)
 class Work:
-    """Totals since the embedder was created.
-
-    carried_s, computed_s: seconds of audio without and with padding; batches: computed; halvings: of the batch bound,
-    after a lack of memory.
-    """
+    """Totals since the embedder was created: seconds of audio without and with padding, batches, halvings of a batch."""
 
     carried_s: float = 0.0
     computed_s: float = 0.0
@@ -127,7 +124,7 @@ class Embedder:
         self._bound = round(batch_s * SAMPLING_RATE)
         self._concurrency = BATCHES_AT_ONCE if on_cpu else 1
         self._threads = _threads(self._concurrency)
-        self._programs: dict[Readout, compilation.Program] = {}
+        self._programs: dict[Readout, Program] = {}
 
     @property
     def shortest(self) -> int:
@@ -171,7 +168,7 @@ class Embedder:
         hidden, valid = self._encoder(signals, lengths)
         return _mean_over(hidden, valid), ops.cast(self._encoder.logits(hidden), "float32")
 
-    def _program(self, readout: Readout) -> compilation.Program:
+    def _program(self, readout: Readout) -> Program:
         if readout not in self._programs:
             self._programs[readout] = compilation.compiled(readout, self._encoder.variables)
         return self._programs[readout]
@@ -196,9 +193,7 @@ class Embedder:
     def _frames(self, piece: _Piece) -> int:
         return self.checkpoint.config.frames(piece.length)
 
-    def _compute(
-        self, pieces: Sequence[_Piece], program: compilation.Program
-    ) -> Iterator[tuple[int, list[FloatArray]]]:
+    def _compute(self, pieces: Sequence[_Piece], program: Program) -> Iterator[tuple[int, list[FloatArray]]]:
         """Position of each piece, in any order, and its outputs. Reduces memory use when memory runs out."""
         waiting = list(range(len(pieces)))
         while waiting:
@@ -216,7 +211,7 @@ class Embedder:
             waiting = [i for i in waiting if i not in done]
 
     def _run(
-        self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: compilation.Program
+        self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: Program
     ) -> Iterator[tuple[Batch, list[FloatArray]]]:
         """Each batch and its outputs, until memory runs out; the caller then plans the rest again."""
 
