@@ -1,0 +1,251 @@
+"""Fetching ahead of the stage: everybody's memos in their order, within bounds, and only from partitions of ours."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+
+from schemas.codec import Codec
+from schemas.errors import Poison
+from schemas.events import MemoUploaded, Quality
+from schemas.settings import Settings
+from schemas.topics import UPLOADED as TOPIC
+from tests.unit.schemas.records import UPLOADED
+from workers.audio.memo import SAMPLING_RATE, Memo
+from workers.consumer.commit import Committer
+from workers.consumer.fetch import BATCH_RECORDS, LOADING_RECORDS, UNDER_WAY_RECORDS, Intake, Item, Load
+
+CODEC = Codec()
+QUALITY = Quality(1.0, 30.0, 0.0, 8000.0)
+FIRST, SECOND = TopicPartition(TOPIC.name, 0), TopicPartition(TOPIC.name, 1)
+SETTINGS = Settings.load(batch_audio_s=3.0, inflight_audio_s=5.0)
+
+
+def record(at: TopicPartition, offset: int, name: str, value: bytes | None = None) -> ConsumerRecord:
+    """An upload whose user is the first letter of its name."""
+    event = replace(UPLOADED, memo_id=name, user_id=name[0])
+    value = CODEC.encode(event) if value is None else value
+    return ConsumerRecord(
+        at.topic, at.partition, offset, 0, 0, name[:1].encode(), value, None, 1, len(value), [("n", b"1")]
+    )
+
+
+def a_second(event: MemoUploaded) -> Memo:
+    """Every memo lasts one second."""
+    return Memo(event, np.zeros(SAMPLING_RATE, np.float32), QUALITY)
+
+
+@dataclass
+class Consumer:
+    """Gives what is in `topic`, poll by poll, and nothing from partitions that are paused."""
+
+    topic: list[dict[TopicPartition, list[ConsumerRecord]]] = field(default_factory=list)
+    paused: set[TopicPartition] = field(default_factory=set)
+    polls: int = 0
+
+    def assignment(self) -> set[TopicPartition]:
+        return {FIRST, SECOND}
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.paused |= {*partitions}
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.paused -= {*partitions}
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        self.polls += 1
+        await asyncio.sleep(0)
+        return {} if self.paused or not self.topic else self.topic.pop(0)
+
+
+@dataclass
+class World:
+    """An intake whose partitions are ours."""
+
+    consumer: Consumer
+    committer: Committer
+    intake: Intake
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Return when the condition holds; the intake is asked again whenever something became ready."""
+        async with asyncio.timeout(30):
+            while not condition():
+                await self.intake.wait(0.01)
+
+    async def polled(self) -> None:
+        """Return when the topic was looked at from start to end again."""
+        seen = self.consumer.polls
+        await self.until(lambda: self.consumer.polls > seen + 1)
+
+    async def taken(self, count: int) -> list[Item]:
+        """The next items, once so many are ready."""
+        items: list[Item] = []
+        async with asyncio.timeout(30):
+            while len(items) < count:
+                await self.intake.wait(0.01)
+                items += self.intake.take()
+        return items
+
+
+@asynccontextmanager
+async def fetching(
+    polls: Collection[dict[TopicPartition, list[ConsumerRecord]]],
+    load: Load = a_second,
+    settings: Settings = SETTINGS,
+    *,
+    is_open: bool = True,
+) -> AsyncIterator[World]:
+    """A world in which the intake runs."""
+    consumer = Consumer([*polls])
+    committer = Committer(consumer, "test")
+    committer.assigned([FIRST, SECOND])
+    with ThreadPoolExecutor(4) as executor:
+        intake = Intake(settings, consumer, committer, CODEC, load, executor, "test")
+        if is_open:
+            intake.open()
+        running = asyncio.create_task(intake.run())
+        try:
+            yield World(consumer, committer, intake)
+        finally:
+            intake.close()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+def names(items: Collection[Item]) -> list[Any]:
+    return [item.content.event.memo_id if isinstance(item.content, Memo) else item.content.reason for item in items]
+
+
+async def test_memos_come_loaded_with_their_record_each_user_s_in_order() -> None:
+    polls = [{FIRST: [record(FIRST, n, name) for n, name in enumerate(("a1", "b1", "a2"))]}]
+    async with fetching(polls) as world:
+        items = await world.taken(3)
+    assert sorted(names(items)) == ["a1", "a2", "b1"]
+    assert names(items).index("a1") < names(items).index("a2")
+    source = items[0].source
+    assert (source.topic, source.partition, dict(source.headers)) == (TOPIC.name, 0, {"n": b"1"})
+    assert [item.audio_s for item in items] == [1.0] * 3
+
+
+async def test_what_cannot_be_read_is_poison_of_its_own_record() -> None:
+    def load(event: MemoUploaded) -> Memo:
+        if event.memo_id == "b1":
+            raise Poison("audio:undecodable", "no decoder reads these bytes")
+        return a_second(event)
+
+    polls = [{FIRST: [record(FIRST, 0, "a1", b"garbage"), record(FIRST, 1, "b1"), record(FIRST, 2, "c1")]}]
+    async with fetching(polls, load) as world:
+        items = await world.taken(3)
+    assert sorted(names(items)) == ["audio:undecodable", "c1", "event:undecodable"]
+    assert sum(item.audio_s for item in items) == 1.0
+
+
+async def test_nothing_is_fetched_before_partitions_are_ours() -> None:
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}], is_open=False) as world:
+        await asyncio.sleep(0)
+        assert world.consumer.polls == 0
+        world.intake.open()
+        assert names(await world.taken(1)) == ["a1"]
+
+
+async def test_a_batch_ends_with_the_memo_that_fills_it() -> None:
+    polls = [{FIRST: [record(FIRST, n, name) for n, name in enumerate("abcde")]}]
+    async with fetching(polls) as world:
+        await world.until(lambda: world.consumer.paused)
+        assert len(world.intake.take()) == SETTINGS.batch_audio_s
+        assert len(await world.taken(2)) == 2
+        assert world.intake.take() == []
+
+
+async def test_a_batch_of_records_without_audio_is_bounded_too() -> None:
+    many = BATCH_RECORDS + 10
+    polls = [{FIRST: [record(FIRST, n, f"{n}", b"garbage")]} for n in range(many)]
+    async with fetching(polls) as world:
+        await world.until(lambda: not world.consumer.topic and world.intake._lanes.loading == 0)
+        assert len(world.intake.take()) == BATCH_RECORDS
+        assert len(world.intake.take()) == 10
+
+
+async def test_audio_beyond_the_bound_pauses_partitions_and_polling_goes_on() -> None:
+    async with fetching([{FIRST: [record(FIRST, n, name) for n, name in enumerate("abcde")]}]) as world:
+        await world.until(lambda: world.consumer.paused == {FIRST, SECOND})
+        world.consumer.topic.append({SECOND: [record(SECOND, 0, "z1")]})
+        await world.polled()
+        assert world.consumer.topic, "what waits on a paused partition is not fetched"
+        world.intake.take()
+        await world.until(lambda: not world.consumer.paused and not world.consumer.topic)
+
+
+async def test_a_user_whose_memo_stays_unread_stops_the_fetching_in_the_end() -> None:
+    polls = [{FIRST: [record(FIRST, 0, "a1")]}]
+    async with fetching(polls) as world:
+        await world.taken(1)
+        world.committer.started(SECOND, range(UNDER_WAY_RECORDS))
+        await world.until(lambda: world.consumer.paused)
+
+
+async def test_many_records_may_load_at_once_but_not_all() -> None:
+    gate = threading.Event()
+
+    def load(event: MemoUploaded) -> Memo:
+        gate.wait(30)
+        return a_second(event)
+
+    polls = [{FIRST: [record(FIRST, n, f"{n:03d}")]} for n in range(2 * LOADING_RECORDS)]
+    async with fetching(polls, load, SETTINGS.model_copy(update={"inflight_audio_s": 1e9})) as world:
+        await world.until(lambda: world.consumer.paused)
+        assert len(world.consumer.topic) == LOADING_RECORDS
+        gate.set()
+        await world.until(lambda: not world.consumer.topic)
+
+
+async def test_what_was_fetched_from_a_lost_partition_is_forgotten_with_its_audio() -> None:
+    async with fetching([{FIRST: [record(FIRST, n, name) for n, name in enumerate("abcde")]}]) as world:
+        await world.until(lambda: world.consumer.paused)
+        world.intake.drop([FIRST])
+        world.committer.revoked([FIRST])
+        assert world.intake.take() == []
+        world.consumer.topic.append({SECOND: [record(SECOND, 0, "z1")]})
+        world.intake.open()
+        assert names(await world.taken(1)) == ["z1"]
+
+
+async def test_records_of_a_partition_that_is_not_ours_are_left_to_its_owner() -> None:
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}, {SECOND: [record(SECOND, 0, "z1")]}]) as world:
+        world.committer.revoked([FIRST])
+        assert names(await world.taken(1)) == ["z1"]
+        assert world.intake.take() == []
+
+
+async def test_audio_is_read_anew_when_asked() -> None:
+    read: list[str] = []
+
+    def load(event: MemoUploaded) -> Memo:
+        read.append(event.memo_id)
+        if len(read) == 1:
+            raise Poison("audio:missing", "there is no such object")
+        return a_second(event)
+
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}], load) as world:
+        items = await world.taken(1)
+        assert names(items) == ["audio:missing"]
+        (again,) = await world.intake.loaded_again(items)
+    assert names([again]) == ["a1"]
+    assert (again.source, again.tracker) == (items[0].source, items[0].tracker)
+
+
+async def test_a_defect_of_loading_is_told() -> None:
+    def load(event: MemoUploaded) -> Memo:
+        raise ZeroDivisionError
+
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}], load) as world:
+        with pytest.raises(ZeroDivisionError):
+            async with asyncio.timeout(30):
+                await world.intake.failed

@@ -1,0 +1,47 @@
+"""What a log line says of a record: where it came from, never whose it is."""
+
+from dataclasses import replace
+
+import pytest
+
+from workers.kafka.record import Source, about
+from workers.service import logs
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SOURCE = Source("memos.uploaded", 2, 17, b"anna", b"bytes", {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01".encode()})
+
+
+@pytest.fixture
+def log_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users and memos are named in logs by a hash."""
+    monkeypatch.setattr(logs, "_key", b"key")
+
+
+def test_a_record_is_located_and_traced() -> None:
+    assert about(SOURCE) == {"topic": "memos.uploaded", "partition": 2, "offset": 17, "trace_id": TRACE}
+
+
+@pytest.mark.usefixtures("log_key")
+def test_users_and_memos_are_hashes() -> None:
+    fields = about(SOURCE, "memo-1")
+    assert fields["user"] == logs.reference("user", "anna")
+    assert fields["memo"] == logs.reference("memo", "memo-1")
+    assert not {"anna", "memo-1"} & {str(value) for value in fields.values()}
+
+
+def test_without_a_key_for_logs_nobody_is_named() -> None:
+    assert not {"user", "memo"} & about(SOURCE, "memo-1").keys()
+
+
+@pytest.mark.usefixtures("log_key")
+@pytest.mark.parametrize("value", [None, b"", b"no trace", b"\xff\xfe"])
+def test_a_record_with_a_damaged_trace_and_key_is_still_located(value: bytes | None) -> None:
+    damaged = replace(SOURCE, key=b"\xff", headers={"traceparent": value})  # type: ignore[dict-item]
+    fields = about(damaged)
+    assert {"topic": fields["topic"], "offset": fields["offset"]} == {"topic": "memos.uploaded", "offset": 17}
+    assert "trace_id" not in fields
+
+
+def test_the_time_at_which_a_record_was_taken_makes_it_no_other_record() -> None:
+    assert replace(SOURCE, taken_at=1.0) == replace(SOURCE, taken_at=2.0)
+    assert replace(SOURCE, offset=18) != SOURCE
