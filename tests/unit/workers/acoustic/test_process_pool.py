@@ -17,7 +17,7 @@ from schemas.errors import Poison
 from schemas.events import FloatArray
 from workers.acoustic import process_pool
 from workers.acoustic.extraction import AcousticFeatures
-from workers.acoustic.process_pool import LONE_TRIES, ExtractionPool, _Way
+from workers.acoustic.process_pool import SOLO_ATTEMPTS, ExtractionPool, _SharedLock
 
 DEADLY, DEADLY_ONCE, SHORT = 13, 7, 5
 """Signals of so many samples: one that always ends its process, one that does so once, one that is poison."""
@@ -98,7 +98,7 @@ def test_a_process_that_dies_once_costs_nobody_their_features(pool: ExtractionPo
 def test_a_signal_that_always_ends_its_process_is_poison_alone(pool: ExtractionPool) -> None:
     assert results(pool, 3, DEADLY, 2, 4) == [3, "acoustic:crash", 2, 4]
     # Once in its batch, once in what was left of it, then by itself.
-    assert Processes.tasks[DEADLY] == 2 + LONE_TRIES
+    assert Processes.tasks[DEADLY] == 2 + SOLO_ATTEMPTS
     assert Processes.tasks[3] == 1, "what was done before the death is not done again"
     assert all(made.ended for made in Processes.made if made.dying)
 
@@ -135,55 +135,55 @@ def test_closing_ends_the_processes_once(pool: ExtractionPool) -> None:
     assert not Processes.made[0].ended
 
 
-class OnTheWay:
-    """Threads that are on the way, together or alone, until they are let go; who is there is known."""
+class Holders:
+    """Threads that hold a lock, shared or exclusive, until they are told to release it."""
 
     def __init__(self) -> None:
-        self.way, self.there, self._changed = _Way(), Counter[str](), threading.Condition()
-        self._go = {"shared": threading.Event(), "alone": threading.Event()}
+        self.lock, self.holding, self._changed = _SharedLock(), Counter[str](), threading.Condition()
+        self._release = {"shared": threading.Event(), "exclusive": threading.Event()}
 
-    def walk(self, how: str) -> None:
-        with getattr(self.way, how)():
+    def hold(self, how: str) -> None:
+        with getattr(self.lock, how)():
             self._count(how, 1)
-            assert self._go[how].wait(30)
+            assert self._release[how].wait(30)
             self._count(how, -1)
 
-    def let_go(self, how: str) -> None:
-        self._go[how].set()
+    def release(self, how: str) -> None:
+        self._release[how].set()
 
-    def wait_for(self, **there: int) -> None:
+    def wait_for(self, **holding: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: +self.there == Counter(there), 30), self.there
+            assert self._changed.wait_for(lambda: +self.holding == Counter(holding), 30), self.holding
 
     def _count(self, how: str, change: int) -> None:
         with self._changed:
-            self.there[how] += change
-            assert self.there["alone"] <= 1 or self.there["shared"] == 0
+            self.holding[how] += change
+            assert not (self.holding["exclusive"] and self.holding["shared"])
             self._changed.notify_all()
 
 
-def test_who_must_be_alone_waits_for_the_others_and_they_for_it() -> None:
-    world = OnTheWay()
+def test_an_exclusive_holder_waits_for_shared_ones_and_blocks_new_ones() -> None:
+    holders = Holders()
     with ThreadPoolExecutor(4) as threads:
-        walks = [threads.submit(world.walk, "shared") for _ in range(2)]
-        world.wait_for(shared=2)
-        walks.append(threads.submit(world.walk, "alone"))
-        with world.way._changed:
-            assert world.way._changed.wait_for(lambda: world.way._waiting == 1, 30)
-        walks.append(threads.submit(world.walk, "shared"))
-        assert world.there == {"shared": 2}, "who comes while one waits to be alone waits too"
-        world.let_go("shared")
-        world.wait_for(alone=1)
-        world.let_go("alone")
-        for walk in walks:
-            walk.result(30)
-    assert +world.there == {}
+        held = [threads.submit(holders.hold, "shared") for _ in range(2)]
+        holders.wait_for(shared=2)
+        held.append(threads.submit(holders.hold, "exclusive"))
+        with holders.lock._changed:
+            assert holders.lock._changed.wait_for(lambda: holders.lock._exclusive == 1, 30)
+        held.append(threads.submit(holders.hold, "shared"))
+        assert holders.holding == {"shared": 2}
+        holders.release("shared")
+        holders.wait_for(exclusive=1)
+        holders.release("exclusive")
+        for each in held:
+            each.result(30)
+    assert +holders.holding == {}
 
 
-def test_who_fails_on_the_way_leaves_it_free() -> None:
-    way = _Way()
-    for block in (way.shared, way.alone):
+def test_a_lock_is_released_on_an_error() -> None:
+    lock = _SharedLock()
+    for block in (lock.shared, lock.exclusive):
         with pytest.raises(ZeroDivisionError), block():
             raise ZeroDivisionError
-    with way.alone():
-        assert way._together == 0
+    with lock.exclusive():
+        assert lock._shared == 0

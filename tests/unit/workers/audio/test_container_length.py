@@ -1,4 +1,4 @@
-"""What a container says of its own length: a cut file is told from one that was written as a stream."""
+"""Lengths that containers declare: a truncated file is told from one written as a stream."""
 
 import struct
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_files import encodings, spoken, wave_header
-from workers.audio.container_length import UNKNOWN_SIZES, ends_early, tells_mpeg_frames, wave_seconds
+from workers.audio.container_length import UNKNOWN_SIZES, declares_mpeg_frames, ends_early, wave_seconds
 
 SECONDS = 3.0
 SIGNAL = spoken(SECONDS)
@@ -42,17 +42,17 @@ def test_a_whole_file_does_not_end_early_and_half_a_file_does(name: str, kind: s
 
 
 @pytest.mark.parametrize("name", ["wav", "caf", "aiff"])
-def test_a_few_bytes_that_a_recorder_counted_wrong_are_no_loss(name: str) -> None:
+def test_slightly_wrong_sizes_are_accepted(name: str) -> None:
     assert not ends_early(ENCODINGS[name][:-60], KINDS[name])
     assert ends_early(ENCODINGS[name][:-4000], KINDS[name])
 
 
 @pytest.mark.parametrize("kind", ["mp3", "flac", "amr", ""])
-def test_a_kind_that_says_nothing_never_ends_early(kind: str) -> None:
+def test_a_format_without_sizes_never_ends_early(kind: str) -> None:
     assert not ends_early(ENCODINGS["wav"][:1000], kind)
 
 
-def test_files_written_as_a_stream_promise_nothing() -> None:
+def test_files_written_as_a_stream_declare_no_length() -> None:
     for size in (size for size in UNKNOWN_SIZES if size < 2**32):
         stream = wave_header(size) + b"\0" * 1000
         assert not ends_early(stream, "wav")
@@ -62,9 +62,9 @@ def test_files_written_as_a_stream_promise_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["wav", "wav_u8", "wav_8k", "wav_48k_24bit_stereo", "wav_float", "wav_extensible"])
-def test_a_wave_header_promises_seconds_whatever_its_samples_are(name: str) -> None:
+def test_a_wave_header_declares_its_seconds_for_every_sample_format(name: str) -> None:
     assert wave_seconds(ENCODINGS[name]) == pytest.approx(SECONDS, abs=1e-3)
-    assert wave_seconds(ENCODINGS[name][:5000]) == pytest.approx(SECONDS, abs=1e-3), "a promise outlives a cut"
+    assert wave_seconds(ENCODINGS[name][:5000]) == pytest.approx(SECONDS, abs=1e-3), "also when truncated"
 
 
 def test_a_header_of_big_endian_numbers_is_read() -> None:
@@ -88,23 +88,23 @@ def test_chunks_of_odd_size_are_padded() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", wave_header(32_000)[:30], b"RIFF\0\0\0\0WAVE" + wave_header(8)[36:]])
-def test_half_a_header_promises_nothing(data: bytes) -> None:
+def test_half_a_header_declares_nothing(data: bytes) -> None:
     assert wave_seconds(data) is None
 
 
 def test_an_mpeg_stream_with_an_index_is_told_from_one_without() -> None:
-    assert tells_mpeg_frames(ENCODINGS["mp3"])
-    assert not tells_mpeg_frames(b"\xff\xfb\x90\x00" + b"\0" * 100_000 + b"Xing")
+    assert declares_mpeg_frames(ENCODINGS["mp3"])
+    assert not declares_mpeg_frames(b"\xff\xfb\x90\x00" + b"\0" * 100_000 + b"Xing")
 
 
 @given(st.sampled_from([(kind, start) for kind, starts in STARTS.items() for start in starts]), st.binary(max_size=200))
-def test_any_bytes_are_judged_and_none_raise(begin: tuple[str, bytes], rest: bytes) -> None:
+def test_no_bytes_raise(begin: tuple[str, bytes], rest: bytes) -> None:
     kind, start = begin
     assert ends_early(start + rest, kind) in {True, False}
     assert wave_seconds(start + rest) is None or wave_seconds(start + rest) >= 0  # type: ignore[operator]
 
 
-def test_a_cut_through_the_last_page_of_ogg_is_seen() -> None:
+def test_a_truncated_last_ogg_page_is_detected() -> None:
     data = ENCODINGS["opus"]
     page = data.rindex(b"OggS")
     for kept in (page + 4, page + 26, page + 27):

@@ -108,12 +108,12 @@ async def test_without_an_address_a_setting_is_missing() -> None:
 
 
 async def test_a_broker_that_is_not_there_may_come_later(closed: str) -> None:
-    with pytest.raises(Transient, match="the broker does not answer"):
+    with pytest.raises(Transient, match="answer"):
         await answered(at(closed))
 
 
 async def test_a_listener_that_hangs_up_is_a_hint_at_encryption() -> None:
-    with hanging_up() as (address, _), pytest.raises(Transient, match="does this listener encrypt"):
+    with hanging_up() as (address, _), pytest.raises(Transient, match="encrypt"):
         await answered(at(address))
 
 

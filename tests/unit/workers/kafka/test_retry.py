@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 
 import pytest
 
@@ -89,5 +90,6 @@ async def test_the_log_tells_of_the_first_the_tenth_and_every_hundredth_attempt(
 ) -> None:
     with caplog.at_level(logging.WARNING, "workers.kafka.retry"):
         await retry_transient(Flaky(250), stage="test", target="redis")
-    assert [record.args[1] for record in caplog.records if isinstance(record.args, tuple)] == [1, 10, 100, 200]
-    assert all("storage is away" in record.getMessage() for record in caplog.records)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [re.findall(r"\d+", message) for message in messages] == [["1"], ["10"], ["100"], ["200"]]
+    assert all("storage is away" in message for message in messages)

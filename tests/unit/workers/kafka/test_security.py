@@ -102,7 +102,7 @@ def test_a_locked_key_is_opened_by_its_password_and_never_asks_at_a_terminal(
     )
     context_of(kafka_certificate=pair.certificate, kafka_key=locked, kafka_key_password=SECRET)
     for wrong in ({}, {"kafka_key_password": "another"}):
-        with pytest.raises(ConfigurationError, match="UNDERTONE_KAFKA_KEY_PASSWORD does not open it"):
+        with pytest.raises(ConfigurationError, match="UNDERTONE_KAFKA_KEY_PASSWORD"):
             context_of(kafka_certificate=pair.certificate, kafka_key=locked, **wrong)
 
 
@@ -155,12 +155,12 @@ async def test_connections_that_open_together_share_one_token(issuer: str) -> No
 
 
 async def test_an_issuer_that_refuses_is_told_from_one_that_is_away(issuer: str) -> None:
-    with pytest.raises(TokenRefused, match="UNDERTONE_KAFKA_TOKEN_URL answers 401") as refused:
+    with pytest.raises(TokenRefused, match=r"UNDERTONE_KAFKA_TOKEN_URL.*401") as refused:
         await IssuedTokens(issuer, "alerts", "wrong", "").token()
     assert "wrong" not in str(refused.value)
-    with receiving(lambda *_: 503) as away, pytest.raises(KafkaConnectionError, match="answers 503"):
+    with receiving(lambda *_: 503) as away, pytest.raises(KafkaConnectionError, match="503"):
         await IssuedTokens(away.url, "alerts", SECRET, "").token()
-    with pytest.raises(KafkaConnectionError, match="UNDERTONE_KAFKA_TOKEN_URL does not answer: ConnectError") as none:
+    with pytest.raises(KafkaConnectionError, match=r"UNDERTONE_KAFKA_TOKEN_URL.*ConnectError") as none:
         await IssuedTokens("http://127.0.0.1:1/token?key=hunter2", "alerts", SECRET, "").token()
     assert SECRET not in str(none.value)
 
@@ -169,6 +169,6 @@ async def test_an_answer_without_a_token_is_refused_and_not_kept() -> None:
     with receiving(lambda *_: 200) as receiver:
         tokens = IssuedTokens(receiver.url, "alerts", SECRET, "kafka")
         for _ in range(2):
-            with pytest.raises(TokenRefused, match="holds no token"):
+            with pytest.raises(TokenRefused, match="UNDERTONE_KAFKA_TOKEN_URL"):
                 await tokens.token()
     assert [request.body for request in receiver.requests] == [b"grant_type=client_credentials&scope=kafka"] * 2

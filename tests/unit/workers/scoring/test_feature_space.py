@@ -57,15 +57,15 @@ def test_numbers_of_another_maker_are_refused_with_both_named(modality: Modality
     with pytest.raises(Poison) as poison:
         SPACE.vector({modality: given})
     assert poison.value.reason == "features:mismatch"
-    assert f"{modality} features of {other.name} {other.version} ({other.weights_hash[:8]})" in poison.value.detail
-    assert "run workers and agents with the same bundle" in poison.value.detail
+    for extractor in (other, BOTH[modality]):
+        assert f"{extractor.name} {extractor.version} ({extractor.weights_hash[:8]})" in poison.value.detail
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (part(Modality.EMBEDDING, [0, 0]), r"embedding summary of shape \(2,\), not \(3,\)"),
-        (replace(part(Modality.ACOUSTIC, [0] * 4), names=()), r"acoustic summary of shape \(4,\), not \(0,\)"),
+        (part(Modality.EMBEDDING, [0, 0]), r"embedding.*\(2,\).*\(3,\)"),
+        (replace(part(Modality.ACOUSTIC, [0] * 4), names=()), r"acoustic.*\(4,\).*\(0,\)"),
         (replace(part(Modality.ACOUSTIC, [0] * 4), names=("a", "b", "c", "d")), "lack mfcc1 and 1 more"),
         (replace(part(Modality.ACOUSTIC, [0] * 4), names=(*NAMES[:3], "d")), "lack mfcc1 and 0 more"),
     ],

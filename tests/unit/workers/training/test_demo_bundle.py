@@ -1,6 +1,9 @@
 """The cohort behind the shipped bundle: the same every time, and labelled by severity."""
 
+import shutil
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from schemas.settings import Settings
 from tests.unit.workers.scoring.toys import part
 from workers.acoustic.feature_names import FEATURE_NAMES
 from workers.audio.memo import SAMPLING_RATE
+from workers.simulation import cohort, device_channel, prosody, source_filter
 from workers.training import demo_bundle
 from workers.training.demo_bundle import CALM, OTHER, RECIPE, SpokenMemo, cohort_memos, examples_of
 
@@ -46,13 +50,18 @@ def test_a_key_stands_for_everything_that_decides_the_signal() -> None:
     assert len({each.key for each in (memo, *others)}) == 5
 
 
-def test_another_simulator_speaks_other_memos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_simulator_speaks_other_memos(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ours = demo_bundle._simulator.__wrapped__()
     assert demo_bundle._simulator.__wrapped__() == ours
-    for module in ("source_filter", "prosody", "cohort", "device_channel"):
-        with monkeypatch.context() as changed:
-            changed.setattr(demo_bundle, module, demo_bundle)
-            assert demo_bundle._simulator.__wrapped__() != ours
+    copy = shutil.copytree(str(resources.files("workers.simulation")), tmp_path / "simulation")
+    monkeypatch.setattr(resources, "files", lambda _: Path(copy))
+    assert demo_bundle._simulator.__wrapped__() == ours
+    for module in (source_filter, prosody, cohort, device_channel):
+        file = Path(copy) / Path(str(module.__file__)).name
+        text = file.read_text()
+        file.write_text(f"{text}\n")
+        assert demo_bundle._simulator.__wrapped__() != ours
+        file.write_text(text)
 
 
 def test_a_memo_is_spoken_the_same_every_time_and_passes_the_quality_gate() -> None:

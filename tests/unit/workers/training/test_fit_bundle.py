@@ -11,58 +11,16 @@ from sklearn.linear_model import LogisticRegression
 from schemas.errors import ConfigurationError
 from schemas.events import FloatArray, Modality
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
-from workers.corpora.examples import EVERY, Examples, normals
+from workers.corpora.examples import EVERY, Examples
 from workers.evaluation import metrics
 from workers.evaluation.evaluate import evaluate
 from workers.scoring.bundle import Bundle, save
 from workers.scoring.heads import KINDS, NEURAL
-from workers.training.cross_validation import speaker_folds
 from workers.training.fit_bundle import fit
 from workers.training.fit_heads import uncalibrated
 from workers.training.held_out_metrics import cross_validated
-from workers.training.population import population_of
 
 STARTS = (0, 4, EVERY)
-
-
-def test_the_population_is_estimated_as_it_was_planted() -> None:
-    rng = np.random.default_rng(3)
-    speakers = np.repeat([f"s{n}" for n in range(400)], 10)
-    own = np.repeat(rng.normal(5, 2, 400), 10)
-    vectors = (own + rng.normal(0, 1, 4000))[:, None].astype(np.float32)
-    found = population_of(vectors, speakers)
-    assert found.mean[0] == pytest.approx(5, abs=0.3)
-    assert found.within[0] == pytest.approx(1, rel=0.1)
-    assert found.memos[0] == pytest.approx(1 / 4, rel=0.2)
-    assert found.freedom > 20
-
-
-def test_people_who_differ_in_their_variance_make_it_weigh_little() -> None:
-    rng = np.random.default_rng(4)
-    speakers = np.repeat([f"s{n}" for n in range(500)], 15)
-    sd = np.repeat(1 / np.sqrt(rng.chisquare(6, 500) / 6), 15)
-    found = population_of(rng.normal(0, sd)[:, None].astype(np.float32), speakers)
-    assert found.freedom == pytest.approx(6, rel=0.35)
-
-
-def test_a_baseline_never_holds_the_memo_itself_nor_a_later_one() -> None:
-    examples = people(speakers=4, memos=6)
-    vectors = np.arange(24, dtype=np.float32)[:, None]
-    apart, counts = normals(vectors, examples, EVERY, np.random.default_rng(0))
-    assert (counts == 5).all()
-    assert apart.mean[0, 0] == np.mean([1, 2, 3, 4, 5])
-    timed = replace(examples, times=np.tile(np.arange(6.0), 4))
-    earlier, counts = normals(vectors, timed, EVERY, np.random.default_rng(0))
-    assert counts[:6].tolist() == [0, 1, 2, 3, 4, 5]
-    assert earlier.mean[3, 0] == np.mean([0, 1, 2])
-
-
-def test_folds_never_share_a_speaker_and_hold_everyone_out_once() -> None:
-    examples = people(speakers=7, memos=4)
-    folds = speaker_folds(examples, 3, seed=1)
-    assert (np.sum(folds, axis=0) == 1).all()
-    for held in folds:
-        assert not set(examples.speakers[held]) & set(examples.speakers[~held])
 
 
 def test_one_s_own_baseline_tells_what_the_population_cannot() -> None:
