@@ -98,7 +98,8 @@ class Encoder(keras.layers.Layer):
         """The weights by Hugging Face name, float32: the input of `assign`."""
         found = {}
         for variable, names in self._variables():
-            value = ops.convert_to_numpy(ops.cast(variable.value, "float32"))
+            # A copy is a tensor; from a variable itself NumPy 2 makes an array only with a warning.
+            value = ops.convert_to_numpy(ops.copy(ops.cast(variable.value, "float32")))
             if variable is self.positional.kernel:
                 value = np.concatenate(value, axis=-1)
             for name, part in zip(names, np.split(value, len(names), axis=-1), strict=True):
