@@ -21,7 +21,7 @@ class TrainingSet:
     rounds: int
 
     def class_weights(self) -> NDArray[np.float64]:
-        """(rows,): both classes weigh the same, and all rows sum to the number of memos."""
+        """(rows,): all rows sum to the number of memos; both classes weigh the same where labels are 0 or 1."""
         positive = self.labels.mean()
         weights = self.labels / (2 * positive) + (1 - self.labels) / (2 * (1 - positive))
         return np.asarray(weights / self.rounds)

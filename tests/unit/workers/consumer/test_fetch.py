@@ -72,6 +72,8 @@ class World:
     consumer: Consumer
     committer: Committer
     intake: Intake
+    tasks: set[asyncio.Task[Any]]
+    """That run whether anything loads or not."""
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return when the condition holds; the intake is asked again whenever something became ready."""
@@ -83,6 +85,11 @@ class World:
         """Return when the topic was looked at from start to end again."""
         seen = self.consumer.polls
         await self.until(lambda: self.consumer.polls > seen + 1)
+
+    async def loaded(self) -> None:
+        """Return when nothing loads any more."""
+        await self.until(lambda: not asyncio.all_tasks() - self.tasks)
+        await asyncio.sleep(0)
 
     async def taken(self, count: int) -> list[Item]:
         """The next items, once so many are ready."""
@@ -112,7 +119,7 @@ async def fetching(
             intake.open()
         running = asyncio.create_task(intake.run())
         try:
-            yield World(consumer, committer, intake)
+            yield World(consumer, committer, intake, asyncio.all_tasks())
         finally:
             intake.close()
             running.cancel()
@@ -168,7 +175,8 @@ async def test_a_batch_of_records_without_audio_is_bounded_too() -> None:
     many = BATCH_RECORDS + 10
     polls = [{FIRST: [record(FIRST, n, f"{n}", b"garbage")]} for n in range(many)]
     async with fetching(polls) as world:
-        await world.until(lambda: not world.consumer.topic and world.intake._lanes.loading == 0)
+        await world.until(lambda: not world.consumer.topic)
+        await world.loaded()
         assert len(world.intake.take()) == BATCH_RECORDS
         assert len(world.intake.take()) == 10
 

@@ -95,7 +95,12 @@ def test_features_are_asked_for_with_the_hashes_of_the_corpus(
     samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(module, "labelled_features", lambda *given: asked.extend(given) or labelled(samples))
+
+    def extract(*given: object) -> LabelledFeatures:
+        asked.extend(given)
+        return labelled(samples)
+
+    monkeypatch.setattr(module, "labelled_features", extract)
     corpus, settings = corpus_of(samples), Settings.load()
     found = features_of(corpus, settings, [Modality.ACOUSTIC], None, print)
     assert asked == [samples, corpus.hashes, settings, [Modality.ACOUSTIC], None, print]

@@ -1,0 +1,81 @@
+"""The report of an evaluation: every metric and subgroup, and a dash where there is no number."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
+from workers.evaluation.evaluate import evaluate
+from workers.evaluation.report import HEADLINE, PICTURES, as_markdown, write_report
+from workers.training.fit_bundle import fit
+
+NONE = float("nan")
+VALUES: dict[str, Any] = {
+    **dict.fromkeys(HEADLINE, 0.5),
+    "bundle": "toy-1",
+    "n": 20,
+    "speakers": 4,
+    "positives": 8,
+    "head": "logistic",
+    "baseline_memos": "none",
+    "calibration": "temperature",
+    "without_probability": 0,
+    "auc_ci": [0.4, 0.6],
+    "cold_start": {"0": 0.5, "1": 0.625, "all": NONE},
+    "cold_start_gain": {"1": [0.01, 0.2], "all": [NONE, NONE]},
+    "groups": {"sex": {"f": {"n": 12, "positives": 5, "auc": 0.75, "uar": NONE, "ece": 0.1}}},
+}
+
+
+def test_the_report_tells_every_figure_and_subgroup(tmp_path: Path) -> None:
+    bundle = fit(people(), EXTRACTORS, RECIPE, name="t").bundle
+    fresh = people(speakers=10, seed=3)
+    groups = [{"sex": "f" if int(s[1:]) % 2 else "m", "age": "34"} for s in fresh.speakers]
+    found = evaluate(bundle, fresh, groups, rounds=50)
+    assert {"auc", "auc_ci", "uar", "ece", "n", "speakers", "undecided_share"} <= found.figures.keys()
+    assert {*found.figures["groups"]} == {"sex", "age", "duration_s", "snr_db"}
+    assert sum(row["n"] for row in found.figures["groups"]["sex"].values()) == found.figures["n"] == len(fresh)
+    assert [*found.figures["groups"]["age"]] == ["30 to 50"]
+    page = write_report(found, tmp_path).read_text()
+    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in PICTURES)
+    assert f"| {found.figures['auc']:.3f} |" in page
+    low, high = found.figures["cold_start_gain"]["all"]
+    assert low < found.figures["cold_start"]["all"] - found.figures["cold_start"]["0"] < high
+    assert f"| {low:+.3f} to {high:+.3f} |" in page
+
+
+def rows(**changes: Any) -> list[str]:
+    return as_markdown(VALUES | changes).splitlines()
+
+
+def test_every_metric_has_its_row_and_an_unknown_one_a_dash() -> None:
+    page = rows(auc=0.7654, brier=NONE)
+    assert "| auc | 0.765 |" in page
+    assert "| brier | – |" in page
+    assert all(f"| {name.replace('_', ' ')} | 0.500 |" in page for name in HEADLINE if name not in {"auc", "brier"})
+    assert "| AUC, 95 % interval over speakers | 0.400 to 0.600 |" in page
+
+
+def test_a_gain_has_its_sign_and_no_memo_has_none() -> None:
+    page = rows()
+    assert "| 0 | 0.500 |  |" in page
+    assert "| 1 | 0.625 | +0.010 to +0.200 |" in page
+    assert "| all | – | – to – |" in page
+
+
+def test_a_subgroup_has_its_counts_and_metrics() -> None:
+    assert "| sex | f | 12 | 5 | 0.750 | – | 0.100 |" in rows()
+
+
+def test_memos_that_the_metrics_leave_out_are_counted() -> None:
+    usual = rows()
+    one, both = (
+        rows(without_probability=3),
+        rows(without_probability=3, left_out={"audio:empty": ["a", "b"], "x": ["c"]}),
+    )
+    assert [line for line in one if line not in usual and line.startswith("3 ")]
+    assert len([line for line in both if line not in usual]) == 2
+
+
+def test_the_page_shows_every_plot_that_is_drawn() -> None:
+    page = "\n".join(rows())
+    assert all(f"({name}.png)" in page for name in PICTURES)
