@@ -62,7 +62,7 @@ class Embedding:
 
 @dataclass(slots=True)
 class Work:
-    """Totals since the embedder was created: seconds of audio without and with padding, batches, halvings of a batch."""
+    """Totals since the embedder was created: seconds of audio without and with padding, batches, batch halvings."""
 
     carried_s: float = 0.0
     computed_s: float = 0.0
