@@ -12,6 +12,7 @@ import soundfile
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import MemoFeatures, Modality
+from schemas.pipeline import FeatureStage
 from schemas.settings import Settings
 from tests.audio_files import spoken
 from tests.unit.workers.scoring.toys import ACOUSTIC, part
@@ -37,7 +38,7 @@ class Lengths:
     name = "lengths"
 
     def __init__(self, *_: object) -> None:
-        self.closed = False
+        self.closed, self.extractors = False, {Modality.ACOUSTIC: ACOUSTIC}
 
     def process(self, batch: Sequence[Memo]) -> list[list[MemoFeatures] | Poison]:
         return [[part(Modality.ACOUSTIC, [memo.duration_s, 0, 0, 0])] for memo in batch]
@@ -139,12 +140,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Lengths]:
     """The acoustic stages that were made."""
     stages: list[Lengths] = []
 
-    def make(settings: Settings) -> Lengths:
+    def make(settings: Settings, row: FeatureStage) -> Lengths:
         stages.append(Lengths())
         return stages[-1]
 
-    monkeypatch.setattr(features, "AcousticStage", make)
-    monkeypatch.setattr(features, "acoustic_extractor", lambda: ACOUSTIC)
+    monkeypatch.setattr(features, "make_stage", make)
     return stages
 
 
