@@ -8,6 +8,7 @@ once a minute.
 import hmac
 import json
 import logging
+import re
 import sys
 import time
 import traceback
@@ -23,12 +24,14 @@ from schemas.errors import UndertoneError
 from schemas.settings import Settings
 
 EXTRAS = ("stage", "topic", "partition", "offset", "reason", "memo", "user", "trace_id")
-"""Fields that a line may have besides its message, each its own field in JSON."""
+"""Fields that a line may have besides its message: `key=value` after it in text, fields in JSON."""
 OTHERS = ("aiokafka", "faust", "mode", "httpx", "httpcore", "opentelemetry", "urllib3", "asyncio", "redis", "kafka")
 """Libraries logged from WARNING up, whatever the level: below they log requests, with passwords and records."""
 QUIET_S = 60.0
 """Minimum seconds between two equal messages of a library."""
 HASH_DIGITS = 16
+_BARE = re.compile(r"[!#-<>-~]+")
+"""Values that text needs no quotes for: printable ASCII without spaces, `"` and `=`. Headers may bring any others."""
 
 _key: bytes | None = None
 
@@ -84,10 +87,15 @@ class Once(logging.Filter):
 
 
 class Lines(logging.Formatter):
-    """Text, one line per message."""
+    """Text, one line per message, with the record's extras after it as `key=value`."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        """The message and the extras of the record, on one line."""
+        pairs = (f"{name}={_quoted(value)}" for name, value in _extras(record).items())
+        return " ".join((super().formatMessage(record), *pairs))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name that logging calls
         """The exception and its stack, without quoted values."""
@@ -109,11 +117,25 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             **self._role,
             "message": record.getMessage(),
-            **{name: vars(record)[name] for name in EXTRAS if name in vars(record)},
+            **_extras(record),
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"], *line["stack"] = exception_lines(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: vars(record)[name] for name in EXTRAS if name in vars(record)}
+
+
+def _quoted(value: object) -> str:
+    """The value as text, as a JSON string where a reader of `key=value` would split it.
+
+    >>> _quoted(42), _quoted("audio:undecodable"), _quoted("two words"), _quoted("")
+    ('42', 'audio:undecodable', '"two words"', '""')
+    """
+    text = str(value)
+    return text if _BARE.fullmatch(text) else json.dumps(text)
 
 
 def exception_lines(error: Any) -> list[str]:

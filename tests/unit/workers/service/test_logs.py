@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -68,40 +69,68 @@ def test_a_line_of_json_has_its_fields_and_no_other() -> None:
     assert len(line["memo"]) == 16
 
 
-def test_without_a_key_nobody_is_named() -> None:
+def test_a_line_of_text_has_its_fields_after_the_message() -> None:
+    configure(Settings.load(log_key="key"))
+    line = Lines().format(record("at %s", "once", **about(SOURCE, "memo-1"), secret="x"))
+    fields = rf"topic=memos\.uploaded partition=3 offset=42 memo=[0-9a-f]{{16}} user=9ac69f3efb8965d9 trace_id={TRACE}"
+    assert re.fullmatch(rf".+ WARNING workers\.consumer\.worker: at once {fields}", line)
+    assert Lines().format(record("alone")).endswith(" WARNING workers.consumer.worker: alone")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a b", '"a b"'),
+        ("", '""'),
+        ("a=b", '"a=b"'),
+        ('say "a"', '"say \\"a\\""'),
+        ("a\nb", r'"a\nb"'),
+        ("\x1b[31m", r'"\u001b[31m"'),
+    ],
+)
+def test_text_quotes_values_that_a_parser_would_split(value: str, shown: str) -> None:
+    assert Lines().format(record("m", reason=value)).endswith(f": m reason={shown}")
+
+
+def test_text_has_the_fields_before_an_exception() -> None:
+    line = record("it failed", exc_info=failure(KeyError("anna")).exc_info, stage="fusion")
+    assert Lines().format(line).splitlines()[0].endswith(": it failed stage=fusion")
+
+
+def test_without_a_key_no_user_or_memo_is_named() -> None:
     configure(Settings.load())
     assert set(about(SOURCE, "memo-1")) == {"topic", "partition", "offset", "trace_id"}
 
 
 @pytest.mark.parametrize("formatter", [JsonLines("agents"), Lines()])
-def test_an_exception_is_told_by_its_kind_and_place_without_what_it_quotes(formatter: logging.Formatter) -> None:
-    told = formatter.format(failure(KeyError("anna")))
-    assert "anna" not in told
-    assert "KeyError" in told
-    assert "service/test_logs.py:" in told
-    assert str(sys.path[0] or "/") not in told.replace("/test_logs", "")
+def test_an_exception_is_logged_by_type_and_place_without_its_message(formatter: logging.Formatter) -> None:
+    logged = formatter.format(failure(KeyError("anna")))
+    assert "anna" not in logged
+    assert "KeyError" in logged
+    assert "service/test_logs.py:" in logged
+    assert str(sys.path[0] or "/") not in logged.replace("/test_logs", "")
     assert "audio:missing: no such object" in formatter.format(failure(Poison("audio:missing", "no such object")))
 
 
-def test_another_librarys_complaint_is_heard_once_a_minute_and_ours_always() -> None:
+def test_repeats_of_a_library_are_logged_once_a_minute_and_ours_always() -> None:
     now = [0.0]
     once = Once(60.0, lambda: now[0])
-    complaint = "Unable connect to node with id %s: %s"
-    heard = []
+    message = "Unable connect to node with id %s: %s"
+    logged = []
     for second in range(130):
         now[0] = float(second)
-        line = record(complaint, 1, "refused", name="aiokafka.client")
+        line = record(message, 1, "refused", name="aiokafka.client")
         if once.filter(line):
-            heard.append(line.getMessage())
+            logged.append(line.getMessage())
         assert once.filter(record("ours"))
-    assert heard == [
+    assert logged == [
         "Unable connect to node with id 1: refused",
         "Unable connect to node with id 1: refused (59 repeats suppressed)",
         "Unable connect to node with id 1: refused (59 repeats suppressed)",
     ]
 
 
-def test_other_libraries_tell_no_requests_even_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_libraries_log_no_requests_even_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
     configure(Settings.load(log_level="DEBUG", log_format="json"), "acoustic")
     logging.getLogger("aiokafka.conn").debug("SaslAuthenticateRequest(a password)")
     logging.getLogger("workers.consumer.worker").debug("ours")
