@@ -29,8 +29,7 @@ Where a schema registry is configured: `0x00`, the schema's id (4 bytes, big-end
 Where none is: Avro single-object encoding, that is `0xC3 0x01`, the CRC-64-AVRO fingerprint of the schema's parsing
 canonical form (8 bytes, little-endian), the body.
 
-**Delivery** is at least once. Ids are derived from what caused a record, so the same id is the same fact: keep the
-first, ignore the rest.
+**Delivery** is at least once. Ids are derived from what caused a record: deduplicate by id.
 
 **Change.** Schemas change so that readers of any version read records of any other (FULL_TRANSITIVE). Symbols may be
 added to enums that have a default; readers that do not know one see the default. Without a registry a reader knows
@@ -39,9 +38,9 @@ only the versions it was built with: upgrade readers before writers.
 
 HEADERS: dict[str, dict[str, object]] = {
     "ce_specversion": {"type": "string", "const": "1.0", "description": "CloudEvents version."},
-    "ce_id": {"type": "string", "description": "Id of the record, unique with its source; the same when sent again."},
+    "ce_id": {"type": "string", "description": "Id of the record, unique with its source; stable across redelivery."},
     "ce_type": {"type": "string", "description": "Full name of the record's Avro schema."},
-    "ce_source": {"type": "string", "format": "uri-reference", "description": "Who wrote it: `/undertone/<stage>`."},
+    "ce_source": {"type": "string", "format": "uri-reference", "description": "The writer: `/undertone/<stage>`."},
     "ce_time": {"type": "string", "format": "date-time", "description": "When it happened, UTC."},
     "content-type": {"type": "string", "const": CONTENT_TYPE, "description": "What the value is."},
     "traceparent": {"type": "string", "description": "W3C Trace Context; one trace from upload to alert."},
@@ -96,7 +95,7 @@ def _operation_name(topic: Topic) -> str:
 
 
 def _action(topic: Topic) -> str:
-    """What Undertone does there, seen from outside: it takes uploads and gives the rest."""
+    """What Undertone does on the topic: it receives uploads and sends the rest."""
     return "receive" if topic is UPLOADED else "send"
 
 

@@ -31,10 +31,10 @@ class Obstacle:
 
 
 def obstacles(reader: Node, writer: Node) -> list[Obstacle]:
-    """Everything that keeps `reader` from reading all values of `writer`; empty when nothing does.
+    """Every reason why `reader` cannot read all values of `writer`; empty when it can.
 
-    reader, writer: schemas as JSON. Raises fastavro's SchemaParseException or UnknownType for a schema that is none,
-    among them one with a default that does not fit its type.
+    reader, writer: schemas as JSON. Raises fastavro's SchemaParseException or UnknownType for an invalid schema, such
+    as one with a default that does not fit its type.
     """
     readers, writers = _Names.of(reader), _Names.of(writer)
     return list(_Resolution(readers, writers).between(readers.root, writers.root, ""))
@@ -89,7 +89,7 @@ class _Resolution:
         kinds = [_kind(self.readers.look_up(branch)) for branch in reader]
         attempts = [list(self._apart().between(branch, writer, path)) for branch in reader]
         if all(attempts):
-            # A branch of the same kind tells more than "no branch".
+            # A branch of the same kind gives a better reason than "no branch".
             same_kind = [a for a, kind in zip(attempts, kinds, strict=True) if kind == _kind(writer)]
             yield from same_kind[0] if same_kind else [Obstacle(path, f"no branch of the union reads {_kind(writer)}")]
 

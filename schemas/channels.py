@@ -1,6 +1,6 @@
 """The channels that bring alerts to receivers outside Kafka: one row each.
 
-The command line, `undertone up`, the rights on Kafka and the labels of metrics are made from this table. To add a
+The command line, `undertone up`, the permissions on Kafka and the labels of metrics are made from this table. To add a
 channel: a row here, its address in `schemas/settings.py`, a module of its name with `make_receiver` in
 `streams/notify`, and a section in `docs/subscribing.md`.
 """
@@ -31,13 +31,13 @@ ALERTMANAGER = Channel(
     "alertmanager",
     "alertmanager_url",
     "Post episodes to Alertmanager: raised fires, resolved resolves, one notification an episode.",
-    "UNDERTONE_ALERTMANAGER_URL names one Alertmanager, or all of a cluster with commas between.",
+    "UNDERTONE_ALERTMANAGER_URL is the address of Alertmanager, or of all in a cluster, comma-separated.",
 )
 WEBHOOK = Channel(
     "webhook",
     "webhook_url",
     "Post every alert to a webhook, signed by the rules of Standard Webhooks.",
-    "UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that receivers check signatures with.",
+    "UNDERTONE_WEBHOOK_URL is the address, UNDERTONE_WEBHOOK_SECRET the secret that signs.",
 )
 SLACK = Channel(
     "slack",

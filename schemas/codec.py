@@ -35,17 +35,17 @@ Kind: TypeAlias = Any
 
 
 class DecodeError(ValueError):
-    """The bytes are no record of the expected kind; the message says which rule they break."""
+    """The bytes are not a record of the expected kind; the message gives the rule that they break."""
 
 
 class Registry(Protocol):
     """A schema registry: the id of a schema (JSON text) under a subject, and the schema behind an id.
 
-    Both are asked for every record, so both must remember. Both may raise Transient and ConfigurationError.
+    Both are called for every record, so both must cache. Both may raise Transient and ConfigurationError.
     """
 
     def id_of(self, subject: str, schema: str) -> int:
-        """Id of `schema` under `subject`, registered if it was not."""
+        """Id of `schema` under `subject`, registered if it is new."""
 
     def schema_of(self, schema_id: int) -> str:
         """The schema behind `schema_id`. Raises DecodeError when the registry has none."""
@@ -72,7 +72,7 @@ class Codec:
     def decode(self, data: bytes | None, record: type[R]) -> R:
         """The record of type `record` in `data`, whichever framing it has.
 
-        Raises DecodeError for bytes that are no such record; with a registry also Transient and ConfigurationError.
+        Raises DecodeError for any other bytes; with a registry also Transient and ConfigurationError.
         """
         kind: Kind = record
         writer, start = self._writer(data or b"", kind)
@@ -83,7 +83,7 @@ class Codec:
             decoded = _decoder(kind)(value)
         except DecodeError:
             raise
-        except Exception as error:  # fastavro raises many kinds on bytes that are not what they claim
+        except Exception as error:  # fastavro raises many kinds of errors on invalid bytes
             raise DecodeError(f"not a {kind.__name__}: {type(error).__name__}") from error
         if body.read(1):
             raise DecodeError(f"bytes left over after a {kind.__name__}")
@@ -97,7 +97,7 @@ class Codec:
             writer = _known(kind).get(data[2:10])
             if writer is None:
                 found = data[2:10].hex() or "missing"
-                raise DecodeError(f"schema fingerprint {found} is no released version of {kind.__name__}")
+                raise DecodeError(f"schema fingerprint {found} is not a released version of {kind.__name__}")
             return writer, 10
         if data[:1] != CONFLUENT_MAGIC or len(data) < 5:
             raise DecodeError(f"first byte 0x{data[0]:02x} is neither registry framing nor single-object encoding")
@@ -127,7 +127,7 @@ def _parsed(text: str) -> Schema:
     try:
         return cast("Schema", parse_schema(json.loads(text)))
     except (ValueError, TypeError, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
-        raise DecodeError(f"the registry's schema is no Avro schema: {type(error).__name__}") from error
+        raise DecodeError(f"the registry's schema is not an Avro schema: {type(error).__name__}") from error
 
 
 @cache
@@ -161,7 +161,7 @@ def _encode_array(value: np.ndarray) -> dict[str, object]:
 
 def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
     half = value["dtype"] == "float16"
-    # NumPy would take a negative length for "whatever is left".
+    # NumPy reads a negative length as "whatever is left".
     if min(value["shape"], default=0) < 0 or len(value["data"]) != prod(value["shape"]) * (2 if half else 4):
         raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}")
     return np.frombuffer(value["data"], dtype="<f2" if half else "<f4").reshape(value["shape"]).astype(np.float32)

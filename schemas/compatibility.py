@@ -1,8 +1,8 @@
 """Whether today's schemas and every released one read each other: `python -m schemas.compatibility`.
 
-FULL_TRANSITIVE: readers of any version read records of any other. Released versions lie in `schemas/avro/history`,
-are never edited (their digests stand beside them), and the newest is what today's schema says.
-`--release` keeps today's schemas that differ from their newest version as the next one.
+FULL_TRANSITIVE: readers of any version read records of any other. Released versions are in `schemas/avro/history`
+and never edited (`digests.txt` there holds their digests); the newest equals today's schema.
+`--release` adds today's schemas that differ from their newest version as the next one.
 """
 
 import json
@@ -20,9 +20,9 @@ from schemas.topics import TOPICS
 
 AVRO = Path(__file__).parent / "avro"
 DIGESTS = "digests.txt"
-"""In the history's folder, as `sha256sum` writes it: `sha256sum --check` reads it too."""
+"""In the history's folder, in the format of `sha256sum --check`."""
 
-ADVICE = "keep what there was and add a new field with a default beside it"
+ADVICE = "keep what exists and add a new field with a default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _versions(folder: Path, topic: str, stem: str) -> Versions:
 
 
 def faults_in(folder: Path) -> list[str]:
-    """What is wrong with the schemas in `folder`, one sentence each with what to do; empty when all is well."""
+    """What is wrong with the schemas in `folder`, one sentence each with what to do; empty if nothing."""
     versions = versions_in(folder)
     faults = [fault for v in versions for fault in unreadable(v)]
     faults += [fault for v in versions for fault in _unreleased(v)]
@@ -66,12 +66,12 @@ def unreadable(versions: Versions) -> list[str]:
             try:
                 found = obstacles(reader, writer)
             except (SchemaParseException, UnknownType) as error:
-                return [f"{versions.topic}: {versions.stem}.avsc is no Avro schema: {error}"]
-            faults += [_told(versions.topic, what, obstacle) for obstacle in found]
+                return [f"{versions.topic}: {versions.stem}.avsc is not an Avro schema: {error}"]
+            faults += [_fault(versions.topic, what, obstacle) for obstacle in found]
     return faults
 
 
-def _told(topic: str, what: str, obstacle: Obstacle) -> str:
+def _fault(topic: str, what: str, obstacle: Obstacle) -> str:
     field = f"field `{obstacle.path}`" if obstacle.path else "the record"
     return f"{topic}: {what}: {field}: {obstacle.what}; {ADVICE}"
 
@@ -114,7 +114,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def release(folder: Path) -> list[str]:
-    """Keep today's schemas as the next version where they differ from the newest; gives the names of the new files.
+    """Keep today's schemas as the next version where they differ from the newest; returns the names of the new files.
 
     Does nothing for a schema that is unreadable to a released version, or where a released version was edited.
     """

@@ -40,7 +40,7 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     """A process that sends no heartbeat for this many seconds loses its partitions (`session.timeout.ms`)."""
     max_poll_interval_s: Annotated[Positive, Role.SERVICES] = 3600.0
     """A process that cannot take another record for this many seconds leaves its group (`max.poll.interval.ms`).
-    Processing does not count: heartbeats and fetching go on beside it."""
+    Processing does not count: heartbeats and fetching continue meanwhile."""
 
 
 class KafkaSecurity(BaseModel, frozen=True, defer_build=True):
@@ -81,7 +81,7 @@ class KafkaSecurity(BaseModel, frozen=True, defer_build=True):
         return self
 
     def _kafka_fault(self) -> str:
-        """What does not go together; empty when all does."""
+        """What does not go together; empty if nothing."""
         sasl = self.kafka_security.startswith("SASL")
         if sasl != (self.kafka_mechanism is not None):
             return "UNDERTONE_KAFKA_MECHANISM and SASL_SSL (or SASL_PLAINTEXT) as UNDERTONE_KAFKA_SECURITY go together"

@@ -1,11 +1,11 @@
 """The family of errors, and what each leads to.
 
-    Poison     this record can never succeed     → it becomes a dead letter, alone; its neighbours go on
-    Transient  it may succeed later              → retried with back-off while the partition waits
-    Stop       going on would do harm            → the process ends with its own exit code; nothing is committed
-    any other  a defect                          → the process ends; nothing is committed; the batch comes again
+    Poison     the record fails permanently      → dead letter for this record only; the batch continues
+    Transient  a retry may succeed               → retried with back-off while the partition waits
+    Stop       continuing would do harm          → the process exits with its own code; nothing is committed
+    any other  a bug                             → the process exits; nothing is committed; the batch is reprocessed
 
-Messages name what is wrong, where in the data, and what to do; never an id, a path, or content.
+Messages say what is wrong, where in the data, and what to do; they contain no id, path, or content.
 """
 
 
@@ -14,7 +14,7 @@ class UndertoneError(Exception):
 
 
 class Poison(UndertoneError):
-    """This record can never succeed.
+    """This record fails permanently.
 
     reason: a short code that dashboards count, such as `audio:undecodable`; detail: one sentence for an operator.
     """
@@ -30,11 +30,11 @@ class Poison(UndertoneError):
 
 
 class Transient(UndertoneError):
-    """Storage, Redis or the broker is away; the same work may succeed later."""
+    """Storage, Redis or the broker is unavailable; a retry may succeed."""
 
 
 class Stop(UndertoneError):
-    """Going on would do harm; the process ends with `exit_code` so that a supervisor can tell why."""
+    """Continuing would do harm; the process exits with `exit_code`, which tells a supervisor the reason."""
 
     exit_code = 1
 
@@ -46,18 +46,18 @@ class DeadLetterCapReached(Stop):
 
 
 class BrokerRefused(Stop):
-    """The broker does not let this process in, or not do what it must; the message says which right is missing."""
+    """The broker denies access; the message names the missing permission."""
 
     exit_code = 77
 
 
 class StoreRefused(Stop):
-    """Redis does not let this process in, or not do what it must, or is not the one that we trust."""
+    """Redis denies access, or its certificate is not trusted."""
 
     exit_code = 77
 
 
 class ConfigurationError(Stop):
-    """A setting, bundle or checkpoint cannot be used; the message says which and why."""
+    """A setting, bundle or checkpoint cannot be used; the message says which, and why."""
 
     exit_code = 78

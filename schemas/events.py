@@ -1,7 +1,7 @@
 """The five records that travel between processes.
 
 Frozen and slotted; every time is an aware UTC `datetime` with millisecond resolution on the wire; closed sets are
-enums. The Avro schemas in `schemas/avro` say the same for other languages, and a test holds the two together.
+enums. The Avro schemas in `schemas/avro` say the same for other languages; a test compares the two.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 
 class Modality(StrEnum):
-    """A view of the voice that one worker extracts. A memo is scored when all configured ones have met."""
+    """A view of the voice that one worker extracts. A memo is scored when all configured ones are there."""
 
     ACOUSTIC = "acoustic"
     """openSMILE functionals, low-level descriptors and the markers of acoustic heaviness."""
@@ -39,12 +39,12 @@ class Band(StrEnum):
 
 
 class AlertState(StrEnum):
-    """Where an episode stands."""
+    """State of an episode."""
 
     RAISED = "raised"
     """The first alert of an episode."""
     ESCALATED = "escalated"
-    """The same episode, grown worse."""
+    """The same episode, now critical."""
     RESOLVED = "resolved"
     """The same episode, over."""
 
@@ -55,13 +55,13 @@ class AlertKind(StrEnum):
     DRIFT = "drift"
     """The score moved away from the user's own past."""
     LEVEL = "level"
-    """Most recent scores lie in the high band."""
+    """Most recent scores are in the high band."""
     UNKNOWN = "unknown"
     """One that a newer writer knows and this reader does not."""
 
 
 class Severity(StrEnum):
-    """How far past its threshold the statistic stands."""
+    """How far the statistic is past its threshold."""
 
     WARNING = "warning"
     """Past the threshold."""
@@ -71,7 +71,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MemoUploaded:
-    """A memo is ready to be read: where its audio lies, never the audio itself.
+    """A memo is ready to be read: the URI of its audio, never the audio itself.
 
     user_id: a pseudonym already; sha256: hex digest of the audio bytes, checked when given; language: BCP 47.
     """
@@ -87,7 +87,7 @@ class MemoUploaded:
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """Who made the features; scoring refuses any that its bundle was not trained on.
+    """What made the features; scoring rejects any that its bundle was not trained on.
 
     weights_hash: SHA-256 (hex) of what determines the numbers: weights, or the openSMILE configuration.
     """
@@ -140,7 +140,7 @@ class MemoFeatures:
     undefined: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError when arrays and names do not have the promised shapes."""
+        """Raises ValueError when arrays and names do not have the shapes above."""
         if self.windows.ndim != 2 or self.summary.ndim != 1:
             raise ValueError(f"windows {self.windows.shape} and summary {self.summary.shape}: (n, d) and (d,) expected")
         if self.names and len(self.names) != len(self.summary):
@@ -217,7 +217,7 @@ class RecentSummary:
 class RiskAlert:
     """One step of an episode. `dedup_key` is the same for all steps of it; `alert_id` is the step's own.
 
-    statistic and threshold: of the rule that fired, same unit; since: when the change is estimated to have begun;
+    statistic and threshold: of the rule that fired, same unit; since: estimated start of the change;
     at: when the memo that caused this step was recorded; memo_id: that memo.
     """
 
@@ -239,7 +239,7 @@ class RiskAlert:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that can never succeed: its original bytes, where they came from, and why.
+    """A record that failed permanently: its original bytes, where they came from, and why.
 
     reason: a short code; detail: one sentence for an operator, free of ids, paths and content; headers: as they came.
     """

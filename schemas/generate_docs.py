@@ -1,7 +1,7 @@
 """Documents that are generated from the code: `python -m schemas.generate_docs [--check]`.
 
-`--check` writes nothing and fails when a document is not what the code says. A new one is a function that gives its
-text, and a line in DOCUMENTS. Needs PyYAML, which only development brings.
+`--check` writes nothing and fails when a document is out of date. A new one is a function that returns its text, and a
+line in DOCUMENTS. Needs PyYAML, which only development brings.
 """
 
 import sys
@@ -26,16 +26,16 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
 
 
 def stale(folder: Path) -> list[str]:
-    """Names of the documents that are not what the code says."""
+    """Names of the documents that are out of date."""
     found = {name: folder / name for name in DOCUMENTS}
     return [name for name, path in found.items() if not path.is_file() or path.read_text() != DOCUMENTS[name]()]
 
 
 def main(arguments: list[str], folder: Path = DOCS) -> int:
-    """The command: writes the documents, or with `--check` says which are stale and gives 1."""
+    """The command: writes the documents, or with `--check` lists the stale ones and returns 1."""
     if "--check" in arguments:
         names = stale(folder)
-        sys.stderr.writelines(f"docs/{name} is not what the code says: run `make schemas`\n" for name in names)
+        sys.stderr.writelines(f"docs/{name} is out of date: run `make schemas`\n" for name in names)
         return min(len(names), 1)
     folder.mkdir(exist_ok=True)
     for name, text in DOCUMENTS.items():

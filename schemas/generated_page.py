@@ -1,4 +1,4 @@
-"""What generated pages have in common: the note at their top, and tables."""
+"""The common parts of generated pages: the note at the top, and tables."""
 
 from collections.abc import Iterable, Sequence
 

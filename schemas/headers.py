@@ -27,7 +27,7 @@ _SAMPLED = 1
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a record stands in its trace. flags: bit 0 says whether the trace is recorded."""
+    """The position of a record in its trace. flags: bit 0 says whether the trace is recorded."""
 
     trace_id: int
     span_id: int
@@ -35,7 +35,7 @@ class Span:
 
 
 def span_of(headers: Mapping[str, bytes]) -> Span | None:
-    """What the `traceparent` of a record says; None where it says nothing that can be read."""
+    """The span in the `traceparent` of a record; None if it cannot be parsed."""
     given = _parse(headers.get("traceparent") or b"")
     return None if given is None else Span(int(given[0], 16), int(given[1], 16), given[2])
 
@@ -50,9 +50,9 @@ def headers_for(
 ) -> Headers:
     """CloudEvents attributes and `traceparent` of one record.
 
-    record_id: unique with `source`; source: URI reference of who wrote it, such as `/undertone/fusion`; time: when it
-    happened, aware; parent: headers of the record that caused this one; trace: what a new trace is about when the
-    parent has none, so that all records of a memo share one (the record itself when empty).
+    record_id: unique with `source`; source: URI reference of the writer, such as `/undertone/fusion`; time: when it
+    happened, aware; parent: headers of the record that caused this one; trace: id that a new trace is derived from
+    when the parent has none, so that all records of a memo share one (default: the record's own id).
     Raises ValueError for a time without a zone.
     """
     if time.tzinfo is None:

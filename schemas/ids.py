@@ -1,4 +1,4 @@
-"""Ids derived from what caused them, so that doing a thing twice names it the same."""
+"""Ids derived from what caused them, so that a repeated effect has the same id."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
@@ -7,8 +7,8 @@ _NAMESPACE = UUID("5f1e0c1e-6a0f-5d1c-9a57-2f6f3d9b7c10")
 
 
 def derived_id(kind: str, *causes: str) -> str:
-    """A UUID (version 5) of what the id is for and what caused it; the same causes give the same id, always."""
-    # Causes are free text: a length before each keeps ("ab", "c") apart from ("a", "bc").
+    """A UUID (version 5) of what the id is for and what caused it; the same causes always give the same id."""
+    # Causes are free text: a length before each separates ("ab", "c") from ("a", "bc").
     return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in (kind, *causes))))
 
 

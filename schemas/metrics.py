@@ -1,7 +1,7 @@
 """Every metric that Undertone exposes: name, kind, unit, labels and meaning.
 
 `workers/service/prometheus.py` makes the counters from this list, `docs/metrics.md` is generated from it, and
-dashboards and alert rules are held against it. Names follow Prometheus' rules: base units, `_total` on counters, the
+tests compare dashboards and alert rules with it. Names follow Prometheus' rules: base units, `_total` on counters, the
 unit last. No label ever holds the id of a user or a memo, a path or an address.
 """
 
@@ -27,11 +27,11 @@ class MetricKind(StrEnum):
 
 
 LABELS = {
-    "stage": "Hop of the way: `acoustic`, `embedding`, `fusion`, `drift`, `letters`, and the bridges "
+    "stage": "Pipeline stage: `acoustic`, `embedding`, `fusion`, `drift`, `letters` (dead letters), and the bridges "
     + ", ".join(f"`{channel.name}`" for channel in CHANNELS)
     + ".",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
-    "target": "What was away: `broker`, `redis`, `storage`, `registry`, `receiver`.",
+    "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",
     "modality": "`acoustic`, `embedding`.",
@@ -40,19 +40,19 @@ LABELS = {
     "state": "`raised`, `escalated`, `resolved`.",
     "outcome": "`ok` or `failed`; of drift updates `charted`, `indeterminate`, `duplicate`, `late`, `crowded`, "
     "`future`, `retired`, `restarted`.",
-    "operation": "What was asked of Redis: `read`, `write`, `find`, `delete`, `deadlines`.",
+    "operation": "Redis operation: `read`, `write`, `find`, `delete`, `deadlines`.",
     "scheme": "Scheme of the audio's URI: `file`, `s3`, `memory`.",
     "bundle": "Id of the model bundle.",
     "version": "Version of Undertone.",
 }
-"""Every label there is, and the values it takes: few, and known beforehand."""
+"""Every label, and the values it takes: few, and known beforehand."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Seconds; for a call over the network."""
 WORK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds; for a batch of a stage."""
 WAY = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0)
-"""Seconds; for a memo on its way, up to a week behind."""
+"""Seconds; from upload or recording to a result, with up to a week of lag."""
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """For a share or a probability."""
 
@@ -90,17 +90,17 @@ def _info(name: str, meaning: str, *labels: str) -> Metric:
 
 
 # Records
-RECORDS_IN = _counter("records_in", "Records that a stage took from its topic, redelivered ones included.", "stage")
-RECORDS_OUT = _counter("records_out", "Records that a stage delivered to its topic.", "stage")
+RECORDS_IN = _counter("records_in", "Records that a stage consumed from its topic, redelivered ones included.", "stage")
+RECORDS_OUT = _counter("records_out", "Records that a stage delivered to its topics.", "stage")
 RECORDS_FAILED = _counter(
-    "records_failed", "Records that can never succeed at this stage, whichever stage writes the dead letter.", "stage"
+    "records_failed", "Records that failed permanently at this stage, whichever stage writes the dead letter.", "stage"
 )
-RECORDS_REPEATED = _counter("records_repeated", "Records recognised as done before, which changed nothing.", "stage")
-DEAD_LETTERS = _counter("dead_letters", "Records that can never succeed.", "stage", "reason")
+RECORDS_REPEATED = _counter("records_repeated", "Duplicate records skipped.", "stage")
+DEAD_LETTERS = _counter("dead_letters", "Dead letters that the stage wrote.", "stage", "reason")
 DEAD_LETTER_SHARE = _gauge(
-    "dead_letter_ratio", "Share of dead letters in the window that the cap looks at.", "stage", unit="ratio"
+    "dead_letter_ratio", "Share of dead letters in the window of the cap.", "stage", unit="ratio"
 )
-RETRIES = _counter("retries", "Attempts after a failure that may pass.", "stage", "target")
+RETRIES = _counter("retries", "Retries after transient errors.", "stage", "target")
 
 # Time
 STAGE_DURATION = _seconds("stage_duration", "Time that a stage took for a batch.", "stage", buckets=WORK)
@@ -120,63 +120,61 @@ LAST_PROGRESS = _gauge(
 # Kafka
 LAG_RECORDS = _gauge(
     "lag_records",
-    "Records in the partition that the stage has not committed; told by the agents' process of every stage, also of "
-    "those that are dead or stuck; a bridge tells its own.",
+    "Records in the partition that the stage has not committed. The agents export it for all stages, dead and stuck "
+    "ones included; a bridge exports its own.",
     "stage",
     "topic",
     "partition",
 )
 LAG_SECONDS = _gauge(
     "lag_seconds",
-    "Age of the oldest record in the partition that the stage has not committed, 0 when none waits; told as the lag in "
-    "records is.",
+    "Age of the oldest record in the partition that the stage has not committed, 0 when none waits; exported like "
+    "the lag in records.",
     "stage",
     "topic",
     "partition",
     unit="seconds",
 )
 LAG_OBSERVED = _gauge(
-    "lag_observed_timestamp_seconds", "Unix time at which the broker last told how far the stages are.", unit="seconds"
+    "lag_observed_timestamp_seconds", "Unix time at which the committed offsets were last read.", unit="seconds"
 )
 COMMITS = _counter("commits", "Offset commits.", "stage", "outcome")
-REBALANCES = _counter("rebalances", "Times that partitions were assigned anew.", "stage")
-PARTITIONS_ASSIGNED = _gauge("partitions_assigned", "Partitions that the stage reads.", "stage")
-PARTITIONS_PAUSED = _gauge("partitions_paused", "Partitions paused because enough work is held.", "stage")
+REBALANCES = _counter("rebalances", "Times that partitions were reassigned.", "stage")
+PARTITIONS_ASSIGNED = _gauge("partitions_assigned", "Partitions assigned to the stage.", "stage")
+PARTITIONS_PAUSED = _gauge("partitions_paused", "Partitions paused while the stage's buffer is full.", "stage")
 
 # Audio
 AUDIO_SECONDS = _counter("audio_seconds", "Seconds of audio processed; its rate is the speed.", "stage", unit="seconds")
 REAL_TIME_FACTOR = _gauge(
     "real_time_factor_ratio", "Processing time over length of audio, last batch.", "stage", unit="ratio"
 )
-BATCH_FILL = _share("batch_fill", "Audio in a batch over the audio that a batch may hold.", "stage")
+BATCH_FILL = _share("batch_fill", "Audio in a batch over the audio that fits in a batch.", "stage")
 PADDING_SHARE = _share("padding", "Share of a batch that is padding.", "stage")
 INFLIGHT_AUDIO = _gauge("inflight_audio_seconds", "Decoded audio held in memory.", "stage", unit="seconds")
-INFLIGHT_RECORDS = _gauge("inflight_records", "Records taken and not yet committed.", "stage")
+INFLIGHT_RECORDS = _gauge("inflight_records", "Records consumed and not yet committed.", "stage")
 STORAGE_LATENCY = _seconds("storage_latency", "Time to read a memo's audio.", "scheme", "outcome", buckets=WORK)
 
 # Fusion and scores
 JOINS_OPEN = _gauge("joins_open", "Memos that wait for a modality.")
 JOIN_OLDEST = _gauge("join_oldest_seconds", "Age of the oldest join that is open.", unit="seconds")
-STATE_LOSSES = _counter(
-    "state_losses", "Times that Redis was found to have lost everything; every baseline is new since."
-)
-MEMOS_SENT_AGAIN = _counter("memos_sent_again", "Memos that had no outcome after such a loss, and were sent again.")
-JOINS_TIMED_OUT = _counter("joins_timed_out", "Joins closed without the modality that never came.", "modality")
+STATE_LOSSES = _counter("state_losses", "Times that Redis was found to have lost all data; every baseline restarts.")
+MEMOS_SENT_AGAIN = _counter("memos_sent_again", "Memos without an outcome after such a loss that were resubmitted.")
+JOINS_TIMED_OUT = _counter("joins_timed_out", "Joins closed by timeout without this modality.", "modality")
 SCORES = _counter("scores", "Scores delivered.", "band", "bundle")
 INDETERMINATE = _counter("scores_indeterminate", "Reasons for which the system abstained.", "reason")
 PROBABILITY = _share("score_probability", "Calibrated probabilities.", "bundle")
 
 # Drift and alerts
 DRIFT_UPDATES = _counter(
-    "drift_updates", "Scores that met a user's state; `late`, `crowded` and `future` ones were left out.", "outcome"
+    "drift_updates",
+    "Scores that the drift detector received; it ignores `late`, `crowded` and `future` ones.",
+    "outcome",
 )
-ALERTS = _counter("alerts", "Steps of episodes.", "kind", "state")
-ALERTS_BUDGETED = _counter(
-    "alerts_budgeted", "False alerts that the operator's budget allows for the memos followed so far."
-)
+ALERTS = _counter("alerts", "Alerts, one per step of an episode.", "kind", "state")
+ALERTS_BUDGETED = _counter("alerts_budgeted", "False alerts that the false-alarm budget allows for the memos so far.")
 BASELINE_RESETS = _counter(
     "baseline_resets",
-    "Baselines started anew: a new `bundle`, an `unreadable` state, or one `lost` from the store.",
+    "Baselines restarted: a new `bundle`, an `unreadable` state, or one `lost` from Redis.",
     "reason",
 )
 
@@ -184,7 +182,7 @@ BASELINE_RESETS = _counter(
 EPISODES_OPEN = _gauge("episodes_open", "Episodes that the Alertmanager bridge keeps firing.")
 ALERTS_UNDELIVERED = _counter(
     "alerts_undelivered",
-    "Alerts that a receiver refused, or did not take in time; they stay on the topic.",
+    "Alerts that a receiver rejected, or did not accept in time; they stay on the topic.",
     "stage",
     "reason",
 )
@@ -194,7 +192,7 @@ DELIVERY_LATENCY = _seconds(
 
 # Redis
 REDIS_LATENCY = _seconds("redis_latency", "Time of a call to Redis.", "operation", "outcome", buckets=FAST)
-REDIS_CONFLICTS = _counter("redis_conflicts", "Updates done again because another process was faster.")
+REDIS_CONFLICTS = _counter("redis_conflicts", "Updates retried because another process wrote first.")
 
 # What runs
 BUNDLE = _info("bundle", "The model in use.", "bundle")

@@ -1,7 +1,7 @@
 """The pipeline as one table of stages: what each reads and writes, its consumer group, and who implements it.
 
-Worker start, consumer lag, resubmission, the embedded system, rights, compose and Kubernetes files and the documents
-follow from it, or are held against it by tests. A new modality is one more member of `Modality` and one more
+Worker start, consumer lag, resubmission, the embedded system, permissions, compose and Kubernetes files and the
+documents follow from it, or are compared with it by tests. A new modality is one more member of `Modality` and one more
 `FeatureStage`, or one more name in `modalities` of a stage that gives several.
 """
 
@@ -18,7 +18,7 @@ AGENTS_GROUP = "undertone-agents"
 
 
 class Implementation(StrEnum):
-    """What a feature worker runs; `workers/stages.py` makes each one, and mypy holds it to all of them."""
+    """What a feature worker runs; `workers/stages.py` makes each one, and mypy checks that none is missing."""
 
     OPENSMILE = "opensmile"
     """openSMILE and the markers of acoustic heaviness, in processes of their own."""
@@ -28,7 +28,7 @@ class Implementation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One consumer of one topic. name: as metrics, logs, dead letters and health say it; group: consumer group."""
+    """One consumer of one topic. name: in metrics, logs, dead letters and health; group: consumer group."""
 
     name: str
     reads: Topic
@@ -39,7 +39,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class FeatureStage(Stage):
-    """A feature worker: one process, which gives one record of `memos.features` for each of its modalities."""
+    """A feature worker: one process, which writes one record of `memos.features` for each of its modalities."""
 
     modalities: tuple[Modality, ...]
     implementation: Implementation
@@ -79,15 +79,15 @@ AGENT_STAGES: tuple[Stage, ...] = (FUSION, DRIFT, DEAD_LETTERS)
 
 
 def feature_stages(modalities: Iterable[Modality]) -> tuple[FeatureStage, ...]:
-    """The feature workers that together give these modalities, in the order of the modalities, each once.
+    """The feature workers that together extract these modalities, in the order of the modalities, each once.
 
-    Raises ConfigurationError for a modality that no stage gives.
+    Raises ConfigurationError for a modality that no stage extracts.
     """
     return tuple(dict.fromkeys(map(_giver, modalities)))
 
 
 def stages(modalities: Iterable[Modality]) -> tuple[Stage, ...]:
-    """Every stage of a pipeline that scores by these modalities, in the order in which a memo meets them."""
+    """Every stage of a pipeline that scores by these modalities, in the order of a memo."""
     return (*feature_stages(modalities), *AGENT_STAGES)
 
 
@@ -96,12 +96,12 @@ def feature_stage(name: str) -> FeatureStage:
     found = next((stage for stage in FEATURE_STAGES if stage.name == name), None)
     if found is None:
         known = ", ".join(stage.name for stage in FEATURE_STAGES)
-        raise ConfigurationError(f"no feature worker is called {name}; there are {known}")
+        raise ConfigurationError(f"no feature worker is named {name}; choose one of {known}")
     return found
 
 
 def _giver(modality: Modality) -> FeatureStage:
     found = next((stage for stage in FEATURE_STAGES if modality in stage.modalities), None)
     if found is None:
-        raise ConfigurationError(f"UNDERTONE_MODALITIES: no feature worker gives {modality}")
+        raise ConfigurationError(f"UNDERTONE_MODALITIES: no feature worker extracts {modality}")
     return found

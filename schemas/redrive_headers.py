@@ -1,8 +1,7 @@
-"""What a record says of its own failures, once an operator has sent it back to where it came from.
+"""Headers of a redriven record: how often it was redriven, and its earlier failures.
 
-A dead letter keeps the headers of its record, so the history of a record that fails again grows with every redrive and
-nothing of it is lost. Features of a redriven memo say how often it was redriven, so that a join that had been given up
-takes them. Pure.
+A dead letter keeps the headers of its record, so the history of a record that fails again grows with every redrive.
+Features of a redriven memo say how often it was redriven, so that a join closed by a dead letter accepts them. Pure.
 """
 
 import json
@@ -14,14 +13,14 @@ from schemas.events import DeadLetter
 from schemas.headers import Headers
 
 REDRIVES = "undertone-redrives"
-"""How often this record was sent back, in digits."""
+"""How often this record was redriven, in digits."""
 HISTORY = "undertone-history"
 """Its failures, oldest first, as a JSON list of objects with the fields of `Failure`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure of a record. at: RFC 3339, UTC; topic, partition, offset: where the record lay when it failed."""
+    """One failure of a record. at: RFC 3339, UTC; topic, partition, offset: of the record when it failed."""
 
     dead_letter_id: str
     stage: str
@@ -33,7 +32,7 @@ class Failure:
 
 
 def redrives_of(headers: Mapping[str, bytes]) -> int:
-    """How often a record was sent back; 0 when it never was, or when the header is none of ours."""
+    """How often a record was redriven; 0 also when the header cannot be parsed."""
     try:
         return max(int(headers.get(REDRIVES) or b"0"), 0)
     except ValueError:
@@ -41,7 +40,7 @@ def redrives_of(headers: Mapping[str, bytes]) -> int:
 
 
 def history_of(headers: Mapping[str, bytes]) -> tuple[Failure, ...]:
-    """The failures of a record before this one, oldest first; none when the header cannot be read."""
+    """The failures of a record before this one, oldest first; none when the header cannot be parsed."""
     try:
         return tuple(Failure(**entry) for entry in json.loads(headers.get(HISTORY) or b"[]"))
     except (ValueError, TypeError):
@@ -49,7 +48,7 @@ def history_of(headers: Mapping[str, bytes]) -> tuple[Failure, ...]:
 
 
 def redriven_headers(letter: DeadLetter, redrives: int) -> Headers:
-    """Headers of the record of a dead letter when it is sent back for the `redrives`-th time."""
+    """Headers of the record of a dead letter when it is redriven for the `redrives`-th time."""
     failure = Failure(
         letter.dead_letter_id,
         letter.stage,

@@ -1,7 +1,7 @@
 """A schema registry that speaks Confluent's HTTP interface (Confluent, Karapace, Apicurio's compatible endpoint).
 
-Calls block; each schema is asked for once per process, so a running worker waits for the registry only when a writer
-brings a schema that it has not seen.
+Calls block; each schema is requested once per process, so a running worker waits for the registry only for a schema
+that it has not seen.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ Answer = Mapping[str, Any]
 
 
 class HttpRegistry:
-    """Ids of schemas and schemas of ids, remembered for as long as the process lives. Safe from any thread.
+    """Ids of schemas and schemas of ids, cached for the life of the process. Thread-safe.
 
     url: `http(s)://[user:password@]host[:port][/path]`; the password appears in no message and no log line.
-    Raises ConfigurationError for a URL that is none.
+    Raises ConfigurationError for an invalid URL.
     """
 
     def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
@@ -42,7 +42,7 @@ class HttpRegistry:
     def id_of(self, subject: str, schema: str) -> int:
         """Id of `schema` (JSON text) under `subject`; registers it when the registry does not have it.
 
-        Raises Transient when the registry is away, ConfigurationError when it refuses.
+        Raises Transient when the registry is unavailable, ConfigurationError when it refuses.
         """
         key = (subject, schema)
         if key not in self._ids:
@@ -54,7 +54,8 @@ class HttpRegistry:
     def schema_of(self, schema_id: int) -> str:
         """The Avro schema (JSON text) behind an id.
 
-        Raises DecodeError when the registry has none, Transient when it is away, ConfigurationError when it refuses.
+        Raises DecodeError when the registry has none, Transient when it is unavailable, ConfigurationError when it
+        refuses.
         """
         if schema_id not in self._schemas:
             answer = self._ask("GET", f"/schemas/ids/{schema_id}", None, f"schema {schema_id}")
@@ -64,7 +65,7 @@ class HttpRegistry:
         return self._schemas[schema_id]
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
     def __enter__(self) -> Self:
@@ -87,7 +88,7 @@ class HttpRegistry:
             return cast("Answer", dict(response.json()))
         except (ValueError, TypeError):
             raise ConfigurationError(
-                f"SCHEMA_REGISTRY_URL: the answer for {what} is no JSON object; is this a schema registry?"
+                f"SCHEMA_REGISTRY_URL: the answer for {what} is not a JSON object; is this a schema registry?"
             ) from None
 
 
@@ -97,7 +98,7 @@ def make_codec(settings: Settings) -> Codec:
 
 
 def _address(url: str) -> tuple[httpx.URL, tuple[str, str] | None]:
-    """The URL without its user and password, and these."""
+    """The URL without its user and password, and the two."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
@@ -114,7 +115,7 @@ def _refusal(status: int, method: str, what: str) -> Exception:
         return Transient(f"schema registry answers {status} for {what}")
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         return ConfigurationError(
-            f"schema registry refuses {what} ({status}): check user, password and rights in SCHEMA_REGISTRY_URL"
+            f"schema registry refuses {what} ({status}): check user, password and permissions in SCHEMA_REGISTRY_URL"
         )
     if status == httpx.codes.NOT_FOUND and method == "GET":
         return DecodeError(f"the schema registry has no {what}")

@@ -43,9 +43,9 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     )
     """Least severe messages that are logged; those of other libraries from `WARNING` on, whatever is set here."""
     log_format: Annotated[Literal["text", "json"], Role.SERVICES] = "text"
-    """`text` for people; `json`, one object a line, for machines."""
+    """`text` for people, with fields as `key=value`; `json`, one object a line, for machines."""
     log_key: Annotated[SecretStr | None, Role.SERVICES] = None
-    """Key of the HMAC-SHA256 that stands for memos and users in logs. Without it logs do not name them at all."""
+    """Key of the HMAC-SHA256 that replaces ids of memos and users in logs. Without it logs do not name them."""
     otel_exporter_otlp_endpoint: Annotated[str | None, Role.SERVICES | Role.COMMAND_LINE] = Field(
         None, validation_alias=plain("OTEL_EXPORTER_OTLP_ENDPOINT"), repr=False
     )
@@ -134,7 +134,7 @@ class Workers(BaseModel, frozen=True, defer_build=True):
 
 
 class Agents(BaseModel, frozen=True, defer_build=True):
-    """When a memo is scored, and when its person's change becomes an alert."""
+    """When a memo is scored, and when a change becomes an alert."""
 
     alerts_per_user_year: Annotated[Positive, Role.AGENTS | Role.COMMAND_LINE] = 1.0
     """False drift alerts that you accept for each user and year; the threshold follows from it. Fewer false alerts mean
@@ -154,7 +154,7 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     join_ttl_s: Annotated[Positive, Role.AGENTS] = 7 * 86400.0
     """Seconds that Redis remembers a memo after its last change, so that redelivered features are recognised."""
     reconciled_s: Annotated[Positive, Role.AGENTS] = 86400.0
-    """After Redis has lost its data: uploads from this many seconds before that have no outcome are sent again."""
+    """After Redis has lost its data: uploads from this many seconds before that have no outcome are resubmitted."""
     state_ttl_s: Annotated[Positive, Role.AGENTS] = 400 * 86400.0
     """Seconds that Redis keeps a user's baseline and drift state after the last memo."""
     agent_batch: Annotated[Count, Role.AGENTS] = 500
@@ -189,13 +189,13 @@ class Bridges(BaseModel, frozen=True, defer_build=True):
     webhook_secret: Annotated[str | None, Role.BRIDGE] = Field(None, repr=False)
     """Secret that the webhook signs with: `whsec_` and base64, or any text of at least 24 bytes."""
     webhook_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
-    """An alert that the receiver does not take within this many seconds counts as undelivered; the next one is sent."""
+    """An alert that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
     slack_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
-    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret, for whoever has it can post."""
+    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret: anyone who has it can post."""
     slack_names_users: Annotated[bool, Role.BRIDGE] = False
-    """Name the pseudonym in messages, for everybody in the channel and for whoever keeps the chat's history."""
+    """Put pseudonyms into messages, visible to everybody in the channel and in the chat's history."""
     slack_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
-    """A message that the receiver does not take within these seconds counts as undelivered; the next one is sent."""
+    """A message that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
     bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
     """Seconds that a receiver may take to answer."""
 
@@ -218,7 +218,7 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
         """Settings from the environment. Raises ConfigurationError that names each wrong value and its rule."""
         secrets = os.environ.get("UNDERTONE_SECRETS_DIR")
         if secrets is not None and not Path(secrets).is_dir():
-            raise ConfigurationError("UNDERTONE_SECRETS_DIR names no folder")
+            raise ConfigurationError("UNDERTONE_SECRETS_DIR is not a folder")
         try:
             return cls(_secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
@@ -227,7 +227,7 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
 
     def child_environment(self) -> dict[str, str]:
-        """The environment in which a child process loads these very settings, however they came about."""
+        """The environment in which a child process loads these very settings, whatever their source."""
         given = {variable(name): _as_text(getattr(self, name)) for name in self.model_fields_set}
         return {**os.environ, **{name: text for name, text in given.items() if text is not None}}
 
@@ -243,7 +243,7 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
 
 
 def _as_text(value: object) -> str | None:
-    """A value as the environment has it; None for none."""
+    """A value as text for the environment; None for None."""
     if value is None:
         return None
     if isinstance(value, SecretStr):

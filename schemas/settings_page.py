@@ -93,7 +93,7 @@ def docstrings(of: type) -> dict[str, str]:
 
 
 def default_of(name: str) -> str:
-    """The default as one would write it into the variable, large numbers also in words; `none` where there is none."""
+    """The default as the variable's text, large numbers also in words; `none` where there is none."""
     field = Settings.model_fields[name]
     if field.default_factory is not None:
         return "see meaning"

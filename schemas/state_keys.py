@@ -1,8 +1,8 @@
 """Everything that is kept in Redis: one table of keys, and the only place that makes them.
 
 `docs/state.md` is generated from it. A value begins with one byte, the version of its encoding; `StateKey.framed`
-writes it and `StateKey.opened` reads it. Encodings of 0.1 that said their version otherwise are told apart by that
-byte: they begin with a list of MessagePack (0x90 and above), with `[` or with a digit.
+writes it and `StateKey.opened` reads it. Encodings of 0.1 without a version begin with other
+bytes: a list of MessagePack (0x90 and above), `[` or a digit.
 """
 
 import re
@@ -29,7 +29,7 @@ class StateKey:
     """One row: keys of one pattern.
 
     pattern: after PREFIX, names in angle brackets; braces keep all keys of a user in one slot of a Redis cluster;
-    owner: the agent or command that writes it; readers: who else reads it, and for what; lifetime: since the last
+    owner: the agent or command that writes it; readers: what else reads it, and why; lifetime: since the last
     write, a setting or a length of time; personal: whether it holds data of a person; versions: encodings that are
     read, the one that is written last; watched: whether the store counts a lost key (`Store.lost`).
     """
@@ -58,7 +58,7 @@ class StateKey:
 
     @property
     def prefix(self) -> str:
-        """What all keys of this row begin with."""
+        """The prefix of all keys of this row."""
         return self._literals[0]
 
     def key(self, *names: str) -> str:
@@ -119,7 +119,7 @@ JOIN = StateKey(
     personal=True,
     versions=(1, 2, 3),
     encoding="MessagePack; features as Avro until the score is delivered",
-    meaning="Modalities of a memo that have come, and what became of the memo.",
+    meaning="Modalities of a memo that have arrived, and its outcome.",
 )
 OPEN_JOINS = StateKey(
     "open joins",
@@ -149,13 +149,13 @@ PRIOR = StateKey(
     personal=False,
     versions=(1,),
     encoding="one 64-bit float, little-endian",
-    meaning="The autocorrelation assumed of users who begin now.",
+    meaning="The autocorrelation assumed of new users.",
 )
 MUTES = StateKey(
     "mutes",
     "mutes",
     owner="`undertone alerts mute`",
-    readers="drift agent, which counts what it withholds",
+    readers="drift agent, which counts the alerts it suppresses",
     lifetime="10 years; a mute leaves the list 90 days after its end",
     personal=True,
     versions=(1,),
@@ -170,7 +170,7 @@ REDRIVEN = StateKey(
     personal=False,
     versions=(1,),
     encoding="decimal digits; without a version byte in 0.1",
-    meaning="How often the record of a dead letter was sent back.",
+    meaning="How often the record of a dead letter was redriven.",
 )
 MARK = StateKey(
     "resubmission mark",
@@ -180,7 +180,7 @@ MARK = StateKey(
     personal=False,
     versions=(1, 2),
     encoding="MessagePack",
-    meaning="That Redis has its data; who finds no mark compares uploads with outcomes and sends again what has none.",
+    meaning="That Redis has its data. Without it agents resubmit uploads that have no outcome.",
 )
 ROSTER = StateKey(
     "roster",
@@ -197,4 +197,4 @@ STATE_KEYS: tuple[StateKey, ...] = tuple(row for row in tuple(globals().values()
 """All of them, in the order above."""
 
 WATCHED = tuple(row.prefix for row in STATE_KEYS if row.watched)
-"""Beginnings of the keys whose loss is counted: users' drift states are meant to stay; joins and the like expire."""
+"""Prefixes of the keys whose loss is counted: drift states are meant to stay; joins and the like expire."""

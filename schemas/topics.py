@@ -1,4 +1,4 @@
-"""The memo's way as one ordered table of topics.
+"""The topics as one table, in the order of the pipeline.
 
 Every topic is keyed by `user_id` (dead letters by the key of their source) and has the same partition count, so a
 user's events keep their order from upload to alert.
@@ -60,8 +60,8 @@ DEAD = Topic(
     "key of the source record",
     "everyone",
     timedelta(days=30),
-    "A record that can never succeed, with its original bytes.",
-    # The largest record that any other topic takes, and what is told of it.
+    "A record that failed permanently, with its original bytes.",
+    # The largest record of any other topic, with room for the reason and the headers.
     max_bytes=2 * MAX_RECORD_BYTES,
 )
 

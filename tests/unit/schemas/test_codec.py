@@ -175,7 +175,7 @@ def test_times_travel_as_utc_milliseconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (None, "empty value"),
         (b"", "empty value"),
@@ -185,16 +185,16 @@ def test_times_travel_as_utc_milliseconds() -> None:
         (b"\xc3", "first byte 0xc3"),
         (b"\xc3\x02" + CODEC.encode(UPLOADED)[2:], "first byte 0xc3"),
         (b"\xc3\x01", "fingerprint missing"),
-        (b"\xc3\x01\x01\x02\x03", "fingerprint 010203 is no released version of MemoUploaded"),
-        (CODEC.encode(DEAD), "is no released version of MemoUploaded"),
+        (b"\xc3\x01\x01\x02\x03", "fingerprint 010203 is not a released version of MemoUploaded"),
+        (CODEC.encode(DEAD), "is not a released version of MemoUploaded"),
         (CODEC.encode(UPLOADED)[:10], "not a MemoUploaded"),
         (CODEC.encode(UPLOADED)[:-1], "not a MemoUploaded"),
         (CODEC.encode(UPLOADED) + b"\x00", "bytes left over after a MemoUploaded"),
         (CODEC.encode(UPLOADED)[:10] + b"\x02\xff" + CODEC.encode(UPLOADED)[12:], "not a MemoUploaded"),
     ],
 )
-def test_what_is_no_record_is_told(data: bytes | None, told: str) -> None:
-    with pytest.raises(DecodeError, match=told) as caught:
+def test_what_is_no_record_is_reported(data: bytes | None, message: str) -> None:
+    with pytest.raises(DecodeError, match=message) as caught:
         CODEC.decode(data, MemoUploaded)
     assert "user-1" not in str(caught.value)
 
@@ -214,7 +214,7 @@ SPOILED: list[tuple[str, Spoil]] = [
 
 
 @pytest.mark.parametrize(("name", "spoil"), SPOILED, ids=[s[0] for s in SPOILED])
-def test_values_that_cannot_be_are_told(name: str, spoil: Spoil) -> None:
+def test_values_that_cannot_be_are_reported(name: str, spoil: Spoil) -> None:
     # Without its logical types the schema writes whatever number it is given.
     schema = json.loads((resources.files("schemas.avro") / "memo_features.avsc").read_text())
     plain_schema = json.loads(json.dumps(schema).replace(', "logicalType": "timestamp-millis"', ""))

@@ -11,7 +11,7 @@ BEARER = {"kafka_security": "SASL_SSL", "kafka_mechanism": "OAUTHBEARER"}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"kafka_security": "SASL_SSL"}, "UNDERTONE_KAFKA_MECHANISM"),
         ({"kafka_mechanism": "PLAIN"}, "UNDERTONE_KAFKA_SECURITY"),
@@ -24,8 +24,8 @@ BEARER = {"kafka_security": "SASL_SSL", "kafka_mechanism": "OAUTHBEARER"}
         ({"kafka_security": "TLS"}, "UNDERTONE_KAFKA_SECURITY: Input should be"),
     ],
 )
-def test_what_does_not_go_together_is_told_by_its_variables(given: dict[str, object], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(told)) as refused:
+def test_what_does_not_go_together_is_reported_by_its_variables(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)) as refused:
         Settings.load(**given)
     assert "hunter2" not in str(refused.value)
 

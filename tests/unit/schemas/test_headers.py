@@ -29,7 +29,7 @@ def test_cloudevents_attributes_stand_in_headers() -> None:
     }
 
 
-def test_time_is_told_in_utc_and_needs_a_zone() -> None:
+def test_time_is_given_in_utc_and_needs_a_zone() -> None:
     east = AT.astimezone(timezone(timedelta(hours=5)))
     assert headers_for("a", "b", "c", east, None) == headers_for("a", "b", "c", AT, None)
     with pytest.raises(ValueError, match="without a zone"):

@@ -64,8 +64,8 @@ def test_a_stage_that_gives_several_modalities_is_one_worker(monkeypatch: pytest
     assert feature_stages((Modality.ACOUSTIC, Modality.EMBEDDING)) == (both,)
 
 
-def test_a_modality_that_no_stage_gives_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match="no feature worker gives unknown"):
+def test_a_modality_that_no_stage_extracts_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="no feature worker extracts unknown"):
         feature_stages((Modality.UNKNOWN,))
 
 

@@ -103,7 +103,13 @@ def test_a_registry_in_trouble_may_answer_later(server: RegistryServer, registry
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(401, "user, password"), (403, "rights"), (404, "is SCHEMA_REGISTRY_URL"), (409, "incompatible"), (422, "422")],
+    [
+        (401, "user, password"),
+        (403, "permissions"),
+        (404, "is SCHEMA_REGISTRY_URL"),
+        (409, "incompatible"),
+        (422, "422"),
+    ],
 )
 def test_a_refusal_is_a_wrong_setting(server: RegistryServer, registry: HttpRegistry, status: int, hint: str) -> None:
     server.fails_with = status
@@ -132,7 +138,7 @@ def test_nobody_there_may_be_somebody_later() -> None:
     assert "p%40ss" not in str(caught.value)
 
 
-def test_user_and_password_of_the_url_are_used_and_never_told(
+def test_user_and_password_of_the_url_are_used_and_never_shown(
     server: RegistryServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.password = f"user:{PASSWORD}"
@@ -145,10 +151,10 @@ def test_user_and_password_of_the_url_are_used_and_never_told(
         ):
             registry.id_of("s", '"string"')
     assert caplog.records
-    for told in (caplog.text, str(caught.value)):
-        assert "p%40ss" not in told
-        assert PASSWORD not in told
-        assert "wrong-one" not in told
+    for message in (caplog.text, str(caught.value)):
+        assert "p%40ss" not in message
+        assert PASSWORD not in message
+        assert "wrong-one" not in message
 
 
 def test_a_path_before_the_interface_is_kept(server: RegistryServer) -> None:

@@ -104,6 +104,6 @@ def test_a_role_that_is_not_declared_is_found() -> None:
     assert names(function) == {"instance"}
 
 
-def test_the_way_to_what_is_reached_is_told() -> None:
+def test_the_way_to_what_is_reached_is_reported() -> None:
     around = {"a": {"b", "gone"}, "b": {"a", "c"}, "c": set(), "d": {"c"}}
     assert reached(["a"], around) == {"a": "a", "b": "a → b", "c": "a → b → c"}

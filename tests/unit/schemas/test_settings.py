@@ -67,9 +67,9 @@ def test_secrets_are_read_from_files_and_the_environment_wins(monkeypatch: pytes
     assert Settings.load().redis_url == "redis://other"
 
 
-def test_a_folder_of_secrets_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_of_secrets_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UNDERTONE_SECRETS_DIR", str(tmp_path / SECRET))
-    with pytest.raises(ConfigurationError, match="UNDERTONE_SECRETS_DIR names no folder") as caught:
+    with pytest.raises(ConfigurationError, match="UNDERTONE_SECRETS_DIR is not a folder") as caught:
         Settings.load()
     assert SECRET not in str(caught.value)
 
@@ -83,12 +83,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("name", "told"), WRONG.items())
-def test_a_wrong_value_is_told_by_variable_and_rule_and_never_shown(
-    monkeypatch: pytest.MonkeyPatch, name: str, told: str
+@pytest.mark.parametrize(("name", "message"), WRONG.items())
+def test_a_wrong_value_is_reported_by_variable_and_rule_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     monkeypatch.setenv(name, SECRET)
-    with pytest.raises(ConfigurationError, match=re.escape(told)) as caught:
+    with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
         Settings.load()
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -117,7 +117,7 @@ def test_values_out_of_bounds_are_refused(monkeypatch: pytest.MonkeyPatch, name:
         Settings.load()
 
 
-def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_faults_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERTONE_WINDOW_S", "-1")
     monkeypatch.setenv("UNDERTONE_PARTITIONS", "none")
     with pytest.raises(ConfigurationError, match=r"UNDERTONE_PARTITIONS: .*; UNDERTONE_WINDOW_S: "):
