@@ -1,4 +1,4 @@
-"""The `undertone` command. Heavy imports stand inside the subcommands that need them, so that help is instant."""
+"""The `undertone` command. Heavy imports are inside the subcommands that need them, so that help is instant."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from streams.cli import alerts, bridge, dead_letters, demo, drift, memos, offlin
 
 app = typer.Typer(
     name="undertone",
-    help="Notices how a person's voice changes. A compass for clinicians, never a diagnosis.",
+    help="Detects how a person's voice changes. A compass for clinicians, never a diagnosis.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -38,8 +38,8 @@ def _options(
 
 
 def main() -> None:
-    """Run the command; an error that Undertone raises on purpose becomes one line and its own exit code."""
-    # TensorFlow greets at length on standard error; only its errors are of interest here.
+    """Run the command; an UndertoneError becomes one line and its own exit code."""
+    # TensorFlow logs a lot at start; only its errors matter here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for chatty in ("aiokafka", "faust", "mode", "httpx"):
@@ -48,8 +48,8 @@ def main() -> None:
         app()
     except Stop as stop:
         _end(str(stop), stop.exit_code)
-    except Transient as away:
-        _end(f"{away}; try again when it does", os.EX_UNAVAILABLE)
+    except Transient as unavailable:
+        _end(f"{unavailable}; try again later", os.EX_UNAVAILABLE)
     except Exception as error:
         from workers.kafka.authorization_errors import refusal
 

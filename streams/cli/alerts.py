@@ -1,4 +1,4 @@
-"""`undertone alerts`: follow them, and mute them for a while."""
+"""`undertone alerts`: follow alerts, and mute them."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from schemas.events import RiskAlert
     from streams.drift.mutes import Mute
 
-alerts_app = typer.Typer(help="Follow the alerts, or mute them for a while.", invoke_without_command=True)
+alerts_app = typer.Typer(help="Follow alerts, or mute them.", invoke_without_command=True)
 
-Name = Annotated[str, typer.Argument(help="The user's pseudonym; with --cohort what the pseudonyms begin with.")]
-Cohort = Annotated[bool, typer.Option("--cohort", help="NAME is what the pseudonyms of a cohort begin with.")]
+Name = Annotated[str, typer.Argument(help="Pseudonym of a user; with --cohort the prefix of pseudonyms.")]
+Cohort = Annotated[bool, typer.Option("--cohort", help="NAME is the prefix of a cohort's pseudonyms.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,9 +30,9 @@ def add_to(app: typer.Typer) -> None:
 @alerts_app.callback()
 def alerts(
     context: typer.Context,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line an alert.")] = False,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest alert that is kept.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Stop at the newest alert instead of waiting for more.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per alert.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Start at the oldest retained alert.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Exit at the newest alert instead of waiting for more.")] = False,
 ) -> None:
     """Follow the alerts topic."""
     if context.invoked_subcommand is None:
@@ -62,17 +62,17 @@ def _sentence(alert: "RiskAlert") -> str:
 def mute(
     name: Name,
     cohort: Cohort = False,
-    lasting: Annotated[timedelta | None, typer.Option("--for", parser=length, help="How long: 12h, 3d, 2w.")] = None,
-    until: Annotated[datetime | None, typer.Option(parser=moment, help="Until when, RFC 3339.")] = None,
-    reason: Annotated[str, typer.Option(help="Why, for those who look later.")] = "",
+    lasting: Annotated[timedelta | None, typer.Option("--for", parser=length, help="Duration: 12h, 3d, 2w.")] = None,
+    until: Annotated[datetime | None, typer.Option(parser=moment, help="End time, RFC 3339.")] = None,
+    reason: Annotated[str, typer.Option(help="Reason, shown by `mutes`.")] = "",
 ) -> None:
-    """Keep back the alerts of a user or a cohort until a given time. Scores and states go on as ever."""
+    """Suppress `raised` and `escalated` alerts of a user or cohort for a time, never `resolved`. Scoring continues."""
     now = datetime.now(UTC)
     if (lasting is None) == (until is None):
-        raise typer.BadParameter("say how long with --for, or until when with --until")
+        raise typer.BadParameter("give either --for or --until")
     end = until or now + (lasting or timedelta())
     if end <= now:
-        raise typer.BadParameter("that moment is past")
+        raise typer.BadParameter("the end time is in the past")
     from streams.drift import mutes
 
     new = mutes.Mute(mutes.Scope.COHORT if cohort else mutes.Scope.USER, name, now, end, reason)
@@ -93,11 +93,11 @@ def unmute(name: Name, cohort: Cohort = False) -> None:
 
 @alerts_app.command("mutes")
 def list_mutes() -> None:
-    """Who was muted, when, why, and how many alerts that kept back; ended mutes are shown for ninety days."""
+    """List mutes, with reasons and numbers of suppressed alerts; ended ones for ninety days."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("for", "name", "since", "until", "kept back", "reason")
+    table = Table("for", "name", "since", "until", "suppressed", "reason")
     for one in asyncio.run(_change_mutes(lambda known: known, datetime.now(UTC))):
         times = (f"{time:%Y-%m-%d %H:%M}" for time in (one.since, one.until))
         table.add_row(one.scope, one.name, *times, str(one.withheld), one.reason)

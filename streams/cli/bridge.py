@@ -1,4 +1,4 @@
-"""`undertone bridge`: alerts to receivers outside Kafka, one command for each channel."""
+"""`undertone bridge`: alerts to receivers outside Kafka, one command per channel."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -7,9 +7,9 @@ import typer
 
 from schemas.channels import CHANNELS, Channel
 
-bridge_app = typer.Typer(help="Bring alerts to a receiver outside Kafka.", no_args_is_help=True)
+bridge_app = typer.Typer(help="Deliver alerts to a receiver outside Kafka.", no_args_is_help=True)
 
-Url = Annotated[str | None, typer.Option(help="Address of the receiver; else the setting.")]
+Url = Annotated[str | None, typer.Option(help="Address of the receiver. Default: the setting.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _command(channel: Channel) -> Callable[..., None]:
-    """The command of one channel, which loads what that channel needs and no other."""
+    """The command of one channel; it loads only what that channel needs."""
 
     def bridge(url: Url = None) -> None:
         from schemas.settings import Settings

@@ -1,4 +1,4 @@
-"""`undertone dead-letters`: what can never succeed as it is, and sending it back once the cause was mended."""
+"""`undertone dead-letters`: list dead letters, and redrive them after the cause is fixed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from streams.recovery.redrive import Kept, Wanted
     from workers.state.store import Store
 
-letters_app = typer.Typer(help="Look at dead letters, and send them back.", no_args_is_help=True)
+letters_app = typer.Typer(help="List dead letters, and redrive them after the cause is fixed.", no_args_is_help=True)
 
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=since_moment, help="Written since then: RFC 3339, or so long ago (90m, 12h, 3d, 2w)."),
+    typer.Option(parser=since_moment, help="Written since this time: RFC 3339, or an age (90m, 12h, 3d, 2w)."),
 ]
 Stage = Annotated[str | None, typer.Option(help="Written by this stage: acoustic, embedding, fusion, drift.")]
 Reason = Annotated[str | None, typer.Option(help="For this reason, such as audio:undecodable.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 TEXT_BYTES = 400
-"""Of a record that cannot be decoded."""
+"""Shown of a record that cannot be decoded."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 def list_letters(
     since: Since = None, stage: Stage = None, reason: Reason = None, json_lines: JsonLines = False
 ) -> None:
-    """What lies on memos.dead, oldest first."""
+    """List dead letters on `memos.dead`, oldest first."""
     from schemas.json_records import to_json
     from streams.recovery.redrive import Wanted
 
@@ -62,45 +62,49 @@ def list_letters(
 
 @letters_app.command()
 def show(
-    dead_letter_id: Annotated[str, typer.Argument(help="Id of the letter, or what it begins with.")],
+    dead_letter_id: Annotated[str, typer.Argument(help="Id of the dead letter, or its beginning.")],
     json_lines: JsonLines = False,
 ) -> None:
-    """One letter: why, where its record came from, its history, and the record itself. It may name a person's id."""
+    """Show one dead letter: reason, origin, history, and the original record, which may name a user."""
     from schemas.json_records import to_json
     from streams.recovery.redrive import Wanted
 
     found = asyncio.run(_find(Wanted(ids=(dead_letter_id,))))
     if len(found) != 1:
-        raise typer.BadParameter(f"{len(found)} letters have an id that begins so", param_hint="DEAD_LETTER_ID")
+        raise typer.BadParameter(
+            f"{len(found)} dead letters have an id that begins like this", param_hint="DEAD_LETTER_ID"
+        )
     (each,) = found
-    told: dict[str, Json] = {**_summary(each), **_whole(each)}
+    shown: dict[str, Json] = {**_summary(each), **_whole(each)}
     if json_lines:
-        print(to_json(told))
+        print(to_json(shown))
         return
     from rich.console import Console
     from rich.pretty import Pretty
 
-    for name, value in told.items():
+    for name, value in shown.items():
         Console(soft_wrap=True).print(f"[bold]{name}[/bold]", Pretty(value, max_string=TEXT_BYTES, max_length=20))
 
 
 @letters_app.command()
 def redrive(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids, or what they begin with; all letters without.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids, or their beginnings. Default: all dead letters.")
+    ] = None,
     since: Since = None,
     stage: Stage = None,
     reason: Reason = None,
-    again: Annotated[bool, typer.Option("--again", help="Also letters that were sent back before.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Include dead letters that were sent back before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be sent back.")] = False,
 ) -> None:
-    """Send records back to the topic and partition they came from, once the cause was mended.
+    """Send records back to their topic and partition, after the cause is fixed.
 
-    A letter is sent back once, however often this is run. A record that fails again is a new letter with its history.
+    Each is sent back once, however often this runs. A record that fails again is a new dead letter with its history.
     """
     from streams.recovery.redrive import Wanted
 
     sent, skipped = asyncio.run(_redrive(Wanted(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run))
-    earlier = f"; {skipped} had been sent back before (--again sends them too)" if skipped else ""
+    earlier = f"; {skipped} had been sent back before (--again includes them)" if skipped else ""
     print(f"{sent} records {'would be ' if dry_run else ''}sent back{earlier}")
 
 
@@ -113,7 +117,7 @@ async def _find(wanted: "Wanted") -> "list[Kept]":
 
 
 async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int, int]:
-    """How many records were sent back, and how many letters were left out because they had been before."""
+    """How many records were sent back, and how many dead letters were skipped because they had been before."""
     from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
     from workers.kafka.clients import make_producer
@@ -144,7 +148,7 @@ async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
 
 
 def _redrives(each: "Kept") -> int:
-    """How often this record was sent back in all: before this letter, and since."""
+    """How often this record was redriven: before this dead letter, and since."""
     from schemas.redrive_headers import redrives_of
 
     return redrives_of(each.letter.headers) + each.redriven

@@ -1,4 +1,4 @@
-"""`undertone demo`: the scripted cohort, live."""
+"""`undertone demo`: an end-to-end run with simulated users."""
 
 import asyncio
 import tempfile
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from streams.local.demo import DemoRun
 
-PICTURE = Path(".undertone/demo.png")
+PLOT = Path(".undertone/demo.png")
 ALERTS_PER_USER_YEAR = 0.2
-"""A small clinic that would rather wait a day longer than be called in vain: one false alert in five years a user."""
+"""False-alarm budget of a small clinic: one false alert per user in five years; changes are found a day later."""
 WIDTH = 80
-"""Columns that the tables take."""
+"""Columns of the tables."""
 SHOWN_SCORES = 16
 """Latest scores of a user in the live table."""
 QUIET_EVERY_S = 10.0
-"""Between two lines of progress where nobody watches a terminal."""
+"""Seconds between two lines of progress without a terminal."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,8 +32,10 @@ def add_to(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores and alerts.")] = PICTURE) -> None:
-    """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts they lead to."""
+def demo(
+    plot: Annotated[Path, typer.Option("--picture", help="File for the plot of scores and alerts.")] = PLOT,
+) -> None:
+    """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts that follow."""
     from streams.local.demo import new_run
 
     began = time.monotonic()
@@ -43,9 +45,9 @@ def demo(picture: Annotated[Path, typer.Option(help="Where to draw the scores an
             _play(Settings.load(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
             raise typer.Exit(130) from None
-    _draw(run, picture)
+    _draw(run, plot)
     print("\n".join(alert_lines(run)))
-    print(f"picture: {picture}")
+    print(f"plot: {plot}")
     print(run.summary(time.monotonic() - began))
 
 
@@ -64,7 +66,7 @@ def _play(settings: Settings, run: "DemoRun", began: float) -> None:
 
 
 class _Lines:
-    """Progress for logs: a line now and then."""
+    """Progress for logs: a line every few seconds."""
 
     def __init__(self, run: "DemoRun", began: float) -> None:
         self._run, self._began, self._last = run, began, began
@@ -107,8 +109,8 @@ _COLOURS = {AlertState.RAISED: "red", AlertState.ESCALATED: "bold red", AlertSta
 
 
 def alert_lines(run: "DemoRun") -> list[str]:
-    """One line an alert, within WIDTH columns: day, kind, state, user, and the evidence of the memo, in SDs."""
-    lines = [f"{'day':<10}  {'alert':<15}  {'user':<12}  evidence (SDs from own normal)"]
+    """One line per alert, within WIDTH columns: day, kind, state, user, and the evidence of the memo, in SDs."""
+    lines = [f"{'day':<10}  {'alert':<15}  {'user':<12}  evidence (SDs from baseline)"]
     for alert in sorted(run.alerts.values(), key=lambda a: (a.at, a.user_id, a.kind)):
         score = next((s for s in run.scores.values() if s.memo_id == alert.memo_id), None)
         line = f"{alert.at:%Y-%m-%d}  {f'{alert.kind} {alert.state}':<15}  {alert.user_id:<12}"
@@ -121,8 +123,8 @@ def alert_lines(run: "DemoRun") -> list[str]:
     return lines
 
 
-def _draw(run: "DemoRun", picture: Path) -> None:
+def _draw(run: "DemoRun", plot: Path) -> None:
     from streams.local.demo_plot import draw
 
     titles = {user.user_id: f"{user.user_id} ({user.course} in the script)" for user in run.users}
-    draw(picture, titles, list(run.scores.values()), list(run.alerts.values()))
+    draw(plot, titles, list(run.scores.values()), list(run.alerts.values()))

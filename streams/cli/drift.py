@@ -14,17 +14,15 @@ if TYPE_CHECKING:
     from streams.drift.replay import Line
     from streams.drift.rules import Rules
 
-drift_app = typer.Typer(help="Drift: thresholds, back-tests and pictures.", no_args_is_help=True)
+drift_app = typer.Typer(help="Drift detection: thresholds, back-tests and plots.", no_args_is_help=True)
 
 AlertsPerYear = Annotated[
-    float | None, typer.Option(help="False alerts a user-year that you can afford; else the setting, 1.")
+    float | None, typer.Option(help="False alerts per user and year that you accept. Default: the setting (1).")
 ]
-MemosPerDay = Annotated[float | None, typer.Option(help="Memos a day of a usual user; else the setting, 1.")]
+MemosPerDay = Annotated[float | None, typer.Option(help="Memos per day of a usual user. Default: the setting (1).")]
 Autocorrelation = Annotated[
     float | None,
-    typer.Option(
-        help="Of one memo's score with the next, if it was measured; the false-alarm budget holds up to 0.5 without it."
-    ),
+    typer.Option(help="Of one memo's score with the next, if measured. Default: any up to 0.5 is allowed for."),
 ]
 
 
@@ -38,11 +36,11 @@ def calibrate(
     alerts_per_user_year: AlertsPerYear = None,
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
-    """Show the threshold for a number of false alerts, and how soon a change is then found.
+    """Show the threshold for a false-alarm budget, and the delay until a change is found.
 
-    Read from the shipped table, which the agent reads too; the errors are those of the simulation that made it.
+    The values are from the shipped table, which the agent uses too; the errors are those of its simulation.
     """
     from schemas.json_records import to_json
     from streams.drift.thresholds import threshold_report
@@ -74,12 +72,12 @@ def replay(
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
 ) -> None:
-    """Follow scores from lines of JSON on standard input with the agent's own code; alerts as lines of JSON, by time.
+    """Run the drift agent's code on scores from JSON lines on standard input; print alerts as JSON lines, by time.
 
     A line: `{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}`; `band`,
-    `bundle_id` and `uploaded_at` where known. Sorted, or out of order within the reorder window; what comes later is
-    counted on standard error. A line that is no score is named there, the others are followed all the same, and the
-    exit code is 1.
+    `bundle_id` and `uploaded_at` where known. Sorted, or out of order within the reorder window; later scores are
+    ignored, and counted on standard error. Invalid lines are reported there, the others are processed, and the exit
+    code is 1.
     """
     from schemas.json_records import to_json
     from streams.drift.replay import Replay, followed
@@ -90,28 +88,27 @@ def replay(
         print(to_json(alert))
     if course.left_out:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(course.left_out.items()))
-        print(f"left out: {counts}", file=sys.stderr)
+        print(f"ignored: {counts}", file=sys.stderr)
     if faults:
         raise typer.Exit(1)
 
 
 @drift_app.command()
 def plot(
-    user: Annotated[str, typer.Option(help="Whose history.")],
+    user: Annotated[str, typer.Option(help="Pseudonym of the user.")],
     scores: Annotated[
         typer.FileBinaryRead | None,
-        typer.Option(help="Lines of scores, as `replay` reads them; else the topic and Redis."),
+        typer.Option(help="JSON lines, as for `replay`. Default: the topics and Redis."),
     ] = None,
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("drift.png"),
     alerts_per_user_year: AlertsPerYear = None,
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
 ) -> None:
-    """Draw one user's history: scores, baseline, statistic, threshold, alerts.
+    """Plot one user's history: scores, baseline, statistic, threshold, alerts.
 
-    From the topics, the history reaches back as far as they keep scores (30 days unless changed), and the chart is
-    drawn as it would stand had the user begun there; what Redis holds now stands beside it, and the alerts are those
-    that were published. From a file, the alerts are those of a replay.
+    From the topics, the plot covers the retention of scores (30 days by default) as if the user started there, with
+    the state in Redis as a note and the published alerts. From a file, the alerts are those of a replay.
     """
     from streams.drift.plot import draw
     from streams.drift.replay import history
@@ -122,16 +119,16 @@ def plot(
         live = Live([line for line in _lines(scores, faults) if line.user_id == user], rules)
     else:
         live = asyncio.run(_live(user, rules))
-    told = history(live.lines, live.rules)
-    if not told:
-        print("no score of this user there", file=sys.stderr)
+    course = history(live.lines, live.rules)
+    if not course:
+        print("no scores of this user found", file=sys.stderr)
         raise typer.Exit(1)
-    draw(out, told, live.alerts, live.note)
+    draw(out, course, live.alerts, live.note)
     print(*filter(None, (live.note, out)), sep="\n")
 
 
 class Live(NamedTuple):
-    """What there is to draw of one user. alerts: those that were published; None where only a replay can tell them."""
+    """What there is to plot of one user. alerts: those published; None where only a replay can derive them."""
 
     lines: "list[Line]"
     rules: "Rules"
@@ -140,7 +137,7 @@ class Live(NamedTuple):
 
 
 def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
-    """The scores in lines of text; the numbers of those that are none go to `faults`."""
+    """The scores in lines of text; the numbers of invalid lines go to `faults`."""
     from schemas.errors import Poison
     from streams.drift.replay import parse
 
@@ -154,7 +151,7 @@ def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
 
 
 async def _live(user: str, rules: "Rules") -> Live:
-    """The user's scores and alerts in the topics, the rules that the user is judged by, and what the state says."""
+    """The user's scores and alerts in the topics, the rules for the user, and the state in Redis."""
     from schemas import topics
     from schemas.events import RiskAlert, RiskScored
     from schemas.schema_registry import make_codec

@@ -1,4 +1,4 @@
-"""Paths as people give them: files, and folders of files."""
+"""Audio files from paths on the command line: files, and folders of files."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ENDINGS = frozenset(
 
 
 def audio_files(paths: list[Path]) -> list[Path]:
-    """Every file named, whatever its ending, and in folders every file with an ending that audio has, in order."""
+    """Every file given, with any suffix, and in folders every file with a suffix of audio, in order."""
     found = []
     for path in paths:
         if path.is_dir():

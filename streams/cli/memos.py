@@ -1,4 +1,4 @@
-"""Commands that feed a stream: up, submit."""
+"""`undertone up` and `undertone submit`."""
 
 import asyncio
 import json
@@ -25,12 +25,12 @@ def add_to(app: typer.Typer) -> None:
 def up() -> None:
     """Run the whole system: workers, agents, and an embedded broker and store.
 
-    KAFKA_BOOTSTRAP and REDIS_URL name real ones instead; then only workers and agents are started.
+    KAFKA_BOOTSTRAP and REDIS_URL connect to your own Kafka and Redis; then only workers and agents are started.
     The address of a receiver of alerts (`undertone bridge --help`) starts its bridge as well.
 
-    The embedded broker is for a laptop: **volatile** (it lives in this process; a journal on disk sends unfinished
-    memos again at the next start), **small** (about 5 MB a partition, oldest dropped beyond; `undertone submit` waits
-    rather than overfill it), four partitions. Use Apache Kafka for anything else.
+    The embedded broker is for a laptop: **volatile** (in the memory of this process; a journal on disk resubmits
+    unfinished memos at the next start), **small** (about 5 MB per partition, oldest records dropped beyond;
+    `undertone submit` waits rather than overfill it), four partitions. Use Apache Kafka for anything else.
     """
     asyncio.run(_up(Settings.load()))
 
@@ -45,7 +45,7 @@ async def _up(settings: Settings) -> None:
         kind = "embedded" if system.embedded else "external"
         print(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={system.settings.kafka_bootstrap}", end=" ")
         print(f"REDIS_URL={system.settings.redis_url}", flush=True)
-        print("next: `undertone submit memo.m4a --user someone`, `undertone alerts`; Ctrl-C ends it", flush=True)
+        print("next: `undertone submit memo.m4a --user someone`, `undertone alerts`; Ctrl-C stops it", flush=True)
         running = asyncio.create_task(system.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,16 +57,17 @@ async def _up(settings: Settings) -> None:
 
 def submit(
     paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
-    user: Annotated[str, typer.Option(help="Pseudonym of the person who speaks.")],
+    user: Annotated[str, typer.Option(help="Pseudonym of the speaker.")],
     recorded_at: Annotated[
         datetime | None,
         typer.Option(
-            parser=moment, help="RFC 3339 moment of recording (UTC without a zone); else the file's own time."
+            parser=moment,
+            help="Time of recording, RFC 3339 (UTC without a zone). Default: the file's modification time.",
         ),
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,
 ) -> None:
-    """Submit memos. The same file, user and moment is the same memo: submitting it again changes nothing."""
+    """Submit memos. The same file, user and time is the same memo: submitting it twice has no effect."""
     from workers.service.tracing import tracing
 
     with tracing(Settings.load(), "submit"):

@@ -1,4 +1,4 @@
-"""Commands that need no broker: score, features."""
+"""`undertone score` and `undertone features`: without a broker."""
 
 import json
 import sys
@@ -16,11 +16,10 @@ from schemas.events import Modality
 from schemas.settings import Settings
 from streams.cli.files import audio_files
 
-PICTURES = (".png", ".svg", ".pdf")
-"""What a picture may be written as."""
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 NAMED = 3
-"""Markers in a line for people; JSON has all of the evidence."""
+"""Markers in a line of text; JSON has all of the evidence."""
 
 Paths = Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")]
 
@@ -35,16 +34,16 @@ def score(
     paths: Paths,
     one_person: Annotated[
         bool,
-        typer.Option("--one-person", help="All memos are one person's, oldest first (in a folder, by file name)."),
+        typer.Option("--one-person", help="All memos are of one person, oldest first (in a folder, by file name)."),
     ] = False,
     modality: Annotated[
         Modality | None, typer.Option(help="Only this one; a bundle that needs both then abstains.")
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line a file.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,
 ) -> None:
-    """Score files, each as the first memo of somebody unknown, or with --one-person against the memos before it.
+    """Score files, each as the first memo of an unknown person, or with --one-person against the memos before it.
 
-    The evidence is what is furthest from usual: from other people's, or from the person's own as memos become known.
+    The evidence is what deviates most from the baseline: the population's, or the person's own as memos add up.
     The shipped model is a demonstration.
     """
     from rich.progress import track
@@ -68,21 +67,23 @@ def score(
 
 def features(
     paths: Paths,
-    out: Annotated[Path | None, typer.Option(help="The .npz to write.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write, .npz.")] = None,
     modality: Annotated[Modality | None, typer.Option(help="Only this one.")] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Hugging Face folder or name[@revision] instead of the bundle's encoder.")
     ] = None,
-    frames: Annotated[bool, typer.Option("--frames", help="Also every frame of the embedding.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="A PNG of one file: voice, pauses, creak and markers.")] = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Include the embedding of every frame.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="File for a plot of one memo: voice, pauses, creak and markers.")
+    ] = None,
 ) -> None:
     """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary.
 
-    STEM.undefined says why a marker is NaN, as marker:reason; STEM.fragile names those that the recording may have
+    STEM.undefined gives the reason of each NaN, as marker:reason; STEM.fragile the markers that the recording may have
     moved.
     """
     if out is None and plot is None:
-        raise typer.BadParameter("name the file to write", param_hint="--out")
+        raise typer.BadParameter("give the file to write", param_hint="--out")
     files = audio_files(paths)
     if plot is not None:
         _plot(files, plot)
@@ -90,7 +91,7 @@ def features(
         return
     shared = [stem for stem, count in Counter(f.stem for f in files).items() if count > 1]
     if shared:
-        raise typer.BadParameter(f"several files are called {shared[0]}; their arrays would have the same name")
+        raise typer.BadParameter(f"several files are named {shared[0]}; their arrays would have the same name")
     settings = Settings.load(**({"encoder": encoder} if encoder else {}))
     wanted = settings.modalities if modality is None else (modality,)
     raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
@@ -98,9 +99,9 @@ def features(
 
 def _plot(files: list[Path], plot: Path) -> None:
     if len(files) != 1:
-        raise typer.BadParameter(f"a picture is of one file, not {len(files)}", param_hint="--plot")
-    if plot.suffix.lower() not in PICTURES:
-        raise typer.BadParameter(f"name a file that ends in {', '.join(PICTURES)}", param_hint="--plot")
+        raise typer.BadParameter(f"give one file to plot, not {len(files)}", param_hint="--plot")
+    if plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise typer.BadParameter(f"give a file that ends in {', '.join(PLOT_SUFFIXES)}", param_hint="--plot")
     from schemas.errors import Poison
     from workers.acoustic.plot import plot_features
     from workers.audio.load import load_file
@@ -159,7 +160,7 @@ def _sentence(line: Mapping[str, object]) -> str:
         return f"{line['path']}: {line['error']}"
     reasons = f" ({', '.join(map(str, line['reasons']))})" if line["reasons"] else ""  # type: ignore[call-overload]
     probability = line["probability"]
-    told = "no probability" if probability is None else f"probability {probability:.2f}"
+    score = "no probability" if probability is None else f"probability {probability:.2f}"
     evidence: list[Mapping[str, float]] = line["evidence"]  # type: ignore[assignment]
     why = "".join(f", {each['name']} {each['deviation_sd']:+.1f} SD" for each in evidence[:NAMED])
-    return f"{line['path']}: {line['band']}{reasons}, {told}, {line['duration_s']} s{why}"
+    return f"{line['path']}: {line['band']}{reasons}, {score}, {line['duration_s']} s{why}"

@@ -1,7 +1,7 @@
-"""Importing TensorFlow without its greeting, which hides what an operator should read.
+"""Imports TensorFlow without its start-up messages, which hide what an operator should read.
 
-It writes a dozen lines to standard error before any setting of its log level can take effect (TensorFlow issue 100442).
-Later it warns of a program that is compiled for many shapes; the embedder compiles one for each length on purpose.
+It writes a dozen lines to standard error before any log level takes effect (TensorFlow issue 100442). Later it warns of
+a program that is compiled for many shapes; the embedder compiles one for each length on purpose.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from schemas.pipeline import Implementation, feature_stages
 
 
 def import_tensorflow_for(modalities: Collection[Modality] = (), bundle: Path | None = None) -> None:
-    """Import TensorFlow where something will run it: the encoder, or a neural head of the bundle in a folder.
+    """Import TensorFlow where it is used: by the encoder, or by a neural head of the bundle in a folder.
 
     Raises ConfigurationError for a bundle that cannot be used.
     """
@@ -34,18 +34,18 @@ def _has_neural_head(bundle: Path) -> bool:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow once, holding back what it prints; an import that fails shows all of it."""
+    """Import TensorFlow once, suppressing its output; a failed import shows all of it."""
     if "tensorflow" in sys.modules:
         return
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as greeting:
+    with tempfile.TemporaryFile() as output:
         kept = os.dup(2)
-        os.dup2(greeting.fileno(), 2)
+        os.dup2(output.fileno(), 2)
         try:
             importlib.import_module("tensorflow")
         except BaseException:
-            greeting.seek(0)
-            os.write(kept, greeting.read())
+            output.seek(0)
+            os.write(kept, output.read())
             raise
         finally:
             os.dup2(kept, 2)

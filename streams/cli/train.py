@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CACHE = Path(".undertone/features")
 NAMED = 10
-"""Recordings that a line for people names; JSON has them all."""
+"""Recordings named in a line of text."""
 Head = Literal["logistic", "mlp", "bilstm", "transformer"]
 Method = Literal["better", "temperature", "isotonic"]
 Manifest = Annotated[
@@ -26,7 +26,7 @@ Manifest = Annotated[
     typer.Option(help="CSV with path,speaker,label and optional recorded_at,split,sex,age,corpus.", exists=True),
 ]
 DaicWoz = Annotated[Path | None, typer.Option(help="Folder of DAIC-WOZ or E-DAIC as distributed.", exists=True)]
-Cache = Annotated[Path, typer.Option(help="Where features are kept between runs.")]
+Cache = Annotated[Path, typer.Option(help="Folder that caches features between runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 
 
@@ -40,23 +40,23 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
     manifest: Manifest = None,
     daic_woz: DaicWoz = None,
-    head: Annotated[Head, typer.Option(help="Every head is reported beside logistic, the default.")] = "logistic",
+    head: Annotated[Head, typer.Option(help="Figures of logistic, the default, are reported too.")] = "logistic",
     modality: Annotated[
-        list[Modality] | None, typer.Option(help="May be given twice. Without: acoustic, and embedding with --encoder.")
+        list[Modality] | None, typer.Option(help="Repeatable. Default: acoustic, and embedding with --encoder.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or hub name of a Wav2Vec2 checkpoint.")] = None,
     split: Annotated[
         Literal["manifest", "chronological"],
-        typer.Option(help="The manifest's own split column, or everyone's last memos held back."),
+        typer.Option(help="The manifest's split column, or every speaker's last memos held out."),
     ] = "manifest",
     calibration: Annotated[
-        Method, typer.Option(help="Without: whichever predicts speakers held out better by more than chance.")
+        Method, typer.Option(help="Default: the one that predicts held-out speakers better by more than chance.")
     ] = "better",
     seed: int = 0,
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
-    """Train a bundle on labelled recordings, and report how its head does on speakers it has not heard."""
+    """Train a bundle on labelled recordings, and report its figures on held-out speakers."""
     from workers.corpora.corpus import corpus_by_time, corpus_of, features_of
     from workers.training.recipe import Recipe
     from workers.training.train import train as make
@@ -78,17 +78,17 @@ def train(
     recipe = Recipe(kind=head, seed=seed, calibration=None if calibration == "better" else calibration)
     with _progress(2 * recipe.folds + 1, "training") as done:
         trained = make(corpus, features, recipe, out, encoder=source, progress=done)
-    _tell_failures(features.failed)
+    _print_failures(features.failed)
     if as_json:
         print(json.dumps(_plain({"bundle": trained.bundle.id, **trained.figures})))
         return
     print(f"{trained.bundle.id} in {out}")
     for name, figures in trained.figures.items():
-        _tell(f"{name}, speakers held out" if name != "test" else "test side of the split", figures)
+        _print_figures(f"{name}, held-out speakers" if name != "test" else "test side of the split", figures)
         if apart := figures.get("choices_apart"):
             otherwise = f"{apart['folds_choosing_otherwise']} of {apart['folds']} folds"
             print(f"  without their own speakers {otherwise} choose otherwise;")
-            _tell("  judged by those choices", apart)
+            _print_figures("  evaluated with those choices", apart)
 
 
 def evaluate(
@@ -98,14 +98,14 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            help="Side of the manifest's split to judge; `chronological`: everyone's last memos; `all`: every memo."
+            help="Side of the manifest's split; `chronological`: every speaker's last memos; `all`: every memo."
         ),
     ] = "",
-    report: Annotated[Path | None, typer.Option(help="Folder for a page with pictures.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page with plots.")] = None,
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
+    """Evaluate a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
     from workers.corpora.corpus import TEST, corpus_by_time, corpus_of, features_of
     from workers.evaluation.evaluate import judge
     from workers.scoring.bundle import Bundle
@@ -117,7 +117,7 @@ def evaluate(
     with _progress(len(corpus.samples), "features") as done:
         features = features_of(corpus, settings, loaded.modalities, cache, done)
     found = judge(loaded, corpus, features, TEST if by_time else _side(split, corpus.sides))
-    _tell_failures(features.failed)
+    _print_failures(features.failed)
     if report is not None:
         from workers.evaluation.report import write_report
 
@@ -125,7 +125,7 @@ def evaluate(
     if as_json:
         print(json.dumps(_plain(found.figures)))
     else:
-        _tell(loaded.id, found.figures)
+        _print_figures(loaded.id, found.figures)
 
 
 def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":
@@ -133,7 +133,7 @@ def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":
     from workers.corpora.manifest import read_manifest
 
     if (manifest is None) == (daic_woz is None):
-        raise ConfigurationError("name the recordings by one of --manifest and --daic-woz")
+        raise ConfigurationError("give either --manifest or --daic-woz")
     return read_manifest(manifest) if manifest is not None else read_daic_woz(daic_woz or Path())
 
 
@@ -144,7 +144,7 @@ def _modalities(named: list[Modality] | None, encoder: str | None) -> list[Modal
 
 
 def _encoder(modalities: list[Modality], encoder: str | None) -> str | None:
-    """The encoder to train on: as named, or the shipped bundle's."""
+    """The encoder to train on: as given, or the shipped bundle's."""
     from schemas.settings import SHIPPED_BUNDLE
     from workers.scoring.bundle import ENCODER
 
@@ -154,13 +154,13 @@ def _encoder(modalities: list[Modality], encoder: str | None) -> str | None:
 
 
 def _side(split: str, sides: "Any") -> str | None:
-    """The side to judge: as asked, or the test side where the manifest has one, or everything."""
+    """The side to evaluate: as given, or the test side if the manifest has one, or everything."""
     split = split.lower()
     if split == "all":
         return None
     if split and split not in sides:
         raise ConfigurationError(
-            f"no memo of the manifest stands on the side {split!r}; there are {', '.join(sorted(set(sides)))}"
+            f"the manifest has no memo on the side {split!r}; it has {', '.join(sorted(set(sides)))}"
         )
     return split or next((side for side in ("test", "dev") if side in sides), None)
 
@@ -177,14 +177,14 @@ def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def _tell(title: str, figures: dict[str, Any]) -> None:
-    said = {name: _number(value) for name, value in figures.items() if isinstance(value, float)}
+def _print_figures(title: str, figures: dict[str, Any]) -> None:
+    shown = {name: _number(value) for name, value in figures.items() if isinstance(value, float)}
     low, high = map(_number, figures["auc_ci"])
     print(f"{title}: {figures['n']} memos of {figures['speakers']} speakers, {figures['positives']} positive")
-    print(f"  AUC {said['auc']} ({low} to {high}), UAR {said['uar']}, ECE {said['ece']}")
+    print(f"  AUC {shown['auc']} ({low} to {high}), UAR {shown['uar']}, ECE {shown['ece']}")
     print(
-        f"  {figures['undecided_share']:.0%} undecided; of the rest sensitivity {said['sensitivity_decided']}, "
-        f"specificity {said['specificity_decided']} (of all {said['sensitivity']}, {said['specificity']})"
+        f"  {figures['undecided_share']:.0%} undecided; of the rest sensitivity {shown['sensitivity_decided']}, "
+        f"specificity {shown['specificity_decided']} (of all {shown['sensitivity']}, {shown['specificity']})"
     )
 
 
@@ -193,14 +193,14 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
-def _tell_failures(failed: "Any") -> None:
+def _print_failures(failed: "Any") -> None:
     for reason, places in failed.items():
         first = ", ".join(dict.fromkeys(places[:NAMED])) + (" and others" if len(places) > NAMED else "")
-        typer.secho(f"{len(places)} recordings left out: {reason} ({first})", fg="yellow", err=True)
+        typer.secho(f"{len(places)} recordings skipped: {reason} ({first})", fg="yellow", err=True)
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no NaN."""
+    """The value with null for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
