@@ -1,7 +1,7 @@
-"""A scripted cohort through the whole system: synthetic users speak for weeks, and two of them change.
+"""The demo: memos of simulated users through the whole system, for weeks; two of the users change.
 
-Everything is the production path: the memos are real audio files, submitted as events over a Kafka connection, heard by
-the real workers, scored and followed by the real agents. Only the users are made up.
+All of it is the production path: the memos are audio files, submitted as events over a Kafka connection, processed by
+the real workers and agents. Only the users are simulated.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ USERS = 6
 DAYS = 49
 START = datetime(2026, 1, 5, tzinfo=UTC)
 BROKEN = b"This is a shopping list, not a recording.\n"
-"""The one memo that no worker can read."""
+"""The one memo that becomes a dead letter."""
 SHOW_EVERY_S = 0.4
 
 
 @dataclass(slots=True)
 class DemoRun:
-    """What has come out so far. All is kept by its id: at-least-once delivery shows nothing twice."""
+    """The results so far, deduplicated by id."""
 
     users: tuple[ScriptedUser, ...]
     submitted: int = 0
@@ -52,7 +52,7 @@ class DemoRun:
         return sum(len(user.memos) for user in self.users) + 1
 
     def note(self, record: Any) -> None:
-        """Keep a record that came out."""
+        """Add a result."""
         if isinstance(record, RiskScored):
             self.scores[record.score_id] = record
         elif isinstance(record, RiskAlert):
@@ -74,19 +74,19 @@ class DemoRun:
 
 
 def new_run() -> DemoRun:
-    """The script, nothing of it played."""
+    """A run that has not started."""
     return DemoRun(cohort(SEED, USERS, DAYS, START))
 
 
 async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> None:
-    """Run the script through a system of its own; `show` is called a few times a second. Raises Stop."""
+    """Run the demo in a system of its own; `show` is called a few times a second. Raises Stop."""
     this = asyncio.current_task()
     if this is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with System(settings) as system, Observer(system.settings) as observer:
         tasks = [
             asyncio.create_task(system.run()),
-            asyncio.create_task(_speak(system, run)),
+            asyncio.create_task(_submit(system, run)),
             *(
                 asyncio.create_task(_collect(system, topic, run))
                 for topic in (topics.SCORED, topics.ALERTS, topics.DEAD)
@@ -109,7 +109,7 @@ async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> No
 
 
 async def _finished(observer: Observer, run: DemoRun) -> bool:
-    """Every memo has its score or its dead letter, and every alert on the broker has been seen."""
+    """Whether every memo has its score or dead letter, and every alert on the broker was read."""
     if len(run.scores) + len(run.dead) < run.memos:
         return False
     if await observer.backlog(AGENTS_GROUP, topics.SCORED.name):
@@ -118,8 +118,8 @@ async def _finished(observer: Observer, run: DemoRun) -> bool:
     return len(run.alerts) >= alerts
 
 
-async def _speak(system: System, run: DemoRun) -> None:
-    """Speak every memo and submit it, in the order of their days; the broken one in the middle."""
+async def _submit(system: System, run: DemoRun) -> None:
+    """Generate and submit the memos in the order of their days; the broken one in the middle."""
     async with Submitter.open(system.settings, system.codec, system.journal) as submitter:
         for user_id, recorded_at, sound in _script(run):
             data = await asyncio.to_thread(sound)

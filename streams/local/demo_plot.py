@@ -1,4 +1,4 @@
-"""The demo as a picture: every user's scores, what is usual for them, and the alerts."""
+"""The plot of the demo: every user's scores, their usual range, and the alerts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ SETTLED = 14
 
 
 def draw(path: Path, titles: dict[str, str], scores: Sequence[RiskScored], alerts: Sequence[RiskAlert]) -> None:
-    """Write a PNG with one panel a user. titles: by user id, in the order of the panels."""
+    """Write a PNG with one panel per user. titles: by user id, in the order of the panels."""
     rows = (len(titles) + 1) // 2
     figure = Figure(figsize=(12, 2.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)

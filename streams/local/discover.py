@@ -1,4 +1,4 @@
-"""Where an embedded system that runs on this machine is found: its home says it."""
+"""Finds an embedded system that runs on this machine, by a file in its home."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from schemas.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where a running embedded system is found, as its home says it."""
+    """Addresses of a running embedded system, as in the file in its home."""
 
     bootstrap: str
     redis_url: str
@@ -20,7 +20,7 @@ class Running:
 
 
 def running(settings: Settings) -> Running | None:
-    """The embedded system that runs with this home, if one does."""
+    """The embedded system that runs with this home, if any."""
     note = settings.home / "up.json"
     if not note.exists() or not _locked(settings.home):
         return None
@@ -28,9 +28,9 @@ def running(settings: Settings) -> Running | None:
 
 
 def connected(settings: Settings) -> Settings:
-    """Settings that name a broker and a store: as given, or those of the running embedded system.
+    """Settings with a broker and a store: as given, or those of the running embedded system.
 
-    Raises ConfigurationError when neither is there.
+    Raises ConfigurationError if there is neither.
     """
     if settings.kafka_bootstrap and settings.redis_url:
         return settings
@@ -48,19 +48,19 @@ def connected(settings: Settings) -> Settings:
 
 
 def lock(home: Path) -> ExitStack:
-    """Hold a home for this process. Raises Stop when another holds it."""
+    """Lock a home for this process. Raises Stop when another has it."""
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as exits:
         handle = exits.enter_context((home / "lock").open("w"))
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Stop("an `undertone up` with this home runs already; stop it, or set UNDERTONE_HOME") from None
+            raise Stop("an `undertone up` with this home is already running; stop it, or set UNDERTONE_HOME") from None
         return exits.pop_all()
 
 
 def _locked(home: Path) -> bool:
-    """Whether a process holds this home."""
+    """Whether a process has locked this home."""
     try:
         lock(home).close()
     except Stop:

@@ -1,9 +1,9 @@
 """A broker and a store for a laptop: librdkafka's in-process Kafka cluster and a bundled Valkey server.
 
-The broker speaks the real protocol, but it is volatile and small: it lives in the memory of the process that started
-it, keeps about 5 MB a partition and drops the oldest beyond, and cannot be asked to create topics (they appear when
-first named, with four partitions). So submissions into it are flow-controlled, and `streams/local/journal.py` keeps on
-disk what was accepted and not yet finished. The store writes every change to disk before it answers.
+The broker speaks the real protocol, but it is volatile and small: it runs in the memory of the process that started it,
+keeps about 5 MB per partition and drops the oldest records beyond, and has no request to create topics (they appear
+when first named, with four partitions). So submissions are flow-controlled, and `streams/local/journal.py` keeps
+unfinished uploads on disk. The store writes every change to disk before it answers.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ PARTITIONS = 4
 
 
 class EmbeddedKafka:
-    """A Kafka broker inside this process; it is gone, with all records, when the process or the context ends."""
+    """A Kafka broker inside this process; all records are lost when the process or the context ends."""
 
     def __init__(self, topics: Iterable[str]) -> None:
         self._topics = list(topics)
         self.bootstrap = ""
 
     def __enter__(self) -> Self:
-        """Start the broker and bring the topics into being."""
+        """Start the broker and create the topics."""
         self._client = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "127.0.0.1:9", "log_level": 0})
         broker = next(iter(self._client.list_topics(timeout=10).brokers.values()))
         self.bootstrap = f"{broker.host}:{broker.port}"
@@ -45,7 +45,7 @@ class EmbeddedKafka:
 
 
 class EmbeddedStore:
-    """A Valkey server in a process of its own, its data in `folder`; `revive` brings it back on the same port."""
+    """A Valkey server in a process of its own, its data in `folder`; `revive` restarts it on the same port."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,7 +58,7 @@ class EmbeddedStore:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def __enter__(self) -> Self:
-        """Start the server. Raises Stop when it does not come up."""
+        """Start the server. Raises Stop when it does not start."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._end_orphan()
         self._start()
@@ -70,7 +70,7 @@ class EmbeddedStore:
         self._noted_port.unlink(missing_ok=True)
 
     def revive(self) -> bool:
-        """Start the server again if it has died; whether it had."""
+        """Restart the server if it has died; whether it had."""
         if self._server.is_running():
             return False
         self._server.terminate()
@@ -88,7 +88,7 @@ class EmbeddedStore:
         self._noted_port.write_text(str(self._port))
 
     def _end_orphan(self) -> None:
-        """End a server that outlived a killed `undertone up`: two on one folder would spoil it."""
+        """Stop a server that outlived a killed `undertone up`: two on one folder would corrupt it."""
         if not self._noted_port.exists():
             return
         with contextlib.suppress(RedisError), Redis(port=int(self._noted_port.read_text())) as client:

@@ -1,8 +1,8 @@
-"""What was accepted and is not finished yet, on disk: the memory that the embedded broker does not have.
+"""Unfinished uploads on disk: the durability that the embedded broker does not have.
 
-Only `undertone up` with the embedded broker uses it; a real Kafka keeps its own. An upload is written down before it is
-sent (by `submit`) or as soon as it is seen (from other producers), and struck out when its score was followed or it
-became a dead letter. What is left at the next start is sent again; every effect is idempotent, so that is harmless.
+Only `undertone up` with the embedded broker uses it. An upload is written before it is sent (by `submit`) or as soon as
+it is read (from other producers), and marked finished when the drift agent has committed its score or it became a dead
+letter. The others are resubmitted at the next start; every effect is idempotent, so that is harmless.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One record of `memos.uploaded` as it was sent. memo_id: None when the value is no memo."""
+    """One record of `memos.uploaded` as it was sent. memo_id: None when the value cannot be decoded."""
 
     key: bytes | None
     value: bytes
@@ -26,19 +26,19 @@ class Upload:
 
     @property
     def digest(self) -> bytes:
-        """What tells one upload from another."""
+        """Identifies the upload."""
         return sha256((self.key or b"") + b"\0" + self.value).digest()
 
 
 class Journal:
-    """Uploads on disk. Several processes and threads may hold one journal; every write is on disk when it returns."""
+    """Uploads on disk. Several processes and threads may share one journal; every write is on disk when it returns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = Lock()
 
     def __enter__(self) -> Self:
-        """Open the journal, made when it is new."""
+        """Open the journal; create it if it is new."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self._path, timeout=10, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -56,19 +56,19 @@ class Journal:
         self._db.close()
 
     def accept(self, uploads: Iterable[Upload]) -> None:
-        """Write uploads down; one that is known, finished or not, stays as it is."""
+        """Add uploads; a known one, finished or not, stays as it is."""
         rows = [(u.digest, u.key, u.value, u.memo_id) for u in uploads]
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR IGNORE INTO uploads (digest, key, value, memo_id) VALUES (?, ?, ?, ?)", rows)
 
     def finish(self, memo_ids: Iterable[str] = (), uploads: Iterable[Upload] = ()) -> None:
-        """Strike out the uploads of these memos, and these uploads themselves. Unknown ones are no error."""
+        """Mark the uploads of these memos, and these uploads, as finished. Unknown ones are ignored."""
         with self._transaction() as cursor:
             cursor.executemany("UPDATE uploads SET finished = 1 WHERE memo_id = ?", [(m,) for m in memo_ids])
             cursor.executemany("UPDATE uploads SET finished = 1 WHERE digest = ?", [(u.digest,) for u in uploads])
 
     def unfinished(self) -> list[Upload]:
-        """What must be sent again, in the order in which it was accepted."""
+        """The uploads to resubmit, in the order in which they were accepted."""
         with self._transaction() as cursor:
             rows = cursor.execute(
                 "SELECT key, value, memo_id FROM uploads WHERE NOT finished ORDER BY rowid"
@@ -76,13 +76,13 @@ class Journal:
         return [Upload(*row) for row in rows]
 
     def forget_finished(self) -> None:
-        """Drop what is finished."""
+        """Delete finished uploads."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM uploads WHERE finished")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        """One transaction at a time: threads share the connection, and SQLite knows no transaction within another."""
+        """One transaction at a time: threads share the connection, and SQLite does not nest transactions."""
         with self._turn, closing(self._db.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             try:

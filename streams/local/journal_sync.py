@@ -1,4 +1,4 @@
-"""Watches the embedded broker and keeps the journal true: what came in is written down, what is finished struck out."""
+"""Updates the journal from the embedded broker: adds uploads, and marks finished ones."""
 
 import asyncio
 from collections import deque
@@ -21,14 +21,14 @@ CHECK_S = 0.5
 
 
 class JournalSync:
-    """Follows the embedded broker's topics on behalf of a journal."""
+    """Reads the embedded broker's topics for a journal."""
 
     def __init__(self, settings: Settings, codec: Codec, journal: Journal) -> None:
         self._settings, self._codec, self._journal = settings, codec, journal
         self._scored: deque[tuple[TopicPartition, int, str]] = deque()
 
-    async def send_again(self) -> int:
-        """Send what an earlier run accepted and did not finish; how many those were."""
+    async def resubmit(self) -> int:
+        """Send the unfinished uploads of an earlier run; returns their number."""
         self._journal.forget_finished()
         uploads = self._journal.unfinished()
         async with _started(make_producer(self._settings)) as producer:
@@ -37,7 +37,7 @@ class JournalSync:
         return len(uploads)
 
     async def run(self) -> None:
-        """Keep the journal until cancelled."""
+        """Update the journal until cancelled."""
         names = (topics.UPLOADED.name, topics.SCORED.name, topics.DEAD.name)
         async with _started(make_reader(self._settings, *names)) as reader, Observer(self._settings) as observer:
             while True:
@@ -45,7 +45,7 @@ class JournalSync:
                 records = [record for several in fetched.values() for record in several]
                 await asyncio.to_thread(self._note, records)
                 if self._scored:
-                    self._strike_out(await observer.positions(AGENTS_GROUP, topics.SCORED.name))
+                    self._finish(await observer.positions(AGENTS_GROUP, topics.SCORED.name))
 
     def _note(self, records: list[Any]) -> None:
         accepted, dead = [], []
@@ -71,7 +71,7 @@ class JournalSync:
             memo_id = self._codec.decode(value, MemoUploaded).memo_id
         return Upload(key, value or b"", memo_id)
 
-    def _strike_out(self, positions: Mapping[TopicPartition, int]) -> None:
+    def _finish(self, positions: Mapping[TopicPartition, int]) -> None:
         """A memo is finished when the drift agent has committed past its score."""
         followed = [memo for at, offset, memo in self._scored if offset < positions.get(at, 0)]
         self._scored = deque(entry for entry in self._scored if entry[1] >= positions.get(entry[0], 0))

@@ -1,4 +1,4 @@
-"""Bringing audio files into the system as `MemoUploaded` events."""
+"""Submits audio files as `MemoUploaded` events."""
 
 import asyncio
 import time
@@ -27,19 +27,19 @@ from workers.kafka.consumer_lag import Observer
 from workers.service import tracing
 
 BACKLOG_RECORDS = 400
-"""Memos that may wait in the embedded broker. Their features, some 6 KB a memo, must fit into 5 MB a partition."""
+"""Memos that may wait in the embedded broker. Their features, some 6 KB per memo, must fit into 5 MB per partition."""
 ASK_EVERY = 25
-"""Submissions sent together, and at most twice as many between two looks at the backlog."""
+"""Submissions sent together; at most twice as many between two checks of the backlog."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Where submitted audio is put, so that workers may read it: a folder named in their allowed prefixes."""
+    """Folder for submitted audio, under an allowed prefix of the workers."""
 
     folder: Path
 
     def put(self, data: bytes, name: str) -> str:
-        """Write audio under `name`, whole or not at all, and give its URI. What is there already is kept."""
+        """Write audio under `name`, atomically, and return its URI. An existing file is kept."""
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / name
         if not target.exists():
@@ -52,9 +52,9 @@ class Inbox:
 def event_of(
     path: Path, user_id: str, recorded_at: datetime | None, uri_of: Callable[[Path, str], str]
 ) -> MemoUploaded:
-    """The event of one file. recorded_at: when None, the file's own time of change, so that it stays the same.
+    """The event of one file. recorded_at: when None, the file's modification time, which is stable.
 
-    Raises Poison when the file cannot be read. The same file, user and moment give the same memo id.
+    Raises Poison when the file cannot be read. The same file, user and time give the same memo id.
     """
     try:
         digest = sha256(path.read_bytes()).hexdigest()
@@ -67,9 +67,9 @@ def event_of(
 
 
 def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], str]:
-    """How a file becomes a URI that the workers may read: where it lies, if that is allowed, else by the inbox.
+    """A function that gives the URI for workers: the file's own under an allowed prefix, else of a copy in the inbox.
 
-    The function raises Poison for a file that lies outside every allowed prefix when there is no inbox.
+    The function raises Poison for a file outside every allowed prefix when there is no inbox.
     """
     allowed = AudioStore(settings)
 
@@ -80,7 +80,7 @@ def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], 
         if inbox is None:
             raise Poison(
                 "audio:uri_refused",
-                "lies outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add one",
+                "outside UNDERTONE_AUDIO_PREFIXES, so no worker may read it: move it or add a prefix",
             )
         return inbox.put(path.read_bytes(), f"{digest}{path.suffix.lower()}")
 
@@ -91,7 +91,7 @@ class Submitter:
     """Sends events to `memos.uploaded`. `async with Submitter.open(...) as submitter: await submitter.send(event)`.
 
     With a journal (the embedded broker) every event is on disk before it is sent, and sending waits while
-    `BACKLOG_RECORDS` memos are under way, so that nothing falls out of the small broker.
+    `BACKLOG_RECORDS` memos are in flight, so that the small broker drops none.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Submitter:
         await producer.start()
         try:
             async with AsyncExitStack() as exits:
-                # To look at the backlog takes rights that a platform's user need not have.
+                # Reading the backlog needs permissions that a platform's user need not have.
                 observer = None if journal is None else await exits.enter_async_context(Observer(settings))
                 yield cls(codec, producer, observer, journal)
         finally:
@@ -140,7 +140,7 @@ class Submitter:
             tracing.delivered("submit", topics.UPLOADED.name, given, {}, began)
 
     async def _wait_for_room(self, memos: int, observer: Observer) -> None:
-        """Return when so many more fit. The broker is asked again only when what it said was used up."""
+        """Return when this many more fit. The broker is asked again only when its last answer is used up."""
         while self._room < memos:
             self._room = min(BACKLOG_RECORDS - await observer.memos_under_way(), 2 * ASK_EVERY)
             if self._room < memos:

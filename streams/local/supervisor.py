@@ -1,4 +1,4 @@
-"""Child processes that are kept alive, and that do not outlive their parent."""
+"""Child processes that are restarted when they die, and that do not outlive their parent."""
 
 import asyncio
 import logging
@@ -13,16 +13,16 @@ from schemas.errors import BrokerRefused, ConfigurationError, DeadLetterCapReach
 log = logging.getLogger(__name__)
 
 FATAL = {kind.exit_code for kind in (BrokerRefused, ConfigurationError, DeadLetterCapReached)}
-"""Exit codes after which starting again would only fail again, or do harm."""
+"""Exit codes after which a restart would fail again, or do harm."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
 STEADY_S = 30.0
-"""A child that ran so long starts again at once."""
+"""A child that ran this long restarts at once."""
 POLL_S = 0.1
 
 
 @dataclass(slots=True)
 class Child:
-    """One role and its present process."""
+    """One role and its current process."""
 
     name: str
     arguments: tuple[str, ...]
@@ -32,9 +32,9 @@ class Child:
 
 
 class Supervisor:
-    """Runs `undertone` roles as processes of their own; one that dies is started again, after a growing pause.
+    """Runs `undertone` roles as processes of their own; one that dies is restarted with back-off.
 
-    Children see the end of their standard input when this process is gone, however it went, and stop by themselves.
+    Children stop by themselves when their standard input closes, as it does when this process ends.
     """
 
     def __init__(self, roles: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]) -> None:
@@ -42,14 +42,14 @@ class Supervisor:
         self._environments = {name: dict(environments[name]) for name in roles}
 
     async def run(self) -> None:
-        """Keep every role running until cancelled. Raises Stop when one ended for a reason that will not pass."""
+        """Keep every role running until cancelled. Raises Stop when one exits with a code in FATAL."""
         while True:
             for child in self.children:
                 self._tend(child)
             await asyncio.sleep(POLL_S)
 
     async def stop(self, within_s: float) -> None:
-        """End all children: politely, then for good."""
+        """Stop all children: by SIGTERM, then by SIGKILL."""
         running = [c.process for c in self.children if c.process and c.process.poll() is None]
         for process in running:
             process.terminate()
@@ -59,10 +59,10 @@ class Supervisor:
         if child.process is not None and (code := child.process.poll()) is not None:
             child.process = None
             if code in FATAL:
-                raise Stop(f"{child.name} ended with code {code} and is not started again: see its last message above")
+                raise Stop(f"{child.name} exited with code {code} and is not restarted: see its last message above")
             steady = time.monotonic() - child.started_at > STEADY_S
             child.pause_s = 0.0 if steady else min(max(child.pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-            log.warning("%s ended with code %d; it starts again in %.1f s", child.name, code, child.pause_s)
+            log.warning("%s exited with code %d; restarting in %.1f s", child.name, code, child.pause_s)
             child.started_at = time.monotonic()
         if child.process is None and time.monotonic() - child.started_at >= child.pause_s:
             child.started_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""The whole way on one machine: what `undertone up` and the demo start, and what finds it when it runs."""
+"""The whole pipeline on one machine, as `undertone up` and the demo start it."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ from streams.local.supervisor import Supervisor
 log = logging.getLogger(__name__)
 
 EMBEDDED_SESSION_S = 6.0
-"""On one machine a silent process is a dead one: its partitions are free again after this."""
+"""Session timeout: on one machine a silent process is dead, and its partitions are reassigned after this."""
 
 
 class System:
     """Broker, store, workers and agents. `async with System(settings) as system: await system.run()`.
 
-    Embedded broker and store stand in for those that `KAFKA_BOOTSTRAP` and `REDIS_URL` do not name. Every role is a
-    process of its own and is started again when it dies; so is the store. Raises Stop when one cannot go on.
+    Embedded broker and store are started if `KAFKA_BOOTSTRAP` and `REDIS_URL` are unset. Every role is a process of its
+    own and is restarted when it dies; so is the store. Raises Stop when one cannot continue.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,7 +38,7 @@ class System:
         self.inbox = Inbox(settings.home / "audio")
 
     async def __aenter__(self) -> Self:
-        """Start everything; the roles take some seconds more until they read."""
+        """Start everything; the roles need some more seconds until they consume."""
         async with AsyncExitStack() as exits:
             home = self._given.home
             exits.enter_context(lock(home))
@@ -50,7 +50,7 @@ class System:
             self.journal = exits.enter_context(Journal(home / "journal.db")) if self.embedded else None
             self.supervisor = Supervisor(self._roles(), self._environments())
             exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
-            # Ended first, so that nothing that is stopped on purpose is started again.
+            # Ended first, so that nothing stopped on purpose is restarted.
             self._tasks = [asyncio.create_task(self._keep_store())]
             exits.push_async_callback(self._end_tasks)
             await self._start_journal()
@@ -66,7 +66,7 @@ class System:
         await self._exits.aclose()
 
     async def run(self) -> None:
-        """Watch until cancelled. Raises what ended a part that cannot go on."""
+        """Watch until cancelled. Raises the error of a part that cannot continue."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -78,15 +78,15 @@ class System:
         if self.journal is None:
             return
         keeper = JournalSync(self.settings, self.codec, self.journal)
-        if again := await keeper.send_again():
-            log.info("%d memos of an earlier run were not finished and are sent again", again)
+        if resubmitted := await keeper.resubmit():
+            log.info("%d unfinished memos of an earlier run resubmitted", resubmitted)
         self._tasks.append(asyncio.create_task(keeper.run()))
 
     async def _keep_store(self) -> None:
         while True:
             await asyncio.sleep(0.5)
             if self._store is not None and await asyncio.to_thread(self._store.revive):
-                log.warning("the embedded store had died and was started again")
+                log.warning("the embedded store died and was restarted")
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -102,7 +102,7 @@ class System:
         return {**workers, "agents": ("agents",), **bridges}
 
     def _environments(self) -> dict[str, dict[str, str]]:
-        """What each role finds in its environment: the same for all, but for the port that it is asked on."""
+        """The environment of each role: the same for all but for the port of its metrics."""
         shared, first = self._for_roles(), self._given.metrics_port
         ports = {name: first + place if first else 0 for place, name in enumerate(self._roles())}
         return {
@@ -110,7 +110,7 @@ class System:
         }
 
     def _for_roles(self) -> Settings:
-        """What the roles go by: these connections, the inbox beside the given prefixes, an end with this process."""
+        """Settings of the roles: these connections, the inbox as one more prefix, an end with this process."""
         inbox = self.inbox.folder.resolve().as_uri()
         changes: dict[str, object] = {"audio_prefixes": (inbox, *self._given.audio_prefixes), "supervised": True}
         if self.embedded:
