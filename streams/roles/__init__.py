@@ -1,1 +1,1 @@
-"""One file a production role: what its process consists of."""
+"""One file per production role: what its process consists of."""

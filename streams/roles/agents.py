@@ -1,4 +1,4 @@
-"""`undertone agents`: fusion, drift and dead letters in one Faust application, and the watches that run with them."""
+"""`undertone agents`: fusion, drift and dead letters in one Faust application, and the tasks that run with them."""
 
 import asyncio
 import gc
@@ -39,14 +39,14 @@ from workers.state.redis_store import RedisStore
 log = logging.getLogger(__name__)
 
 CLOSE_EVERY_S = 2.0
-"""Between two looks for joins that stayed open too long."""
+"""Seconds between two searches for joins past their timeout."""
 
 
 async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
     """Run the fusion and drift agents until `stop` is set.
 
-    Raises what ended them; BrokerRefused and StoreRefused for want of a right, ConfigurationError for a bundle or rules
-    that cannot be used.
+    Raises what ended them; BrokerRefused and StoreRefused for a missing permission, ConfigurationError for a bundle or
+    rules that cannot be used.
     """
 
     async def work() -> None:
@@ -54,13 +54,13 @@ async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
             scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
         await _run_agents(settings, make_codec(settings), scorer, stop)
 
-    HEALTH.lacks("redis", "was not asked yet")
+    HEALTH.lacks("redis", "not checked yet")
     await run_with_health(settings, stop, "agents", work)
 
 
 async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: asyncio.Event) -> None:
     """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
-    rules = Rules.from_settings(settings)  # what the shipped table cannot promise is refused before anything is read
+    rules = Rules.from_settings(settings)  # budgets outside the shipped table are refused before anything is read
     async with AsyncExitStack() as exits:
         access = redis_access(settings)
         store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
@@ -69,25 +69,25 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         exits.push_async_callback(producer.stop)
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
         fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, FUSION.name), cap, _now)
-        # Each batch asks again; this once tells a Redis that refuses before anything is read.
+        # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
         await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
         drift = DriftAgent(rules, settings.state_ttl_s, store, Delivery(producer, codec, DRIFT.name), _now)
         letters = DeadLetterAgent(joins, store, deadlines, codec)
         agents: dict[str, Agent] = {FUSION.name: fusion, DRIFT.name: drift, DEAD_LETTERS.name: letters}
         async with reading(settings, agents) as (app, failed):
             stalls = Stalls(agents, app.consumer.assignment)
-            beside = [
+            tasks = [
                 asyncio.create_task(_close_joins(fusion)),
                 asyncio.create_task(LagExporter(settings, stalls.look).run()),
                 asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
-            for task in beside:
+            for task in tasks:
                 exits.callback(task.cancel)
             prometheus.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
             gc.collect()
-            gc.freeze()  # What the start made stays, and need not be looked at again.
-            log.info("the agents read; bundle %s", scorer.bundle.id)
-            await _first_of(stop, failed, *beside)
+            gc.freeze()  # Objects from the start stay: the collector need not scan them again.
+            log.info("agents started, bundle=%s", scorer.bundle.id)
+            await _first_of(stop, failed, *tasks)
 
 
 async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
@@ -115,6 +115,6 @@ async def _close_joins(fusion: FusionAgent) -> None:
                 await asyncio.sleep(0)
         except Transient as error:
             HEALTH.lacks("redis", "does not answer")
-            log.warning("open joins could not be looked through and wait: %s", error)
+            log.warning("timeouts of joins delayed, retrying: %s", error)
         else:
             HEALTH.has("redis")

@@ -10,7 +10,7 @@ from streams.roles.lifecycle import run_with_health
 
 
 async def run_bridge(settings: Settings, receiver: Receiver, stop: asyncio.Event) -> None:
-    """Bring alerts to `receiver` until `stop` is set. Raises what ended it; BrokerRefused for want of a right."""
+    """Deliver alerts to `receiver` until `stop` is set. Raises what ended it; BrokerRefused without permission."""
 
     async def work() -> None:
         async with receiver, Bridge(settings, make_codec(settings), receiver) as bridge:

@@ -1,4 +1,4 @@
-"""The life of a role's process: what it logs, what it shows on its port, and how it ends."""
+"""The lifecycle of a role's process: its logs, its HTTP endpoint, and its shutdown."""
 
 import asyncio
 import logging
@@ -20,29 +20,29 @@ from workers.service.tracing import tracing
 
 log = logging.getLogger(__name__)
 
-GOODBYE_S = 1.5
-"""Seconds to leave the group and close connections, once the work is finished or its deadline has passed."""
+CLOSE_S = 1.5
+"""Seconds to leave the group and close connections, once the work is finished or past its deadline."""
 
 
 def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent. name: of the role, in logs."""
     logs.configure(settings, name)
-    log.info("%s begins, Undertone %s", name, metadata.version("undertone"))
+    log.info("%s: started, version=%s", name, metadata.version("undertone"))
     if settings.supervised:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         with tracing(settings, name):
             asyncio.run(_run(settings, role))
     except Exception as error:
-        # A stage that outlived its deadline still holds a thread, and Python would wait for it: hence no way but this.
+        # A stage past its deadline still holds a thread, and a normal exit would wait for it.
         stop = error if isinstance(error, Stop) else refusal(error)
         if stop is None:
-            log.critical("this role ends by a defect; nothing of its batch was committed", exc_info=True)
+            log.critical("%s: unhandled exception; current batch not committed", name, exc_info=True)
             _leave(1)
         else:
-            log.critical("this role ends: %s", stop)
+            log.critical("%s: exiting: %s", name, stop)
             _leave(stop.exit_code)
-    log.info("%s was asked to stop and ends", name)
+    log.info("%s: shutdown requested, exiting", name)
     _leave(0)
 
 
@@ -51,21 +51,21 @@ async def _run(settings: Settings, role: Callable[[asyncio.Event], Awaitable[Non
 
     def ask() -> None:
         stop.set()
-        HEALTH.lacks("work", "this process was asked to stop")
-        # Clients that cannot reach their broker wait long to say goodbye; the deadline holds for them too.
-        last_word = threading.Timer(settings.stop_deadline_s + GOODBYE_S, _leave, [1])
-        last_word.daemon = True
-        last_word.start()
+        HEALTH.lacks("work", "shutdown requested")
+        # Clients that cannot reach their broker take long to close; the deadline holds for them too.
+        deadline = threading.Timer(settings.stop_deadline_s + CLOSE_S, _leave, [1])
+        deadline.daemon = True
+        deadline.start()
 
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ask)
-    with _told_to_platform(settings):
+    with _http_endpoint(settings):
         await role(stop)
 
 
 @contextmanager
-def _told_to_platform(settings: Settings) -> Iterator[None]:
-    """Metrics and health on the port that the settings name, if they do."""
+def _http_endpoint(settings: Settings) -> Iterator[None]:
+    """Metrics and health on the port of the settings, if set."""
     HEALTH.stuck_after_s = settings.stuck_after_s
     if not settings.metrics_port:
         yield
