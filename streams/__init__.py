@@ -1,1 +1,1 @@
-"""The light hops: features join into a score, scores drift, drift alerts; and the way as a whole."""
+"""Stream processors and processes: fusion, drift detection, alerts, roles and the command line."""

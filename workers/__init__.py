@@ -1,1 +1,1 @@
-"""The heavy hops: an uploaded memo becomes features, and features become a score."""
+"""Feature workers and models: an uploaded memo becomes features, and features become a score."""
