@@ -53,10 +53,10 @@ def main() -> None:
         _clip(soundfile.read(path, dtype="float32")[0], row["corpus"], row["speaker"]) for path, row in real_speech()
     ]
     if not clips:
-        sys.exit("no real speech: put it beside the project in shared/audio, or name its folder in UNDERTONE_SHARED")
+        sys.exit("no real speech: put it into shared/audio next to the project, or its folder into UNDERTONE_SHARED")
     first, second = halves(clips)
     parts = [
-        "# Acoustic markers beside Praat's",
+        "# Acoustic markers and Praat's",
         provenance("python -m tests.benchmarks.acoustic_praat"),
         f"Praat {parselmouth.PRAAT_VERSION}, its standard settings: To Pitch 0, 75, 600; To PointProcess (periodic, "
         "cc) 75, 600; jitter (local) and shimmer (local) at 0.0001, 0.02, 1.3, 1.6; To Harmonicity (cc) 0.01, 75, 0.1, "

@@ -103,7 +103,7 @@ def _encodings(clips: list[FloatArray]) -> Iterator[str]:
     )
     yield from _table(f"{len(clips)} clips, re-encoded (P5 / median / P95)", header, rows)
     yield (
-        "8 kHz and AMR lose what lies above 4 kHz. Raw AAC (ADTS), AMR and an MP4 written in fragments do not tell "
+        "8 kHz and AMR lose everything above 4 kHz. Raw AAC (ADTS), AMR and an MP4 written in fragments do not tell "
         "their encoder's delay, so they stand 5 to 25 ms late; nothing measured here depends on that."
     )
 

@@ -21,16 +21,16 @@ from tests.benchmarks.machine import provenance
 RESULTS = Path(__file__).parent / "results"
 BASELINES = (14, 30, 60)
 CHANGES = ("step", "ramp")
-OURS, TOLD, BOUND = "Undertone", "Undertone, told φ", "known-parameter CUSUM"
+OURS, GIVEN, BOUND = "Undertone", "Undertone, given φ", "known-parameter CUSUM"
 
 WHAT = """
 Mean memos from a change to the alarm ± 95 % confidence (share found within 30 memos); users not found within 60 memos
 count 60. Every detector is tuned by search to one false alarm a user-year, over the year after the first 7 memos, on
-calm data of the same kind, which tells it the autocorrelation; Undertone learns it from each user all the same, and
-"told φ" is what that costs. Its alarms are alerts raised and escalated; a user whose false alert is still open at the
+calm data of the same kind, which includes the autocorrelation; Undertone learns it from each user all the same, and
+"given φ" is what that costs. Its alarms are alerts raised and escalated; a user whose false alert is still open at the
 change, and does not escalate, counts as not found. The step is 1 SD of the user's own scores, the ramp 1.5 SD over
 four weeks. Mean and SD differ between users, as they do in life, unless a section says that all are alike. The
-known-parameter CUSUM is told each user's mean and SD, the autocorrelation and the size of the step: it is the bound,
+known-parameter CUSUM knows each user's mean and SD, the autocorrelation and the size of the step: it is the bound,
 not a competitor."""
 
 
@@ -68,24 +68,24 @@ class Section:
         shipped, ours = threshold_for(1.0, 1.0), self.found[0]
         steps = ", ".join(f"{n} memos {cell(ours, shipped, self.kind, 'step', n)}" for n in BASELINES)
         achieved = rate(ours, shipped, self.kind)
-        yield f"\nUndertone with the shipped threshold, told nothing: {achieved:.2f} false alarms a user-year;"
+        yield f"\nUndertone with the shipped threshold, given nothing: {achieved:.2f} false alarms a user-year;"
         yield f"step after {steps}."
 
     def sooner(self) -> Iterator[str]:
         """Rows for the cells in which a River detector has the smaller mean."""
         names = [one.name for one in self.found]
         for (change, baseline), cells in self.cells.items():
-            ours, told = cells[names.index(OURS)], cells[names.index(TOLD)]
+            ours, given = cells[names.index(OURS)], cells[names.index(GIVEN)]
             for name, one in zip(names, cells, strict=True):
-                if name not in {OURS, TOLD, BOUND} and one.mean < ours.mean:
+                if name not in {OURS, GIVEN, BOUND} and one.mean < ours.mean:
                     clear = "yes" if one.mean + one.half_width < ours.mean - ours.half_width else "no"
-                    yield f"{self.kind.name}: {change}, {baseline} memos | {name} | {one} | {ours} | {told} | {clear}"
+                    yield f"{self.kind.name}: {change}, {baseline} memos | {name} | {one} | {ours} | {given} | {clear}"
 
 
 def summary(sections: Sequence[Section]) -> Iterator[str]:
     """Where River is sooner, and what each detector's level, tuned on independent memos, does on other data."""
     yield "\n## Where a River detector is sooner\n"
-    yield "cell | detector | it takes | Undertone | Undertone, told φ | intervals apart"
+    yield "cell | detector | it takes | Undertone | Undertone, given φ | intervals apart"
     yield "---|---|---|---|---|---"
     cells = len(KINDS) * len(CHANGES) * len(BASELINES)
     rows = [row for section in sections for row in section.sooner()]
@@ -93,7 +93,7 @@ def summary(sections: Sequence[Section]) -> Iterator[str]:
     met = {row.split(" | ")[0] for row in rows}
     yield f"\n{cells - len(met)} of {cells} cells have no River detector with a smaller mean."
     yield "\n## One level for all\n"
-    yield "False alarms a user-year where nobody says what the data are like: every detector with the level that gives"
+    yield "False alarms a user-year without knowing the data: every detector with the level that gives"
     yield "one a user-year on independent memos.\n"
     yield "data | " + " | ".join(one.name for one in sections[0].found)
     yield "---|" * len(sections[0].found) + "---"
@@ -110,7 +110,7 @@ def draw(sections: Sequence[Section], baseline: int) -> None:
     for axes, section in zip(panels, sections, strict=False):
         for detector, one in zip(section.found, section.cells["step", baseline], strict=True):
             share = np.maximum.accumulate(one.flags[baseline:], axis=0).mean(1)
-            style = {OURS: ("tab:red", 2.2), TOLD: ("tab:pink", 1.2), BOUND: ("0.2", 1.2)}.get(
+            style = {OURS: ("tab:red", 2.2), GIVEN: ("tab:pink", 1.2), BOUND: ("0.2", 1.2)}.get(
                 detector.name, (None, 1.0)
             )
             axes.plot(np.arange(1, WATCH + 1), share, color=style[0], linewidth=style[1], label=detector.name)

@@ -43,7 +43,7 @@ def detectors(phi: float, shift: float) -> list[Detector]:
     """All of them. phi, shift: of the data; only the known-parameter bound is told."""
     return [
         Detector("Undertone", undertone, (2.0, 9.0), 600),
-        Detector("Undertone, told φ", partial(undertone_told, phi), (2.0, 9.0), 600),
+        Detector("Undertone, given φ", partial(undertone_told, phi), (2.0, 9.0), 600),
         Detector("known-parameter CUSUM", partial(known_cusum, phi, shift), (1.0, 40.0), 600, scaled=True),
         # Beyond δ = 1, which level 0 is, ADWIN means nothing any more, but only there does it alarm once a year.
         Detector("ADWIN", adwin, (-1.0, 9.0), 600),

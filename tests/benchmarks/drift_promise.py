@@ -144,9 +144,12 @@ def crowds() -> Iterator[tuple[Crowd, float]]:
 
 def main() -> None:
     """Write results/drift_promise.md."""
-    lines = ["# The promise, through the command", f"\n{provenance('python -m tests.benchmarks.drift_promise')}"]
+    lines = [
+        "# The false-alarm budget, through the command",
+        f"\n{provenance('python -m tests.benchmarks.drift_promise')}",
+    ]
     lines += ["\nAlerts raised a user-year, drift and level together, over what was requested, in the year after the"]
-    lines += ["baseline: `undertone drift replay --alerts-per-user-year R --memos-per-day M`, told nothing else.\n"]
+    lines += ["baseline: `undertone drift replay --alerts-per-user-year R --memos-per-day M`, with no other setting.\n"]
     lines += ["users | R | M | φ | baseline | user-years | achieved / requested", "---|---|---|---|---|---|---"]
     for crowd, requested in crowds():
         lines.append(kept(crowd, requested))

@@ -46,7 +46,7 @@ def latencies(memos: int = FLAT_OUT_MEMOS) -> Iterator[str]:
         settings = {"UNDERTONE_AUDIO_PREFIXES": folder.as_uri(), **ALERTING}
         with System(CHEAP, settings) as system:
             capacity = _capacity(system, written, memos)
-            yield f"Flat out: {capacity:,.0f} memos a second, hearing costing next to nothing; {USERS} users."
+            yield f"Flat out: {capacity:,.0f} memos a second, extraction costing next to nothing; {USERS} users."
             yield from ("", "load | memos/s | memos | to score: p50, s | p99, s | alerts | to alert: p50, s | p99, s")
             yield "---|---|---|---|---|---|---|---"
             for load in LOADS:

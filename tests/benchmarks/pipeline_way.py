@@ -110,7 +110,7 @@ def beside_loops(memos: int, rounds: int = 2) -> Iterator[str]:
         found = [(way(paths, folder), loops(folder)) for _ in range(rounds)]
     yield f"{memos} memos of {what}, {WARM} before them to warm up; both stages at their production settings."
     yield ""
-    yield "round | whole way, memos/s | bare stages | ratio | workers' and agents' CPU, s | bare stages' | ratio"
+    yield "round | whole pipeline, memos/s | bare stages | ratio | workers' and agents' CPU, s | bare stages' | ratio"
     yield "---|---|---|---|---|---|---"
     for number, (whole, bare) in enumerate(found, 1):
         ours, theirs = sum(whole.cpu_s.values()), sum(bare.cpu_s.values())

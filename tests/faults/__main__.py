@@ -1,6 +1,6 @@
-"""`python -m tests.faults NAME...`: tell scenarios by name, print each verdict, and end with 1 when one has a fault.
+"""`python -m tests.faults NAME...`: play scenarios by name, print each verdict, and end with 1 when one has a fault.
 
-`make chaos` tells `long`, `real` and `empty`, and keeps the verdicts in tests/benchmarks/results/chaos.md.
+`make chaos` plays `long`, `real` and `empty`, and keeps the verdicts in tests/benchmarks/results/chaos.md.
 """
 
 import argparse

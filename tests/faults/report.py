@@ -6,13 +6,13 @@ from pathlib import Path
 from tests.benchmarks.machine import provenance
 from tests.faults.play import Outcome
 
-HEAD = """# Under fire
+HEAD = """# Fault injection
 
 Real Apache Kafka, real Redis, roles as processes of their own; the judge reads with kafka-python and counts.
-`make chaos SEED=…` tells a scenario again. Every row is one run; what is not 0 in the last five columns is a fault.
+`make chaos SEED=…` repeats a run. Every row is one run; what is not 0 in the last five columns is a fault.
 *lost*: accepted and without an end; *several*: with two ends; *contradicting*: two contents under one id; *wrong*: not
-as on the quiet day. *repeated* records came again unchanged, which at-least-once delivery allows. When Redis comes back
-empty, scores made anew differ from the first ones and nothing can know it: there *contradicting* counts them.
+as on the quiet day. *repeated* records are unchanged duplicates, which at-least-once delivery allows. When Redis comes
+back empty, recomputed scores differ from the first ones and nothing can know it: there *contradicting* counts them.
 """
 COLUMNS = ("scenario", "seed", "memos", "scored", "indeterminate", "dead", "alerts", "repeated", "faults struck",
            "slowest end (s)", "ended by themselves", "minutes", "lost", "several", "uninvited", "contradicting",
