@@ -58,7 +58,7 @@ DEAD = Topic(
     "memos.dead",
     DeadLetter,
     "key of the source record",
-    "everyone",
+    "every stage",
     timedelta(days=30),
     "A record that failed permanently, with its original bytes.",
     # The largest record of any other topic, with room for the reason and the headers.

@@ -69,7 +69,7 @@ def create() -> None:
 
 @topics_app.command()
 def describe() -> None:
-    """The way of a memo: topics, partitions, retention, and how far each group is behind."""
+    """List the topics with partitions, retention and the consumer lag of each group."""
     from rich.console import Console
 
     from streams.local.discover import connected

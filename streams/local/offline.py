@@ -114,7 +114,7 @@ def score_in_turn(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[st
     """As `score_files`, of one person's memos, oldest first: each is scored against those before it.
 
     `baseline_memos` says how many those are: memos that cannot be trusted are scored and not learnt from, as in the
-    stream. There an open alert also freezes the baseline; here nobody follows the scores, so all are learnt from.
+    stream. There an open episode also freezes the baseline; here are no episodes, so all are learnt from.
     """
     scorer = Scorer(Bundle.load(settings.bundle))
     normal = PersonalNormal.empty(len(scorer.bundle.names))

@@ -14,7 +14,7 @@ from workers.stages import make_stage
 
 
 async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event) -> None:
-    """Run one feature worker until `stop` is set. Raises what ended it; BrokerRefused for want of a right."""
+    """Run one feature worker until `stop` is set. Raises what ended it; BrokerRefused without permission."""
 
     async def work() -> None:
         with model_loading():
