@@ -153,7 +153,8 @@ def test_a_term_is_found_with_its_replacement(term: Term) -> None:
         "Frame i is centred at i × hop; a hop of 10 ms.",
         "The probability lies between 0 and 1, h stands for hours, v stands in for w.",
         "The receiver is behind a proxy, 10 m away from the microphone.",
-        "Encodings are told apart by their first byte, which tells a reader the version. The matrix is ill-conditioned.",
+        "Encodings are told apart by their first byte, which tells a reader the version.",
+        "The matrix is ill-conditioned.",
         "The right channel, which right now is silent; besides, try again. I cannot tell.",
     ],
 )
