@@ -1,7 +1,10 @@
 """The journal of the embedded system."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from streams.local.journal import Journal, Upload
 
@@ -17,3 +20,65 @@ def test_threads_take_turns_at_one_journal(tmp_path: Path) -> None:
         for done in [*finishing, *accepting]:
             done.result()
         assert {upload.memo_id for upload in journal.unfinished()} == {f"m{i}" for i in range(1, 200, 2)}
+
+
+def upload(name: str, key: bytes | None = b"user") -> Upload:
+    return Upload(key, f"value of {name}".encode(), name)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "home" / "journal.db") as journal:
+        yield journal
+
+
+def test_what_is_unfinished_comes_back_as_it_was_in_the_order_in_which_it_was_accepted(journal: Journal) -> None:
+    uploads = [upload("b"), upload("a"), Upload(None, b"no memo", None), upload("c")]
+    journal.accept(uploads[:2])
+    journal.accept(uploads[2:])
+    assert journal.unfinished() == uploads
+
+
+def test_an_upload_that_is_known_is_accepted_once_also_when_it_is_finished(journal: Journal) -> None:
+    journal.accept([upload("a"), upload("a")])
+    assert journal.unfinished() == [upload("a")]
+    journal.finish(["a"])
+    journal.accept([upload("a")])
+    assert journal.unfinished() == []
+
+
+def test_the_same_value_under_another_key_is_another_upload(journal: Journal) -> None:
+    journal.accept([upload("a"), upload("a", b"other"), upload("a", None)])
+    assert len(journal.unfinished()) == 3
+
+
+def test_uploads_are_finished_by_memo_or_by_themselves_and_unknown_ones_are_no_error(journal: Journal) -> None:
+    garbage = Upload(b"user", b"garbage", None)
+    journal.accept([upload("a"), upload("b"), garbage])
+    journal.finish(["a", "unknown"], [garbage, upload("unknown")])
+    assert journal.unfinished() == [upload("b")]
+
+
+def test_what_was_accepted_outlives_its_process(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.accept([upload("a"), upload("b")])
+        journal.finish(["a"])
+    with Journal(tmp_path / "journal.db") as journal:
+        assert journal.unfinished() == [upload("b")]
+
+
+def test_what_was_forgotten_is_accepted_anew(journal: Journal) -> None:
+    journal.accept([upload("a"), upload("b")])
+    journal.finish(["a"])
+    journal.forget_finished()
+    journal.accept([upload("a")])
+    assert journal.unfinished() == [upload("b"), upload("a")]
+
+
+def test_an_error_leaves_the_journal_as_it_was(journal: Journal) -> None:
+    journal.accept([upload("a")])
+    with pytest.raises(TypeError):
+        journal.finish(["a"], [Upload(b"user", "no bytes", None)])  # type: ignore[arg-type]
+    assert journal.unfinished() == [upload("a")]
+    journal.finish(["a"])
+    assert journal.unfinished() == []

@@ -1,0 +1,56 @@
+"""Moments and durations as people type them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import typer
+
+from streams.cli.parse_time import length, moment, since_moment
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-05-01T08:30:00Z", datetime(2026, 5, 1, 8, 30, tzinfo=UTC)),
+        ("2026-05-01T08:30:00+02:00", datetime(2026, 5, 1, 6, 30, tzinfo=UTC)),
+        ("2026-05-01T08:30", datetime(2026, 5, 1, 8, 30, tzinfo=UTC)),
+        ("2026-05-01", datetime(2026, 5, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_utc_unless_it_names_a_zone(text: str, expected: datetime) -> None:
+    assert moment(text) == expected
+    assert moment(text).tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("12h", timedelta(hours=12)),
+        ("3d", timedelta(days=3)),
+        ("2w", timedelta(weeks=2)),
+    ],
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
+    assert length(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "3d"])
+def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="2026-"):
+        moment(text)
+
+
+@pytest.mark.parametrize("text", ["", "3", "d", "3 d", "-3d", "1.5h", "3days", "3D", "90m "])
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="90m"):
+        length(text)
+
+
+def test_since_takes_either() -> None:
+    before = datetime.now(UTC)
+    found = since_moment("2w")
+    assert before - timedelta(weeks=2) <= found <= datetime.now(UTC) - timedelta(weeks=2)
+    assert since_moment("2026-05-01") == datetime(2026, 5, 1, tzinfo=UTC)
+    with pytest.raises(typer.BadParameter):
+        since_moment("long ago")

@@ -1,0 +1,63 @@
+"""Finding the embedded system by its home."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import ConfigurationError, Stop
+from schemas.settings import Settings
+from streams.local.discover import Running, connected, lock, running
+
+FOUND = Running("127.0.0.1:9092", "redis://127.0.0.1:6379/0", embedded=True)
+
+
+def at(home: Path, **given: str | None) -> Settings:
+    return Settings.load(**{"home": home, "kafka_bootstrap": None, "redis_url": None, **given})
+
+
+def note(home: Path) -> None:
+    """As a running system leaves it."""
+    (home / "up.json").write_text(json.dumps(asdict(FOUND)))
+
+
+def test_a_home_is_one_process_s_and_free_again_after(tmp_path: Path) -> None:
+    home = tmp_path / "new" / "home"
+    with lock(home), pytest.raises(Stop, match="UNDERTONE_HOME"):
+        lock(home)
+    with lock(home):
+        pass
+
+
+def test_a_system_is_found_while_it_runs(tmp_path: Path) -> None:
+    assert running(at(tmp_path)) is None
+    with lock(tmp_path):
+        assert running(at(tmp_path)) is None, "it has not said yet where it is"
+        note(tmp_path)
+        assert running(at(tmp_path)) == FOUND
+    assert running(at(tmp_path)) is None, "it was killed and left its note"
+
+
+def test_looking_for_a_system_keeps_nobody_from_starting_one(tmp_path: Path) -> None:
+    note(tmp_path)
+    assert running(at(tmp_path)) is None
+    with lock(tmp_path):
+        pass
+
+
+def test_settings_name_what_is_given_and_else_what_runs(tmp_path: Path) -> None:
+    both = at(tmp_path, kafka_bootstrap="kafka:9092", redis_url="redis://store/0")
+    assert connected(both) is both
+    with lock(tmp_path):
+        note(tmp_path)
+        found = connected(at(tmp_path))
+        assert (found.kafka_bootstrap, found.redis_url) == (FOUND.bootstrap, FOUND.redis_url)
+        mixed = connected(at(tmp_path, kafka_bootstrap="kafka:9092"))
+        assert (mixed.kafka_bootstrap, mixed.redis_url) == ("kafka:9092", FOUND.redis_url)
+
+
+@pytest.mark.parametrize("given", [{}, {"kafka_bootstrap": "kafka:9092"}, {"redis_url": "redis://store/0"}])
+def test_with_neither_the_message_says_what_to_set_or_start(tmp_path: Path, given: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"KAFKA_BOOTSTRAP and REDIS_URL.*undertone up"):
+        connected(at(tmp_path, **given))

@@ -1,0 +1,109 @@
+"""The journal follows the topics: what was uploaded is kept until its score was followed or it became a dead letter."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.events import DeadLetter, MemoUploaded, Record, RiskScored
+from schemas.settings import Settings
+from streams.local.journal import Journal, Upload
+from streams.local.journal_sync import JournalSync
+from tests.unit.schemas.records import DEAD, SCORED, UPLOADED
+
+CODEC = Codec()
+TOPICS = {MemoUploaded: topics.UPLOADED, RiskScored: topics.SCORED, DeadLetter: topics.DEAD}
+
+
+def fetched(record: Record, offset: int = 0, partition: int = 0, value: bytes | None = None) -> SimpleNamespace:
+    """A record as a consumer gives it."""
+    topic = TOPICS[type(record)].name
+    value = CODEC.encode(record) if value is None else value
+    return SimpleNamespace(topic=topic, partition=partition, offset=offset, key=b"user-1", value=value)
+
+
+def uploaded(name: str) -> MemoUploaded:
+    return replace(UPLOADED, memo_id=name)
+
+
+def scored(name: str) -> RiskScored:
+    return replace(SCORED, memo_id=name)
+
+
+class World:
+    """A journal, and what follows the topics for it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.sync = JournalSync(Settings.load(), CODEC, journal)
+
+    def note(self, *records: SimpleNamespace) -> None:
+        self.sync._note(list(records))
+
+    def agents_at(self, *offsets: int) -> None:
+        """The agents have committed these offsets, by partition of the scores."""
+        self.sync._strike_out({TopicPartition(topics.SCORED.name, p): offset for p, offset in enumerate(offsets)})
+
+    @property
+    def unfinished(self) -> list[str | None]:
+        return [upload.memo_id for upload in self.journal.unfinished()]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with Journal(tmp_path / "journal.db") as journal:
+        yield World(journal)
+
+
+def test_an_upload_of_anybody_is_kept_as_it_was_sent(world: World) -> None:
+    record = fetched(uploaded("a"))
+    world.note(record)
+    assert world.journal.unfinished() == [Upload(b"user-1", record.value, "a")]
+
+
+def test_a_memo_is_finished_once_the_agents_have_committed_past_its_score(world: World) -> None:
+    world.note(fetched(uploaded("a")), fetched(uploaded("b"), 1))
+    world.note(fetched(scored("a"), 10), fetched(scored("b"), 11))
+    world.agents_at(10)
+    assert world.unfinished == ["a", "b"]
+    world.agents_at(11)
+    assert world.unfinished == ["b"]
+    world.agents_at(12)
+    assert world.unfinished == []
+
+
+def test_partitions_are_followed_each_by_itself(world: World) -> None:
+    world.note(fetched(uploaded("a")), fetched(uploaded("b"), 1))
+    world.note(fetched(scored("a"), 5, partition=0), fetched(scored("b"), 5, partition=1))
+    world.agents_at(0, 6)
+    assert world.unfinished == ["a"]
+    world.agents_at(6)
+    assert world.unfinished == []
+
+
+def test_a_dead_letter_of_an_upload_finishes_it_and_that_of_another_record_does_not(world: World) -> None:
+    record = fetched(uploaded("a"))
+    world.note(record, fetched(uploaded("b"), 1))
+    letter = replace(DEAD, topic=topics.UPLOADED.name, key=record.key, value=record.value)
+    world.note(fetched(replace(letter, topic=topics.FEATURES.name)))
+    assert world.unfinished == ["a", "b"]
+    world.note(fetched(letter))
+    assert world.unfinished == ["b"]
+
+
+def test_an_upload_that_is_no_memo_is_kept_until_its_dead_letter_comes(world: World) -> None:
+    world.note(fetched(UPLOADED, value=b"garbage"))
+    assert world.unfinished == [None]
+    world.note(fetched(replace(DEAD, topic=topics.UPLOADED.name, key=b"user-1", value=b"garbage")))
+    assert world.unfinished == []
+
+
+def test_scores_and_dead_letters_that_cannot_be_read_hold_up_nothing(world: World) -> None:
+    world.note(fetched(SCORED, value=b"garbage"), fetched(DEAD, value=b"garbage"), fetched(uploaded("a")))
+    world.agents_at(100)
+    assert world.unfinished == ["a"]
