@@ -1,0 +1,96 @@
+"""Every module has its test at the mirrored path, every test its module, and no room grows past what one can survey."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+UNIT = ROOT / "tests" / "unit"
+PACKAGES = ("schemas", "workers", "streams")
+ROOM_MAX = 15
+
+TESTED_ELSEWHERE = {
+    "workers/consumer/worker.py": "tests/integration/test_worker.py: the loop between two Kafka clients",
+    "workers/kafka/admin.py": "tests/integration/test_published_contract.py: creates topics on a broker",
+    "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
+    "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
+    "workers/stages.py": "tests/integration/test_offline.py: makes every stage with its real model",
+    "workers/state/deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
+    "workers/state/redis_client.py": "tests/integration/test_access.py: certificates and users of a Redis",
+    "workers/state/redis_store.py": "tests/contract/test_store.py: one contract for both stores",
+    "workers/state/store.py": "tests/contract/test_store.py: one contract for both stores",
+    "streams/agents/faust_app.py": "tests/integration/test_faust_hazards.py: Faust on a broker that fails",
+    "streams/agents/faust_consumer.py": "tests/integration/test_faust_hazards.py: Faust on a broker that fails",
+    "streams/agents/lag_exporter.py": "tests/integration/test_metrics.py: lag of groups on a broker",
+    "streams/cli/alerts.py": "tests/integration/test_up.py: commands against a system that runs",
+    "streams/cli/bridge.py": "tests/integration/test_roles.py: a process with the rights of its role",
+    "streams/cli/dead_letters.py": "tests/integration/test_dead_letters.py: commands against a broker",
+    "streams/cli/memos.py": "tests/integration/test_up.py: commands that start a system and feed it",
+    "streams/cli/offline.py": "tests/integration/test_offline.py: commands on files with the real models",
+    "streams/cli/run_role.py": "tests/integration/test_stopping.py: a process that is asked to stop",
+    "streams/cli/services.py": "tests/integration/test_roles.py: processes with the rights of their roles",
+    "streams/cli/train.py": "tests/unit/workers/evaluation/test_evaluate.py: trains and evaluates by command",
+    "streams/drift/detector_state.py": "tests/unit/streams/drift/test_detector.py: states of the detector",
+    "streams/drift/plot.py": "tests/unit/streams/cli/test_drift.py: drawn by the command",
+    "streams/drift/rules.py": "tests/unit/streams/drift/test_thresholds.py: rules with thresholds of the table",
+    "streams/fusion/dead_letter_agent.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
+    "streams/fusion/rules.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
+    "streams/fusion/score_memos.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
+    "streams/local/embedded.py": "tests/integration/test_up.py: the broker and the store of a laptop's system",
+    "streams/local/offline.py": "tests/integration/test_offline.py: files through the real models",
+    "streams/local/system.py": "tests/integration/test_up.py: all processes of a laptop's system",
+    "streams/notify/alertmanager.py": "tests/integration/test_bridge_alertmanager.py: a real Alertmanager",
+    "streams/notify/bridge.py": "tests/integration/test_bridge_webhook.py: a consumer group and a receiver",
+    "streams/notify/http_client.py": "tests/unit/streams/notify/test_http_receiver.py: a receiver that fails",
+    "streams/recovery/redrive.py": "tests/integration/test_dead_letters.py: records sent back on a broker",
+    "streams/roles/lifecycle.py": "tests/integration/test_up.py: every role as a process",
+}
+"""Modules without a unit test of their own: the test file that exercises them, and why there."""
+
+ACROSS_MODULES = {
+    "schemas/test_child_environment.py": "settings that a child process loads from its parent's",
+    "streams/drift/test_simulation.py": "the detector's rates against the simulation that its thresholds come from",
+    "workers/scoring/test_shipped.py": "the shipped bundle against what the workers extract today",
+    "workers/wav2vec2/test_backends.py": "the encoder on every backend of Keras",
+    "workers/wav2vec2/test_exactness.py": "the embedder at any padding and in any batch",
+    "workers/wav2vec2/test_golden.py": "the embedder against reference outputs",
+}
+"""Unit tests of no single module, and what they are of."""
+
+
+def modules() -> list[Path]:
+    """Every module of the packages, relative to the root."""
+    found = (path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return sorted(path for path in found if path.stem not in {"__init__", "__main__"})
+
+
+def expected_test(module: Path) -> Path:
+    """The mirrored path of a module's test."""
+    return UNIT / module.parent / f"test_{module.name}"
+
+
+def test_every_module_has_its_test_or_names_the_test_that_exercises_it() -> None:
+    untested = [str(module) for module in modules() if not expected_test(module).exists()]
+    assert sorted(set(untested) - set(TESTED_ELSEWHERE)) == [], f"write {UNIT.name}/<room>/test_<module>.py"
+
+
+@pytest.mark.parametrize("module", TESTED_ELSEWHERE)
+def test_an_exception_is_a_module_without_a_test_and_names_one_that_there_is(module: str) -> None:
+    assert Path(module) in modules(), "this module is gone: take it off the table"
+    assert not expected_test(Path(module)).exists(), "this module has its test: take it off the table"
+    place, _, reason = TESTED_ELSEWHERE[module].partition(": ")
+    assert reason
+    assert Path(place).name.startswith("test_")
+    assert (ROOT / place).is_file()
+
+
+def test_every_unit_test_mirrors_a_module_or_says_what_it_is_of() -> None:
+    tests = {path.relative_to(UNIT) for package in PACKAGES for path in (UNIT / package).rglob("test_*.py")}
+    mirrored = {expected_test(module).relative_to(UNIT) for module in modules()}
+    assert sorted(map(str, tests - mirrored)) == sorted(ACROSS_MODULES)
+
+
+def test_no_room_holds_more_modules_than_one_can_survey() -> None:
+    sizes = Counter(module.parent for module in modules())
+    assert {str(room): size for room, size in sizes.items() if size > ROOM_MAX and room != Path("schemas")} == {}
