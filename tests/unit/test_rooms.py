@@ -15,8 +15,8 @@ TESTED_ELSEWHERE = {
     "workers/kafka/admin.py": "tests/integration/test_published_contract.py: creates topics on a broker",
     "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
     "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
-    "workers/stages.py": "tests/integration/test_offline.py: makes every stage with its real model",
     "workers/state/deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
+    "workers/state/redis_deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
     "workers/state/redis_client.py": "tests/integration/test_access.py: certificates and users of a Redis",
     "workers/state/redis_store.py": "tests/contract/test_store.py: one contract for both stores",
     "workers/state/store.py": "tests/contract/test_store.py: one contract for both stores",
@@ -28,7 +28,6 @@ TESTED_ELSEWHERE = {
     "streams/cli/dead_letters.py": "tests/integration/test_dead_letters.py: commands against a broker",
     "streams/cli/memos.py": "tests/integration/test_up.py: commands that start a system and feed it",
     "streams/cli/offline.py": "tests/integration/test_offline.py: commands on files with the real models",
-    "streams/cli/run_role.py": "tests/integration/test_stopping.py: a process that is asked to stop",
     "streams/cli/services.py": "tests/integration/test_roles.py: processes with the rights of their roles",
     "streams/cli/train.py": "tests/unit/workers/evaluation/test_evaluate.py: trains and evaluates by command",
     "streams/drift/detector_state.py": "tests/unit/streams/drift/test_detector.py: states of the detector",
@@ -44,12 +43,17 @@ TESTED_ELSEWHERE = {
     "streams/notify/bridge.py": "tests/integration/test_bridge_webhook.py: a consumer group and a receiver",
     "streams/notify/http_client.py": "tests/unit/streams/notify/test_http_receiver.py: a receiver that fails",
     "streams/recovery/redrive.py": "tests/integration/test_dead_letters.py: records sent back on a broker",
+    "streams/roles/agents.py": "tests/integration/test_roles.py: the agents as a process with its permissions",
+    "streams/roles/bridge.py": "tests/integration/test_roles.py: a bridge as a process with its permissions",
+    "streams/roles/feature_worker.py": "tests/integration/test_access.py: a worker with its permissions",
     "streams/roles/lifecycle.py": "tests/integration/test_up.py: every role as a process",
+    "streams/roles/process.py": "tests/integration/test_stopping.py: a process that is asked to stop",
 }
 """Modules without a unit test of their own: the test file that exercises them, and why there."""
 
 ACROSS_MODULES = {
     "schemas/test_child_environment.py": "settings that a child process loads from its parent's",
+    "streams/cli/test_version.py": "the command itself, which is the room's `__init__`",
     "streams/drift/test_simulation.py": "the detector's rates against the simulation that its thresholds come from",
     "workers/scoring/test_shipped.py": "the shipped bundle against what the workers extract today",
     "workers/wav2vec2/test_backends.py": "the encoder on every backend of Keras",

@@ -47,7 +47,7 @@ class World:
 
     def agents_at(self, *offsets: int) -> None:
         """The agents have committed these offsets, by partition of the scores."""
-        self.sync._strike_out({TopicPartition(topics.SCORED.name, p): offset for p, offset in enumerate(offsets)})
+        self.sync._finish({TopicPartition(topics.SCORED.name, p): offset for p, offset in enumerate(offsets)})
 
     @property
     def unfinished(self) -> list[str | None]:

@@ -16,9 +16,8 @@ from schemas.events import MemoUploaded
 from schemas.headers import span_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
-from streams.local.embedded import BACKLOG_RECORDS
 from streams.local.journal import Journal
-from streams.local.submit import ASK_EVERY, Inbox, Submitter, event_of, uri_maker
+from streams.local.submit import ASK_EVERY, BACKLOG_RECORDS, Inbox, Submitter, event_of, uri_maker
 from tests.unit.schemas.records import UPLOADED
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
