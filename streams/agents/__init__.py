@@ -1,1 +1,1 @@
-"""The Faust application under our own bookkeeping: reading, batching, committing, lag."""
+"""The Faust application with its own consumer: reading, batching, committing, lag."""

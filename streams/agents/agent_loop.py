@@ -1,14 +1,14 @@
-"""The loop of a Faust agent: Faust brings the events, the loop takes what has come and hands it over in batches.
+"""The loop of a Faust agent: Faust fetches the events, the loop processes them in batches.
 
-Faust 0.15 loses records in ways that its own examples do not avoid, so every agent keeps to three rules: the position
-moves by `DeliveredConsumer`, which knows nothing but what was delivered, whatever Faust acknowledges; batches of one
-agent are processed one after the other, in the order in which their events came; and a batch that fails for good ends
-the process, because a Faust that goes on would leave it behind.
+Faust 0.15 loses records in ways that its own examples do not avoid, so every agent follows three rules: only
+`DeliveredConsumer` advances the offset, past delivered records alone, whatever Faust acknowledges; batches of one agent
+are processed sequentially, in the order of their events; and a batch that fails permanently ends the process, because
+Faust would continue and skip it.
 
-Faust's own `take` waits for its batch and then stops reading until that was processed. Here the next batch gathers in
-the meantime: at high load batches grow, at low load an event waits for nothing. The agent takes events from its channel
-as they are, without Faust's stream around each: that serves processors, acknowledgements and sensors, which none of
-these hops uses, and takes longer than decoding an event.
+Faust's own `take` waits for its batch and then stops reading until that was processed. Here the next batch fills in the
+meantime: at high load batches grow, at low load an event is processed immediately. The agent reads events directly from
+its channel, without Faust's stream: that serves processors, acknowledgements and sensors, which no agent here uses, and
+takes longer than decoding an event.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ from workers.service.health import HEALTH, Part
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.05
-"""Between the beginnings of two batches of an agent, unless a full one waits: a batch has costs of its own."""
+"""Least time between the starts of two batches of an agent, unless one is full: each batch has a fixed cost."""
 
 
 class Agent(Protocol):
-    """What an agent runs."""
+    """The processor of one stage."""
 
     async def process(self, batch: Batch) -> None:
-        """Do everything that these records ask for, delivered when it returns. Raises Transient to be called again."""
+        """Process these records and return when all results are delivered. Raises Transient to be retried."""
 
 
 def add_agent(
@@ -46,36 +46,36 @@ def add_agent(
     topic: topics.Topic,
     processor: Agent,
     settings: Settings,
-    turns: BatchLocks,
+    locks: BatchLocks,
     crash: Callable[[Exception], None],
 ) -> Coroutine[Any, Any, None]:
-    """An agent that reads `topic`, and the loop that gives batches to `processor`, to be run beside the application.
+    """Add an agent that reads `topic`; returns the loop that feeds `processor`, to run alongside the application.
 
-    Each batch is processed in the agent's turn; `crash` is told of an error that ends the process.
+    Each batch is processed under the agent's lock; `crash` receives the error that ends the process.
     """
     waiting: asyncio.Queue[Any] = asyncio.Queue(settings.agent_batch)
 
     async def agent(stream: Any) -> None:
         queue = stream.channel.queue
-        with contextlib.suppress(StopAsyncIteration):  # by which Faust ends a channel
+        with contextlib.suppress(StopAsyncIteration):  # Faust's end of a channel
             while True:
                 await waiting.put(await queue.get())
 
     async def work() -> None:
-        part, turn = HEALTH.part(name), turns.of(name)
-        began = 0.0
+        part, lock = HEALTH.part(name), locks.of(name)
+        started = 0.0
         while True:
-            waited = await taken(waiting, began + GATHER_S, settings.agent_batch)
-            began = time.monotonic()
-            async with turn:
-                # What was taken before a rebalance is fetched again by whoever has the partition now.
-                events = [event for event in waited if event.message.generation_id == app.consumer_generation_id]
+            taken = await next_batch(waiting, started + GATHER_S, settings.agent_batch)
+            started = time.monotonic()
+            async with lock:
+                # After a rebalance the partition's new owner fetches the earlier events again.
+                events = [event for event in taken if event.message.generation_id == app.consumer_generation_id]
                 prometheus.RECORDS_IN.labels(stage=name).inc(len(events))
                 try:
                     with prometheus.STAGE_DURATION.labels(stage=name).time():
                         await retry_transient(_attempt(part, processor, events), stage=name, target="redis")
                 except Exception as error:
-                    log.exception("the %s agent cannot go on; its batch is not committed and comes again", name)
+                    log.exception("%s: unhandled exception; current batch not committed", name)
                     crash(error)
                     raise
                 app.consumer.delivered(event.message for event in events)
@@ -86,18 +86,18 @@ def add_agent(
         topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
     app.agent(source, name=f"undertone.{name}", concurrency=1)(agent)
-    turns.of(name)
+    locks.of(name)
     return work()
 
 
-async def taken(waiting: asyncio.Queue[Any], not_before: float, most: int) -> list[Any]:
-    """All that waits, at least one: at once if `most` wait, else when it is time again."""
-    found = [await waiting.get()]
-    if len(found) + waiting.qsize() < most:
+async def next_batch(waiting: asyncio.Queue[Any], not_before: float, full: int) -> list[Any]:
+    """All waiting events, at least one: immediately if `full` wait, else at `not_before` (monotonic, seconds)."""
+    batch = [await waiting.get()]
+    if len(batch) + waiting.qsize() < full:
         await asyncio.sleep(max(not_before - time.monotonic(), 0))
     while not waiting.empty():
-        found.append(waiting.get_nowait())
-    return found
+        batch.append(waiting.get_nowait())
+    return batch
 
 
 def _attempt(part: Part, processor: Agent, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:

@@ -1,4 +1,4 @@
-"""The Faust application that reads for the agents, and its life from start to stop."""
+"""The Faust application that reads for the agents, from start to graceful shutdown."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 0.5
 WATCH_EVERY_S = 0.5
-"""Between two looks at whether Faust still runs and may read."""
+"""Interval of checking whether Faust still runs and has permission to read."""
 
 
 def make_app(settings: Settings) -> App:
@@ -53,7 +53,7 @@ def make_app(settings: Settings) -> App:
 
 
 def _credentials(options: dict[str, Any]) -> faust.SSLCredentials | faust.SASLCredentials | OAuthCredentials | None:
-    """What the other Kafka clients are told, as Faust takes it."""
+    """The credentials of the other Kafka clients, in Faust's types."""
     context = options.get("ssl_context")
     if "sasl_oauth_token_provider" in options:
         return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
@@ -69,22 +69,22 @@ def _credentials(options: dict[str, Any]) -> faust.SSLCredentials | faust.SASLCr
 
 @asynccontextmanager
 async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncIterator[tuple[App, asyncio.Future[None]]]:
-    """Agents that read while the block runs, and a future that fails when one of them, or Faust itself, gives up.
+    """Run agents for the duration of the block; yields the app and a future that fails when an agent or Faust does.
 
-    At the end, and before partitions are handed over, the batches under way are finished, delivered and committed,
-    within `settings.stop_deadline_s`.
+    At the end, and before partitions are revoked, current batches are finished, delivered and committed within
+    `settings.stop_deadline_s`.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    app, turns = make_app(settings), BatchLocks()
+    app, locks = make_app(settings), BatchLocks()
 
     def crash(error: BaseException | None) -> None:
         if not failed.done():
-            failed.set_exception(refusal(error) or error or RuntimeError("Faust ended by itself"))
+            failed.set_exception(refusal(error) or error or RuntimeError("Faust exited unexpectedly"))
 
     async def finish(*_: Any, **__: Any) -> None:
-        async with turns.quiet(settings.stop_deadline_s) as in_time:
+        async with locks.quiet(settings.stop_deadline_s) as in_time:
             if not in_time:
-                log.warning("a batch did not end in time; it comes again")
+                log.warning("batch timeout after %g s; it will be reprocessed", settings.stop_deadline_s)
             await app.consumer.commit()
 
     async def watch() -> None:
@@ -95,7 +95,7 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
         return crash(app.crash_reason)
 
     reads = {stage.name: stage.reads for stage in AGENT_STAGES}
-    loops = [add_agent(app, stage, reads[stage], hop, settings, turns, crash) for stage, hop in agents.items()]
+    loops = [add_agent(app, stage, reads[stage], agent, settings, locks, crash) for stage, agent in agents.items()]
     app.on_partitions_assigned.connect(_assigned, weak=False)
     app.on_partitions_revoked.connect(finish, weak=False)
     app.finalize()
@@ -116,11 +116,11 @@ async def _in_time(finishing: Awaitable[None], within_s: float) -> None:
     try:
         await asyncio.wait_for(finishing, within_s)
     except TimeoutError:
-        log.warning("what was delivered last could not be committed in time; it comes again")
+        log.warning("commit timeout after %g s; the last batch will be reprocessed", within_s)
 
 
 async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:
-    """Partitions came to this process; Faust tells all that it has now, of all agents."""
+    """Count a rebalance; `assigned` holds all partitions that this process has now, of all agents."""
     HEALTH.has("partitions")
     for stage in AGENT_STAGES:
         prometheus.REBALANCES.labels(stage=stage.name).inc()

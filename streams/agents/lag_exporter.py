@@ -1,8 +1,8 @@
-"""Lag by stage and partition, told from outside: by the agents' process, of every hop, workers included.
+"""Consumer lag by stage and partition; the agents' process exports it for all stages, workers included.
 
-What a hop would tell of itself is not told when it is dead, and not true when it is stuck. So lag is what the broker
-says: committed positions against the ends of the partitions, and the time at which the first waiting record was
-written. When the broker does not answer, lag is not known, and after a while nothing is told.
+Dead consumers export no metrics, and stuck ones export wrong ones. So lag comes from the broker: committed offsets
+against the end offsets of the partitions, and the time at which the first waiting record was written. When the broker
+does not answer, lag is unknown, and after KNOWN_FOR_S it is no longer exported.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 3.0
 KNOWN_FOR_S = 30.0
-"""After so long without an answer the last one is taken back."""
+"""Seconds without an answer from the broker, after which the exported lag is removed."""
 LOOK_S = 30.0
-"""For one look at everything."""
+"""Timeout of one measurement of all stages."""
 
 Waiting = Mapping[TopicPartition, int]
-"""Records that wait, by partition."""
+"""Consumer lag in records, by partition."""
 
 
 class LagExporter:
-    """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs. seen: is told what waits, by stage."""
+    """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs. seen: called with the lag by stage."""
 
     def __init__(self, settings: Settings, seen: Callable[[Mapping[str, Waiting]], None] = lambda _: None) -> None:
         self._settings, self._stages = settings, stages(settings.modalities)
         self._seen = seen
         self._first: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
-        """Offset of the first record that waits, and when it was written."""
+        """Offset of the first waiting record, and when it was written (Unix seconds)."""
         self._looked_at = time.monotonic()
 
     async def run(self) -> NoReturn:
-        """Look until cancelled. Raises KafkaError where the broker refuses for good, such as for want of a right."""
-        among = list(dict.fromkeys(stage.reads for stage in self._stages))
+        """Measure until cancelled. Raises KafkaError that is not retriable, such as for a missing permission."""
+        topics = list(dict.fromkeys(stage.reads for stage in self._stages))
         while True:
             try:
-                async with Observer(self._settings, among) as observer:
+                async with Observer(self._settings, topics) as observer:
                     while True:
                         async with asyncio.timeout(LOOK_S):
                             await self.look(observer)
@@ -59,47 +59,47 @@ class LagExporter:
                     raise
                 if time.monotonic() - self._looked_at > KNOWN_FOR_S:
                     forget()
-                log.info("lag is not known: %s", type(error).__name__)
+                log.info("consumer lag unknown: %s", type(error).__name__)
                 await asyncio.sleep(EVERY_S)
 
     async def look(self, observer: Observer) -> None:
-        """Look once at every stage."""
+        """Measure every stage once."""
         seen = {stage.name: await self._look_at(stage, observer) for stage in self._stages}
         self._looked_at = time.monotonic()
         prometheus.LAG_OBSERVED.set(time.time())
         self._seen(seen)
-        # What a sampler fetched and did not read lies in circles in aiokafka, megabytes for each look; the collector
-        # counts objects, not bytes, and would let it lie. With what the start made frozen, this took 8 to 41 ms.
+        # Records that a sampler fetched and did not read are in reference cycles in aiokafka, megabytes each time; the
+        # collector counts objects, not bytes, and would leave them. With start-up objects frozen this takes 8 to 41 ms.
         gc.collect()
 
     async def _look_at(self, stage: Stage, observer: Observer) -> Waiting:
         seen = await observer.waiting(stage.group, stage.reads.name)
         for at, (position, waiting) in seen.items():
             written_at = await self._written_at(stage, at, position, observer) if waiting else None
-            place = {"stage": stage.name, "topic": at.topic, "partition": str(at.partition)}
-            prometheus.LAG_RECORDS.labels(**place).set(waiting)
-            prometheus.LAG_SECONDS.labels(**place).set(max(time.time() - written_at, 0.0) if written_at else 0.0)
+            labels = {"stage": stage.name, "topic": at.topic, "partition": str(at.partition)}
+            prometheus.LAG_RECORDS.labels(**labels).set(waiting)
+            prometheus.LAG_SECONDS.labels(**labels).set(max(time.time() - written_at, 0.0) if written_at else 0.0)
         return {at: waiting for at, (_, waiting) in seen.items()}
 
     async def _written_at(self, stage: Stage, at: TopicPartition, position: int, observer: Observer) -> float:
         offset, written_at = self._first.get((stage.name, at), (-1, 0.0))
         if offset != position:
-            # A record that cannot be had in time has waited since now at least.
+            # A record that cannot be fetched in time has waited since now at least.
             written_at = await observer.written_at(at, position) or time.time()
             self._first[stage.name, at] = position, written_at
         return written_at
 
 
 def forget() -> None:
-    """Take back what was told: a lag that is not known is none, and an alert on its absence says so."""
+    """Remove the exported lag: unknown lag is absent, not zero, and an alert fires on its absence."""
     prometheus.LAG_RECORDS.clear()
     prometheus.LAG_SECONDS.clear()
 
 
 class Stalls:
-    """Notices when records wait for a stage in partitions of this process, and it does not so much as take them.
+    """Detects a stage that fetches no records although some wait in partitions of this process.
 
-    stages: those that run here; assigned: the partitions that this process has now.
+    stages: those that run here; assigned: returns the partitions that this process has now.
     """
 
     def __init__(
@@ -108,12 +108,12 @@ class Stalls:
         self._stages, self._assigned, self._health = stages, assigned, health
 
     def look(self, seen: Mapping[str, Waiting]) -> None:
-        """Told by the watch over lag what waits."""
+        """Check every stage; called by the lag exporter with the lag by stage."""
         assigned = self._assigned()
         for stage in self._stages:
-            work, taking = self._health.part(stage), self._health.part(f"{stage} taking records")
+            work, fetch = self._health.part(stage), self._health.part(f"{stage} fetch")
             waits = any(records and at in assigned for at, records in seen[stage].items())
             if not waits or work.at_work or work.still_s < EVERY_S:
-                taking.rest()
-            elif not taking.at_work:
-                taking.begin("records that wait", needs=("broker", "redis"))
+                fetch.rest()
+            elif not fetch.at_work:
+                fetch.begin("waiting records", needs=("broker", "redis"))

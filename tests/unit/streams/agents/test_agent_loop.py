@@ -1,9 +1,9 @@
-"""When an agent takes what waits for it."""
+"""When an agent starts its next batch."""
 
 import asyncio
 import time
 
-from streams.agents.agent_loop import taken
+from streams.agents.agent_loop import next_batch
 
 
 def queue_of(*events: int) -> asyncio.Queue[int]:
@@ -13,20 +13,20 @@ def queue_of(*events: int) -> asyncio.Queue[int]:
     return queue
 
 
-async def test_after_a_quiet_time_an_event_waits_for_nothing() -> None:
+async def test_after_a_pause_an_event_is_processed_immediately() -> None:
     async with asyncio.timeout(1.0):
-        assert await taken(queue_of(1), not_before=time.monotonic() - 0.01, most=3) == [1]
+        assert await next_batch(queue_of(1), not_before=time.monotonic() - 0.01, full=3) == [1]
 
 
-async def test_a_full_batch_waits_for_nothing() -> None:
+async def test_a_full_batch_is_processed_immediately() -> None:
     async with asyncio.timeout(1.0):
-        assert await taken(queue_of(1, 2, 3), not_before=time.monotonic() + 60.0, most=3) == [1, 2, 3]
+        assert await next_batch(queue_of(1, 2, 3), not_before=time.monotonic() + 60.0, full=3) == [1, 2, 3]
 
 
-async def test_soon_after_a_batch_events_gather() -> None:
+async def test_events_soon_after_a_batch_wait_for_the_next() -> None:
     queue = queue_of(1)
     not_before = time.monotonic() + 0.05
-    taking = asyncio.create_task(taken(queue, not_before, most=3))
+    taking = asyncio.create_task(next_batch(queue, not_before, full=3))
     await asyncio.sleep(0)
     assert not taking.done()
     queue.put_nowait(2)
