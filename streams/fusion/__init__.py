@@ -1,1 +1,1 @@
-"""The fusion agent: modalities of a memo are joined and scored against the user's own baseline."""
+"""The fusion agent: joins the modalities of a memo and scores it against the user's own baseline."""

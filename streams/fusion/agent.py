@@ -1,9 +1,8 @@
-"""The fusion hop: features in, one score a memo out, whatever is redelivered and whoever dies in between.
+"""Exactly one score per memo under redelivery and crashes.
 
-For a batch: add the parts to their joins; score the joins that are complete, each user's memos in order, against that
-user's baseline; write the baselines together with the scores made from them; deliver; mark the joins settled. A crash
-between any two steps repeats the batch, and the repetition finds what was done: a score that was made is sent again as
-it was, never made anew.
+For a batch: add the parts to their joins; score the complete joins, each user's memos in order, against that user's
+baseline; write baselines together with their new scores; deliver; mark the joins settled. After a crash between any two
+steps the batch is reprocessed (idempotent): an existing score is resent unchanged, never recomputed.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
 from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
-from streams.fusion.score_memos import Complete, Made, PersonalScores, Result, at_most_per_user
+from streams.fusion.score_memos import Complete, EncodedScore, PersonalScores, Result, at_most_per_user
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Batch, Source
@@ -33,13 +32,13 @@ from workers.state.store import Store
 
 STAGE = "fusion"
 CLOSED_AT_ONCE = 500
-"""Overdue joins that are looked at together."""
+"""Batch size of overdue joins."""
 CLOSING_WITHIN = timedelta(seconds=30)
-"""A join that one process is giving up is left alone by the others for so long; then that process must have died."""
+"""While one process closes a join, others skip it for this long; after that, the process is presumed dead."""
 
 
 class FusionAgent:
-    """Joins, scores and delivers. cap: on memos that cannot be scored; clock: the time now, aware."""
+    """Joins, scores and delivers. cap: limits memos that cannot be scored; clock: the time now, aware."""
 
     def __init__(
         self,
@@ -57,10 +56,10 @@ class FusionAgent:
         self._scores = PersonalScores(rules, scorer, store, delivery.codec, clock)
 
     async def process(self, batch: Batch) -> None:
-        """Do everything that these records ask for; when it returns, all of it is delivered. Raises Transient.
+        """Process these records and return when all results are delivered. Raises Transient.
 
         Raises DeadLetterCapReached when too many memos cannot be scored. `batch.results` holds a `Complete` and its
-        `Result` by the key of each join that was scored: it is scored once, however often the batch is tried.
+        `Result` by the key of each scored join: it is scored once, however often the batch is retried.
         """
         parts, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
@@ -82,16 +81,16 @@ class FusionAgent:
             await self._finish(several, batch.results)
 
     async def close_overdue(self) -> int:
-        """Give up the joins that stayed open too long: an indeterminate score each. How many were looked at."""
+        """Close overdue joins, with an indeterminate score each; returns how many were checked."""
         now = await self._deadlines.now()
         keys = await self._deadlines.due(now, CLOSED_AT_ONCE)
-        looked_at = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
-        closed = {key: join for key, (join, _) in looked_at.items() if join is not None}
-        given_up = list(closed.values())
-        records = [fusion.incomplete(join, self._rules.modalities, self._scorer.bundle.id) for join in given_up]
+        checked = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
+        closed = {key: join for key, (join, _) in checked.items() if join is not None}
+        timed_out = list(closed.values())
+        records = [fusion.incomplete(join, self._rules.modalities, self._scorer.bundle.id) for join in timed_out]
         causes = [
             Source(topics.FEATURES.name, -1, -1, None, None, {"traceparent": join.trace} if join.trace else {})
-            for join in given_up
+            for join in timed_out
         ]
         await self._delivery.send([_outgoing(*pair) for pair in zip(records, causes, strict=True)])
         _count(records)
@@ -99,7 +98,7 @@ class FusionAgent:
             for reason in record.reasons:
                 prometheus.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
         await self._settle(closed)
-        await self._deadlines.drop([key for key, (_, is_over) in looked_at.items() if is_over])
+        await self._deadlines.drop([key for key, (_, expired) in checked.items() if expired])
         await self._observe_joins(now)
         return len(keys)
 
@@ -138,7 +137,7 @@ class FusionAgent:
             headers = causes[key].headers
             join = fusion.add_parts(state, parts[key], redrives_of(headers), headers.get("traceparent") or b"")
             if state is None and not join.missing(self._rules.modalities):
-                return None, join  # all parts are in this batch: if it is interrupted, they come again together
+                return None, join  # all parts are in this batch: after a crash they are redelivered together
             encoded = join.to_bytes()
             return (None if encoded == state else encoded), join
 
@@ -150,15 +149,15 @@ class FusionAgent:
             await self._deadlines.put(dict.fromkeys(keys, due))
 
     def _parts(self, join: Join, here: Sequence[tuple[MemoFeatures, bytes]]) -> Parts:
-        """The parts of a join; those that came in this batch are decoded already."""
+        """The parts of a join; those of this batch are already decoded."""
         decoded = {encoded: features for features, encoded in here}
         return {m: decoded.get(part) or self._codec.decode(part, MemoFeatures) for m, part in join.parts.items()}
 
     def _closing(self, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
-        """The join if it is this process's to give up now; and whether its deadline has done its duty."""
+        """The join if this process closes it now; and whether its deadline is no longer needed."""
         join = fusion.close(state, self._rules.modalities, now)
         if join is None or state is None:
-            # One that is complete keeps its deadline until it was scored.
+            # A complete join keeps its deadline until it is scored.
             return None, (None, state is None or Join.from_bytes(state).decided)
         taken_at = Join.from_bytes(state).closed_at
         if taken_at is not None and now - taken_at < CLOSING_WITHIN:
@@ -167,16 +166,16 @@ class FusionAgent:
 
     # Scoring and delivering
 
-    async def _finish(self, complete: Sequence[Complete], made: dict[str, tuple[Complete, Result]]) -> None:
-        new = [each for each in complete if _key(each.join) not in made]
+    async def _finish(self, complete: Sequence[Complete], computed: dict[str, tuple[Complete, Result]]) -> None:
+        new = [each for each in complete if _key(each.join) not in computed]
         for each, result in zip(new, await self._scores.of(new), strict=True):
-            # The bundle may be the wrong one: then nothing more becomes a dead letter, and nothing is committed.
+            # The bundle may be wrong: the cap then stops the process, without more dead letters or a commit.
             self._cap.record(poisoned=isinstance(result, Poison))
-            made[_key(each.join)] = (each, result)
-        results = [made[_key(each.join)][1] for each in complete]
+            computed[_key(each.join)] = (each, result)
+        results = [computed[_key(each.join)][1] for each in complete]
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
-        scores = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Made)]
+        scores = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, EncodedScore)]
         outgoing = [_outgoing(score.record, each.cause, score.encoded) for each, score in scores]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         _count([score.record for _, score in scores])
@@ -187,12 +186,12 @@ class FusionAgent:
         done = {_key(each.join): each.join for each in complete if _key(each.join) not in dead}
         await asyncio.gather(
             self._settle(done),
-            self._bury(dead),
+            self._mark_unscorable(dead),
             self._scores.forget([each.join for each in complete]),
         )
 
     async def _settle(self, joins: Mapping[str, Join]) -> None:
-        """The scores of these joins were delivered."""
+        """Mark these joins settled after their scores were delivered."""
 
         def settled(key: str, state: bytes | None) -> tuple[bytes | None, None]:
             if state is not None and Join.from_bytes(state).attempt > joins[key].attempt:
@@ -202,14 +201,14 @@ class FusionAgent:
         await self._store.update(list(joins), settled, ttl_s=self._ttl_s)
         await self._deadlines.drop(list(joins))
 
-    async def _bury(self, joins: Mapping[str, Join]) -> None:
-        """The dead letters of these joins were delivered."""
+    async def _mark_unscorable(self, joins: Mapping[str, Join]) -> None:
+        """Mark these joins dead after their dead letters were delivered."""
 
-        def buried(key: str, state: bytes | None) -> tuple[bytes | None, None]:
-            join = fusion.bury(joins[key].to_bytes() if state is None else state)
+        def unscorable(key: str, state: bytes | None) -> tuple[bytes | None, None]:
+            join = fusion.mark_unscorable(joins[key].to_bytes() if state is None else state)
             return (None if join is None else join.to_bytes()), None
 
-        await self._store.update(list(joins), buried, ttl_s=self._ttl_s)
+        await self._store.update(list(joins), unscorable, ttl_s=self._ttl_s)
         await self._deadlines.drop(list(joins))
 
 

@@ -1,11 +1,11 @@
-"""One user's own feature baseline, and the scores made of their last memos, as one value of the store. Pure.
+"""One user's own feature baseline, and the scores of their last memos, as one value of the store. Pure.
 
     state = load(bytes or None, bundle.id, len(bundle.names))
-    if has_seen(state, memo_id): send stored_score(state, memo_id), where it still has one
+    if has_seen(state, memo_id): send stored_score(state, memo_id), if it still has one
     else: score against state.normal, then state = scored(state, memo_id, score, vector, frozen=alert is open)
 
-A memo is scored before it enters the baseline, and enters it once: one that comes again changes nothing and gets the
-very bytes that were made the first time. Another bundle's state is not read: its users start anew, quietly.
+A memo is scored before it enters the baseline, and enters it once: a redelivered memo changes nothing and gets exactly
+the bytes of its first score. State of another bundle is ignored: its users restart without an error.
 """
 
 import zlib
@@ -21,18 +21,18 @@ from schemas.events import FloatArray
 from workers.scoring.personal_baseline import PersonalNormal, updated
 
 PACKED, COMPRESSED = b"\x02", b"\x01"
-"""First byte of a stored state: how the rest of it is held."""
+"""First byte of a stored state: its encoding."""
 LARGE = 2048
-"""Bytes from which compressing is worth its time: what is small is floats and digests, which do not shrink."""
+"""Bytes above which compression pays: smaller states are mostly floats and digests, which do not shrink."""
 SEEN = 64
-"""Memos that are recognised when they come again; older ones are settled joins."""
+"""Last memos recognised as duplicates; older ones are settled joins."""
 OUTBOX = 16
-"""Scores kept for sending again. No more memos of one user may be under way between two calls of `delivered`."""
+"""Scores stored for resending. No more memos of one user may be in flight between two calls of `delivered`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineState:
-    """What is kept of one user.
+    """The stored state of one user.
 
     seen: digests of memo ids, oldest first; outbox: encoded scores by memo id, oldest first.
     """
@@ -53,9 +53,9 @@ class BaselineState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "BaselineState":
-        """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no state."""
+        """The inverse of `to_bytes`. Raises ValueError for another version or bytes that are not a state."""
         if data[:1] not in {PACKED, COMPRESSED}:
-            raise ValueError(f"a baseline of version {data[:1].hex() or 'none'}, this program reads versions 01 and 02")
+            raise ValueError(f"baseline of version {data[:1].hex() or 'none'}; supported versions: 01 and 02")
         try:
             bundle_id, count, mean, variance, seen, outbox = _unpacked(data)
         except (zlib.error, ValueError, TypeError) as error:
@@ -70,7 +70,7 @@ class BaselineState:
 
 
 def load(data: bytes | None, bundle_id: str, features: int) -> BaselineState:
-    """The state in `data`; an empty one when there is none, or when it belongs to another bundle."""
+    """The state in `data`; an empty one when `data` is None or belongs to another bundle."""
     if data is not None:
         state = BaselineState.from_bytes(data)
         if state.bundle_id == bundle_id and state.normal.count.shape == (features,):
@@ -84,7 +84,7 @@ def has_seen(state: BaselineState, memo_id: str) -> bool:
 
 
 def stored_score(state: BaselineState, memo_id: str) -> bytes | None:
-    """The encoded score of a memo seen before; None once it was delivered or is long past."""
+    """The encoded score of a memo seen before; None once it was delivered or dropped from the outbox."""
     return state.outbox.get(memo_id)
 
 
@@ -94,7 +94,7 @@ def scored(
     """The state after a memo was scored; a memo seen before changes nothing.
 
     score: the encoded RiskScored; vector: the memo's features by the bundle's names, None when the memo cannot be
-    trusted; frozen: an alert is open, so the memo must not become part of the normal that it is held against.
+    trusted; frozen: an alert is open, so the memo must not change the baseline that it is compared with.
     """
     if has_seen(state, memo_id):
         return state
@@ -104,7 +104,7 @@ def scored(
 
 
 def delivered(state: BaselineState, memo_ids: Collection[str]) -> BaselineState:
-    """The state without the scores of these memos, which have reached the topic."""
+    """The state without the scores of these memos, after they were delivered."""
     return replace(state, outbox={memo: score for memo, score in state.outbox.items() if memo not in memo_ids})
 
 

@@ -1,14 +1,13 @@
-"""Joining the parts of a memo: which have come, whether they are all, and what was made of them.
+"""Joining the parts of a memo: which have arrived, whether any is missing, and the outcome.
 
 Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `JOIN`.
 
-    open ──all parts──▶ open and complete ──its score was delivered──▶ settled
-      ├──too long open──▶ closed ──its indeterminate score was delivered──▶ settled
-      └──a stage made a dead letter of the memo──▶ dead
+    open ──all parts──▶ open and complete ──score delivered──▶ settled
+      ├──timeout──▶ closed ──indeterminate score delivered──▶ settled
+      └──a stage wrote a dead letter for the memo──▶ dead
 
-Everything may happen twice: a part that comes again replaces itself, and a settled join answers with nothing to do.
-A memo that was redriven comes as a later attempt: it opens its join again if that is dead or was closed, never if the
-memo has a score.
+All transitions are idempotent: a redelivered part replaces itself, and a settled join needs no work. A redriven memo
+arrives as a later attempt: it reopens its join if that is dead or was closed, never if the memo has a score.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,16 +22,16 @@ from schemas.ids import score_id
 from schemas.state_keys import JOIN
 
 LISTS = 0x90
-"""First byte, at the least, of joins of versions 1 and 2: a list of MessagePack, whose first item is the version."""
+"""Lowest first byte of joins of versions 1 and 2: a MessagePack list whose first item is the version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What is known of one memo.
+    """The join of one memo.
 
-    parts: encoded `MemoFeatures` by modality; closed_at: when it was given up as incomplete; dead: whether a dead
-    letter stands for this memo; attempt: how often the memo had been redriven when that was decided; trace:
-    `traceparent` of the first part that came, for a score that no part causes.
+    parts: encoded `MemoFeatures` by modality; closed_at: when it timed out as incomplete; dead: whether the memo's
+    outcome is a dead letter; attempt: how often the memo had been redriven at that decision; trace: `traceparent` of
+    the first part, for a score that no part causes.
     """
 
     memo_id: str
@@ -48,16 +47,16 @@ class Join:
 
     @property
     def decided(self) -> bool:
-        """Whether this attempt has come to its end, so that nothing of it is to be done any more."""
+        """Whether this attempt has an outcome, so that it needs no more work."""
         return self.settled or self.dead or self.closed_at is not None
 
     @property
     def scored(self) -> bool:
-        """Whether the score of all parts has been delivered; nothing opens this join again."""
+        """Whether the score of all parts has been delivered; nothing reopens this join."""
         return self.settled and self.closed_at is None
 
     def missing(self, needed: Collection[Modality]) -> tuple[Modality, ...]:
-        """Modalities that have not come, in the order of `needed`."""
+        """Modalities that have not arrived, in the order of `needed`."""
         return tuple(m for m in needed if m not in self.parts)
 
     def to_bytes(self) -> bytes:
@@ -70,7 +69,7 @@ class Join:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Join":
-        """The inverse of `to_bytes`. Raises ValueError when the bytes are of another version or no join."""
+        """The inverse of `to_bytes`. Raises ValueError for another version or bytes that are not a join."""
         memo_id, user_id, recorded, uploaded, closed, parts, *flags = _fields(data)
         return cls(
             memo_id,
@@ -84,13 +83,13 @@ class Join:
 
 
 def _fields(data: bytes) -> list[Any]:
-    """What a stored join holds, of whichever version."""
+    """The fields of a stored join of any version."""
     if data[:1] < bytes((LISTS,)):
         fields: list[Any] = msgpack.unpackb(JOIN.opened(data)[1])
         return fields
     version, *fields = msgpack.unpackb(data)
     if version not in JOIN.versions:
-        raise ValueError(f"a join of version {version}, this program reads {JOIN.versions}")
+        raise ValueError(f"join of version {version}; supported versions: {JOIN.versions}")
     return fields
 
 
@@ -109,8 +108,8 @@ def add_parts(
 
     parts: decoded and encoded, all of one memo; attempt: how often it was redriven; trace: `traceparent` of one part.
 
-    A join that is decided takes no more parts of the same or an earlier attempt. A later attempt opens it again, with
-    the parts that it still has, unless it was scored.
+    A decided join accepts no more parts of the same or an earlier attempt. A later attempt reopens it, with its stored
+    parts, unless it was scored.
     """
     if state is not None:
         join = Join.from_bytes(state)
@@ -124,10 +123,10 @@ def add_parts(
     return replace(join, parts={**join.parts, **{features.modality: encoded for features, encoded in parts}})
 
 
-def die(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
-    """The join of a memo that became a dead letter; None when that changes nothing: decided, or tried again since.
+def mark_dead(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
+    """The join of a memo that became a dead letter; None when that changes nothing: decided, or redriven since.
 
-    It keeps its parts, for a redrive may bring only what is missing.
+    It keeps its parts, because a redrive may resubmit only the missing ones.
     """
     join = Join(memo.memo_id, memo.user_id, memo.recorded_at, memo.uploaded_at)
     if state is not None:
@@ -135,14 +134,14 @@ def die(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
     return None if join.decided or attempt < join.attempt else replace(join, dead=True, attempt=attempt)
 
 
-def bury(state: bytes) -> Join | None:
-    """The join whose parts can never be scored, once its dead letter was delivered; None when it is decided."""
+def mark_unscorable(state: bytes) -> Join | None:
+    """The join whose parts can never be scored, after its dead letter was delivered; None when it is decided."""
     join = Join.from_bytes(state)
     return None if join.decided else replace(join, dead=True)
 
 
 def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
-    """The join, given up; None when it needs no closing: gone, complete, settled, or dead.
+    """The join, closed; None when it needs no closing: missing, complete, settled, or dead.
 
     Closing twice keeps the first time.
     """
@@ -155,12 +154,12 @@ def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> J
 
 
 def settle(state: bytes | None) -> Join | None:
-    """The join, its score delivered; None when it is gone."""
+    """The join with its score delivered; None when it is missing."""
     return None if state is None else replace(Join.from_bytes(state), settled=True)
 
 
 def incomplete(join: Join, needed: Collection[Modality], bundle_id: str) -> RiskScored:
-    """The score of a closed join: indeterminate, naming what is missing. Raises ValueError when it is not closed."""
+    """The indeterminate score of a closed join, which names missing modalities. Raises ValueError when it is open."""
     if join.closed_at is None:
         raise ValueError("the join is still open")
     return RiskScored(

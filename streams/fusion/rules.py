@@ -1,4 +1,4 @@
-"""What an operator asked of the fusion agent."""
+"""The settings of the fusion agent."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,10 +9,10 @@ from schemas.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class FusionRules:
-    """Which modalities a memo needs, how long its join waits for them, and how long state lives.
+    """Required modalities of a memo, the timeout of its join, and the TTLs of state.
 
-    join_timeout: after it an open join becomes an indeterminate score; join_ttl_s, state_ttl_s: seconds that a join and
-    a baseline live since they were last written.
+    join_timeout: after it an open join becomes an indeterminate score; join_ttl_s, state_ttl_s: TTL of a join and of a
+    baseline in seconds, from the last write.
     """
 
     modalities: tuple[Modality, ...]
@@ -22,6 +22,6 @@ class FusionRules:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "FusionRules":
-        """The rules that the settings ask for."""
+        """The rules from the process's settings."""
         timeout = timedelta(seconds=settings.join_timeout_s)
         return cls(settings.modalities, timeout, settings.join_ttl_s, settings.state_ttl_s)

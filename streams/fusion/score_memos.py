@@ -1,7 +1,7 @@
-"""Scoring complete memos against their users' own baselines, each once, whatever is repeated.
+"""Scoring complete memos against their users' own baselines, exactly once under redelivery.
 
-Scoring changes the baseline, so scoring again would give another number. Baseline and scores are therefore written as
-one value by compare-and-set; a memo that comes again gets the very score that was made the first time.
+Scoring changes the baseline, so scoring a memo twice would give another number. Baseline and scores are therefore
+written as one value by compare-and-set; a redelivered memo gets exactly its first score.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A score, and the very bytes of it that are kept until it was delivered."""
+class EncodedScore:
+    """A score, and its bytes, stored until delivery."""
 
     record: RiskScored
     encoded: bytes
 
 
-Result: TypeAlias = Made | Poison | None
-"""What a complete join leads to; None when its score is known to have been delivered."""
+Result: TypeAlias = EncodedScore | Poison | None
+"""The outcome of a complete join; None when its score is known to have been delivered."""
 
 
 class PersonalScores:
@@ -57,9 +57,9 @@ class PersonalScores:
         self._rules, self._scorer, self._store, self._codec, self._clock = rules, scorer, store, codec, clock
 
     async def of(self, complete: Sequence[Complete]) -> list[Result]:
-        """A result for each, in order; what another process changed meanwhile is scored again. Raises Transient.
+        """A result for each, in order; rescores users whose state another process changed. Raises Transient.
 
-        No more than OUTBOX memos of one user at once: `at_most_per_user`.
+        At most OUTBOX memos of one user per call: `at_most_per_user`.
         """
         results: dict[str, Result] = {}
         pending = list(complete)
@@ -68,14 +68,14 @@ class PersonalScores:
             keys = [BASELINE.key(user) for user in users]
             older = [BASELINE_0_1.key(user) for user in users]
             stored = await self._store.read([*keys, *older, *map(DRIFT.key, users)])
-            held = {key: stored[key] for key in keys}
+            current = {key: stored[key] for key in keys}
             before = {key: stored[key] or stored[old] for key, old in zip(keys, older, strict=True)}
             in_episode = {user for user in users if open_episode(stored[DRIFT.key(user)])}
             after, fresh = await asyncio.to_thread(self._score_against, before, in_episode, pending)
             unchanged = await self._store.update(
                 keys,
-                lambda key, state, held=held, after=after: (  # type: ignore[misc]
-                    (after[key].to_bytes(), True) if state == held[key] else (None, False)
+                lambda key, state, current=current, after=after: (  # type: ignore[misc]
+                    (after[key].to_bytes(), True) if state == current[key] else (None, False)
                 ),
                 ttl_s=self._rules.state_ttl_s,
             )
@@ -86,21 +86,21 @@ class PersonalScores:
     def _score_against(
         self, before: Mapping[str, bytes | None], in_episode: Collection[str], complete: Sequence[Complete]
     ) -> tuple[dict[str, BaselineState], dict[str, Result]]:
-        """Score everything, a user's memos one after the other: round by round, each round one call of the head.
+        """Score all memos, one per user and round; each round is one call of the head.
 
-        in_episode: users with an open alert, whose memos must not become their normal.
+        in_episode: users with an open alert, whose memos must not change their baseline.
         """
         bundle = self._scorer.bundle
         states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
         results: dict[str, Result] = {}
-        for turn in _rounds(complete):
+        for memos in _rounds(complete):
             new = []
-            for each in turn:
+            for each in memos:
                 state = states[BASELINE.key(each.join.user_id)]
                 if has_seen(state, each.join.memo_id):
                     stored = stored_score(state, each.join.memo_id)
-                    made = None if stored is None else Made(self._codec.decode(stored, RiskScored), stored)
-                    results[each.join.memo_id] = made
+                    known = None if stored is None else EncodedScore(self._codec.decode(stored, RiskScored), stored)
+                    results[each.join.memo_id] = known
                 else:
                     new.append(each)
             normals = [states[BASELINE.key(each.join.user_id)].normal for each in new]
@@ -112,7 +112,7 @@ class PersonalScores:
                 record = self._record(each, outcome)
                 key = BASELINE.key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
-                results[each.join.memo_id] = Made(record, encoded)
+                results[each.join.memo_id] = EncodedScore(record, encoded)
                 frozen = each.join.user_id in in_episode
                 states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
         return states, results
@@ -136,7 +136,7 @@ class PersonalScores:
         )
 
     async def forget(self, joins: Sequence[Join]) -> None:
-        """The scores of these memos have arrived: they are not kept for sending again. Raises Transient."""
+        """Drop the stored scores of these memos after delivery. Raises Transient."""
         bundle = self._scorer.bundle
         memos: dict[str, list[str]] = defaultdict(list)
         for join in joins:
@@ -151,7 +151,7 @@ class PersonalScores:
 
 
 def at_most_per_user(complete: Sequence[Complete], most: int = OUTBOX) -> Iterator[list[Complete]]:
-    """The same memos in batches that hold at most `most` of any user, in order."""
+    """The same memos, in order, in batches of at most `most` per user."""
     counts: dict[str, int] = defaultdict(int)
     batches: dict[int, list[Complete]] = defaultdict(list)
     for each in complete:
@@ -162,9 +162,9 @@ def at_most_per_user(complete: Sequence[Complete], most: int = OUTBOX) -> Iterat
 
 def _rounds(complete: Sequence[Complete]) -> Iterator[list[Complete]]:
     """The n-th memo of every user, for n = 1, 2 and so on."""
-    turns: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     rounds: dict[int, list[Complete]] = defaultdict(list)
     for each in complete:
-        rounds[turns[each.join.user_id]].append(each)
-        turns[each.join.user_id] += 1
-    yield from (rounds[turn] for turn in sorted(rounds))
+        rounds[counts[each.join.user_id]].append(each)
+        counts[each.join.user_id] += 1
+    yield from (rounds[number] for number in sorted(rounds))

@@ -1,4 +1,4 @@
-"""What stands around a hop in tests: a store in memory, a topic, a scorer, and death at any step."""
+"""Test environment of an agent: a store in memory, a topic, a scorer, and a crash at any step."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -41,12 +41,12 @@ CODEC = Codec()
 
 
 class Killed(Exception):
-    """The process died here."""
+    """The process crashed here."""
 
 
 @dataclass
 class Faults:
-    """Dies at the n-th step that reaches outside; never when `at` is negative."""
+    """Crashes at the n-th I/O step; never when `at` is negative."""
 
     at: int = -1
     steps: int = 0
@@ -58,7 +58,7 @@ class Faults:
 
 
 class CountingScorer:
-    """The probability tells how many memos the user's baseline held: scoring twice would show."""
+    """The probability counts the memos of the user's baseline: scoring twice would change it."""
 
     bundle = SimpleNamespace(id="demo-test", names=("a",))
 
@@ -74,7 +74,7 @@ class CountingScorer:
 
 @dataclass
 class Topic:
-    """What was delivered, in order. Dies before or after a send, as the faults say."""
+    """The delivered records, in order. Crashes before or after a send, as the faults specify."""
 
     faults: Faults
     records: list[Any] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Topic:
         return Delivery(None, CODEC, "fusion").dead_letters(failures)
 
     def scores(self) -> dict[str, set[bytes]]:
-        """Every version that was sent of every score."""
+        """Every distinct encoding that was sent of every score."""
         found: dict[str, set[bytes]] = {}
         for record in self.records:
             if isinstance(record, RiskScored):
@@ -101,7 +101,7 @@ class Topic:
 
 
 class MortalStore(MemoryStore):
-    """Dies before or after a write."""
+    """Crashes before or after a write."""
 
     def __init__(self, faults: Faults) -> None:
         super().__init__(clock=lambda: time.monotonic() + self._ahead_s)
@@ -109,7 +109,7 @@ class MortalStore(MemoryStore):
         self._ahead_s = 0.0
 
     def later(self, seconds: float) -> None:
-        """So much time passes for what is kept."""
+        """Advance the clock of TTLs."""
         self._ahead_s += seconds
 
     async def update(self, keys: Sequence[str], fn: Callable[..., Any], *, ttl_s: float) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class MortalStore(MemoryStore):
 
 
 class World:
-    """One hop and what surrounds it; `restart` keeps the store and the topic, as a new process would."""
+    """One agent and its environment; `restart` keeps the store and the topic, as a new process would."""
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
@@ -138,11 +138,11 @@ class World:
     def time(self) -> datetime:
         return self.now()
 
-    def letters(self) -> DeadLetterAgent:
+    def dead_letters(self) -> DeadLetterAgent:
         return DeadLetterAgent(FusionRules.from_settings(self.settings), self.store, self.deadlines, CODEC)
 
     def outcomes(self) -> dict[str, list[str]]:
-        """What has become of every memo, in order: its scores by band and reason, and its dead letters."""
+        """The outcomes of every memo, in order: its scores by band and reason, and its dead letters."""
         found: dict[str, list[str]] = {}
         for record in self.topic.records:
             if isinstance(record, RiskScored):
@@ -163,8 +163,8 @@ def source(memo: str, modality: Modality, user: str = "user", value: float = 1.0
     return Source("memos.features", 0, 0, user.encode(), CODEC.encode(features), headers)
 
 
-def letter(memo: str, stage: Modality = Modality.EMBEDDING, user: str = "user", redrives: int = 0) -> Source:
-    """The dead letter that a worker writes of an upload."""
+def dead_letter_of(memo: str, stage: Modality = Modality.EMBEDDING, user: str = "user", redrives: int = 0) -> Source:
+    """The dead letter that a worker writes for an upload."""
     upload = CODEC.encode(MemoUploaded(memo, user, NOW, NOW, "memory://a"))
     headers = {REDRIVES: str(redrives).encode()} if redrives else {}
     cause = Source("memos.uploaded", 0, 7, user.encode(), upload, headers)

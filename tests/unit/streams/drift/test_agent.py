@@ -1,4 +1,4 @@
-"""The drift hop under redelivery and death at any step, with the store in memory."""
+"""The drift agent under redelivery and death at any step, with the store in memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,13 +66,13 @@ class World:
 
 
 async def play(world: World, way: Sequence[Source], batch: int) -> None:
-    hop = world.restart()
+    agent = world.restart()
     for start in range(0, len(way), batch):
         try:
-            await hop.process(Batch(way[start : start + batch]))
+            await agent.process(Batch(way[start : start + batch]))
         except Killed:
-            hop = world.restart()
-            await hop.process(Batch(way[start : start + batch]))
+            agent = world.restart()
+            await agent.process(Batch(way[start : start + batch]))
 
 
 async def test_a_user_who_changes_is_alerted_about_and_one_who_does_not_is_not() -> None:
@@ -161,10 +161,10 @@ async def test_agents_that_start_again_judge_as_if_they_had_not(restarts: set[in
     scores = [way[day - late] for day in range(90) for late, way in zip(range(0, 30, 5), ways, strict=True)
               if late <= day < late + 60]  # fmt: skip
     plain, world = World(), World()
-    hop, restarted = plain.restart(), world.restart()
+    agent, restarted = plain.restart(), world.restart()
     for number, start in enumerate(range(0, len(scores), 20)):
         batch = scores[start : start + 20]
-        await hop.process(Batch(batch))
+        await agent.process(Batch(batch))
         if number in restarts:
             await know_of_all(world, 0.05 * (number % 9))
             restarted = world.restart()

@@ -1,4 +1,4 @@
-"""The fusion hop under redelivery and death at any step, with the store in memory."""
+"""The fusion agent under redelivery and crashes at any step, with the store in memory."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from schemas.events import (
 from schemas.settings import Settings
 from schemas.state_keys import DRIFT
 from streams.drift.user_state import open_episode
-from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, letter, source
+from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, dead_letter_of, source
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Batch, Source
 from workers.state.store import MemoryStore
@@ -25,20 +25,20 @@ from workers.state.store import MemoryStore
 
 async def test_a_memo_is_scored_once_all_parts_are_there() -> None:
     world = World()
-    hop = world.restart()
-    await hop.process(Batch([source("m", Modality.EMBEDDING)]))
+    agent = world.restart()
+    await agent.process(Batch([source("m", Modality.EMBEDDING)]))
     assert world.topic.records == []
-    await hop.process(Batch([source("m", Modality.ACOUSTIC)]))
+    await agent.process(Batch([source("m", Modality.ACOUSTIC)]))
     assert [record.memo_id for record in world.topic.records] == ["m"]
     assert await world.deadlines.count() == 0
 
 
 async def test_the_same_memo_again_changes_nothing() -> None:
     world = World()
-    hop = world.restart()
-    await hop.process(Batch(both("m")))
+    agent = world.restart()
+    await agent.process(Batch(both("m")))
     before = await world.store.read(await world.store.find("*"))
-    await hop.process(Batch(both("m")))
+    await agent.process(Batch(both("m")))
     assert len(world.topic.records) == 1
     assert await world.store.read(await world.store.find("*")) == before
 
@@ -51,15 +51,15 @@ async def test_memos_of_one_user_in_one_batch_are_scored_one_after_the_other() -
 
 @pytest.mark.parametrize("batch", [1, 3, 8])
 async def test_death_at_any_step_loses_nothing_and_scores_nothing_twice(batch: int) -> None:
-    """Kill before and after every write and every send; the batch comes again to a new process."""
-    way = both("a", "b", user="one") + both("c", user="two") + [source("bad", m, "one", -1.0) for m in Modality][:2]
+    """Kill before and after every write and every send; a new process gets the batch again."""
+    records = both("a", "b", user="one") + both("c", user="two") + [source("bad", m, "one", -1.0) for m in Modality][:2]
     calm = World()
-    await play(calm, way, batch)
+    await play(calm, records, batch)
     steps = calm.faults.steps
     assert steps > 5
     for at in range(1, steps + 1):
         world = World(Faults(at))
-        await play(world, way, batch)
+        await play(world, records, batch)
         assert set(world.topic.scores()) == {"a", "b", "c"}, f"killed at step {at}"
         assert all(len(versions) == 1 for versions in world.topic.scores().values()), f"killed at step {at}"
         assert {r.dead_letter_id for r in world.topic.records if isinstance(r, DeadLetter)} == {
@@ -67,28 +67,28 @@ async def test_death_at_any_step_loses_nothing_and_scores_nothing_twice(batch: i
         }
 
 
-async def play(world: World, way: Sequence[Source], batch: int) -> None:
-    """Give the way in batches; a batch whose process dies is given again to a new one."""
-    hop = world.restart()
-    for start in range(0, len(way), batch):
+async def play(world: World, records: Sequence[Source], batch: int) -> None:
+    """Process the records in batches; after a crash a new process gets the batch again."""
+    agent = world.restart()
+    for start in range(0, len(records), batch):
         try:
-            await hop.process(Batch(way[start : start + batch]))
+            await agent.process(Batch(records[start : start + batch]))
         except Killed:
-            hop = world.restart()
-            await hop.process(Batch(way[start : start + batch]))
+            agent = world.restart()
+            await agent.process(Batch(records[start : start + batch]))
 
 
 async def test_a_join_that_stays_open_becomes_an_indeterminate_score_and_late_parts_are_recognised() -> None:
     world = World()
-    hop = world.restart()
-    await hop.process(Batch([source("m", Modality.ACOUSTIC)]))
-    assert await hop.close_overdue() == 0
+    agent = world.restart()
+    await agent.process(Batch([source("m", Modality.ACOUSTIC)]))
+    assert await agent.close_overdue() == 0
     later = iter([NOW + timedelta(hours=1)] * 10)
     world.now = lambda: next(later)
-    hop = world.restart()
-    await hop.close_overdue()
-    await hop.close_overdue()
-    await hop.process(Batch([source("m", Modality.EMBEDDING)]))
+    agent = world.restart()
+    await agent.close_overdue()
+    await agent.close_overdue()
+    await agent.process(Batch([source("m", Modality.EMBEDDING)]))
     assert [(r.band, r.reasons) for r in world.topic.records] == [(Band.INDETERMINATE, ("missing:embedding",))]
 
 
@@ -109,18 +109,18 @@ async def test_death_while_closing_a_join_still_gives_one_score() -> None:
 async def test_a_record_that_is_no_features_becomes_a_dead_letter_alone() -> None:
     world = World()
     await world.restart().process(Batch([Source("memos.features", 0, 5, b"u", b"garbage"), *both("m")]))
-    letters = [r for r in world.topic.records if isinstance(r, DeadLetter)]
-    assert [(letter.value, letter.reason) for letter in letters] == [(b"garbage", "event:undecodable")]
+    found = [(r.value, r.reason) for r in world.topic.records if isinstance(r, DeadLetter)]
+    assert found == [(b"garbage", "event:undecodable")]
     assert set(world.topic.scores()) == {"m"}
 
 
-async def test_an_absent_store_is_transient() -> None:
-    class Away(MemoryStore):
+async def test_an_unavailable_store_is_transient() -> None:
+    class Unavailable(MemoryStore):
         async def update(self, *_: Any, **__: Any) -> Any:
-            raise Transient("Redis is away")
+            raise Transient("Redis unavailable")
 
     world = World()
-    world.store = cast("MortalStore", Away())
+    world.store = cast("MortalStore", Unavailable())
     with pytest.raises(Transient):
         await world.restart().process(Batch(both("m")))
 
@@ -131,28 +131,28 @@ async def test_memos_during_an_open_alert_do_not_become_the_users_normal() -> No
     drifted = test_agent.World()
     await test_agent.play(drifted, test_agent.way_of("changed", 50, 40), 50)
     world = World()
-    hop = world.restart()
-    await hop.process(Batch(both("before", user="changed")))
+    agent = world.restart()
+    await agent.process(Batch(both("before", user="changed")))
     (state,) = (await drifted.state()).values()
     await world.store.update([DRIFT.key("changed")], lambda *_: (state, None), ttl_s=1e6)
     assert open_episode(state)
-    await hop.process(Batch(both("during", user="changed")))
-    await hop.process(Batch(both("after", user="changed")))
+    await agent.process(Batch(both("during", user="changed")))
+    await agent.process(Batch(both("after", user="changed")))
     assert [record.probability for record in world.topic.records] == [0.0, 0.01, 0.01]
 
 
 # One outcome a memo
 
 
-@pytest.mark.parametrize("order", ["part first", "letter first"])
+@pytest.mark.parametrize("order", ["part first", "dead letter first"])
 async def test_a_memo_that_died_in_one_stage_is_not_waited_for(order: str) -> None:
-    """Its dead letter is its one outcome: no indeterminate score beside it, in whatever order the two are seen."""
+    """Its dead letter is its one outcome, without an indeterminate score, in whatever order the two are read."""
     world = World()
-    if order == "letter first":
-        await world.letters().process(Batch([letter("m")]))
+    if order == "dead letter first":
+        await world.dead_letters().process(Batch([dead_letter_of("m")]))
     await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
     if order == "part first":
-        await world.letters().process(Batch([letter("m")]))
+        await world.dead_letters().process(Batch([dead_letter_of("m")]))
     world.now = lambda: NOW + timedelta(hours=1)
     await world.restart().close_overdue()
     assert world.topic.records == []
@@ -163,100 +163,104 @@ async def test_a_redriven_memo_is_scored_as_if_it_had_never_failed() -> None:
     calm = World()
     await calm.restart().process(Batch(both("before", "m")))
     world = World()
-    hop = world.restart()
-    await hop.process(Batch([*both("before"), source("m", Modality.ACOUSTIC)]))
-    await world.letters().process(Batch([letter("m")]))
-    await hop.process(Batch([source("m", m, redrives=1) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
+    agent = world.restart()
+    await agent.process(Batch([*both("before"), source("m", Modality.ACOUSTIC)]))
+    await world.dead_letters().process(Batch([dead_letter_of("m")]))
+    await agent.process(Batch([source("m", m, redrives=1) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     expected, found = (next(r for r in w.topic.records if r.memo_id == "m") for w in (calm, world))
     assert world.outcomes() == {"before": ["low"], "m": ["low"]}
     assert replace(found, scored_at=NOW) == replace(expected, scored_at=NOW)
-    await hop.process(Batch([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
+    await agent.process(Batch([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     assert world.outcomes()["m"] == ["low"]
 
 
-async def test_an_old_letter_that_comes_again_does_not_stop_the_new_attempt() -> None:
+async def test_a_redelivered_old_dead_letter_does_not_stop_the_new_attempt() -> None:
     world = World()
-    hop = world.restart()
-    await world.letters().process(Batch([letter("m")]))
-    await hop.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
-    await world.letters().process(Batch([letter("m")]))
-    await hop.process(Batch([source("m", Modality.EMBEDDING, redrives=1)]))
+    agent = world.restart()
+    await world.dead_letters().process(Batch([dead_letter_of("m")]))
+    await agent.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
+    await world.dead_letters().process(Batch([dead_letter_of("m")]))
+    await agent.process(Batch([source("m", Modality.EMBEDDING, redrives=1)]))
     assert world.outcomes() == {"m": ["low"]}
 
 
 async def test_a_redriven_memo_that_fails_again_is_dead_again() -> None:
     world = World()
-    hop = world.restart()
-    await world.letters().process(Batch([letter("m")]))
-    await hop.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
-    await world.letters().process(Batch([letter("m", redrives=1)]))
+    agent = world.restart()
+    await world.dead_letters().process(Batch([dead_letter_of("m")]))
+    await agent.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
+    await world.dead_letters().process(Batch([dead_letter_of("m", redrives=1)]))
     world.now = lambda: NOW + timedelta(hours=1)
-    hop = world.restart()
-    await hop.close_overdue()
+    agent = world.restart()
+    await agent.close_overdue()
     assert world.topic.records == []
-    await hop.process(Batch([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
+    await agent.process(Batch([source("m", m, redrives=2) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     assert world.outcomes() == {"m": ["low"]}
 
 
 async def test_features_that_no_bundle_could_score_are_scored_once_redriven() -> None:
     """The scorer refused the join (of another extractor); after the fix one part alone is sent back."""
     world = World()
-    hop = world.restart()
+    agent = world.restart()
     bad = [source("m", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]
-    await hop.process(Batch(bad))
-    await hop.process(Batch(bad))  # a repetition adds nothing
+    await agent.process(Batch(bad))
+    await agent.process(Batch(bad))  # redelivery adds nothing
     assert world.outcomes() == {"m": ["features:mismatch"]}
-    await hop.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
+    await agent.process(Batch([source("m", Modality.ACOUSTIC, redrives=1)]))
     assert world.outcomes() == {"m": ["features:mismatch", "low"]}
 
 
-async def test_a_letter_about_a_memo_that_was_scored_changes_nothing() -> None:
+async def test_a_dead_letter_of_a_scored_memo_changes_nothing() -> None:
     """The same memo was uploaded twice and failed once."""
     world = World()
     await world.restart().process(Batch(both("m")))
     before = await world.store.read(await world.store.find("*"))
-    await world.letters().process(Batch([letter("m")]))
+    await world.dead_letters().process(Batch([dead_letter_of("m")]))
     assert await world.store.read(await world.store.find("*")) == before
 
 
-async def test_letters_that_are_about_no_memo_are_passed_over() -> None:
+async def test_dead_letters_of_records_that_are_not_memos_are_skipped() -> None:
     world = World()
     other = dead_letter(Source("memos.features", 0, 1, b"u", b"x"), Poison("r", "d"), "fusion", NOW)
     garbage = dead_letter(Source("memos.uploaded", 0, 1, b"u", b"x"), Poison("r", "d"), "acoustic", NOW)
-    values = [CODEC.encode(other), CODEC.encode(garbage), b"no letter", None]
-    await world.letters().process(Batch([Source("memos.dead", 0, n, b"u", value) for n, value in enumerate(values)]))
+    values = [CODEC.encode(other), CODEC.encode(garbage), b"not a dead letter", None]
+    await world.dead_letters().process(
+        Batch([Source("memos.dead", 0, n, b"u", value) for n, value in enumerate(values)])
+    )
     assert await world.store.find("*") == []
 
 
 async def test_a_bundle_that_can_score_nothing_stops_the_agent_before_it_empties_the_topic() -> None:
     world = World()
-    hop = world.restart()
+    agent = world.restart()
     for number in range(20):
-        await hop.process(Batch([source(f"m{number}", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
+        await agent.process(
+            Batch([source(f"m{number}", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+        )
     with pytest.raises(DeadLetterCapReached):
-        await hop.process(Batch([source("one more", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
+        await agent.process(Batch([source("one more", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
     assert "one more" not in world.outcomes()
 
 
-# A modality that is away, and clocks
+# An unavailable modality, and clocks
 
 
-async def test_a_modality_that_is_away_for_an_hour_leaves_no_memo_behind() -> None:
+async def test_a_modality_unavailable_for_an_hour_leaves_no_memo_without_a_score() -> None:
     """One memo a minute; embeddings come late by up to an hour. Each memo has exactly one score."""
     world = World()
     world.settings = Settings.load(join_timeout_s=900.0)
     minute, held = 0, []
     world.now = lambda: NOW + timedelta(minutes=minute)
-    hop = world.restart()
+    agent = world.restart()
     for minute in range(130):
         if minute < 120:
             parts = [source(f"m{minute}", m, f"u{minute % 7}") for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]
-            await hop.process(Batch(parts[:1]))
+            await agent.process(Batch(parts[:1]))
             held.append(parts[1])
         if not 30 <= minute < 90:
-            await hop.process(Batch(held))
+            await agent.process(Batch(held))
             held.clear()
-        await hop.close_overdue()
+        await agent.close_overdue()
     outcomes = world.outcomes()
     assert {memo: len(found) for memo, found in outcomes.items()} == {f"m{n}": 1 for n in range(120)}
     given_up = [memo for memo, (found,) in outcomes.items() if found == "indeterminate missing:embedding"]
@@ -289,16 +293,16 @@ async def test_a_join_that_is_complete_is_not_settled_by_the_timer_before_it_was
 async def test_a_store_that_comes_back_empty_within_a_batch_scores_nothing_twice(at: int) -> None:
     """Redis dies at any step of a batch and has lost everything when the batch is tried again."""
     world = World()
-    hop = world.restart()
-    await hop.process(Batch([source("early", Modality.ACOUSTIC)]))
+    agent = world.restart()
+    await agent.process(Batch([source("early", Modality.ACOUSTIC)]))
     batch = Batch([source("early", Modality.EMBEDDING), *both("a"), *both("b", user="other")])
     world.faults.steps, world.faults.at = 0, at
     try:
-        await hop.process(batch)
+        await agent.process(batch)
     except Killed:  # as if it were Transient: the same process tries again
         await world.store.delete(await world.store.find("*"))
         await world.deadlines.drop([key for key, _ in world.deadlines._due.items()])
-        await hop.process(batch)
+        await agent.process(batch)
     world.faults.at = -1
     world.now = lambda: NOW + timedelta(hours=1)
     await world.restart().close_overdue()
@@ -310,8 +314,8 @@ async def test_a_score_that_no_part_causes_belongs_to_the_trace_of_the_part_that
     world = World()
     parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     part = replace(source("memo", Modality.ACOUSTIC), headers={"traceparent": parent})
-    hop = world.restart()
-    await hop.process(Batch([part]))
+    agent = world.restart()
+    await agent.process(Batch([part]))
     world.now = lambda: NOW + timedelta(seconds=100)
     assert await world.restart().close_overdue() == 1
     (cause,) = world.topic.causes

@@ -11,15 +11,15 @@ def vector(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=FEATURES).astype(np.float32)
 
 
-def told(memos: int) -> BaselineState:
+def state_after(memos: int) -> BaselineState:
     state = load(None, "b-1", FEATURES)
     for number in range(memos):
         state = scored(state, f"memo-{number}", f"score-{number}".encode(), vector(number))
     return state
 
 
-def test_it_comes_back_from_its_bytes_as_it_was() -> None:
-    state = told(20)
+def test_a_state_survives_encoding() -> None:
+    state = state_after(20)
     again = BaselineState.from_bytes(state.to_bytes())
     assert (again.bundle_id, again.seen, again.outbox) == (state.bundle_id, state.seen, state.outbox)
     for name in ("count", "mean", "variance"):
@@ -27,23 +27,23 @@ def test_it_comes_back_from_its_bytes_as_it_was() -> None:
     assert again.to_bytes() == state.to_bytes()
 
 
-def test_a_memo_that_comes_again_changes_nothing_and_gets_the_first_score() -> None:
-    state = told(3)
+def test_a_redelivered_memo_changes_nothing_and_gets_the_first_score() -> None:
+    state = state_after(3)
     again = scored(state, "memo-1", b"another score", vector(99))
     assert again.to_bytes() == state.to_bytes()
     assert stored_score(again, "memo-1") == b"score-1"
 
 
 def test_a_memo_under_an_open_alert_or_not_to_be_trusted_is_remembered_but_not_learnt_from() -> None:
-    state = told(3)
+    state = state_after(3)
     for after in (scored(state, "new", b"s", vector(7), frozen=True), scored(state, "new", b"s", None)):
         assert has_seen(after, "new")
         np.testing.assert_array_equal(after.normal.mean, state.normal.mean)
         assert after.normal.memos == 3
 
 
-def test_delivered_scores_leave_but_their_memos_stay_known() -> None:
-    state = delivered(told(3), ["memo-0", "memo-2"])
+def test_delivered_scores_are_dropped_but_their_memos_stay_known() -> None:
+    state = delivered(state_after(3), ["memo-0", "memo-2"])
     assert stored_score(state, "memo-0") is None
     assert stored_score(state, "memo-1") == b"score-1"
     assert all(has_seen(state, f"memo-{n}") for n in range(3))
@@ -62,8 +62,8 @@ def test_its_size_is_bounded() -> None:
     assert len(delivered(state, [*state.outbox]).to_bytes()) < 2000
 
 
-def test_another_bundle_begins_anew_quietly() -> None:
-    data = told(5).to_bytes()
+def test_another_bundle_restarts_the_baseline_without_an_error() -> None:
+    data = state_after(5).to_bytes()
     assert load(data, "b-1", FEATURES).normal.memos == 5
     fresh = load(data, "b-2", FEATURES)
     assert fresh.normal.memos == 0
@@ -76,5 +76,5 @@ def test_foreign_bytes_are_refused(data: bytes) -> None:
         BaselineState.from_bytes(data)
 
 
-def test_all_keys_of_a_user_lie_in_one_slot() -> None:
+def test_all_keys_of_a_user_are_in_one_slot() -> None:
     assert "{anna}" in BASELINE.key("anna")
