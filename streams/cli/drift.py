@@ -158,7 +158,7 @@ async def _live(user: str, rules: "Rules") -> Live:
     from schemas.settings import Settings
     from schemas.state_keys import DRIFT
     from streams.drift.replay import line_of
-    from streams.drift.user_state import in_words, prior_of
+    from streams.drift.user_state import prior_of, summary_line
     from streams.local.discover import connected
     from workers.kafka.topic_reader import follow
     from workers.state.redis_client import redis_access
@@ -175,7 +175,7 @@ async def _live(user: str, rules: "Rules") -> Live:
         state = (await store.read([key]))[key]
         if state is not None:
             rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
-        return Live(lines, rules, list(alerts.values()), in_words(state, rules))
+        return Live(lines, rules, list(alerts.values()), summary_line(state, rules))
 
 
 def _settings(*asked: float | None) -> "Settings":

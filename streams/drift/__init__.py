@@ -1,1 +1,1 @@
-"""The drift agent: a user's scores against that user's own past, and the alerts that follow."""
+"""The drift agent: compares a user's scores with that user's own past and raises alerts."""

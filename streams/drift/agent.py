@@ -1,9 +1,8 @@
-"""The drift hop: scores in, alerts out.
+"""Scores in, alerts out, at least once and under stable ids.
 
-For a batch: change every user's state by compare-and-set, publish the alerts that the states still hold, mark them
-delivered. The state keeps an alert until then, so a crash in between costs nothing, and a score that comes again
-changes nothing. Alerts that an operator has muted are counted and marked delivered, but not published, unless they end
-an episode.
+For a batch: change every user's state by compare-and-set, publish the undelivered alerts in the states, mark them
+delivered. The state stores an alert until then, so a crash in between loses nothing, and a redelivered score changes
+nothing. Muted alerts are counted and marked delivered, but not published, unless they resolve an episode.
 """
 
 from collections import defaultdict
@@ -27,24 +26,24 @@ from workers.state.store import Store
 
 STAGE = "drift"
 NOWHERE = Source(topics.SCORED.name, -1, -1, None, None)
-"""The cause of an alert whose own is not at hand; its trace then follows from its memo."""
+"""The cause of an alert whose score is not in the batch; its trace is then derived from its memo."""
 
 Alerts = Sequence[tuple[str, RiskAlert]]
-"""Alerts, each with the key of its user's state."""
+"""Alerts, each with the Redis key of its user's state."""
 
 
 async def with_prior(rules: Rules, store: Store) -> Rules:
-    """The rules, with the autocorrelation that is assumed of whoever begins now. Raises Transient.
+    """The rules, with the autocorrelation assumed for new users. Raises Transient.
 
-    When none is in force, what is known of all users becomes it, once for all agents.
+    When no prior is stored, the pooled estimate becomes the prior, once for all agents.
     """
-    held = await store.read([PRIOR.key(), POOL.key()])
-    prior = prior_from_bytes(held[PRIOR.key()])
+    stored = await store.read([PRIOR.key(), POOL.key()])
+    prior = prior_from_bytes(stored[PRIOR.key()])
     if prior is None:
-        pooled = Pool.from_bytes(held[POOL.key()]).autocorrelation(rules.chart.phi)
+        pooled = Pool.from_bytes(stored[POOL.key()]).autocorrelation(rules.chart.phi)
 
-        def first(_: str, stored: bytes | None) -> tuple[bytes | None, float]:
-            other = prior_from_bytes(stored)
+        def first(_: str, data: bytes | None) -> tuple[bytes | None, float]:
+            other = prior_from_bytes(data)
             return (prior_to_bytes(pooled), pooled) if other is None else (None, other)
 
         prior = (await store.update([PRIOR.key()], first, ttl_s=PRIOR_DAYS * DAY_S))[PRIOR.key()]
@@ -52,10 +51,10 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
 
 
 class DriftAgent:
-    """Follows every user's scores and delivers alerts.
+    """Tracks every user's scores and delivers alerts.
 
-    state_ttl_s: seconds that a user's state lives since it was last written; clock: the time now, aware, by which mutes
-    begin and end.
+    state_ttl_s: TTL of a user's state in seconds, from its last write; clock: the time now, aware, for mutes and
+    latency.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class DriftAgent:
         self._clock = clock
 
     async def process(self, batch: Batch) -> None:
-        """Do everything that these scores ask for; when it returns, all of it is delivered. Raises Transient."""
+        """Process these scores and return when all alerts are delivered. Raises Transient."""
         scores, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         lost = self._store.lost
@@ -75,18 +74,18 @@ class DriftAgent:
         prometheus.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
-        audible = await self._not_muted(alerts)
-        # An alert that a crash held back may be of a memo that is not among these scores.
-        outgoing = [_outgoing(alert, causes.get(alert.memo_id, NOWHERE)) for _, alert in audible]
+        unmuted = await self._not_muted(alerts)
+        # An alert left undelivered by a crash may belong to a memo outside this batch.
+        outgoing = [_outgoing(alert, causes.get(alert.memo_id, NOWHERE)) for _, alert in unmuted]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         await self._mark_delivered(alerts)
-        self._count(followed, audible)
+        self._count(followed, unmuted)
         self._observe_latency(score for several in scores.values() for score in several)
 
     def _decoded(
         self, sources: Sequence[Source]
     ) -> tuple[dict[str, list[RiskScored]], dict[str, Source], list[tuple[Source, Poison]]]:
-        """Scores by user, where each came from by memo, and what cannot be read."""
+        """Scores by user, their source records by memo, and undecodable records."""
         scores: dict[str, list[RiskScored]] = defaultdict(list)
         causes, failures = {}, []
         for source in sources:
@@ -118,24 +117,24 @@ class DriftAgent:
             )
 
     async def _not_muted(self, alerts: Alerts) -> Alerts:
-        """The alerts that nobody has muted; the others are counted in their mute.
+        """The alerts that are not muted; suppressed ones are counted in their mute.
 
-        The end of an episode is told in any case: who was told of its beginning would keep it open for ever.
+        `resolved` is always published: otherwise a receiver of `raised` would keep the episode open forever.
         """
         if not alerts:
             return alerts
         now = self._clock()
         active = mutes.load((await self._store.read([MUTES.key()]))[MUTES.key()])
-        begun = [(key, alert) for key, alert in alerts if alert.state is not AlertState.RESOLVED]
-        withheld = [alert.user_id for _, alert in begun if mutes.muted_by(active, alert.user_id, now)]
-        if withheld:
+        resolved = AlertState.RESOLVED
+        users = [alert.user_id for _, alert in alerts if alert.state is not resolved]
+        suppressed = [user for user in users if mutes.muted_by(active, user, now)]
+        if suppressed:
             await self._store.update(
                 [MUTES.key()],
-                lambda _, data: (mutes.dump(mutes.with_withheld(mutes.load(data), withheld, now), now), None),
+                lambda _, data: (mutes.dump(mutes.with_withheld(mutes.load(data), suppressed, now), now), None),
                 ttl_s=mutes.TTL_S,
             )
-        over = AlertState.RESOLVED
-        return [(key, alert) for key, alert in alerts if alert.state is over or alert.user_id not in withheld]
+        return [(key, alert) for key, alert in alerts if alert.state is resolved or alert.user_id not in suppressed]
 
     async def _mark_delivered(self, alerts: Alerts) -> None:
         ids: dict[str, list[str]] = defaultdict(list)
@@ -163,7 +162,7 @@ class DriftAgent:
         )
 
     def _observe_latency(self, scores: Iterable[RiskScored]) -> None:
-        """From upload and recording to here: the whole way, also of memos that lead to no alert."""
+        """Observe end-to-end latency from upload and from recording, also of memos without an alert."""
         now = self._clock().timestamp()
         for score in scores:
             prometheus.observe_latency(STAGE, score.recorded_at, score.uploaded_at, now)

@@ -1,8 +1,8 @@
-"""How a memo changes what is kept of its user.
+"""How a memo changes its user's drift state.
 
-The days that the reorder window still reaches are kept open: each knows its memos and the chart before it, so a late
-memo lands in its own day and the days after it are charted again. Days behind the window are closed; what comes for
-them later is left out, and so is a memo seen before: nothing that is delivered twice changes anything.
+Days within the reorder window stay open: each stores its memos and the chart before it, so a late memo is added to its
+own day and the days after it are recomputed. Days before the window are closed; memos that arrive for them later are
+skipped, and so are duplicates: redelivery changes nothing.
 """
 
 from datetime import datetime
@@ -19,22 +19,22 @@ from streams.drift.detector_state import ID_BYTES, MICRO, PAST, Day, DriftState
 DAY_S = 86400.0
 MEMOS_A_DAY = 48
 MEMOS_OPEN = 192
-"""More memos than this are not kept open: the earliest day is closed before its time."""
+"""Maximum memos in open days: above it the earliest day is closed early."""
 FUTURE_S = DAY_S
-"""A memo recorded this long after it was uploaded has a wrong clock, and would close every day up to it."""
+"""A memo recorded this long after its upload has a wrong clock, and would close every day up to it."""
 REMEMBERED = 30
 _CERTAIN = 1e-4
 
 
 class Outcome(StrEnum):
-    """What became of a memo."""
+    """The outcome of a memo."""
 
     CHARTED = "charted"
-    """It moved the chart."""
+    """It changed the chart."""
     INDETERMINATE = "indeterminate"
-    """It carries no score; remembered, but moves nothing."""
+    """It has no score; remembered, without changing the chart."""
     DUPLICATE = "duplicate"
-    """It was seen before."""
+    """It was processed before."""
     LATE = "late"
     """Its day is closed."""
     CROWDED = "crowded"
@@ -42,22 +42,22 @@ class Outcome(StrEnum):
     FUTURE = "future"
     """It was recorded after it was uploaded."""
     RETIRED = "retired"
-    """Its score is from the bundle that the user has just moved on from."""
+    """Its score is from the user's previous bundle."""
     RESTARTED = "restarted"
-    """The first one of a new bundle: the chart begins again with it."""
+    """The first one of a new bundle: the chart restarts with it."""
 
 
 class Transition(StrEnum):
-    """What an episode asks of the detector, which alone changes its chart."""
+    """A request of an episode to the detector, which alone changes its chart."""
 
     FOLLOW = "follow"
-    """Nothing: the chart goes on."""
+    """No change: the chart continues."""
     HOLD = "hold"
-    """An episode begins: the baseline from before the change stands still."""
+    """An episode starts: freeze the baseline from before the change."""
     RESUME = "resume"
-    """The user is back: the baseline learns again."""
+    """The user has recovered: the baseline learns again."""
     RESETTLE = "resettle"
-    """The change has lasted so long that it is the user's normal."""
+    """The change has lasted so long that it becomes the user's normal."""
 
 
 class Observation(NamedTuple):
@@ -74,7 +74,7 @@ class Observation(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one memo did. threshold: that `chart.up` is held against; infinite while the baseline is too young."""
+    """The effect of one memo. threshold: for `chart.up`; infinite while the baseline is too young."""
 
     outcome: Outcome
     chart: Chart
@@ -82,7 +82,7 @@ class Verdict(NamedTuple):
 
 
 def observe(scored: RiskScored) -> Observation:
-    """What drift needs of a score; an indeterminate one has no logit."""
+    """The fields of a score that drift uses; an indeterminate one has no logit."""
     probability = None if scored.band is Band.INDETERMINATE else scored.probability
     return Observation(
         scored.memo_id,
@@ -108,9 +108,9 @@ def logit(probability: float) -> float:
 def update(
     state: DriftState | None, observation: Observation, rules: ChartRules, reorder_s: float
 ) -> tuple[DriftState, Verdict]:
-    """The state after one more memo, and what the memo did. reorder_s: how late a memo may come, in seconds.
+    """The state after one more memo, and the memo's effect. reorder_s: how late a memo may arrive, in seconds.
 
-    The given state comes back unchanged, the very object, for anything that is seen already or left out.
+    Returns the given state, the same object, for a duplicate or a skipped memo.
     """
     state = state or _NEW
     recorded_s = observation.recorded_s
@@ -145,7 +145,7 @@ def update(
 
 
 def after(state: DriftState, transition: Transition) -> DriftState:
-    """The state once an episode has begun or ended. Every open day is closed then: what follows is another course."""
+    """The state after an episode has started or ended, which closes every open day."""
     match transition:
         case Transition.HOLD:
             return closed(state, raise_episode(state.chart))
@@ -157,7 +157,7 @@ def after(state: DriftState, transition: Transition) -> DriftState:
 
 
 def closed(state: DriftState, chart: Chart) -> DriftState:
-    """The state with every open day closed and `chart` in force; the memos of those days are still recognised."""
+    """The state with every open day closed and a new `chart`; memos of those days are still recognised."""
     days = tuple(Day(day.day, 0, 0, day.ids, chart) for day in state.days)
     past = state.past
     for day in state.days:
@@ -170,7 +170,7 @@ def _verdict(outcome: Outcome, chart: Chart, rules: ChartRules) -> Verdict:
 
 
 def _refused(days: tuple[Day, ...], number: int, memo: bytes) -> Outcome | None:
-    """Why an open day does not take this memo; None where it does."""
+    """Why an open day rejects this memo; None when it accepts it."""
     for day in reversed(days):
         if day.day == number:
             known = day.ids
@@ -183,7 +183,7 @@ def _refused(days: tuple[Day, ...], number: int, memo: bytes) -> Outcome | None:
 def _placed(
     chart: Chart, days: tuple[Day, ...], number: int, memo: bytes, logit: float | None, rules: ChartRules
 ) -> tuple[Chart, tuple[Day, ...]]:
-    """The chart and the open days with this memo in its day."""
+    """The chart and the open days with this memo added to its day."""
     micro, count = (0, 0) if logit is None else (round(logit * MICRO), 1)
     if not days or number > days[-1].day:
         day = Day(number, micro, count, memo, chart)
@@ -196,7 +196,7 @@ def _placed(
 
 
 def _inserted(days: tuple[Day, ...], new: Day, rules: ChartRules) -> tuple[Chart, tuple[Day, ...]]:
-    """The chart and the days with a memo of a day that is not the last; every open day is charted again."""
+    """The chart and the days with a memo added before the last day; recomputes every open day."""
     by_number = {day.day: day for day in days}
     old = by_number.get(new.day)
     if old:
@@ -211,7 +211,7 @@ def _inserted(days: tuple[Day, ...], new: Day, rules: ChartRules) -> tuple[Chart
 
 
 def _after(day: Day, rules: ChartRules) -> Chart:
-    """The chart after a day that knows the one before it."""
+    """The chart after a day, from its `before`."""
     before = day.before or Chart()
     if not day.memos:
         return before
@@ -219,7 +219,7 @@ def _after(day: Day, rules: ChartRules) -> Chart:
 
 
 def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
-    """Open days once the first of them is closed."""
+    """Open days after the first of them is closed."""
     if days[1].before is None:
         return (days[1]._replace(before=_after(days[0], rules)), *days[2:])
     return days[1:]
@@ -228,7 +228,7 @@ def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
 def _behind_window(
     days: tuple[Day, ...], past: bytes, first: float, rules: ChartRules
 ) -> tuple[tuple[Day, ...], float, bytes]:
-    """The days that stay open from day `first` on, the day from which memos are not late, and the closed days."""
+    """The days that stay open from day `first` on, the first day that is not late, and the closed days."""
     while days[0].day < first and len(days) > 1:
         past = _remembered(past, days[0])
         days = _without_first(days, rules)

@@ -1,4 +1,4 @@
-"""What is kept of one user between two memos, and its bytes."""
+"""The detector's state of one user between two memos, and its encoding."""
 
 import struct
 from math import nan
@@ -7,13 +7,13 @@ from typing import NamedTuple
 from streams.drift.cusum import PHI, Chart
 
 ID_BYTES = 8
-"""Of the digest that a memo is remembered by."""
+"""Length of the digest that identifies a memo."""
 MICRO = 1e6
-"""Logits are summed as whole millionths."""
+"""Logits are summed as integer millionths."""
 
 
 class Day(NamedTuple):
-    """An open day. total: its logits' sum in millionths, so that their order cannot matter."""
+    """An open day. total: sum of its logits in millionths, so that their order does not matter."""
 
     day: int
     total: int
@@ -21,11 +21,11 @@ class Day(NamedTuple):
     ids: bytes
     """A digest of each memo, ID_BYTES long."""
     before: Chart | None
-    """The chart before this day; None where it was not stored: the first and the last day always know theirs."""
+    """The chart before this day; None where it was not stored: the first and the last day always have one."""
 
 
 class DriftState(NamedTuple):
-    """Everything about one user that decides about the next memo. `chart` is as after the last open day."""
+    """Everything about one user that affects the next memo. `chart` is the one after the last open day."""
 
     chart: Chart = Chart()
     days: tuple[Day, ...] = ()
@@ -34,13 +34,13 @@ class DriftState(NamedTuple):
     """Memos recorded before this are late."""
     bundle: int = 0
     retired: int = 0
-    """The bundle before this one, whose stragglers are left out until `retired_until_s`."""
+    """The previous bundle, whose late memos are skipped until `retired_until_s`."""
     retired_until_s: float = 0.0
     past: bytes = b""
-    """The last closed days, each as its number and the mean of its logits in millionths: only for people to read."""
+    """The last closed days, each as its number and its mean logit in millionths: for display only."""
 
     def to_bytes(self) -> bytes:
-        """This state, about 0.8 KB for a memo a day; equal states give equal bytes."""
+        """This state, about 0.8 KB for one memo per day; equal states give equal bytes."""
         days = self.days
         base, last = (days[0].before or self.chart, days[-1].before or self.chart) if days else (self.chart, self.chart)
         parts = [_HEAD.pack(*base, *last, *self.chart, *self[2:7], len(self.past) // _INT_BYTES, len(days)), self.past]
@@ -50,7 +50,7 @@ class DriftState(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "DriftState":
-        """The state in `data`. Raises struct.error or ValueError when there is none."""
+        """The state in `data`. Raises struct.error or ValueError for other bytes."""
         head = _HEAD.unpack_from(data)
         base, last, chart = (Chart(*head[i : i + _FLOATS]) for i in (0, _FLOATS, 2 * _FLOATS))
         latest_s, horizon_s, bundle, retired, retired_until_s, closed_days, count = head[3 * _FLOATS :]
@@ -62,12 +62,12 @@ class DriftState(NamedTuple):
             before = last if i == count - 1 else base if i == 0 else None
             days.append(Day(day, total, memos, data[first:at], before))
         if at != len(data):
-            raise ValueError("bytes left over after a drift state")
+            raise ValueError("trailing bytes after a drift state")
         return cls(chart, tuple(days), latest_s, horizon_s, bundle, retired, retired_until_s, past)
 
 
 def with_priors(data: bytes) -> bytes:
-    """A stored state of version 1, whose charts do not say what they assumed, as bytes of version 2.
+    """A stored state of version 1, whose charts have no prior, as bytes of version 2.
 
     Raises struct.error when it is too short.
     """
@@ -81,11 +81,11 @@ _DAY = struct.Struct("<iqHH")
 PAST = struct.Struct("<ii")
 _INT_BYTES = 4
 _CHARTS_1 = struct.Struct("144s 144s 144s")
-"""Three charts of 18 floats, as they were before they had a prior."""
+"""Three charts of 18 floats, without a prior."""
 
 
 class Windows(NamedTuple):
-    """Plain means of the last 7 and 30 days (logits), and the days with memos in each; NaN where there are none."""
+    """Plain means of the last 7 and 30 days (logits), and the days with memos in each; NaN without memos."""
 
     days_7: int
     mean_7: float
@@ -94,7 +94,7 @@ class Windows(NamedTuple):
 
 
 def windows(state: DriftState) -> Windows:
-    """What lies beside the chart for people to read; decides nothing."""
+    """Recent means for display; no decision uses them."""
     days = dict(PAST.iter_unpack(state.past))
     days |= {day.day: round(day.total / day.memos) for day in state.days if day.memos}
     last = max(days, default=0)

@@ -1,9 +1,9 @@
-"""Verdicts become episodes: raised, perhaps escalated, resolved; one alert an episode.
+"""Alert episodes: raised, possibly escalated, resolved; one `dedup_key` per episode.
 
-A `drift` episode begins when the upward chart passes its threshold and ends when the downward chart tells that the
-user is back, or after ninety days, when the new level has become the user's normal. A `level` episode begins when k of
-the last m scores lie in the high band and ends when few do. Between the end of an episode and the next one of its kind
-lies a cool-down. A new bundle leaves open episodes open and says nothing.
+A `drift` episode starts when the upward chart exceeds its threshold and ends when the downward chart signals a return,
+or after ninety days, when the new level becomes the user's normal. A `level` episode starts when k of the last m scores
+are in the high band and ends when few are. A cool-down separates two episodes of one kind. A new bundle leaves open
+episodes open and raises no alert.
 """
 
 import struct
@@ -17,11 +17,11 @@ from streams.drift.detector import DAY_S, Observation, Outcome, Transition, Verd
 from streams.drift.rules import Rules
 
 ESCALATES_AT = 2.0
-"""Times its threshold that the upward chart has to reach in an episode."""
+"""Multiple of its threshold at which the upward chart escalates an episode."""
 RECOVERED_AT = 4.0
-"""Where the downward chart says that an episode is over."""
+"""Threshold at which the downward chart resolves an episode."""
 PASSED_AT = 3.0
-"""The same for one that never escalated, as false alarms do not: it should not be in the way of the next change."""
+"""The same for an episode that never escalated, as false alarms do not: it should not delay the next change."""
 LONGEST_S = 90 * DAY_S
 
 
@@ -31,22 +31,22 @@ class Episode(NamedTuple):
     key: str = ""
     opened_s: float = 0.0
     quiet_until_s: float = 0.0
-    """No new episode of this kind begins before."""
+    """End of the cool-down: no episode of this kind starts earlier."""
     escalated: bool = False
 
 
 class Alerting(NamedTuple):
-    """What alerting remembers of one user. bands: the last scores, newest in the lowest bit, 1 for the high band."""
+    """The alerting state of one user. bands: the last scores, newest in the lowest bit, 1 for the high band."""
 
     drift: Episode = Episode()
     level: Episode = Episode()
     bands: int = 0
     high_since_s: float = 0.0
-    """When the oldest run of high scores within `bands` began."""
+    """When the oldest run of high scores within `bands` started."""
 
     @property
     def open_episode(self) -> bool:
-        """Whether an alert of either kind is raised and not resolved: the one place where that is kept."""
+        """Whether an alert of either kind is raised and not resolved: the single source of this fact."""
         return bool(self.drift.key or self.level.key)
 
     def to_bytes(self) -> bytes:
@@ -61,7 +61,7 @@ class Alerting(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Alerting":
-        """The state in `data`. Raises struct.error or ValueError when there is none."""
+        """The state in `data`. Raises struct.error or ValueError for other bytes."""
         if data == _NONE_BYTES:
             return _NONE
         bands, high_since_s = _HEAD.unpack_from(data)
@@ -78,11 +78,11 @@ _HEAD = struct.Struct("<Id")
 _EPISODE = struct.Struct("<dd?B")
 _NONE = Alerting()
 _NONE_BYTES = bytes(_HEAD.size + 2 * _EPISODE.size)
-"""Nothing open, nothing high: nearly every user, nearly always."""
+"""No open episode, no high score: by far the most common state."""
 
 
 class Step(NamedTuple):
-    """One step of an episode. key: `dedup_key` of the episode; since_s: when the change began, seconds since 1970."""
+    """One step of an episode. key: `dedup_key` of the episode; since_s: start of the change, seconds since 1970."""
 
     kind: AlertKind
     state: AlertState
@@ -94,7 +94,7 @@ class Step(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What follows from a verdict. steps: drift before level; transition: what the episode asks of the detector."""
+    """The result of a verdict. steps: drift before level; transition: what the detector must do."""
 
     alerting: Alerting
     steps: Sequence[Step] = ()
@@ -102,7 +102,7 @@ class Decision(NamedTuple):
 
 
 def decide(user_id: str, alerting: Alerting, verdict: Verdict, observation: Observation, rules: Rules) -> Decision:
-    """The steps that a verdict leads to; a memo that did not move the chart leads to none."""
+    """The alert steps that a verdict causes; a memo that did not change the chart causes none."""
     if verdict.outcome is not Outcome.CHARTED:
         return Decision(alerting)
     steps: list[Step] = []
@@ -112,7 +112,7 @@ def decide(user_id: str, alerting: Alerting, verdict: Verdict, observation: Obse
         drift, transition = _follow_drift(drift, verdict, observation.recorded_s, rules, steps)
         alerting = alerting._replace(drift=drift)
     elif chart.up > verdict.threshold and observation.recorded_s >= drift.quiet_until_s:
-        drift, transition = _begun(user_id, AlertKind.DRIFT, observation), Transition.HOLD
+        drift, transition = _opened(user_id, AlertKind.DRIFT, observation), Transition.HOLD
         alerting = alerting._replace(drift=drift)
         steps.append(_drift_step(AlertState.RAISED, Severity.WARNING, chart.up, verdict.threshold, chart, drift.key))
     if rules.level_of and (observation.band is Band.HIGH or alerting.bands or alerting.level.key):
@@ -120,8 +120,8 @@ def decide(user_id: str, alerting: Alerting, verdict: Verdict, observation: Obse
     return Decision(alerting, steps, transition)
 
 
-def _begun(user_id: str, kind: AlertKind, observation: Observation) -> Episode:
-    """An episode that begins with this memo; the same memo always gives the same key."""
+def _opened(user_id: str, kind: AlertKind, observation: Observation) -> Episode:
+    """An episode that starts with this memo; the same memo always gives the same key."""
     return Episode(derived_id("episode", user_id, kind, observation.memo_id), observation.recorded_s)
 
 
@@ -132,15 +132,15 @@ def _follow_drift(
     if chart.recovery and chart.up > threshold and not episode.escalated:
         steps.append(_drift_step(AlertState.ESCALATED, Severity.CRITICAL, chart.up, threshold, chart, episode.key))
         return episode._replace(escalated=True), Transition.FOLLOW
-    over = RECOVERED_AT if episode.escalated else PASSED_AT
-    back = chart.recovery > 0 and chart.down > over
-    if not back and now_s < episode.opened_s + LONGEST_S:
+    limit = RECOVERED_AT if episode.escalated else PASSED_AT
+    recovered = chart.recovery > 0 and chart.down > limit
+    if not recovered and now_s < episode.opened_s + LONGEST_S:
         return episode, Transition.FOLLOW
     severity = Severity.CRITICAL if episode.escalated else Severity.WARNING
-    steps.append(_drift_step(AlertState.RESOLVED, severity, chart.down, over, chart, episode.key))
-    # A new bundle has begun a chart that holds no baseline: there is nothing to resume.
-    held = Transition.RESUME if back else Transition.RESETTLE
-    return Episode(quiet_until_s=now_s + rules.cooldown_s), held if chart.recovery else Transition.FOLLOW
+    steps.append(_drift_step(AlertState.RESOLVED, severity, chart.down, limit, chart, episode.key))
+    # Without `recovery` a new bundle has restarted the chart: it has no frozen baseline to resume.
+    end = Transition.RESUME if recovered else Transition.RESETTLE
+    return Episode(quiet_until_s=now_s + rules.cooldown_s), end if chart.recovery else Transition.FOLLOW
 
 
 def _drift_step(
@@ -157,7 +157,7 @@ def _follow_level(
     bands = (alerting.bands << 1 | high) & ((1 << rules.level_of) - 1)
     count, few, episode = bands.bit_count(), rules.level_of - rules.level_high, alerting.level
     if not episode.key and count >= rules.level_high and now_s >= episode.quiet_until_s:
-        episode = _begun(user_id, AlertKind.LEVEL, observation)
+        episode = _opened(user_id, AlertKind.LEVEL, observation)
         steps.append(_level_step(AlertState.RAISED, count, rules.level_high, since_s, episode.key))
     elif episode.key and count <= few:
         steps.append(_level_step(AlertState.RESOLVED, count, few, since_s, episode.key))

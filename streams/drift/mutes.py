@@ -1,7 +1,7 @@
-"""An operator's word that some users' alerts shall not be sent for a while: for one user, or a cohort of them.
+"""Temporary alert suppression by user or cohort.
 
-All mutes live in one small value of the store. An ended one stays in the list for ninety days, with the number of
-alerts that it kept back, so that anybody can see who was silenced, when, why, and what that hid.
+All mutes are stored in one small value. An ended mute stays in the list for ninety days, with the number of alerts that
+it suppressed, as an audit record of who was muted, when, why, and at what cost.
 """
 
 import json
@@ -12,12 +12,13 @@ from enum import StrEnum
 
 from schemas.state_keys import MUTES
 
-KEPT = timedelta(days=90)
+RETENTION = timedelta(days=90)
+"""How long an ended mute stays listed."""
 TTL_S = 10 * 365 * 86400.0
 
 
 class Scope(StrEnum):
-    """Whom a mute is for."""
+    """What `Mute.name` matches."""
 
     USER = "user"
     """The one user whose id is `name`."""
@@ -27,7 +28,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """One mute. withheld: alerts that it kept back so far."""
+    """One mute. withheld: alerts that it has suppressed so far."""
 
     scope: Scope
     name: str
@@ -36,40 +37,40 @@ class Mute:
     reason: str = ""
     withheld: int = 0
 
-    def holds_for(self, user_id: str, now: datetime) -> bool:
-        """Whether this user's alerts are kept back now."""
-        named = user_id == self.name if self.scope is Scope.USER else user_id.startswith(self.name)
-        return named and self.since <= now < self.until
+    def applies_to(self, user_id: str, now: datetime) -> bool:
+        """Whether this mute suppresses the user's alerts now."""
+        matches = user_id == self.name if self.scope is Scope.USER else user_id.startswith(self.name)
+        return matches and self.since <= now < self.until
 
 
 def load(data: bytes | None) -> list[Mute]:
-    """The mutes in stored bytes, oldest first. Raises ValueError when they cannot be read."""
+    """The mutes in stored bytes, oldest first. Raises ValueError when they are unreadable."""
     if not data:
         return []
-    # 0.1 wrote the list without a version.
+    # Version 0.1 wrote the list without a version.
     _, body = (0, data) if data.startswith(b"[") else MUTES.opened(data)
     return [_read(one) for one in json.loads(body)]
 
 
 def dump(mutes: Iterable[Mute], now: datetime) -> bytes:
-    """Mutes as stored, without those that ended long ago."""
-    kept = [asdict(mute) for mute in mutes if mute.until + KEPT > now]
-    text = json.dumps(kept, default=lambda time: time.astimezone(UTC).isoformat(), ensure_ascii=False)
+    """Mutes as stored, without those that ended more than RETENTION ago."""
+    listed = [asdict(mute) for mute in mutes if mute.until + RETENTION > now]
+    text = json.dumps(listed, default=lambda time: time.astimezone(UTC).isoformat(), ensure_ascii=False)
     return MUTES.framed(text.encode())
 
 
 def muted_by(mutes: Iterable[Mute], user_id: str, now: datetime) -> Mute | None:
-    """The mute that keeps this user's alerts back now, the first that was set."""
-    return next((mute for mute in mutes if mute.holds_for(user_id, now)), None)
+    """The mute that suppresses this user's alerts now, the earliest one; None without a mute."""
+    return next((mute for mute in mutes if mute.applies_to(user_id, now)), None)
 
 
 def with_mute(mutes: Iterable[Mute], new: Mute) -> list[Mute]:
-    """Mutes with a new one; an active one of the same users ends where the new one begins."""
+    """Mutes with a new one, which ends an active one of the same scope and name."""
     return [*ended(mutes, new.scope, new.name, new.since), new]
 
 
 def ended(mutes: Iterable[Mute], scope: Scope, name: str, now: datetime) -> list[Mute]:
-    """Mutes with those of these users at their end."""
+    """Mutes, with those of this scope and name ended now."""
     return [
         replace(mute, until=min(mute.until, now)) if (mute.scope, mute.name) == (scope, name) else mute
         for mute in mutes
@@ -77,7 +78,7 @@ def ended(mutes: Iterable[Mute], scope: Scope, name: str, now: datetime) -> list
 
 
 def with_withheld(mutes: Iterable[Mute], users: Iterable[str], now: datetime) -> list[Mute]:
-    """Mutes with one more alert kept back for each of `users`."""
+    """Mutes with one more suppressed alert for each of `users`."""
     counted = list(mutes)
     for user_id in users:
         mute = muted_by(counted, user_id, now)

@@ -1,4 +1,4 @@
-"""One user's history as a picture: scores over the baseline, and the statistic under its threshold."""
+"""Plot of one user's history: scores with the baseline, and the statistic with its threshold."""
 
 from collections.abc import Sequence
 from math import isfinite, nan
@@ -18,18 +18,18 @@ COLOURS = {AlertState.RAISED: "tab:red", AlertState.ESCALATED: "darkred", AlertS
 Array = NDArray[np.float64]
 
 
-def draw(path: Path, told: Sequence[Moment], published: Sequence[RiskAlert] | None = None, note: str = "") -> None:
+def draw(path: Path, moments: Sequence[Moment], published: Sequence[RiskAlert] | None = None, note: str = "") -> None:
     """Write a PNG of one user's history.
 
-    published: the alerts to show; None for those that the history itself tells; note: below the title, empty for none.
+    published: the alerts to show, None for those of `moments`; note: below the title, empty for none.
     """
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    times = date2num([moment.observation.recorded_at for moment in told])
-    _scores(upper, times, told)
-    _statistic(lower, times, told)
-    alerts = [alert for moment in told for alert in moment.alerts] if published is None else published
+    times = date2num([moment.observation.recorded_at for moment in moments])
+    _scores(upper, times, moments)
+    _statistic(lower, times, moments)
+    alerts = [alert for moment in moments for alert in moment.alerts] if published is None else published
     for axes in (upper, lower):
         _episodes(axes, alerts, float(times[-1]))
         axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
@@ -50,11 +50,11 @@ def draw(path: Path, told: Sequence[Moment], published: Sequence[RiskAlert] | No
     figure.savefig(path, dpi=110)
 
 
-def _scores(axes: Axes, times: Array, told: Sequence[Moment]) -> None:
-    charts = [moment.verdict.chart for moment in told]
+def _scores(axes: Axes, times: Array, moments: Sequence[Moment]) -> None:
+    charts = [moment.verdict.chart for moment in moments]
     mean = np.array([chart.mean for chart in charts])
     sd = np.array([chart.sd if chart.n > 2 else nan for chart in charts])
-    logits = np.array([nan if (known := moment.observation.logit) is None else known for moment in told])
+    logits = np.array([nan if (known := moment.observation.logit) is None else known for moment in moments])
     axes.fill_between(
         times, _probability(mean - sd), _probability(mean + sd), color="tab:blue", alpha=0.12, label="baseline ± 1 SD"
     )
@@ -67,20 +67,20 @@ def _scores(axes: Axes, times: Array, told: Sequence[Moment]) -> None:
     axes.set_ylabel("probability")
 
 
-def _statistic(axes: Axes, times: Array, told: Sequence[Moment]) -> None:
-    up = np.array([moment.verdict.chart.up for moment in told])
-    down = np.array([moment.verdict.chart.down for moment in told])
-    thresholds = np.array([t if isfinite(t := moment.verdict.threshold) else nan for moment in told])
+def _statistic(axes: Axes, times: Array, moments: Sequence[Moment]) -> None:
+    up = np.array([moment.verdict.chart.up for moment in moments])
+    down = np.array([moment.verdict.chart.down for moment in moments])
+    thresholds = np.array([t if isfinite(t := moment.verdict.threshold) else nan for moment in moments])
     axes.plot(times, up, color="tab:red", linewidth=1.2, label="upward statistic")
     axes.plot(times, down, color="tab:green", linewidth=1, alpha=0.7, label="downward statistic")
     axes.plot(times, thresholds, "--", color="0.3", linewidth=1, label="threshold")
-    # A long episode would flatten everything else; what lies above is past doubt anyway.
+    # The statistic of a long episode would flatten everything else; values this high need no detail.
     axes.set_ylim(0, 4 * float(np.nanmax(thresholds)) if np.isfinite(thresholds).any() else None)
     axes.set_ylabel("SDs of whitened days")
 
 
 def _episodes(axes: Axes, alerts: Sequence[RiskAlert], last: float) -> None:
-    """Shade from the estimated beginning of a change to the end of its episode."""
+    """Shade from the estimated start of a change to the end of its episode."""
     for alert in alerts:
         axes.axvline(float(date2num(alert.at)), color=COLOURS[alert.state], linewidth=1.2)
         if alert.state is AlertState.RAISED:

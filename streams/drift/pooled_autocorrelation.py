@@ -1,8 +1,8 @@
-"""The autocorrelation of all users together, for those of whom too little is known.
+"""The pooled autocorrelation of all users, the prior for users with too little data of their own.
 
-Every new day of every user adds one pair of neighbouring days to two sums; the agents keep them in one value of the
-store. What is assumed of users who begin is taken up from there, rounded to 0.05, into a value of its own, the prior,
-which stands for PRIOR_DAYS: all agents see the same one, whenever they start, and a user keeps the one they began with.
+Every new day of every user adds one pair of successive days to two sums, which the agents store in one value. The prior
+for new users is derived from it, rounded to 0.05, and stored in its own value for PRIOR_DAYS: all agents read the same
+one, whenever they start, and a user keeps their first prior.
 """
 
 import struct
@@ -12,7 +12,7 @@ from schemas.state_keys import POOL, PRIOR
 
 PRIOR_DAYS = 30.0
 SHRINK_PAIRS = 2000.0
-"""Pairs that the default is worth against what was seen."""
+"""Weight of the default against observed pairs, in pairs."""
 LARGEST = 0.5
 _POOL = struct.Struct("<qq")
 _PRIOR = struct.Struct("<d")
@@ -20,17 +20,17 @@ _MICRO = 1e6
 
 
 class Pool(NamedTuple):
-    """Sums over pairs of neighbouring days, in millionths: integers, so that the order of adding cannot matter."""
+    """Sums over pairs of successive days, in millionths: integers, so that the order of additions does not matter."""
 
     pairs: int = 0
     products: int = 0
 
     def plus(self, pairs: float, products: float) -> "Pool":
-        """The pool with what some scores have added."""
+        """The pool with the sums of some scores added."""
         return Pool(self.pairs + round(pairs * _MICRO), self.products + round(products * _MICRO))
 
     def autocorrelation(self, default: float) -> float:
-        """The estimate, shrunk to `default` while few pairs are known, within 0 and LARGEST, in steps of 0.05."""
+        """The estimate, shrunk towards `default` while pairs are few, within 0 and LARGEST, in steps of 0.05."""
         pairs, products = self.pairs / _MICRO, self.products / _MICRO
         shrunk = (products + SHRINK_PAIRS * default) / (pairs + SHRINK_PAIRS)
         return max(0.0, min(LARGEST, round(shrunk * 20) / 20))
@@ -41,7 +41,7 @@ class Pool(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> "Pool":
-        """The pool in stored bytes; an empty one when there is none or it cannot be read."""
+        """The pool in stored bytes; an empty one for None or unreadable bytes."""
         try:
             return cls() if data is None else cls(*_POOL.unpack(POOL.opened(data)[1]))
         except (ValueError, struct.error):
@@ -54,7 +54,7 @@ def prior_to_bytes(prior: float) -> bytes:
 
 
 def prior_from_bytes(data: bytes | None) -> float | None:
-    """The prior in stored bytes; None when there is none or it cannot be read."""
+    """The prior in stored bytes; None for None or unreadable bytes."""
     try:
         return None if data is None else float(_PRIOR.unpack(PRIOR.opened(data)[1])[0])
     except (ValueError, struct.error):

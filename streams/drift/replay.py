@@ -1,4 +1,4 @@
-"""Back-tests: scores from lines of JSON, followed by the agent's own code, without a broker or a store. Pure."""
+"""Back-tests: run the agent's own code on scores from lines of JSON, without a broker or a store. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,11 +16,11 @@ from streams.drift.rules import Rules
 from streams.drift.user_state import User, advance
 
 BUNDLE = "replay"
-"""Bundle of lines that name none."""
+"""Default bundle of a line."""
 
 
 class Line(NamedTuple):
-    """One score. Ordered by when it was recorded."""
+    """One score, ordered by recording time."""
 
     recorded_s: float
     memo_id: str
@@ -31,46 +31,46 @@ class Line(NamedTuple):
 _Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 _Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 _Probability: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Held: TypeAlias = tuple[float, str, float, Observation]
+Pending: TypeAlias = tuple[float, str, float, Observation]
 
 
 class Replay:
-    """Follows any number of users through scores in nearly any order.
+    """Detects drift of any number of users, from scores out of order within the reorder window.
 
-    A score is held back until its user's reorder window has passed it, so that input that is out of order within the
-    window gives what sorted input gives, to the byte.
+    A score is buffered until its user's reorder window has passed it, so that such input gives byte for byte the
+    alerts of sorted input.
     """
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self.left_out: Counter[Outcome] = Counter()
-        """Memos that moved nothing though they were scores, by what became of them; duplicates are none of these."""
+        """Scores that were skipped, by outcome; duplicates are not counted."""
         self._users: dict[str, User] = {}
-        self._held: dict[str, list[Held]] = {}
+        self._pending: dict[str, list[Pending]] = {}
         self._latest: dict[str, float] = {}
 
     def add(self, line: Line) -> list[RiskAlert]:
-        """Take one score; the alerts of those whose turn has come."""
+        """Add one score; returns the alerts of scores that leave the reorder window."""
         recorded_s, memo_id, user_id, observation = line
-        held = self._held.setdefault(user_id, [])
+        pending = self._pending.setdefault(user_id, [])
         # Two scores of one memo: the order of their values decides which is the duplicate, not that of the lines.
         tie = -inf if observation.logit is None else observation.logit
-        heappush(held, (recorded_s, memo_id, tie, observation))
+        heappush(pending, (recorded_s, memo_id, tie, observation))
         latest_s = self._latest[user_id] = max(recorded_s, self._latest.get(user_id, recorded_s))
-        return self._follow(user_id, held, latest_s - self._rules.reorder_s)
+        return self._follow(user_id, pending, latest_s - self._rules.reorder_s)
 
     def finish(self) -> Iterator[RiskAlert]:
-        """The alerts of every score still held back."""
-        for user_id, held in self._held.items():
-            yield from self._follow(user_id, held, inf)
+        """The alerts of every buffered score."""
+        for user_id, pending in self._pending.items():
+            yield from self._follow(user_id, pending, inf)
 
-    def _follow(self, user_id: str, held: list[Held], until_s: float) -> list[RiskAlert]:
+    def _follow(self, user_id: str, pending: list[Pending], until_s: float) -> list[RiskAlert]:
         found: list[RiskAlert] = []
-        if held[0][0] > until_s:
+        if pending[0][0] > until_s:
             return found
         user = self._users.get(user_id, _NEW)
-        while held and held[0][0] <= until_s:
-            user, outcome, alerts = advance(user, user_id, heappop(held)[3], self._rules)
+        while pending and pending[0][0] <= until_s:
+            user, outcome, alerts = advance(user, user_id, heappop(pending)[3], self._rules)
             found += alerts
             if outcome in _LEFT_OUT:
                 self.left_out[outcome] += 1
@@ -83,19 +83,19 @@ _LEFT_OUT = frozenset({Outcome.LATE, Outcome.CROWDED, Outcome.FUTURE, Outcome.RE
 
 
 def replay(lines: Iterable[Line], rules: Rules) -> list[RiskAlert]:
-    """Every alert of these scores, by time and user, however the lines are ordered within the reorder window."""
+    """Every alert of these scores, by time and user, independent of the lines' order within the reorder window."""
     return followed(lines, Replay(rules))
 
 
-def followed(lines: Iterable[Line], course: Replay) -> list[RiskAlert]:
-    """As `replay`, on a course that can be asked afterwards what it left out."""
-    alerts = [alert for line in lines for alert in course.add(line)]
-    alerts += course.finish()
+def followed(lines: Iterable[Line], detector: Replay) -> list[RiskAlert]:
+    """As `replay`, with the given detector, whose `left_out` then counts the skipped scores."""
+    alerts = [alert for line in lines for alert in detector.add(line)]
+    alerts += detector.finish()
     return sorted(alerts, key=lambda alert: (alert.at, alert.user_id, alert.kind, alert.alert_id))
 
 
 class Moment(NamedTuple):
-    """One memo of a history: what it said, where the chart stood after it, and the alerts it caused."""
+    """One memo of a history: its observation, the chart after it, and the alerts it caused."""
 
     observation: Observation
     verdict: Verdict
@@ -103,14 +103,14 @@ class Moment(NamedTuple):
 
 
 def history(lines: Iterable[Line], rules: Rules) -> list[Moment]:
-    """Every memo of one user that was followed, in order; those left out are not told."""
-    user, told = User(), []
+    """Every memo of one user that changed the state, in order; skipped memos are absent."""
+    user, moments = User(), []
     for line in sorted(lines, key=lambda line: (line.recorded_s, line.memo_id)):
         _, verdict = update(user.drift, line.observation, rules.chart, rules.reorder_s)
         user, _, alerts = advance(user, line.user_id, line.observation, rules)
         if verdict.outcome in (Outcome.CHARTED, Outcome.RESTARTED, Outcome.INDETERMINATE):
-            told.append(Moment(line.observation, verdict, tuple(alerts)))
-    return told
+            moments.append(Moment(line.observation, verdict, tuple(alerts)))
+    return moments
 
 
 def line_of(score: RiskScored) -> Line:
@@ -133,15 +133,15 @@ class _Score(msgspec.Struct, gc=False):
 def parse(text: str | bytes) -> Line:
     """The score in one line of JSON: user_id, memo_id, recorded_at (RFC 3339), probability (null: indeterminate).
 
-    `band`, `bundle_id` and `uploaded_at` may be given too: without a band no level alerts are raised, without the
-    moment of upload a clock that was ahead cannot be told. Raises Poison when it is no score.
+    `band`, `bundle_id` and `uploaded_at` are optional: without a band no level alerts are raised, without the upload
+    time a clock that was ahead cannot be detected. Raises Poison when the line is not a score.
     """
     try:
         score = _DECODE(text)
     except msgspec.ValidationError as error:
         raise _refused(str(error)) from None
     except (ValueError, RecursionError):
-        raise Poison("score:unreadable", f"no JSON; {_EXPECTED}") from None
+        raise Poison("score:unreadable", f"not JSON; {_EXPECTED}") from None
     probability, band = score.probability, score.band
     recorded_at = _utc(score.recorded_at, "recorded_at")
     recorded_s = recorded_at.timestamp()
@@ -159,13 +159,13 @@ def parse(text: str | bytes) -> Line:
 
 
 def _refused(what: str) -> Poison:
-    """The error for a line that is JSON and no score. what: the decoder's reason, which may hold the line's values."""
+    """The error for a line that is JSON but not a score. what: the decoder's reason, which may contain its values."""
     for field in _NEEDS:
         if what == f"Object missing required field `{field}`":
-            return Poison("score:incomplete", f"no {field}; {_EXPECTED}")
+            return Poison("score:incomplete", f"missing {field}; {_EXPECTED}")
         if what.endswith(f" - at `$.{field}`"):
             return _wrong(field)
-    return Poison("score:unreadable", f"no JSON object; {_EXPECTED}")
+    return Poison("score:unreadable", f"not a JSON object; {_EXPECTED}")
 
 
 def _wrong(field: str) -> Poison:
@@ -187,8 +187,8 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _EXPECTED = (
     'expected a line like {"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}'
 )
-_TEXT = ("score:id", "text, not empty")
-_MOMENT = ("score:moment", "an RFC 3339 moment with its zone, since 1970")
+_TEXT = ("score:id", "a non-empty string")
+_MOMENT = ("score:moment", "an RFC 3339 timestamp with a time zone, since 1970")
 _NEEDS = {
     "user_id": _TEXT,
     "memo_id": _TEXT,
@@ -198,4 +198,4 @@ _NEEDS = {
     "probability": ("score:probability", "a number from 0 to 1, or null"),
     "band": ("score:band", f"one of {', '.join(Band)}"),
 }
-"""What is wrong, for the counters, and what is right, for people, by field."""
+"""Reason code and requirement, by field."""

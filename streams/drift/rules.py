@@ -1,4 +1,4 @@
-"""What an operator asked for, turned into what the charts and the alerts go by."""
+"""The parameters of charts and alerts, derived from the settings."""
 
 from typing import NamedTuple
 
@@ -13,20 +13,20 @@ MEMOS_CAP = 4.0
 
 
 class Rules(NamedTuple):
-    """Everything that turns scores into alerts; the same rules and scores give the same alerts, always."""
+    """All parameters that turn scores into alerts; deterministic: equal rules and scores give equal alerts."""
 
     chart: ChartRules
     reorder_s: float
     cooldown_s: float
     level_high: int
-    """So many of the last `level_of` scores in the high band raise a level alert; level_of 0 raises none."""
+    """How many of the last `level_of` scores in the high band raise a level alert; level_of 0 disables it."""
     level_of: int
     alerts_per_memo: float
-    """False alerts that the operator's budget allows for each memo that is followed."""
+    """False alerts that the false-alarm budget allows per memo."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Rules":
-        """The rules that keep what the settings promise. Raises ConfigurationError outside the shipped table."""
+        """The rules for the false-alarm budget in the settings. Raises ConfigurationError outside the shipped table."""
         return cls(
             chart_rules_for(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation),
             settings.reorder_window_s,
@@ -40,7 +40,7 @@ class Rules(NamedTuple):
 def chart_rules_for(
     alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None
 ) -> ChartRules:
-    """The chart's rules for a promise. autocorrelation: of memo after memo; None when nobody knows, which is usual.
+    """The chart's rules for a false-alarm budget. autocorrelation: of successive memos; None (usual) when unknown.
 
     Raises ConfigurationError outside the shipped table.
     """
@@ -48,5 +48,5 @@ def chart_rules_for(
 
 
 def chart_rules(threshold: float, memos_per_day: float) -> ChartRules:
-    """The chart's rules for a threshold; the shipped table is made with these."""
+    """The chart's rules for a threshold; the shipped table was computed with these."""
     return ChartRules(threshold, YOUNG, CORRELATED, PHI, PHI_WEIGHT, MEMOS_CAP, max(1.0, 1.0 / memos_per_day))

@@ -1,8 +1,8 @@
-"""The shipped table: how many false alerts a user-year a threshold leads to, and how fast it finds a change.
+"""The shipped table: false alerts per user-year and detection delay of a threshold.
 
-Both were found by simulation with the rule that is shipped (`python -m tests.benchmarks.drift_table` makes the table
-again) for memos a day, autocorrelation and threshold on a grid; in between it is interpolated, rates by their
-logarithm. Fewer memos than one a day are as one a day on a slower clock.
+Both were simulated with the shipped rule (`python -m tests.benchmarks.drift_table` recomputes the table) on a grid of
+memos per day, autocorrelation and threshold; values in between are interpolated, rates by their logarithm. Less than
+one memo per day counts as one per day on a slower clock.
 """
 
 import json
@@ -18,14 +18,14 @@ from schemas.errors import ConfigurationError
 YEAR_DAYS = 365.25
 AT_INDEPENDENCE = 1.0
 AT_WORST = 1.4
-"""Of the requested false alerts, where nobody says how memos correlate: below it where they do not, not far above
-it where they do."""
+"""Bounds on the ratio of actual to requested false alerts when the autocorrelation is unknown: AT_INDEPENDENCE for
+independent memos, AT_WORST for any autocorrelation of the table."""
 Nested: TypeAlias = Sequence["Nested | float"]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number found by simulation, and its standard error."""
+    """A simulated value and its standard error."""
 
     value: float
     error: float
@@ -33,18 +33,18 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long a change goes unnoticed. shift: of the score, in SDs; memos until the alert, counting the first."""
+    """The detection delay of a change. shift: of the score, in SDs; memos until the alert, counting the first."""
 
     shift: float
     mean_memos: Estimate
     median_memos: float
     within_30: float
-    """Share of users found within 30 memos."""
+    """Share of users detected within 30 memos."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a threshold does where memos correlate so. in_control_run: memos between false alerts (ARL₀)."""
+    """The performance of a threshold at one autocorrelation. in_control_run: memos between false alerts (ARL₀)."""
 
     autocorrelation: float
     false_alerts_per_user_year: Estimate
@@ -54,7 +54,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdReport:
-    """A threshold and what it does: where the autocorrelation was given, there; else at each one of the table."""
+    """A threshold and its performance: at the given autocorrelation, or else at each one of the table."""
 
     alerts_per_user_year: float
     memos_per_day: float
@@ -64,9 +64,9 @@ class ThresholdReport:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The grid. rates: log of false alerts a user-year, (memos a day, autocorrelation, threshold); errors: theirs.
+    """The grid. rates: log of false alerts per user-year, (memos per day, autocorrelation, threshold); errors: theirs.
 
-    delays: (memos a day, autocorrelation, threshold, shift, 4): mean, its error, median, share within 30 memos.
+    delays: (memos per day, autocorrelation, threshold, shift, 4): mean, its error, median, share within 30 memos.
     """
 
     memos_per_day: Sequence[float]
@@ -77,12 +77,12 @@ class Table:
     errors: Nested
     delays: Nested
     rule: dict[str, float]
-    """The constants of the rule that the table was made with."""
+    """The constants of the rule that the table was computed with."""
 
 
 @cache
 def shipped() -> Table:
-    """The table that every agent reads."""
+    """The table that all agents use."""
     fields: Any = json.loads((resources.files("streams.drift") / "thresholds.json").read_text())
     return Table(**fields)
 
@@ -90,7 +90,7 @@ def shipped() -> Table:
 def threshold_report(
     alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None
 ) -> ThresholdReport:
-    """The threshold for so many false alerts, and what it does. Raises ConfigurationError outside the table."""
+    """The threshold for a false-alarm budget, and its performance. Raises ConfigurationError outside the table."""
     threshold = threshold_for(alerts_per_user_year, memos_per_day, autocorrelation)
     phis = shipped().autocorrelation if autocorrelation is None else (autocorrelation,)
     conditions = tuple(
@@ -106,25 +106,27 @@ def threshold_report(
 
 
 def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:
-    """The threshold that gives so many false alerts a user-year.
+    """The threshold for a false-alarm budget, in false alerts per user-year.
 
-    autocorrelation: None when it is not known; then the rate is at most AT_INDEPENDENCE of what was asked where memos
-    are independent, and at most AT_WORST anywhere up to the table's largest autocorrelation, 0.5. Whoever asks for more
-    than the lowest threshold of the table gives, gets that threshold, and fewer.
+    autocorrelation: None when unknown; the rate is then at most AT_INDEPENDENCE times the budget for independent memos,
+    and at most AT_WORST times up to the table's largest autocorrelation, 0.5. A budget above the rate of the table's
+    lowest threshold gets that threshold, and fewer alerts.
     Raises ConfigurationError outside the table.
     """
 
     def excess(threshold: float) -> float:
-        wanted = log(alerts_per_user_year)
+        budget = log(alerts_per_user_year)
         if autocorrelation is not None:
-            return _log_rate(threshold, memos_per_day, autocorrelation) - wanted
+            return _log_rate(threshold, memos_per_day, autocorrelation) - budget
         rates = [_log_rate(threshold, memos_per_day, phi) for phi in shipped().autocorrelation]
-        return max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)) - wanted
+        return max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)) - budget
 
     low, high = shipped().threshold[0], shipped().threshold[-1]
     if excess(high) > 0:
         least = alerts_per_user_year * exp(excess(high))
-        raise ConfigurationError(f"alerts_per_user_year must be at least {least:.2g} at {memos_per_day:g} memos a day")
+        raise ConfigurationError(
+            f"alerts_per_user_year must be at least {least:.2g} at {memos_per_day:g} memos per day"
+        )
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
@@ -132,7 +134,7 @@ def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrela
 
 
 def false_alerts(threshold: float, memos_per_day: float, autocorrelation: float) -> Estimate:
-    """False alerts a user-year that a threshold leads to, with the error of the simulation."""
+    """False alerts per user-year of a threshold, with the standard error of the simulation."""
     rate = exp(_log_rate(threshold, memos_per_day, autocorrelation))
     return Estimate(rate, rate * _at(shipped().errors, memos_per_day, autocorrelation, threshold))
 
@@ -145,7 +147,7 @@ def in_control_run(threshold: float, memos_per_day: float, autocorrelation: floa
 
 
 def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> tuple[Delay, ...]:
-    """How soon a lasting change is found after 60 calm days, for each shift of the table."""
+    """The detection delay of a lasting change after 60 in-control days, for each shift of the table."""
     found = []
     for i, shift in enumerate(shipped().shift):
         mean, error, median, within = (
@@ -156,7 +158,7 @@ def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> tu
 
 
 def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float) -> float:
-    """Log of false alerts a user-year."""
+    """Log of false alerts per user-year."""
     slower = log(min(1.0, memos_per_day))
     return _at(shipped().rates, memos_per_day, autocorrelation, threshold) + slower
 
@@ -164,7 +166,7 @@ def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float) ->
 def _at(values: Nested, memos_per_day: float, autocorrelation: float, threshold: float, *rest: int) -> float:
     table = shipped()
     if not 0.0 <= autocorrelation <= table.autocorrelation[-1]:
-        raise ConfigurationError(f"autocorrelation must lie between 0 and {table.autocorrelation[-1]:g}")
+        raise ConfigurationError(f"autocorrelation must be between 0 and {table.autocorrelation[-1]:g}")
     if memos_per_day > table.memos_per_day[-1]:
         raise ConfigurationError(f"memos_per_day must be at most {table.memos_per_day[-1]:g}")
     axes = (

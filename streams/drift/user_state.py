@@ -1,10 +1,9 @@
-"""Following one user: stored bytes and new scores in, new bytes and alerts out. The agent and the replay both run this.
+"""One user's drift state: stored bytes and new scores in, new bytes and alerts out. Agent and replay share it.
 
-Alerts are given at least once, under ids that never change: the state keeps every alert until `delivered` says that it
-arrived, and gives it again with the user's next score. The order for a caller is: write the state, publish the alerts,
-acknowledge the scores, mark the alerts delivered. Wherever it dies in between, nothing is lost, and a subscriber that
-knows an `alert_id` already can leave it out. Once all are delivered, the state depends on the scores alone: not on how
-they were cut into batches, nor on how often each came.
+Alerts are delivered at least once, under stable ids: the state stores every alert until `delivered` confirms it, and
+returns it again with the user's next score. The order for a caller is: write the state, publish the alerts, commit the
+scores, mark the alerts delivered. A crash at any step loses nothing, and subscribers deduplicate by `alert_id`. Once
+all are delivered, the state depends on the scores alone: not on batch boundaries, nor on redelivery.
 """
 
 import struct
@@ -23,19 +22,19 @@ from streams.drift.episodes import Alerting, Step, decide
 from streams.drift.rules import Rules
 
 VERSION = DRIFT.version
-"""Of stored states. Version 1, whose charts had no prior, is read too."""
+"""Of stored states. Version 1, whose charts had no prior, is supported for reading."""
 LARGEST = 4096
-"""Bytes of one user's state; alerts that nobody marked as delivered are dropped, oldest first, to stay below."""
+"""Maximum bytes of one user's state; undelivered alerts are dropped, oldest first, to stay below."""
 _HEAD = struct.Struct("<BHHB")
 _SIZE = struct.Struct("<H")
 _CODEC = Codec()
 
 
 class Followed(NamedTuple):
-    """One user after some scores. alerts: still to be delivered, oldest first; outcomes: one per score, in order.
+    """One user after some scores. alerts: undelivered ones, oldest first; outcomes: one per score, in order.
 
-    readable: whether the stored bytes could be read; if not, the user started afresh. pairs, products: what these
-    scores add to the pooled autocorrelation.
+    readable: whether the stored bytes were readable; if not, the user's state restarted. pairs, products: added by
+    these scores to the pooled autocorrelation.
     """
 
     state: bytes
@@ -47,7 +46,7 @@ class Followed(NamedTuple):
 
 
 class User(NamedTuple):
-    """One user, unpacked. outbox: alerts that may not have been delivered."""
+    """One user, unpacked. outbox: alerts not known to be delivered."""
 
     drift: DriftState = DriftState()
     alerting: Alerting = Alerting()
@@ -55,13 +54,13 @@ class User(NamedTuple):
 
 
 def follow(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> tuple[bytes, list[RiskAlert]]:
-    """The user's new state, and every alert that is not known to be delivered. All scores are of one user."""
+    """The user's new state, and every alert not known to be delivered. All scores belong to one user."""
     followed = follow_in_detail(state, scored, rules)
     return followed.state, followed.alerts
 
 
 def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> Followed:
-    """As `follow`, with what became of every score."""
+    """As `follow`, with the outcome of every score."""
     start, readable = User(), True
     if state is not None:
         try:
@@ -89,17 +88,17 @@ def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: R
 
 
 def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
-    """The state without these alerts, once they have arrived; the same bytes when it holds none of them."""
+    """The state without these alerts, after their delivery; the same bytes when it contains none of them."""
     try:
         user = unpack(state)
     except (struct.error, ValueError):
         return state
-    kept = tuple(alert for alert in user.outbox if alert.alert_id not in alert_ids)
-    return state if len(kept) == len(user.outbox) else pack(user._replace(outbox=kept))
+    outbox = tuple(alert for alert in user.outbox if alert.alert_id not in alert_ids)
+    return state if len(outbox) == len(user.outbox) else pack(user._replace(outbox=outbox))
 
 
 def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Outcome, list[RiskAlert]]:
-    """The user after one more memo, what became of it, and the alerts it causes; the outbox stays as it is."""
+    """The user after one more memo, its outcome, and the alerts it causes; the outbox is unchanged."""
     state, verdict = update(user.drift, observation, rules.chart, rules.reorder_s)
     if state is user.drift:
         return user, verdict.outcome, []
@@ -109,8 +108,8 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
     return User(state, alerting, user.outbox), verdict.outcome, alerts
 
 
-def in_words(state: bytes | None, rules: Rules) -> str:
-    """One line about a stored state, for an operator."""
+def summary_line(state: bytes | None, rules: Rules) -> str:
+    """A stored state in one line, for operators."""
     if state is None:
         return "nothing stored"
     user = unpack(state)
@@ -125,12 +124,12 @@ def in_words(state: bytes | None, rules: Rules) -> str:
 
 
 def prior_of(state: bytes) -> float:
-    """The autocorrelation assumed of a user when their chart began. Raises struct.error or ValueError as `unpack`."""
+    """The prior autocorrelation of a user's chart. Raises struct.error or ValueError as `unpack`."""
     return unpack(state).drift.chart.prior
 
 
 def open_episode(state: bytes | None) -> bool:
-    """Whether an alert of either kind is raised and not resolved; a state that cannot be read has none."""
+    """Whether an alert of either kind is raised and not resolved; False for an unreadable state."""
     if state is None:
         return False
     try:
@@ -147,10 +146,10 @@ def pack(user: User) -> bytes:
 
 
 def unpack(state: bytes) -> User:
-    """The user in stored bytes. Raises struct.error or ValueError when they are damaged or of another version."""
+    """The user in stored bytes. Raises struct.error or ValueError when they are corrupt or of another version."""
     version, drift, alerting, _ = _HEAD.unpack_from(state)
     if version not in DRIFT.versions:
-        raise ValueError("drift state of an unknown version")
+        raise ValueError(f"drift state of version {version}; supported versions: {DRIFT.versions}")
     at = _HEAD.size
     stored = state[at : at + drift]
     return User(
@@ -177,12 +176,12 @@ def _outbox(data: bytes) -> list[RiskAlert]:
         try:
             alerts.append(_CODEC.decode(data[at - size : at], RiskAlert))
         except DecodeError as error:
-            raise ValueError("damaged alert in a drift state") from error
+            raise ValueError("corrupt alert in a drift state") from error
     return alerts
 
 
 def _reported_chart(step: Step, state: DriftState, verdict: Verdict) -> Chart:
-    """The chart whose baseline an alert reports: where a drift episode begins, the one that was held for it."""
+    """The chart whose baseline an alert reports: for a raised drift alert, the one frozen for the episode."""
     begins = step.kind is AlertKind.DRIFT and step.state is AlertState.RAISED
     return state.chart if begins else verdict.chart
 

@@ -36,7 +36,7 @@ def scored(
 
 
 def calm(days: int, seed: int = 3) -> list[float]:
-    """Logits of a user whom nothing happens to: mean -1, SD 0.5."""
+    """Logits of an in-control user: mean -1, SD 0.5."""
     return [float(x) for x in np.random.default_rng(seed).normal(-1.0, 0.5, days)]
 
 

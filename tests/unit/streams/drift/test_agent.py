@@ -1,4 +1,4 @@
-"""The drift agent under redelivery and death at any step, with the store in memory."""
+"""The drift agent under redelivery and crashes at any step, with the store in memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ RULES = Rules.from_settings(SETTINGS)
 
 
 def way_of(user: str, days: int, changed_after: int, seed: int = 0) -> list[Source]:
-    """One score a day; from one day on the logits lie three standard deviations higher."""
+    """One score a day; from one day on the logits are three standard deviations higher."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(-1.0, 0.5, days) + np.where(np.arange(days) >= changed_after, 1.5, 0.0)
     return [source(user, day, float(1 / (1 + np.exp(-logit)))) for day, logit in enumerate(logits)]
@@ -54,7 +54,7 @@ class World:
         return DriftAgent(RULES, SETTINGS.state_ttl_s, self.store, cast("Delivery", self.topic), lambda: self.now)
 
     def alerts(self) -> dict[str, set[bytes]]:
-        """Every version that was published of every alert."""
+        """Every distinct encoding that was published of every alert."""
         found: dict[str, set[bytes]] = {}
         for record in self.topic.records:
             if isinstance(record, RiskAlert):
@@ -105,7 +105,7 @@ async def test_replaying_the_topic_publishes_nothing_new() -> None:
     assert await world.state() == state
 
 
-async def test_a_muted_user_is_silent_and_the_mute_counts_it() -> None:
+async def test_alerts_of_a_muted_user_are_suppressed_and_counted() -> None:
     world = World()
     mute = mutes.Mute(mutes.Scope.USER, "changed", START, START + timedelta(days=1), "known to the clinic")
     await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
@@ -115,7 +115,7 @@ async def test_a_muted_user_is_silent_and_the_mute_counts_it() -> None:
     assert counted.withheld >= 1
 
 
-async def test_a_mute_keeps_back_what_begins_and_never_what_ends() -> None:
+async def test_a_mute_suppresses_raised_and_never_resolved() -> None:
     world = World()
     changed = way_of("changed", 60, 40)
     await play(world, changed, 20)
@@ -129,11 +129,11 @@ async def test_a_mute_keeps_back_what_begins_and_never_what_ends() -> None:
 
 
 async def know_of_all(world: World, phi: float) -> None:
-    """The pool has seen so many days that it overrules the default."""
+    """The pool has so many days that it overrules the default."""
     await world.store.update([POOL.key()], lambda *_: (Pool().plus(1e6, phi * 1e6).to_bytes(), None), ttl_s=1e9)
 
 
-async def test_what_all_users_show_is_kept_and_assumed_of_who_begins_once_the_last_prior_is_over() -> None:
+async def test_the_pooled_estimate_becomes_the_prior_of_new_users_once_the_last_prior_has_expired() -> None:
     world = World()
     await play(world, [s for n in range(4) for s in way_of(f"user-{n}", 60, 1000, seed=n)], 50)
     pool = Pool.from_bytes((await world.store.read([POOL.key()]))[POOL.key()])
@@ -147,7 +147,7 @@ async def test_what_all_users_show_is_kept_and_assumed_of_who_begins_once_the_la
 
 
 @pytest.mark.parametrize("stored", [b"", b"junk", b"\x07" + b"\0" * 8])
-async def test_a_prior_that_cannot_be_read_is_taken_up_anew(stored: bytes) -> None:
+async def test_an_unreadable_prior_is_replaced(stored: bytes) -> None:
     world = World()
     await know_of_all(world, 0.2)
     await world.store.update([PRIOR.key()], lambda *_: (stored, None), ttl_s=1e9)
@@ -155,8 +155,8 @@ async def test_a_prior_that_cannot_be_read_is_taken_up_anew(stored: bytes) -> No
 
 
 @pytest.mark.parametrize("restarts", [{9}, {3, 9, 12}, set(range(1, 18))])
-async def test_agents_that_start_again_judge_as_if_they_had_not(restarts: set[int]) -> None:
-    """Also of users who begin after a restart, when the pool knows other things than at the first start."""
+async def test_restarted_agents_give_the_same_alerts(restarts: set[int]) -> None:
+    """Also for users who start after a restart, when the pool differs from the first start."""
     ways = [way_of(f"user-{n}", 60, 40, seed=n) for n in range(6)]
     scores = [way[day - late] for day in range(90) for late, way in zip(range(0, 30, 5), ways, strict=True)
               if late <= day < late + 60]  # fmt: skip
@@ -174,7 +174,7 @@ async def test_agents_that_start_again_judge_as_if_they_had_not(restarts: set[in
     assert await world.state() == await plain.state()
 
 
-async def test_a_user_keeps_the_prior_that_they_began_with_and_a_new_bundle_begins_with_todays() -> None:
+async def test_a_user_keeps_their_first_prior_and_a_new_bundle_starts_with_todays() -> None:
     world = World()
     way = way_of("someone", 60, 1000)
     await play(world, way[:20], 20)

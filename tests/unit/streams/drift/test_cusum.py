@@ -1,4 +1,4 @@
-"""One user's chart: what a calm day, a change and a recovery do to it."""
+"""One user's chart: the effect of a calm day, a change and a recovery."""
 
 from math import inf
 
@@ -26,7 +26,7 @@ def charted(logits: list[float], chart: Chart = Chart()) -> Chart:  # noqa: B008
     return chart
 
 
-def test_fields_stand_in_the_order_in_which_a_calm_day_takes_and_gives_them() -> None:
+def test_fields_are_in_the_order_of_a_calm_day() -> None:
     """`cusum._calm` unpacks and builds a chart by position, because it is the hottest line of the agents."""
     assert Chart._fields == (
         "n", "mean", "squares", "pairs", "products", "phi", "z", "day", "up", "down", "run", "run_sum", "since",
@@ -43,7 +43,7 @@ def test_the_limit_falls_as_the_baseline_grows() -> None:
     assert limit(charted(calm(200)), RULES_OF_CHART) < limit(charted(calm(20)), RULES_OF_CHART)
 
 
-def test_a_change_raises_the_upward_chart_and_an_episode_holds_the_baseline_from_before() -> None:
+def test_a_change_raises_the_upward_chart_and_an_episode_freezes_the_baseline_from_before() -> None:
     before = charted(calm(60))
     changed = charted([x + 1.5 for x in calm(12, seed=4)], before)
     assert changed.up > limit(changed, RULES_OF_CHART)
@@ -79,7 +79,7 @@ def test_one_outlier_counts_for_no_more_than_the_limit() -> None:
     assert normal_score(-1e9, 5) == -U_LIMIT
 
 
-def test_silence_lets_evidence_fade() -> None:
+def test_evidence_fades_during_a_gap() -> None:
     changed = charted([x + 1.0 for x in calm(4, seed=4)], charted(calm(60)))
     soon = step(changed, changed.day + 1, changed.mean, 1, RULES_OF_CHART)
     late = step(changed, changed.day + 60, changed.mean, 1, RULES_OF_CHART)

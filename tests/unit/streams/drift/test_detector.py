@@ -66,7 +66,7 @@ def test_several_memos_of_a_day_are_one_day() -> None:
     assert thrice.chart.mean == pytest.approx(once.chart.mean)
 
 
-def test_a_late_memo_lands_in_its_day() -> None:
+def test_a_late_memo_is_added_to_its_day() -> None:
     scores = daily(calm(40))
     in_order, _ = _after(scores)
     late, verdicts = _after([*scores[:37], *scores[38:], scores[37]])
@@ -88,7 +88,7 @@ def test_a_memo_behind_the_window_is_left_out() -> None:
     assert again is state
 
 
-def test_the_window_is_as_long_as_it_is_said_to_be() -> None:
+def test_the_window_is_as_long_as_configured() -> None:
     state, _ = _after(daily(calm(40)))
     within = RULES.reorder_s / DAY_S
     _, [inside] = _after([scored(0.0, 39 - within, memo="x")], state)
@@ -120,7 +120,7 @@ def test_a_memo_from_the_future_does_not_close_the_past() -> None:
     assert after is state
 
 
-def test_evidence_fades_while_nobody_speaks() -> None:
+def test_evidence_fades_during_a_gap() -> None:
     state, _ = _after(daily([*calm(60), 0.3]))
     last = state.chart.mean
     soon, _ = _after([scored(last, 61)], state)
@@ -149,7 +149,7 @@ def test_neighbours_that_correlate_are_whitened() -> None:
     assert independent.chart.phi < 0.15
 
 
-def test_a_new_bundle_begins_anew_and_stragglers_are_left_out() -> None:
+def test_a_new_bundle_restarts_the_chart_and_late_memos_of_the_old_are_skipped() -> None:
     old = daily(calm(60))
     state, verdicts = _after([*old, scored(4.0, 60, bundle="demo-2"), scored(4.0, 60.1, bundle="demo-1")])
     assert _outcomes(verdicts[-2:]) == [Outcome.RESTARTED, Outcome.RETIRED]
@@ -166,7 +166,7 @@ def test_memos_of_the_old_bundle_are_still_recognised() -> None:
     assert Outcome.RESTARTED not in _outcomes(verdicts)
 
 
-def test_windows_of_7_and_30_days_stand_beside_the_chart() -> None:
+def test_windows_of_7_and_30_days_are_reported() -> None:
     logits = [*calm(60), *([1.0] * 7)]
     state, _ = _after(daily(logits))
     lately = windows(state)
@@ -197,7 +197,7 @@ def test_a_constant_user_is_no_surprise() -> None:
 
 @given(st.lists(st.tuples(st.floats(-6, 6) | st.none(), st.floats(0, 40)), max_size=40))
 @settings(max_examples=60)
-def test_stored_states_go_on_as_if_never_stored(memos: list[tuple[float | None, float]]) -> None:
+def test_stored_states_continue_unchanged(memos: list[tuple[float | None, float]]) -> None:
     scores = [scored(x, day, memo=str(i)) for i, (x, day) in enumerate(memos)]
     straight, _ = _after(scores)
     state = DriftState()
@@ -216,7 +216,7 @@ def test_bytes_that_are_no_state_are_refused(data: bytes) -> None:
     ("t", "nu", "u"), [(2.0, 5.0, 1.636), (-1.0, 30.0, -0.983), (0.0, 3.0, 0.0), (50.0, 9.0, U_LIMIT)]
 )
 def test_normal_scores_are_those_of_students_t(t: float, nu: float, u: float) -> None:
-    """u from scipy.stats: norm.ppf(t.cdf(t, nu)), held to U_LIMIT."""
+    """u from scipy.stats: norm.ppf(t.cdf(t, nu)), limited to U_LIMIT."""
     assert normal_score(t, nu) == pytest.approx(u, abs=0.01)
 
 
@@ -225,7 +225,7 @@ def test_certainty_is_bounded() -> None:
     assert Chart().n == 0
 
 
-def test_fields_of_a_state_stand_in_the_order_in_which_an_update_takes_and_gives_them() -> None:
+def test_fields_of_a_state_are_in_the_order_of_an_update() -> None:
     """`detector.update` unpacks and builds a state by position, because it runs for every score."""
     assert DriftState._fields == (
         "chart", "days", "latest_s", "horizon_s", "bundle", "retired", "retired_until_s", "past",

@@ -40,7 +40,7 @@ def test_an_episode_is_raised_escalated_and_resolved_under_one_key() -> None:
     assert all(alert.statistic > alert.threshold for alert in alerts)
 
 
-def test_an_alert_tells_the_baseline_before_the_change_and_the_mean_since() -> None:
+def test_an_alert_reports_the_baseline_before_the_change_and_the_mean_since() -> None:
     raised = _alerts(daily([*calm(60), *_worse(30)]))[0]
     assert raised.baseline.n == pytest.approx(60, abs=4)
     assert raised.baseline.mean == pytest.approx(-1.0, abs=0.15)
@@ -87,7 +87,7 @@ def test_indeterminate_scores_count_for_no_level() -> None:
     assert _alerts([*scores, *(scored(None, 4 + i) for i in range(10))]) == []
 
 
-def test_a_new_bundle_pages_nobody_and_leaves_an_open_episode_open() -> None:
+def test_a_new_bundle_raises_no_alert_and_leaves_an_open_episode_open() -> None:
     far = [x + 6.0 for x in calm(70)]
     assert _alerts([*daily(calm(60)), *daily(far, 60, bundle="demo-2")]) == []
     alerts = _alerts([*daily([*calm(60), *_worse(9)]), *daily(far, 69, bundle="demo-2")])

@@ -1,4 +1,4 @@
-"""Who is muted, until when, and what that kept back."""
+"""Who is muted, until when, and how many alerts that suppressed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ USER = Mute(Scope.USER, "clinic-a/7", NOW, NOW + 7 * DAY, "on holiday")
 COHORT = Mute(Scope.COHORT, "clinic-b/", NOW, NOW + DAY)
 
 
-def test_a_mute_holds_for_its_users_and_its_time() -> None:
+def test_a_mute_applies_to_its_users_and_its_period() -> None:
     both = [USER, COHORT]
     assert muted_by(both, "clinic-a/7", NOW) == USER
     assert muted_by(both, "clinic-a/71", NOW) is None
@@ -21,20 +21,20 @@ def test_a_mute_holds_for_its_users_and_its_time() -> None:
 
 def test_a_new_mute_replaces_the_one_before() -> None:
     longer = Mute(Scope.USER, "clinic-a/7", NOW + DAY, NOW + 30 * DAY)
-    held = with_mute([USER], longer)
-    assert [mute.until for mute in held] == [NOW + DAY, NOW + 30 * DAY]
-    assert muted_by(held, "clinic-a/7", NOW + 2 * DAY) == longer
+    mutes = with_mute([USER], longer)
+    assert [mute.until for mute in mutes] == [NOW + DAY, NOW + 30 * DAY]
+    assert muted_by(mutes, "clinic-a/7", NOW + 2 * DAY) == longer
 
 
 def test_a_mute_can_end_early() -> None:
-    held = ended([USER, COHORT], Scope.USER, "clinic-a/7", NOW + DAY)
-    assert muted_by(held, "clinic-a/7", NOW + DAY) is None
-    assert COHORT in held
+    mutes = ended([USER, COHORT], Scope.USER, "clinic-a/7", NOW + DAY)
+    assert muted_by(mutes, "clinic-a/7", NOW + DAY) is None
+    assert COHORT in mutes
 
 
-def test_what_was_kept_back_is_counted() -> None:
-    held = with_withheld([USER, COHORT], ["clinic-b/3", "clinic-b/4", "somebody"], NOW)
-    assert [mute.withheld for mute in held] == [0, 2]
+def test_suppressed_alerts_are_counted() -> None:
+    mutes = with_withheld([USER, COHORT], ["clinic-b/3", "clinic-b/4", "somebody"], NOW)
+    assert [mute.withheld for mute in mutes] == [0, 2]
 
 
 def test_mutes_survive_storage_until_ninety_days_after_their_end() -> None:

@@ -1,4 +1,4 @@
-"""Back-tests give what the agent gives, in whatever order the lines come."""
+"""Back-tests give the agent's alerts, in any order of the lines."""
 
 import json
 import random
@@ -20,7 +20,7 @@ def _lines() -> list[Line]:
     return [line_of(score) for score in SCORES]
 
 
-def test_a_replay_is_what_the_agent_says() -> None:
+def test_a_replay_gives_the_agents_alerts() -> None:
     _, alerts = follow(None, SCORES, RULES)
     assert len(alerts) >= 3
     assert replay(_lines(), RULES) == alerts
@@ -40,12 +40,12 @@ def test_a_user_after_the_other_is_as_both_at_once() -> None:
     assert replay([*_lines(), *others], RULES) == replay(mixed, RULES)
 
 
-def test_a_history_tells_every_memo_and_the_same_alerts() -> None:
-    told = history([*_lines(), *_lines()], RULES)
-    assert len(told) == len(SCORES)
-    alerts: list[RiskAlert] = [alert for moment in told for alert in moment.alerts]
+def test_a_history_has_every_memo_and_the_same_alerts() -> None:
+    moments = history([*_lines(), *_lines()], RULES)
+    assert len(moments) == len(SCORES)
+    alerts: list[RiskAlert] = [alert for moment in moments for alert in moment.alerts]
     assert alerts == replay(_lines(), RULES)
-    raised = next(moment for moment in told if any(a.state is AlertState.RAISED for a in moment.alerts))
+    raised = next(moment for moment in moments if any(a.state is AlertState.RAISED for a in moment.alerts))
     assert raised.verdict.chart.up > raised.verdict.threshold
 
 
@@ -85,7 +85,7 @@ def test_an_abstention_has_no_logit(change: dict[str, object]) -> None:
         "null",
     ],
 )
-def test_what_is_no_score_is_refused_with_what_was_expected(text: str) -> None:
+def test_an_invalid_line_is_rejected_with_the_expected_format(text: str) -> None:
     with pytest.raises(Poison, match="expected"):
         parse(text)
 
@@ -102,7 +102,7 @@ def test_what_is_no_score_is_refused_with_what_was_expected(text: str) -> None:
         ({"band": "x - at `$.user_id`"}, "score:band"),
     ],
 )
-def test_what_is_wrong_with_a_line_is_told_by_its_field(change: dict[str, object], reason: str) -> None:
+def test_an_invalid_line_is_reported_by_field(change: dict[str, object], reason: str) -> None:
     value = {"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.5} | change
     with pytest.raises(Poison) as raised:
         parse(json.dumps(value))
@@ -110,8 +110,8 @@ def test_what_is_wrong_with_a_line_is_told_by_its_field(change: dict[str, object
     assert raised.value.detail.startswith(next(iter(change)))
 
 
-def test_what_a_line_lacks_is_told() -> None:
-    with pytest.raises(Poison, match="no recorded_at") as raised:
+def test_a_missing_field_is_reported() -> None:
+    with pytest.raises(Poison, match="missing recorded_at") as raised:
         parse('{"user_id": "u", "memo_id": "m", "probability": 0.5}')
     assert raised.value.reason == "score:incomplete"
 
@@ -121,14 +121,14 @@ def test_bytes_that_are_no_text_are_refused() -> None:
         parse(b'{"user_id": "\xff"}')
 
 
-def test_a_clock_that_was_ahead_is_known_by_the_upload() -> None:
+def test_a_clock_that_was_ahead_is_detected_by_the_upload_time() -> None:
     line = '{"user_id":"u","memo_id":"m","recorded_at":"2099-05-01T08:30:00Z","probability":0.5,"uploaded_at":"%s"}'
-    course = Replay(RULES)
-    followed([parse(line % "2026-05-01T08:31:00Z"), *_lines()], course)
-    assert course.left_out == {Outcome.FUTURE: 1}
+    detector = Replay(RULES)
+    followed([parse(line % "2026-05-01T08:31:00Z"), *_lines()], detector)
+    assert detector.left_out == {Outcome.FUTURE: 1}
 
 
-def test_what_comes_too_late_is_counted() -> None:
-    course = Replay(RULES)
-    assert followed([*_lines(), _lines()[0]._replace(memo_id="new")], course) == replay(_lines(), RULES)
-    assert course.left_out == {Outcome.LATE: 1}
+def test_late_scores_are_counted() -> None:
+    detector = Replay(RULES)
+    assert followed([*_lines(), _lines()[0]._replace(memo_id="new")], detector) == replay(_lines(), RULES)
+    assert detector.left_out == {Outcome.LATE: 1}

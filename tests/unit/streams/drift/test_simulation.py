@@ -33,7 +33,7 @@ def _pure(logits: NDArray[np.float64], rules: Rules) -> tuple[User, list[RiskAle
 
 @pytest.mark.parametrize("memos", [1, 3])
 @pytest.mark.parametrize("spacing", [1.0, 4.0])
-def test_the_simulation_tells_what_the_agent_does(memos: int, spacing: float) -> None:
+def test_the_simulation_matches_the_agent(memos: int, spacing: float) -> None:
     rng = np.random.default_rng(7)
     users, days = 24, 330
     logits = rng.normal(-1.0, 0.7, (days, memos, users))
@@ -50,8 +50,8 @@ def test_the_simulation_tells_what_the_agent_does(memos: int, spacing: float) ->
             (AlertState.ESCALATED, history.escalated),
             (AlertState.RESOLVED, history.resolved),
         ):
-            told = [f"{d}.{j}" for d, j in np.argwhere(flags[:, :, u])]
-            assert [a.memo_id for a in alerts if a.state is state and a.kind is AlertKind.DRIFT] == told
+            expected = [f"{d}.{j}" for d, j in np.argwhere(flags[:, :, u])]
+            assert [a.memo_id for a in alerts if a.state is state and a.kind is AlertKind.DRIFT] == expected
         for name in Chart._fields:
             assert getattr(user.drift.chart, name) == pytest.approx(history.last[name][u], abs=1e-6), name
     assert history.raised.sum() > users

@@ -20,7 +20,7 @@ def _rate(requested: float, memos: int, phi: float, users: int, *, baseline: int
     return float(history.raised[baseline:].sum() / users / requested)
 
 
-def test_the_table_was_made_with_the_rule_that_is_shipped() -> None:
+def test_the_table_was_computed_with_the_shipped_rule() -> None:
     assert shipped().rule == rule()
 
 
@@ -34,13 +34,13 @@ def test_calm_users_get_the_false_alerts_that_were_asked_for(requested: float, m
 
 
 @pytest.mark.parametrize("baseline", [14, 30, 60])
-def test_older_baselines_keep_the_promise_too(baseline: int) -> None:
+def test_older_baselines_keep_the_false_alarm_budget(baseline: int) -> None:
     assert 0.5 <= _rate(1.0, 1, 0.0, 1500, baseline=baseline) <= 1.25
     assert _rate(1.0, 1, 0.5, 1500, baseline=baseline) <= 1.6
 
 
 @pytest.mark.parametrize("noise", ["heavy tails", "outliers"])
-def test_scores_that_are_not_normal_keep_the_promise_too(noise: str) -> None:
+def test_scores_that_are_not_normal_keep_the_false_alarm_budget(noise: str) -> None:
     rng = np.random.default_rng(8)
     shape = (WARM_UP + YEAR, 1, 800)
     heavy = rng.standard_t(3, shape)
@@ -69,12 +69,12 @@ def test_a_short_baseline_does_not_hide_a_change(calm: int, share: float) -> Non
     assert (_delays(1.0, calm) <= 30).mean() >= share
 
 
-def test_the_table_tells_the_delays_that_happen() -> None:
+def test_the_table_has_the_simulated_delays() -> None:
     threshold = threshold_for(1.0, 1.0)
-    [told] = [delay for delay in delays(threshold, 1.0, 0.0) if delay.shift == 1.0]
+    [shipped_delay] = [delay for delay in delays(threshold, 1.0, 0.0) if delay.shift == 1.0]
     found = _delays(1.0)
-    assert np.median(found) == pytest.approx(told.median_memos, abs=1)
-    assert (found <= 30).mean() == pytest.approx(told.within_30, abs=0.05)
+    assert np.median(found) == pytest.approx(shipped_delay.median_memos, abs=1)
+    assert (found <= 30).mean() == pytest.approx(shipped_delay.within_30, abs=0.05)
 
 
 def test_fewer_memos_a_day_are_a_slower_clock() -> None:
@@ -93,20 +93,20 @@ def test_more_alerts_are_a_lower_threshold() -> None:
 
 
 def test_a_known_autocorrelation_is_met_exactly() -> None:
-    kept = threshold_report(1.0, 1.0, 0.4)
-    assert [one.autocorrelation for one in kept.conditions] == [0.4]
-    assert kept.conditions[0].false_alerts_per_user_year.value == pytest.approx(1.0)
-    assert kept.conditions[0].in_control_run.value == pytest.approx(365.25)
+    report = threshold_report(1.0, 1.0, 0.4)
+    assert [one.autocorrelation for one in report.conditions] == [0.4]
+    assert report.conditions[0].false_alerts_per_user_year.value == pytest.approx(1.0)
+    assert report.conditions[0].in_control_run.value == pytest.approx(365.25)
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("arguments", "message"),
     [
         ((0.001, 1.0, None), "alerts_per_user_year"),
         ((1.0, 40.0, None), "memos_per_day"),
         ((1.0, 1.0, 0.9), "autocorrelation"),
     ],
 )
-def test_what_the_table_does_not_know_is_refused(asked: tuple[float, float, float | None], says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
-        threshold_for(*asked)
+def test_arguments_outside_the_table_are_rejected(arguments: tuple[float, float, float | None], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        threshold_for(*arguments)
