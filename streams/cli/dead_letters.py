@@ -13,7 +13,7 @@ from streams.cli.parse_time import since_moment
 
 if TYPE_CHECKING:
     from schemas.json_records import Json
-    from streams.recovery.redrive import Kept, Wanted
+    from streams.recovery.redrive import DeadLetterFilter, StoredDeadLetter
     from workers.state.store import Store
 
 letters_app = typer.Typer(help="List dead letters, and redrive them after the cause is fixed.", no_args_is_help=True)
@@ -40,9 +40,9 @@ def list_letters(
 ) -> None:
     """List dead letters on `memos.dead`, oldest first."""
     from schemas.json_records import to_json
-    from streams.recovery.redrive import Wanted
+    from streams.recovery.redrive import DeadLetterFilter
 
-    kept = asyncio.run(_find(Wanted(since, stage, reason)))
+    kept = asyncio.run(_find(DeadLetterFilter(since, stage, reason)))
     if json_lines:
         for each in kept:
             print(to_json(_summary(each)))
@@ -67,9 +67,9 @@ def show(
 ) -> None:
     """Show one dead letter: reason, origin, history, and the original record, which may name a user."""
     from schemas.json_records import to_json
-    from streams.recovery.redrive import Wanted
+    from streams.recovery.redrive import DeadLetterFilter
 
-    found = asyncio.run(_find(Wanted(ids=(dead_letter_id,))))
+    found = asyncio.run(_find(DeadLetterFilter(ids=(dead_letter_id,))))
     if len(found) != 1:
         raise typer.BadParameter(
             f"{len(found)} dead letters have an id that begins like this", param_hint="DEAD_LETTER_ID"
@@ -101,14 +101,14 @@ def redrive(
 
     Each is sent back once, however often this runs. A record that fails again is a new dead letter with its history.
     """
-    from streams.recovery.redrive import Wanted
+    from streams.recovery.redrive import DeadLetterFilter
 
-    sent, skipped = asyncio.run(_redrive(Wanted(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run))
+    sent, skipped = asyncio.run(_redrive(DeadLetterFilter(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run))
     earlier = f"; {skipped} had been sent back before (--again includes them)" if skipped else ""
     print(f"{sent} records {'would be ' if dry_run else ''}sent back{earlier}")
 
 
-async def _find(wanted: "Wanted") -> "list[Kept]":
+async def _find(wanted: "DeadLetterFilter") -> "list[StoredDeadLetter]":
     from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
 
@@ -116,7 +116,7 @@ async def _find(wanted: "Wanted") -> "list[Kept]":
         return await letters.find(settings, make_codec(settings), store, wanted)
 
 
-async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int, int]:
+async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) -> tuple[int, int]:
     """How many records were sent back, and how many dead letters were skipped because they had been before."""
     from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
@@ -125,7 +125,7 @@ async def _redrive(wanted: "Wanted", *, again: bool, dry_run: bool) -> tuple[int
 
     async with _connected() as (settings, store):
         kept = await letters.find(settings, make_codec(settings), store, wanted)
-        records = letters.chosen(kept, again=again)
+        records = letters.select(kept, again=again)
         skipped = 0 if again else sum(each.redriven > 0 for each in kept)
         if not dry_run and records:
             producer = await started(lambda: make_producer(settings), settings, stage="dead-letters")
@@ -147,21 +147,21 @@ async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
         yield settings, store
 
 
-def _redrives(each: "Kept") -> int:
+def _redrives(each: "StoredDeadLetter") -> int:
     """How often this record was redriven: before this dead letter, and since."""
     from schemas.redrive_headers import redrives_of
 
     return redrives_of(each.letter.headers) + each.redriven
 
 
-def _summary(each: "Kept") -> "dict[str, Json]":
+def _summary(each: "StoredDeadLetter") -> "dict[str, Json]":
     from schemas.json_records import to_plain
 
     names = ("dead_letter_id", "at", "stage", "reason", "detail", "topic", "partition", "offset")
     return {name: to_plain(getattr(each.letter, name)) for name in names} | {"redriven": _redrives(each)}
 
 
-def _whole(each: "Kept") -> "dict[str, Json]":
+def _whole(each: "StoredDeadLetter") -> "dict[str, Json]":
     """What `list` does not show: history, headers, key, and the record, decoded where it can be."""
     from schemas.json_records import to_plain
     from schemas.redrive_headers import HISTORY, history_of

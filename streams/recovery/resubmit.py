@@ -1,10 +1,10 @@
-"""After Redis has lost its data: uploads against outcomes, and what has no outcome is sent again.
+"""Reconciliation after Redis has lost its data: resubmits uploads that have no outcome.
 
-A memo whose parts have both been read waits for nothing but Redis. When its join is forgotten, no event of it is left
-to come, and nobody would know of it any more. (One loss leaves most memos their other part; two losses within
-`join_timeout_s`, as of a server that crashes again and again, leave them none.) So a mark lies in the store. An agent
-that does not find it waits until all that was extracted before is joined or given up, and compares the topics then.
-Events that are sent again are recognised wherever they are known.
+Once both parts of a memo have been read, its only state is the join in Redis. If that is lost, no event of the memo
+remains, and it would get no outcome. (After one loss most memos still have their other part; after two losses within
+`join_timeout_s`, as with a server in a crash loop, they have none.) So the store holds a mark. An agent that does not
+find it waits until all features extracted before are joined or timed out, and then compares the topics. Every stage
+deduplicates resubmitted events.
 """
 
 import asyncio
@@ -43,19 +43,19 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 2.0
 LEASE_S = 60.0
-"""An agent that has not renewed its charge for so long has died, and another takes it over."""
+"""Lease duration: an agent that has not renewed its lease for this long is presumed dead, and another takes over."""
 GRACE_S = 10.0
-"""For joins that are due to be given up. Who is slower gives up a memo that is sent again, and that is recognised."""
+"""Extra time for closing overdue joins. A slower process closes joins of resubmitted memos, which are deduplicated."""
 TOGETHER = 500
 """Uploads sent before their acknowledgements are awaited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the store says of its own memory; times in Unix seconds.
+    """The mark that shows that the store has its data; times in Unix seconds.
 
-    since: when it was first found empty; by: the agent in charge; until: its charge ends then unless it is renewed;
-    done: whether every memo from before has its outcome.
+    since: when the store was first found empty; by: the agent that holds the lease; until: end of the lease unless
+    renewed; done: whether every earlier memo has its outcome.
     """
 
     since: float
@@ -64,36 +64,36 @@ class Mark:
     done: bool = False
 
     def to_bytes(self) -> bytes:
-        """As the value of the store."""
+        """The mark as one value of the store."""
         return MARK.framed(msgpack.packb([self.since, self.by, self.until, self.done]))
 
     @classmethod
     def of(cls, state: bytes | None) -> "Mark | None":
-        """The mark that the store holds; None for none, and for one of another version, which says nothing here."""
+        """The mark in stored bytes; None without one, and for an unknown version, which is ignored."""
         if state is None:
             return None
         if state[0] in MARK.versions:
             return cls(*msgpack.unpackb(MARK.opened(state)[1]))
-        version, *fields = msgpack.unpackb(state)  # as 0.1 wrote it: a list whose first item is the version
+        version, *fields = msgpack.unpackb(state)  # the format of 0.1: a list whose first item is the version
         return cls(*fields) if version in MARK.versions else None
 
 
-def charge(state: bytes | None, agent: str, now: float) -> Mark | None:
-    """The mark once `agent` has taken, or renewed, its charge; None when there is nothing to do, or another does it."""
+def acquire_lease(state: bytes | None, agent: str, now: float) -> Mark | None:
+    """The mark after `agent` has acquired or renewed the lease; None when all is done, or another agent holds it."""
     mark = Mark.of(state) or Mark(now, agent, 0.0)
     if mark.done or (mark.by != agent and now < mark.until):
         return None
     return replace(mark, by=agent, until=now + LEASE_S)
 
 
-def done(state: bytes | None, mark: Mark) -> Mark | None:
-    """The mark of a store whose memos are complete; None when the store was lost again, or another is in charge."""
-    held = Mark.of(state)
-    return None if held is None or (held.since, held.by) != (mark.since, mark.by) else replace(held, done=True)
+def mark_done(state: bytes | None, mark: Mark) -> Mark | None:
+    """The mark with `done` set; None when the data was lost again, or another agent holds the lease."""
+    stored = Mark.of(state)
+    return None if stored is None or (stored.since, stored.by) != (mark.since, mark.by) else replace(stored, done=True)
 
 
 class Reconciler:
-    """Watches the mark, in every process of agents."""
+    """Checks the mark periodically, in every process of agents."""
 
     def __init__(
         self, settings: Settings, store: Store, deadlines: Deadlines, producer: AIOKafkaProducer, codec: Codec
@@ -103,47 +103,47 @@ class Reconciler:
         self._agent = uuid4().hex
 
     async def run(self) -> NoReturn:
-        """Look until cancelled. Raises KafkaError where the broker refuses for good, such as for want of a right."""
+        """Reconcile until cancelled. Raises KafkaError that is not retriable, such as for a missing permission."""
         while True:
             try:
-                await self.look()
+                await self.reconcile()
             except (Transient, *AWAY) as error:
                 if isinstance(error, KafkaError) and not error.retriable:
                     raise
-                log.info("memos are not looked after: %s", type(error).__name__)
+                log.info("reconciliation paused: %s", type(error).__name__)
             await asyncio.sleep(EVERY_S)
 
-    async def look(self) -> int | None:
-        """Do what is to be done; how many memos were sent again, None when there was nothing to do, or not yet.
+    async def reconcile(self) -> int | None:
+        """Reconcile once if needed; returns how many memos were resubmitted, None when not needed or not finished.
 
-        Raises Transient and KafkaError: then it is to be called again.
+        Raises Transient and KafkaError: call it again then.
         """
-        mark = await self._charge()
+        mark = await self._acquire_lease()
         if mark is None:
             return None
         async with Observer(self._settings, (topics.UPLOADED, topics.FEATURES)) as observer:
-            taken = await self._taken(observer)
-            if any(taken.values()):
+            extracted = await self._extracted(observer)
+            if any(extracted.values()):
                 prometheus.STATE_LOSSES.inc()
-                log.warning("Redis has lost what it held, or is new; memos without an outcome will be sent again")
-                if not await self._joined(observer, mark):
+                log.warning("Redis has lost its data or is new; memos without an outcome will be resubmitted")
+                if not await self._wait_for_joins(observer, mark):
                     return None
-        sent = await self._send_again(mark, taken) if any(taken.values()) else 0
+        sent = await self._resubmit(mark, extracted) if any(extracted.values()) else 0
         if not await self._finish(mark):
             return None
         if sent:
             prometheus.MEMOS_SENT_AGAIN.inc(sent)
-            log.warning("%d memos had no outcome and were sent again", sent)
+            log.warning("memos without an outcome resubmitted, count=%d", sent)
         return sent
 
-    async def _taken(self, observer: Observer) -> Mapping[TopicPartition, int]:
-        """The uploads that every worker has dealt with: up to these offsets."""
+    async def _extracted(self, observer: Observer) -> Mapping[TopicPartition, int]:
+        """The offsets up to which every feature worker has processed the uploads."""
         groups = [stage.group for stage in feature_stages(self._settings.modalities)]
         positions = [await observer.positions(group, topics.UPLOADED.name) for group in groups]
         return {at: min(each[at] for each in positions) for at in positions[0]}
 
-    async def _joined(self, observer: Observer, mark: Mark) -> bool:
-        """Wait until all features that are there now were read, and the last of their joins has been given up."""
+    async def _wait_for_joins(self, observer: Observer, mark: Mark) -> bool:
+        """Wait until all present features are read, and the last of their joins has timed out; False on a new loss."""
         features = topics.FEATURES.name
         seen = await observer.waiting(AGENTS_GROUP, features)
         ends = {at: position + waiting for at, (position, waiting) in seen.items()}
@@ -152,84 +152,84 @@ class Reconciler:
             positions = await observer.positions(AGENTS_GROUP, features)
             return all(positions[at] >= end for at, end in ends.items())
 
-        if not await self._until(read, mark):
+        if not await self._wait_until(read, mark):
             return False
-        over = time.monotonic() + self._settings.join_timeout_s + GRACE_S
+        deadline = time.monotonic() + self._settings.join_timeout_s + GRACE_S
 
-        async def given_up() -> bool:
-            return time.monotonic() >= over
+        async def timed_out() -> bool:
+            return time.monotonic() >= deadline
 
-        return await self._until(given_up, mark)
+        return await self._wait_until(timed_out, mark)
 
-    async def _until(self, reached: Callable[[], Awaitable[bool]], mark: Mark) -> bool:
-        """Wait for it; False when the store was lost again meanwhile."""
+    async def _wait_until(self, reached: Callable[[], Awaitable[bool]], mark: Mark) -> bool:
+        """Wait for a condition while renewing the lease; False when the data was lost again meanwhile."""
         while not await reached():
-            held = await self._charge()
-            if held is None or held.since != mark.since:
+            current = await self._acquire_lease()
+            if current is None or current.since != mark.since:
                 return False
             await asyncio.sleep(EVERY_S)
         return True
 
-    async def _send_again(self, mark: Mark, taken: Mapping[TopicPartition, int]) -> int:
+    async def _resubmit(self, mark: Mark, extracted: Mapping[TopicPartition, int]) -> int:
         since = datetime.fromtimestamp(mark.since, UTC) - timedelta(seconds=self._settings.reconciled_s)
         found = array("Q")
         async for memo in self._outcomes(since):
             found.append(memo)
         outcomes = np.unique(np.frombuffer(found, np.uint64))
-        waiting, sent = [], 0
-        async for upload in written(self._settings, topics.UPLOADED, since, taken):
-            with suppress(DecodeError):  # a worker made a dead letter of it
-                if not _among(_short(self._codec.decode(upload.value, MemoUploaded).memo_id), outcomes):
-                    waiting.append(await self._send(upload))
+        acknowledgements, sent = [], 0
+        async for upload in written(self._settings, topics.UPLOADED, since, extracted):
+            with suppress(DecodeError):  # a feature worker wrote a dead letter for it
+                if not _contains(outcomes, _memo_hash(self._codec.decode(upload.value, MemoUploaded).memo_id)):
+                    acknowledgements.append(await self._send(upload))
                     sent += 1
-            if len(waiting) == TOGETHER:
-                await asyncio.gather(*waiting)
-                waiting = []
-        await asyncio.gather(*waiting)
+            if len(acknowledgements) == TOGETHER:
+                await asyncio.gather(*acknowledgements)
+                acknowledgements = []
+        await asyncio.gather(*acknowledgements)
         return sent
 
     async def _send(self, upload: ConsumerRecord) -> asyncio.Future[object]:
-        """The same record into the same partition: whoever produced it may have spread keys by another rule."""
+        """Send the same record to the same partition: its producer may have used another partitioner."""
         sent: asyncio.Future[object] = await self._producer.send(
             upload.topic, upload.value, upload.key, partition=upload.partition, headers=list(upload.headers)
         )
         return sent
 
     async def _outcomes(self, since: datetime) -> AsyncIterator[int]:
-        """Memos that have a score or a dead letter."""
+        """Hashes of memos that have a score or a dead letter."""
         async for record in written(self._settings, topics.SCORED, since):
             with suppress(DecodeError):
-                yield _short(self._codec.decode(record.value, RiskScored).memo_id)
+                yield _memo_hash(self._codec.decode(record.value, RiskScored).memo_id)
         kinds = {topics.UPLOADED.name: MemoUploaded, topics.FEATURES.name: MemoFeatures}
         async for record in written(self._settings, topics.DEAD, since):
             with suppress(DecodeError):
-                letter = self._codec.decode(record.value, DeadLetter)
-                if letter.topic in kinds:
-                    yield _short(self._codec.decode(letter.value, kinds[letter.topic]).memo_id)
+                dead_letter = self._codec.decode(record.value, DeadLetter)
+                if dead_letter.topic in kinds:
+                    yield _memo_hash(self._codec.decode(dead_letter.value, kinds[dead_letter.topic]).memo_id)
 
-    async def _charge(self) -> Mark | None:
-        """The mark if this agent is in charge now. Time is that of deadlines: no wall clock that jumps."""
+    async def _acquire_lease(self) -> Mark | None:
+        """The mark if this agent holds the lease now. Uses the clock of deadlines: no wall clock that jumps."""
         now = (await self._deadlines.now()).timestamp()
 
-        def take(_: str, state: bytes | None) -> tuple[bytes | None, Mark | None]:
-            mark = charge(state, self._agent, now)
+        def acquire(_: str, state: bytes | None) -> tuple[bytes | None, Mark | None]:
+            mark = acquire_lease(state, self._agent, now)
             return (None if mark is None else mark.to_bytes()), mark
 
-        return (await self._store.update([MARK.key()], take, ttl_s=self._settings.state_ttl_s))[MARK.key()]
+        return (await self._store.update([MARK.key()], acquire, ttl_s=self._settings.state_ttl_s))[MARK.key()]
 
     async def _finish(self, mark: Mark) -> bool:
         def finish(_: str, state: bytes | None) -> tuple[bytes | None, bool]:
-            finished = done(state, mark)
+            finished = mark_done(state, mark)
             return (None if finished is None else finished.to_bytes()), finished is not None
 
         return (await self._store.update([MARK.key()], finish, ttl_s=self._settings.state_ttl_s))[MARK.key()]
 
 
-def _short(memo_id: str) -> int:
-    """Eight bytes that stand for a memo: a million of them are held in eight megabytes."""
+def _memo_hash(memo_id: str) -> int:
+    """Eight-byte hash of a memo id: a million of them take eight megabytes."""
     return int.from_bytes(blake2b(memo_id.encode(), digest_size=8).digest())
 
 
-def _among(one: int, ordered: NDArray[np.uint64]) -> bool:
-    place = int(np.searchsorted(ordered, np.uint64(one)))
-    return place < len(ordered) and int(ordered[place]) == one
+def _contains(ordered: NDArray[np.uint64], value: int) -> bool:
+    index = int(np.searchsorted(ordered, np.uint64(value)))
+    return index < len(ordered) and int(ordered[index]) == value

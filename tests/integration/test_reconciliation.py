@@ -1,4 +1,4 @@
-"""After Redis has lost its data: which uploads are sent again, on a broker, with a store that can lose it again."""
+"""Reconciliation after Redis has lost its data: resubmits uploads on a broker, with a store that can lose it again."""
 
 import asyncio
 from collections import Counter
@@ -45,7 +45,7 @@ async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def commit(settings: Settings, topic: topics.Topic, *groups: str) -> None:
-    """Each group has dealt with all that lies there."""
+    """Commit the end of the topic for each group."""
     for group in groups:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap, group_id=group, enable_auto_commit=False
@@ -60,8 +60,8 @@ async def extracted(settings: Settings) -> None:
     await commit(settings, topics.UPLOADED, *(stage.group for stage in feature_stages(settings.modalities)))
 
 
-async def told(producer: AIOKafkaProducer) -> None:
-    """One memo of each kind: with a score, with dead letters of either hop, unreadable, and two with no outcome."""
+async def publish_memos(producer: AIOKafkaProducer) -> None:
+    """One memo of each kind: scored, dead letter of a worker or of fusion, unreadable, and two with no outcome."""
     (bad,) = CheapStage().process([load(event("dead at fusion"))])[0]  # type: ignore[misc]
     for number, memo in enumerate(("scored", "dead at a worker", "dead at fusion", "lost-1", "lost-2")):
         key = f"user-{number}".encode()
@@ -81,16 +81,16 @@ async def told(producer: AIOKafkaProducer) -> None:
     await producer.send_and_wait(topics.FEATURES.name, CODEC.encode(bad), b"user-2")
 
 
-async def test_memos_without_an_outcome_are_sent_again_as_they_were_and_once(
+async def test_memos_without_an_outcome_are_resubmitted_unchanged_and_once(
     settings: Settings, producer: AIOKafkaProducer
 ) -> None:
-    await told(producer)
+    await publish_memos(producer)
     await extracted(settings)
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
     store = MemoryStore()
     reconcilers = [Reconciler(settings, store, MemoryDeadlines(), producer, CODEC) for _ in range(2)]
-    assert sorted(await asyncio.gather(*(each.look() for each in reconcilers)), key=str) == [2, None]
-    assert [await each.look() for each in reconcilers] == [None, None]
+    assert sorted(await asyncio.gather(*(each.reconcile() for each in reconcilers)), key=str) == [2, None]
+    assert [await each.reconcile() for each in reconcilers] == [None, None]
     uploads = Counter(memo.memo_id for memo in await everything(settings, topics.UPLOADED))
     assert uploads == Counter(["scored", "dead at a worker", "dead at fusion", *["lost-1", "lost-2"] * 2])
     everywhere = written(settings, topics.UPLOADED, datetime(2026, 1, 1, tzinfo=UTC))
@@ -99,40 +99,44 @@ async def test_memos_without_an_outcome_are_sent_again_as_they_were_and_once(
     assert sorted(places.values()) == [1, 1, 1, 2, 2]
 
 
-async def test_what_workers_have_still_to_do_is_not_sent_again(settings: Settings, producer: AIOKafkaProducer) -> None:
-    await told(producer)
+async def test_uploads_that_a_worker_has_yet_to_process_are_not_resubmitted(
+    settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    await publish_memos(producer)
     await commit(settings, topics.UPLOADED, ACOUSTIC.group)  # the other one has done nothing yet
-    assert await Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).look() == 0
+    assert await Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).reconcile() == 0
 
 
 async def test_it_waits_until_the_features_were_read(settings: Settings, producer: AIOKafkaProducer) -> None:
-    await told(producer)
+    await publish_memos(producer)
     await extracted(settings)
-    looking = asyncio.create_task(Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).look())
-    await asyncio.wait([looking], timeout=2.0)
-    assert not looking.done()
+    reconciling = asyncio.create_task(
+        Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).reconcile()
+    )
+    await asyncio.wait([reconciling], timeout=2.0)
+    assert not reconciling.done()
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
-    assert await looking == 2
+    assert await reconciling == 2
 
 
-async def test_a_second_loss_meanwhile_begins_anew(settings: Settings, producer: AIOKafkaProducer) -> None:
-    await told(producer)
+async def test_a_second_loss_meanwhile_restarts_reconciliation(settings: Settings, producer: AIOKafkaProducer) -> None:
+    await publish_memos(producer)
     await extracted(settings)
     store = MemoryStore()
     reconciler = Reconciler(settings, store, MemoryDeadlines(), producer, CODEC)
-    looking = asyncio.create_task(reconciler.look())
-    await asyncio.wait([looking], timeout=1.0)
+    reconciling = asyncio.create_task(reconciler.reconcile())
+    await asyncio.wait([reconciling], timeout=1.0)
     await store.delete([MARK.key()])
-    assert await looking is None
+    assert await reconciling is None
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
-    assert await reconciler.look() == 2
+    assert await reconciler.reconcile() == 2
 
 
 async def test_only_so_much_of_the_past_is_compared(settings: Settings, producer: AIOKafkaProducer) -> None:
-    await told(producer)
+    await publish_memos(producer)
     await extracted(settings)
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
     await asyncio.sleep(2.0)
     short = settings.model_copy(update={"reconciled_s": 0.5})
     deadlines = MemoryDeadlines()
-    assert await Reconciler(short, MemoryStore(), deadlines, producer, CODEC).look() == 0
+    assert await Reconciler(short, MemoryStore(), deadlines, producer, CODEC).reconcile() == 0

@@ -1,39 +1,41 @@
-"""Who looks after memos when the store has lost its data, and when that is done."""
+"""Which agent reconciles after the store has lost its data, and when that is done."""
 
-from streams.recovery.resubmit import LEASE_S, Mark, charge, done
+from streams.recovery.resubmit import LEASE_S, Mark, acquire_lease, mark_done
 
 
-def test_whoever_finds_no_mark_is_in_charge_and_others_wait() -> None:
-    mark = charge(None, "one", 100.0)
+def test_the_first_agent_without_a_mark_acquires_the_lease_and_others_wait() -> None:
+    mark = acquire_lease(None, "one", 100.0)
     assert mark == Mark(100.0, "one", 100.0 + LEASE_S)
-    assert charge(mark.to_bytes(), "another", 101.0) is None
+    assert acquire_lease(mark.to_bytes(), "another", 101.0) is None
 
 
-def test_a_charge_is_renewed_and_taken_over_from_the_dead_with_the_moment_of_the_loss() -> None:
-    mark = charge(None, "one", 100.0)
+def test_a_lease_is_renewed_and_taken_over_from_a_dead_agent_with_the_time_of_the_loss() -> None:
+    mark = acquire_lease(None, "one", 100.0)
     assert mark is not None
-    assert charge(mark.to_bytes(), "one", 130.0) == Mark(100.0, "one", 130.0 + LEASE_S)
-    assert charge(mark.to_bytes(), "another", 100.0 + LEASE_S) == Mark(100.0, "another", 100.0 + 2 * LEASE_S)
+    assert acquire_lease(mark.to_bytes(), "one", 130.0) == Mark(100.0, "one", 130.0 + LEASE_S)
+    assert acquire_lease(mark.to_bytes(), "another", 100.0 + LEASE_S) == Mark(100.0, "another", 100.0 + 2 * LEASE_S)
 
 
-def test_what_is_done_is_done_for_all() -> None:
-    mark = charge(None, "one", 100.0)
+def test_done_holds_for_all_agents() -> None:
+    mark = acquire_lease(None, "one", 100.0)
     assert mark is not None
-    finished = done(mark.to_bytes(), mark)
+    finished = mark_done(mark.to_bytes(), mark)
     assert finished is not None
-    assert charge(finished.to_bytes(), "one", 200.0) is charge(finished.to_bytes(), "another", 900.0) is None
+    assert (
+        acquire_lease(finished.to_bytes(), "one", 200.0) is acquire_lease(finished.to_bytes(), "another", 900.0) is None
+    )
 
 
-def test_a_second_loss_begins_anew_and_the_first_cannot_be_called_done() -> None:
-    first = charge(None, "one", 100.0)
-    second = charge(None, "one", 150.0)
+def test_a_second_loss_restarts_and_the_first_cannot_be_marked_done() -> None:
+    first = acquire_lease(None, "one", 100.0)
+    second = acquire_lease(None, "one", 150.0)
     assert first is not None
     assert second is not None
-    assert done(None, first) is None
-    assert done(second.to_bytes(), first) is None
-    assert done(second.to_bytes(), Mark(150.0, "another", 0.0)) is None
+    assert mark_done(None, first) is None
+    assert mark_done(second.to_bytes(), first) is None
+    assert mark_done(second.to_bytes(), Mark(150.0, "another", 0.0)) is None
 
 
-def test_a_mark_of_another_version_says_nothing() -> None:
+def test_a_mark_of_another_version_is_ignored() -> None:
     assert Mark.of(b"\x91\x63") is None
-    assert charge(b"\x91\x63", "one", 100.0) == Mark(100.0, "one", 100.0 + LEASE_S)
+    assert acquire_lease(b"\x91\x63", "one", 100.0) == Mark(100.0, "one", 100.0 + LEASE_S)
