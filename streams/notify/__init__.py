@@ -1,1 +1,1 @@
-"""Alerts to receivers outside Kafka."""
+"""Delivery of alerts to receivers outside Kafka."""

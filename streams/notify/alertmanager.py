@@ -1,8 +1,8 @@
-"""Alerts to Prometheus' Alertmanager, by its v2 API.
+"""Alerts to Prometheus' Alertmanager, through its v2 API.
 
-Alertmanager forgets: an alert that is not posted again ends by itself, and a restart loses them all. So an open episode
-is posted with an end far ahead, and all of them again and again; one that is over is posted for a while longer, as
-Prometheus does. What is open is read from the topic, so a restart of the bridge needs no store.
+Alertmanager has no durable state: an alert that is not reposted resolves by itself, and a restart loses all. So open
+episodes are posted with an end far in the future and reposted periodically; resolved ones are reposted for a while, as
+Prometheus does. Open episodes are read from the topic, so a restart of the bridge needs no store.
 """
 
 import asyncio
@@ -29,39 +29,39 @@ log = logging.getLogger(__name__)
 
 API = "/api/v2/alerts"
 AT_ONCE = 500
-"""Alerts in one request."""
+"""Maximum alerts in one request."""
 VISIBLE_S = 2.0
-"""An episode fires at least so long: Alertmanager would never tell of one that it sees begin and end at once."""
+"""Minimum time that an episode fires: Alertmanager notifies of none that starts and ends at once."""
 RESOLVED_FOR_S = 900.0
-"""How long an episode that is over is posted again."""
+"""How long a resolved episode is reposted."""
 
 
 @dataclass(slots=True)
-class Known:
-    """The episodes of one partition. over: keys of all that are; posted_again: those over, until when (monotonic)."""
+class PartitionEpisodes:
+    """The episodes of one partition. resolved: keys; reposted: resolved episodes, and until when (monotonic)."""
 
     open: dict[str, Episode] = field(default_factory=dict)
-    over: set[str] = field(default_factory=set)
-    posted_again: dict[str, tuple[Episode, float]] = field(default_factory=dict)
+    resolved: set[str] = field(default_factory=set)
+    reposted: dict[str, tuple[Episode, float]] = field(default_factory=dict)
 
-    def learn(self, episode: Episode) -> None:
-        """Replace what is known of an episode."""
+    def record(self, episode: Episode) -> None:
+        """Store the newest version of an episode."""
         key = episode.last.dedup_key
         if episode.is_open:
             self.open[key] = episode
         else:
             self.open.pop(key, None)
-            self.over.add(key)
+            self.resolved.add(key)
 
     def advanced(self, step: RiskAlert) -> Episode | None:
-        """The episode after a step, not learnt yet; None when the step says nothing new."""
-        return None if step.dedup_key in self.over else advanced(self.open.get(step.dedup_key), step)
+        """The episode after a step, not recorded yet; None when the step is not new."""
+        return None if step.dedup_key in self.resolved else advanced(self.open.get(step.dedup_key), step)
 
 
 class Alertmanager:
     """One Alertmanager or a cluster. `async with Alertmanager(settings) as receiver`. Raises ConfigurationError.
 
-    An alert counts as accepted when one instance has taken it; the others get it with the next round.
+    An alert counts as accepted when one instance accepts it; the others get it with the next repost.
     clock: the time now, aware.
     """
 
@@ -71,104 +71,104 @@ class Alertmanager:
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         urls = (settings.alertmanager_url or "").split(",")
         self._urls = [checked_url(url.strip(), ALERTMANAGER.variable) + API for url in urls]
-        self._timeout_s, self._again_s = settings.bridge_timeout_s, settings.alertmanager_again_s
-        self._absent_s, self._clock = settings.session_timeout_s, clock
-        self._known: dict[int, Known] = {}
+        self._timeout_s, self._repost_s = settings.bridge_timeout_s, settings.alertmanager_again_s
+        self._session_s, self._clock = settings.session_timeout_s, clock
+        self._partitions: dict[int, PartitionEpisodes] = {}
         self._fired: dict[str, float] = {}
-        """When an open episode was first accepted (monotonic), of those that this process posted."""
-        self._turn = asyncio.Lock()
+        """When an open episode was first accepted (monotonic), for episodes that this process posted."""
+        self._lock = asyncio.Lock()
         self._soon = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._client = make_client(self._timeout_s)
-        self._again = asyncio.create_task(self._post_again_for_ever())
+        self._reposting = asyncio.create_task(self._repost_forever())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._again.cancel()
+        self._reposting.cancel()
         with suppress(asyncio.CancelledError):
-            await self._again
+            await self._reposting
         await self._client.aclose()
 
-    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
-        """Begin with a partition: its alerts so far. The open ones among them are posted within a second."""
-        known = self._known[partition] = Known()
+    def assign(self, partition: int, history: Sequence[RiskAlert]) -> None:
+        """Start a partition. history: its alerts so far; the open episodes are posted within a second."""
+        episodes = self._partitions[partition] = PartitionEpisodes()
         for step in history:
-            if (episode := known.advanced(step)) is not None:
-                known.learn(episode)
+            if (episode := episodes.advanced(step)) is not None:
+                episodes.record(episode)
         self._count_open()
         self._soon.set()
 
-    def forget(self, partition: int) -> None:
-        """The partition is another process's now, and so are its episodes."""
-        self._known.pop(partition, None)
+    def revoke(self, partition: int) -> None:
+        """Drop the episodes of a partition, which another process owns now."""
+        self._partitions.pop(partition, None)
         self._count_open()
 
     async def deliver(self, partition: int, alert: RiskAlert) -> None:
-        """Post one step. Raises Poison when Alertmanager refuses it, Transient when none could take it."""
-        known = self._known[partition]
-        episode = known.advanced(alert)
+        """Post one step. Raises Poison when Alertmanager refuses it, Transient when no instance accepts it."""
+        episodes = self._partitions[partition]
+        episode = episodes.advanced(alert)
         if episode is None:
             return
         if not episode.is_open and (fired := self._fired.pop(alert.dedup_key, None)) is not None:
             await asyncio.sleep(fired + VISIBLE_S - time.monotonic())
-        # One request at a time: what is posted again must not overtake the end of an episode.
-        async with self._turn:
+        # One request at a time: a repost must not overtake the end of an episode.
+        async with self._lock:
             await self._post([episode])
-            known.learn(episode)
+            episodes.record(episode)
         if episode.is_open:
             self._fired.setdefault(alert.dedup_key, time.monotonic())
         else:
-            known.posted_again[alert.dedup_key] = episode, time.monotonic() + RESOLVED_FOR_S
+            episodes.reposted[alert.dedup_key] = episode, time.monotonic() + RESOLVED_FOR_S
         self._count_open()
 
     async def _post(self, episodes: Sequence[Episode]) -> None:
-        """Post to every instance; one that accepts is enough. Raises what the last one said when none does."""
+        """Post to every instance; one that accepts is enough. Raises a failure, Transient if any, when none does."""
         now = self._clock()
         body = json.dumps([as_posted(episode, now) for episode in episodes]).encode()
-        answers = await asyncio.gather(*(self._ask(url, body) for url in self._urls))
-        failures = [answer for answer in answers if answer is not None]
+        results = await asyncio.gather(*(self._post_to(url, body) for url in self._urls))
+        failures = [result for result in results if result is not None]
         if len(failures) == len(self._urls):
             raise next((failure for failure in failures if isinstance(failure, Transient)), failures[-1])
 
-    async def _ask(self, url: str, body: bytes) -> UndertoneError | None:
+    async def _post_to(self, url: str, body: bytes) -> UndertoneError | None:
         try:
             await post(self._client, url, body, {})
         except (Poison, Transient) as failure:
             return failure
         return None
 
-    async def _post_again_for_ever(self) -> None:
-        """Post all episodes at every round, and soon after a partition was taken up."""
+    async def _repost_forever(self) -> None:
+        """Post all episodes periodically, and soon after a partition is assigned."""
         while True:
-            began = time.monotonic()
+            started = time.monotonic()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), self._again_s)
+                await asyncio.wait_for(self._soon.wait(), self._repost_s)
             self._soon.clear()
-            if time.monotonic() - began > self._again_s + self._absent_s:
-                # This process was stopped for so long that its partitions may be another's, who knows better.
+            if time.monotonic() - started > self._repost_s + self._session_s:
+                # This process was paused beyond the session timeout: its partitions may have a new owner.
                 continue
             try:
-                await self._post_again()
+                await self._repost()
             except (Poison, Transient) as error:
-                log.warning("open episodes could not be posted again and wait for the next round: %s", error)
+                log.warning("reposting open episodes failed, next attempt in %g s: %s", self._repost_s, error)
 
-    async def _post_again(self) -> None:
-        async with self._turn:
-            waiting = list(self._to_post_again(time.monotonic()))
-            for start in range(0, len(waiting), AT_ONCE):
-                await self._post(waiting[start : start + AT_ONCE])
+    async def _repost(self) -> None:
+        async with self._lock:
+            episodes = list(self._to_repost(time.monotonic()))
+            for start in range(0, len(episodes), AT_ONCE):
+                await self._post(episodes[start : start + AT_ONCE])
 
-    def _to_post_again(self, now: float) -> Iterable[Episode]:
-        for known in self._known.values():
-            known.posted_again = {key: kept for key, kept in known.posted_again.items() if kept[1] > now}
-            yield from known.open.values()
-            yield from (episode for episode, _ in known.posted_again.values())
+    def _to_repost(self, now: float) -> Iterable[Episode]:
+        for episodes in self._partitions.values():
+            episodes.reposted = {key: each for key, each in episodes.reposted.items() if each[1] > now}
+            yield from episodes.open.values()
+            yield from (episode for episode, _ in episodes.reposted.values())
 
     def _count_open(self) -> None:
-        prometheus.EPISODES_OPEN.set(sum(len(known.open) for known in self._known.values()))
+        prometheus.EPISODES_OPEN.set(sum(len(episodes.open) for episodes in self._partitions.values()))
 
 
 def make_receiver(settings: Settings) -> Receiver:

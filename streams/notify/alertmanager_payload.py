@@ -1,7 +1,7 @@
-"""Episodes as an alerting system sees them: one thing that fires and is over, told apart by labels that never change.
+"""Episodes as Alertmanager alerts: each fires and resolves, and constant labels identify it.
 
-Steps of an episode come in order, perhaps more than once and perhaps again from the start; an episode only ever moves
-from raised over escalated to resolved.
+Steps of an episode arrive in order, possibly more than once and possibly again from the start; an episode only moves
+forward from raised through escalated to resolved.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from schemas.json_records import Json, to_plain
 from streams.notify.phrases import caution, finding
 
 HOLD = timedelta(days=100)
-"""How long Alertmanager keeps an open episode firing when nobody posts it again; no episode lasts so long."""
+"""How long Alertmanager keeps an open episode firing without a repost; no episode lasts so long."""
 
 _ORDER = (AlertState.RAISED, AlertState.ESCALATED, AlertState.RESOLVED)
 _NAMES = {AlertKind.DRIFT: "UndertoneRiskDrift", AlertKind.LEVEL: "UndertoneRiskLevel"}
@@ -20,7 +20,7 @@ _NAMES = {AlertKind.DRIFT: "UndertoneRiskDrift", AlertKind.LEVEL: "UndertoneRisk
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """An episode as far as it is known. began: recording time of its first step seen; last: its newest step."""
+    """The steps of an episode so far. began: recording time of its first step seen; last: its newest step."""
 
     began: datetime
     last: RiskAlert
@@ -32,7 +32,7 @@ class Episode:
 
 
 def advanced(known: Episode | None, step: RiskAlert) -> Episode | None:
-    """The episode after one more step; None when the step says nothing new."""
+    """The episode after one more step; None when the step is not new."""
     if known is None:
         return Episode(step.at, step)
     if _ORDER.index(step.state) <= _ORDER.index(known.last.state):
@@ -43,8 +43,8 @@ def advanced(known: Episode | None, step: RiskAlert) -> Episode | None:
 def as_posted(episode: Episode, now: datetime) -> dict[str, Json]:
     """The episode as an alert of Alertmanager's v2 API.
 
-    Labels name the episode and are the same for all its steps, or Alertmanager would take a step for another alert.
-    The pseudonym stands in an annotation: labels travel on into group keys, silences, URLs and logs.
+    Labels identify the episode and are the same for all its steps, or Alertmanager would treat a step as another alert.
+    The pseudonym is in an annotation: labels appear in group keys, silences, URLs and logs.
     """
     step = episode.last
     ends = now + HOLD if episode.is_open else min(step.at, now)

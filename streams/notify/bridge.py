@@ -1,8 +1,8 @@
-"""The loop that brings `risk.alerts` to a receiver outside Kafka, one alert after another within each partition.
+"""The loop that delivers `risk.alerts` to a receiver outside Kafka, sequentially within each partition.
 
-An alert's offset is committed when the receiver has accepted it, or has refused it for good. While a receiver is away
-its partitions wait and polling goes on, so the group keeps the member. The same alert may come twice after a crash;
-what makes it the same to the receiver is the receiver's part.
+An alert's offset is committed when the receiver has accepted it, or has refused it permanently. While a receiver is
+unavailable its partitions wait and polling continues, so the group keeps the member. Delivery is at least once: after a
+crash an alert may be delivered twice; deduplication is up to the receiver.
 """
 
 import asyncio
@@ -32,18 +32,18 @@ from workers.service.health import BROKER_WITHIN_S, HEALTH
 log = logging.getLogger(__name__)
 
 WAITING_RECORDS = 500
-"""Alerts of a partition that may wait in memory; beyond it the partition is paused."""
+"""Maximum waiting alerts of a partition in memory; above it the partition is paused."""
 ATTEMPT_WITHIN_S = 120.0
-"""For one attempt, its wait for the receiver's `Retry-After` included; beyond it the bridge counts as stuck."""
+"""Timeout of one attempt, including the receiver's `Retry-After`; after it the bridge counts as stuck."""
 REASONS = ("receiver:refused", "receiver:gave_up", "event:undecodable")
-"""Why an alert may not be delivered."""
+"""Reason codes of undelivered alerts."""
 
 
 @dataclass(eq=False, slots=True)
 class PartitionQueue:
-    """One partition. known_until: records before it are history and were delivered; task: delivers the rest.
+    """One partition. known_until: offset before which records are delivered history; task: delivers the rest.
 
-    under_way: the record that is being delivered.
+    in_flight: the record being delivered.
     """
 
     at: TopicPartition
@@ -51,12 +51,12 @@ class PartitionQueue:
     history: list[RiskAlert] = field(default_factory=list)
     waiting: "asyncio.Queue[Any]" = field(default_factory=asyncio.Queue)
     task: "asyncio.Task[None] | None" = None
-    under_way: Any = None
-    ending: bool = False
+    in_flight: Any = None
+    closing: bool = False
 
     def oldest_written_at(self, now: float) -> float:
-        """Unix time at which the oldest alert that waits was written; now when none waits."""
-        return now if self.under_way is None else float(self.under_way.timestamp) / 1000
+        """Unix time at which the oldest waiting alert was written; now when none waits."""
+        return now if self.in_flight is None else float(self.in_flight.timestamp) / 1000
 
 
 class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -64,10 +64,10 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def __init__(self, settings: Settings, codec: Codec, receiver: Receiver) -> None:
         self._settings, self._codec, self._receiver = settings, codec, receiver
-        self._lanes: dict[TopicPartition, PartitionQueue] = {}
+        self._queues: dict[TopicPartition, PartitionQueue] = {}
         self._new: set[TopicPartition] = set()
         for reason in REASONS:
-            # A counter that appears with its first failure shows Prometheus no increase.
+            # Prometheus sees no increase in a counter that first appears with its first failure.
             prometheus.ALERTS_UNDELIVERED.labels(stage=receiver.name, reason=reason).inc(0)
 
     async def __aenter__(self) -> Self:
@@ -83,163 +83,163 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        """Finish the delivery under way, within the deadline, and leave the group; what was not delivered waits."""
-        await self._end(list(self._lanes))
+        """Finish current deliveries within the deadline and leave the group; undelivered alerts stay on the topic."""
+        await self._close(list(self._queues))
         await self._exits.aclose()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until `stop` is set. Raises any defect, with the alert under way not committed."""
+        """Deliver until `stop` is set. Raises any unhandled exception, with the current alert not committed."""
         loop = HEALTH.part(self._receiver.name)
         while not stop.is_set():
-            loop.begin("its next look at the topic", within_s=BROKER_WITHIN_S, needs=("broker",))
+            loop.begin("next poll", within_s=BROKER_WITHIN_S, needs=("broker",))
             for at in sorted(self._new & self._consumer.assignment()):
-                await retry_transient(lambda at=at: self._begin(at), stage=self._receiver.name, target="broker")  # type: ignore[misc]
+                await retry_transient(lambda at=at: self._start(at), stage=self._receiver.name, target="broker")  # type: ignore[misc]
             for at, records in (await self._consumer.getmany(timeout_ms=200)).items():
-                # A partition that is not begun with yet goes back to its start when it is.
-                if at in self._lanes:
-                    self._sort(self._lanes[at], records)
-            for lane in list(self._lanes.values()):
-                await self._tend(lane)
+                # A partition that is not started yet is rewound when it starts.
+                if at in self._queues:
+                    self._enqueue(self._queues[at], records)
+            for queue in list(self._queues.values()):
+                await self._supervise(queue)
             prometheus.LAST_PROGRESS.labels(stage=self._receiver.name).set(time.time())
         loop.rest()
 
-    async def _begin(self, at: TopicPartition) -> None:
-        lane = PartitionQueue(at)
+    async def _start(self, at: TopicPartition) -> None:
+        queue = PartitionQueue(at)
         try:
             if self._receiver.needs_history:
                 committed = await self._consumer.committed(at)
                 if committed is None:
-                    # The first time, what is over already is nobody's news; what is open is posted as history.
+                    # First start: do not deliver old alerts; open episodes are posted from history.
                     committed = (await self._consumer.end_offsets([at]))[at]
                     await self._consumer.commit({at: committed})
-                lane.known_until = committed
+                queue.known_until = committed
                 await self._consumer.seek_to_beginning(at)
         except (CommitFailedError, IllegalStateError):
-            return  # taken away meanwhile; it comes again when it is assigned again
+            return  # revoked meanwhile; started again at the next assignment
         except KafkaError as error:
-            raise Transient(f"positions could not be read ({type(error).__name__})") from error
+            raise Transient(f"cannot read offsets ({type(error).__name__})") from error
         self._new.discard(at)
-        self._lanes[at] = lane
+        self._queues[at] = queue
 
-    def _sort(self, lane: PartitionQueue, records: Sequence[Any]) -> None:
+    def _enqueue(self, queue: PartitionQueue, records: Sequence[Any]) -> None:
         for record in records:
-            if record.offset >= lane.known_until:
-                lane.waiting.put_nowait(record)
+            if record.offset >= queue.known_until:
+                queue.waiting.put_nowait(record)
             elif (alert := self._decoded(record)) is not None:
-                lane.history.append(alert)
+                queue.history.append(alert)
 
-    async def _tend(self, lane: PartitionQueue) -> None:
-        """Start delivering once the history is whole, raise what ended it, and bound what waits."""
-        if lane.task is None and await self._knows_history(lane):
-            self._receiver.take_up(lane.at.partition, lane.history)
-            lane.history = []
-            lane.task = asyncio.create_task(self._deliver_all(lane))
-        if lane.ending or lane.at not in self._consumer.assignment():
+    async def _supervise(self, queue: PartitionQueue) -> None:
+        """Start delivery once the history is complete, raise its failure, and pause a full partition."""
+        if queue.task is None and await self._knows_history(queue):
+            self._receiver.assign(queue.at.partition, queue.history)
+            queue.history = []
+            queue.task = asyncio.create_task(self._deliver_all(queue))
+        if queue.closing or queue.at not in self._consumer.assignment():
             return
-        if lane.task is not None and lane.task.done():
-            lane.task.result()
-        self._tell_lag(lane)
-        paused = lane.at in self._consumer.paused()
-        if paused != (lane.waiting.qsize() > WAITING_RECORDS):
-            (self._consumer.resume if paused else self._consumer.pause)(lane.at)
+        if queue.task is not None and queue.task.done():
+            queue.task.result()
+        self._export_lag(queue)
+        paused = queue.at in self._consumer.paused()
+        if paused != (queue.waiting.qsize() > WAITING_RECORDS):
+            (self._consumer.resume if paused else self._consumer.pause)(queue.at)
 
-    async def _knows_history(self, lane: PartitionQueue) -> bool:
-        """Whether all that was delivered before has been read; never of a partition that was taken away meanwhile."""
+    async def _knows_history(self, queue: PartitionQueue) -> bool:
+        """Whether the history has been read; False for a partition that was revoked meanwhile."""
         try:
-            position = await self._consumer.position(lane.at)
+            position = await self._consumer.position(queue.at)
         except IllegalStateError:
             return False
-        return bool(position >= lane.known_until) and not lane.ending
+        return bool(position >= queue.known_until) and not queue.closing
 
-    def _tell_lag(self, lane: PartitionQueue) -> None:
-        place, now = self._place(lane.at), time.time()
-        prometheus.LAG_RECORDS.labels(**place).set(lane.waiting.qsize() + (lane.under_way is not None))
-        prometheus.LAG_SECONDS.labels(**place).set(max(now - lane.oldest_written_at(now), 0.0))
+    def _export_lag(self, queue: PartitionQueue) -> None:
+        labels, now = self._labels(queue.at), time.time()
+        prometheus.LAG_RECORDS.labels(**labels).set(queue.waiting.qsize() + (queue.in_flight is not None))
+        prometheus.LAG_SECONDS.labels(**labels).set(max(now - queue.oldest_written_at(now), 0.0))
 
-    def _place(self, at: TopicPartition) -> dict[str, str]:
+    def _labels(self, at: TopicPartition) -> dict[str, str]:
         return {"stage": self._receiver.name, "topic": at.topic, "partition": str(at.partition)}
 
     def _decoded(self, record: Any) -> RiskAlert | None:
         try:
             return self._codec.decode(record.value, RiskAlert)
         except DecodeError as error:
-            self._refused(record, Poison("event:undecodable", str(error)))
+            self._count_undelivered(record, Poison("event:undecodable", str(error)))
         return None
 
-    async def _deliver_all(self, lane: PartitionQueue) -> None:
+    async def _deliver_all(self, queue: PartitionQueue) -> None:
         while True:
-            record = await lane.waiting.get()
-            if lane.ending:
+            record = await queue.waiting.get()
+            if queue.closing:
                 return
-            lane.under_way = record
-            await self._deliver(lane, record)
+            queue.in_flight = record
+            await self._deliver(queue, record)
             await retry_transient(
-                lambda record=record: self._commit(lane.at, record.offset + 1),  # type: ignore[misc]
+                lambda record=record: self._commit(queue.at, record.offset + 1),  # type: ignore[misc]
                 stage=self._receiver.name,
                 target="broker",
             )
-            lane.under_way = None
+            queue.in_flight = None
 
-    async def _deliver(self, lane: PartitionQueue, record: Any) -> None:
+    async def _deliver(self, queue: PartitionQueue, record: Any) -> None:
         stage = self._receiver.name
         prometheus.RECORDS_IN.labels(stage=stage).inc()
         alert = self._decoded(record)
         if alert is None:
             return
         try:
-            await retry_transient(lambda: self._attempt(lane, alert), stage=stage, target="receiver")
+            await retry_transient(lambda: self._attempt(queue, alert), stage=stage, target="receiver")
         except Poison as poison:
-            self._refused(record, poison)
+            self._count_undelivered(record, poison)
             return
         prometheus.RECORDS_OUT.labels(stage=stage).inc()
         prometheus.DELIVERY_LATENCY.labels(stage=stage).observe(max(time.time() - record.timestamp / 1000, 0.0))
 
-    async def _attempt(self, lane: PartitionQueue, alert: RiskAlert) -> None:
+    async def _attempt(self, queue: PartitionQueue, alert: RiskAlert) -> None:
         with HEALTH.during("delivery", "an alert", within_s=ATTEMPT_WITHIN_S):
-            await self._receiver.deliver(lane.at.partition, alert)
+            await self._receiver.deliver(queue.at.partition, alert)
 
-    def _refused(self, record: Any, poison: Poison) -> None:
-        """Counted and named by its place, where it stays for as long as the topic keeps it."""
+    def _count_undelivered(self, record: Any, poison: Poison) -> None:
+        """Count an alert as undelivered and log its offset, where it stays for the topic's retention."""
         stage = self._receiver.name
         prometheus.RECORDS_FAILED.labels(stage=stage).inc()
         prometheus.ALERTS_UNDELIVERED.labels(stage=stage, reason=poison.reason).inc()
-        log.error("the alert at partition %d, offset %d was not delivered: %s", record.partition, record.offset, poison)
+        log.error("alert not delivered, partition=%d offset=%d: %s", record.partition, record.offset, poison)
 
     async def _commit(self, at: TopicPartition, position: int) -> None:
         try:
             await self._consumer.commit({at: position})
         except (CommitFailedError, IllegalStateError):
-            log.info("a commit came after the partitions had moved on; their new owner delivers again")
+            log.info("offset commit rejected after rebalance; alert will be redelivered")
         except KafkaError as error:
             if not error.retriable:
                 raise
-            raise Transient(f"a commit failed ({type(error).__name__})") from error
+            raise Transient(f"offset commit failed ({type(error).__name__})") from error
 
-    async def _end(self, partitions: Collection[TopicPartition]) -> None:
-        """Let deliveries under way finish within the deadline, and give the partitions up."""
-        lanes = [lane for at in partitions if (lane := self._lanes.pop(at, None)) is not None]
-        for lane in lanes:
-            lane.ending = True
-            lane.waiting.put_nowait(None)
-        tasks = [lane.task for lane in lanes if lane.task is not None]
+    async def _close(self, partitions: Collection[TopicPartition]) -> None:
+        """Let current deliveries finish within the deadline, then release the partitions."""
+        queues = [queue for at in partitions if (queue := self._queues.pop(at, None)) is not None]
+        for queue in queues:
+            queue.closing = True
+            queue.waiting.put_nowait(None)
+        tasks = [queue.task for queue in queues if queue.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=self._settings.stop_deadline_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for lane in lanes:
-            self._receiver.forget(lane.at.partition)
+        for queue in queues:
+            self._receiver.revoke(queue.at.partition)
             for gauge in (prometheus.LAG_RECORDS, prometheus.LAG_SECONDS):
                 with suppress(KeyError):
-                    gauge.remove(*self._place(lane.at).values())
+                    gauge.remove(*self._labels(queue.at).values())
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Give them up."""
+        """Release them."""
         self._new -= set(revoked)
-        await self._end(revoked)
+        await self._close(revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Begin with them at the next turn of the loop."""
+        """Start them in the next iteration of the loop."""
         HEALTH.has("partitions")
         self._new |= set(assigned)
         prometheus.REBALANCES.labels(stage=self._receiver.name).inc()

@@ -1,13 +1,13 @@
-"""Posting to somebody else's HTTP service, and what its answer means.
+"""HTTP POST to a third-party service, and the meaning of its response.
 
     2xx                                          accepted
     400, 406, 409, 411, 413, 414, 415, 422, 431  this request can never succeed → Poison
-    anything else, and no answer                 it may pass, or the receiver's address or secret is wrong and somebody
-                                                 mends it → Transient
+    anything else, and no response               a transient error, or a wrong address or secret that an operator fixes
+                                                 → Transient
 
-A wrong address or secret refuses everything, so it waits, visibly, rather than throw alerts away. Redirects are not
-followed: an alert goes where the operator said. A receiver whose server means something else by these answers gives
-`post` a table of its own.
+With a wrong address or secret every request fails, so alerts wait, visibly, instead of being dropped. Redirects are not
+followed: alerts go only to the configured address. A receiver whose server uses these status codes otherwise passes its
+own `refused` to `post`.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ LONGEST_RETRY_AFTER_S = 60.0
 
 
 def make_client(timeout_s: float) -> httpx.AsyncClient:
-    """A client whose every request, answer and all, takes at most about `timeout_s`."""
+    """A client whose requests, including the response, take at most about `timeout_s`."""
     return httpx.AsyncClient(timeout=timeout_s, follow_redirects=False, headers={"User-Agent": "undertone"})
 
 
 def checked_url(url: str | None, variable: str) -> str:
-    """The URL without a slash at its end. Raises ConfigurationError when it is none that can be posted to."""
+    """The URL without a trailing slash. Raises ConfigurationError unless it is an http or https URL."""
     if not url:
-        raise ConfigurationError(f"no receiver: set {variable} to its address, such as https://alerts.example/hook")
+        raise ConfigurationError(f"{variable} is not set: set it to the receiver, such as https://alerts.example/hook")
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"{variable} is no http or https address")
+        raise ConfigurationError(f"{variable} is not an http or https URL")
     return url.rstrip("/")
 
 
 def is_refusal(status: int, answer: str) -> bool:
-    """Whether an answer says that this request can never succeed, whatever its text."""
+    """Whether a status means that this request can never succeed, whatever the response text."""
     return status in REFUSALS
 
 
@@ -49,25 +49,25 @@ async def post(
     headers: dict[str, str],
     refused: Callable[[int, str], bool] = is_refusal,
 ) -> str:
-    """Post a JSON body; the text of the answer that accepted it. Raises Poison and Transient as the table above says.
+    """Post a JSON body and return the response text. Raises Poison and Transient by the table above.
 
-    refused: of a status and the answer's text, whether the request can never succeed. No error names the address or
-    the answer's text: they may hold a secret. A `Retry-After` of the receiver is waited for before Transient.
+    refused: whether a status and response text mean that the request can never succeed. No error contains the address
+    or the response text: they may contain a secret. Waits for the receiver's `Retry-After` before Transient.
     """
     try:
         answer = await client.post(url, content=body, headers={"Content-Type": "application/json", **headers})
     except httpx.HTTPError as error:
-        raise Transient(f"the receiver did not answer ({type(error).__name__})") from error
+        raise Transient(f"receiver unavailable ({type(error).__name__})") from error
     if answer.is_success:
         return answer.text
     if refused(answer.status_code, answer.text):
-        raise Poison("receiver:refused", f"the receiver refused it with HTTP {answer.status_code}")
+        raise Poison("receiver:refused", f"receiver refused the alert with HTTP {answer.status_code}")
     await asyncio.sleep(_retry_after_s(answer))
     hint = "; check its address and secret" if answer.is_redirect or answer.is_client_error else ""
-    raise Transient(f"the receiver answered HTTP {answer.status_code}{hint}")
+    raise Transient(f"receiver returned HTTP {answer.status_code}{hint}")
 
 
 def _retry_after_s(answer: httpx.Response) -> float:
-    """Seconds that the receiver asked for, bounded; a date, which few send, counts as none."""
-    asked = answer.headers.get("Retry-After", "")
-    return min(float(asked), LONGEST_RETRY_AFTER_S) if asked.isdecimal() else 0.0
+    """The receiver's `Retry-After` in seconds, limited; a date, which few send, counts as 0."""
+    retry_after = answer.headers.get("Retry-After", "")
+    return min(float(retry_after), LONGEST_RETRY_AFTER_S) if retry_after.isdecimal() else 0.0

@@ -1,4 +1,4 @@
-"""What receivers share that take one POST for each step of an episode: a client, and an end to trying."""
+"""Base of receivers that get one POST per step of an episode: a client, and a limit on retries."""
 
 import time
 from abc import ABC, abstractmethod
@@ -12,10 +12,10 @@ from streams.notify.http_client import make_client
 
 
 class HttpReceiver(ABC):
-    """A receiver that is told of every step by itself, so it needs no history.
+    """A receiver that gets every step separately, so it needs no history.
 
-    timeout_s: for one request; give_up_s: an alert that is not accepted within it counts as refused, so that a server
-    that fails on one alert does not hold back the others for ever; clock: Unix time.
+    timeout_s: of one request; give_up_s: an alert that is not accepted within it counts as refused, so that a server
+    that fails on one alert does not block the others forever; clock: Unix time.
     """
 
     name: str
@@ -24,11 +24,11 @@ class HttpReceiver(ABC):
     def __init__(self, timeout_s: float, give_up_s: float, clock: Callable[[], float] = time.time) -> None:
         self._timeout_s, self._give_up_s, self._clock = timeout_s, give_up_s, clock
         self._first_tried: dict[int, dict[str, float]] = {}
-        """By partition: when an alert that is not accepted yet was first sent, by its id."""
+        """By partition and alert id: when an alert that is not accepted yet was first sent."""
 
     @abstractmethod
     async def send(self, partition: int, alert: RiskAlert) -> None:
-        """Make one attempt. Raises Poison when the alert is refused for good, Transient when it may pass later."""
+        """Make one attempt. Raises Poison for a permanent refusal, Transient when a retry may succeed."""
 
     async def __aenter__(self) -> Self:
         self._client = make_client(self._timeout_s)
@@ -39,16 +39,16 @@ class HttpReceiver(ABC):
     ) -> None:
         await self._client.aclose()
 
-    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
-        """Begin with a partition."""
+    def assign(self, partition: int, history: Sequence[RiskAlert]) -> None:
+        """Start a partition."""
         self._first_tried[partition] = {}
 
-    def forget(self, partition: int) -> None:
-        """The partition belongs to another process now."""
+    def revoke(self, partition: int) -> None:
+        """Drop the state of a partition, which another process owns now."""
         self._first_tried.pop(partition, None)
 
     async def deliver(self, partition: int, alert: RiskAlert) -> None:
-        """Send one alert. Raises Poison when it is refused or was tried for too long, else Transient."""
+        """Send one alert. Raises Poison when it is refused or its time is over, else Transient."""
         tried = self._first_tried[partition]
         first = tried.setdefault(alert.alert_id, self._clock())
         try:

@@ -1,4 +1,4 @@
-"""What a bridge asks of a receiver, and how the receiver of a channel is made."""
+"""The interface of receivers, and the factory for the receiver of a channel."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,12 +11,12 @@ from schemas.settings import Settings
 
 
 class Receiver(Protocol):
-    """A service outside Kafka that is told of alerts. Used within `async with`, which holds its connections."""
+    """A service outside Kafka that receives alerts. Used within `async with`, which closes its connections."""
 
     name: str
-    """Of its channel: the stage of its metrics, and the end of its consumer group's name."""
+    """Name of the channel: the stage of its metrics, and the suffix of its consumer group."""
     needs_history: bool
-    """Whether it must know all alerts that the topic holds before it goes on with a partition."""
+    """Whether it must read all alerts of a partition before it delivers new ones."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -24,20 +24,20 @@ class Receiver(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None: ...
 
-    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
-        """Begin with a partition, knowing its alerts up to the committed position (none without `needs_history`)."""
+    def assign(self, partition: int, history: Sequence[RiskAlert]) -> None:
+        """Start a partition. history: its alerts up to the committed offset (none without `needs_history`)."""
 
-    def forget(self, partition: int) -> None:
-        """The partition belongs to another process now."""
+    def revoke(self, partition: int) -> None:
+        """Drop the state of a partition, which another process owns now."""
 
     async def deliver(self, partition: int, alert: RiskAlert) -> None:
-        """Return when it was accepted. Raises Poison when it never will be, Transient to be called again."""
+        """Return when the alert is accepted. Raises Poison for a permanent refusal, Transient to be retried."""
 
 
 def make_receiver(channel: Channel, settings: Settings) -> Receiver:
-    """The receiver of a channel, from the module that has its name; no other channel's module is loaded.
+    """The receiver of a channel, from the module of that name; loads no other channel's module.
 
-    Raises ConfigurationError when a setting that it needs is missing or wrong.
+    Raises ConfigurationError when a required setting is missing or invalid.
     """
     receiver: Receiver = import_module(f"streams.notify.{channel.name}").make_receiver(settings)
     return receiver

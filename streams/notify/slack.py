@@ -1,23 +1,23 @@
-"""Alerts as messages to a chat, by incoming webhooks in the format that Slack made.
+"""Alerts as chat messages, through incoming webhooks in Slack's format.
 
-Slack, Mattermost and Rocket.Chat all take `{"text": ...}`, so a message is one text and nothing else. Their answers
+Slack, Mattermost and Rocket.Chat all accept `{"text": ...}`, so a message is one text and nothing else. Their responses
 differ, and most refusals are about the webhook, not about this message:
 
     2xx                                     accepted
     400 invalid_payload, no_text (Slack)    this message can never be accepted → Poison
     406, 409, 411, 413, 414, 415, 422, 431  the same
     400 otherwise                           Mattermost: no such webhook; Rocket.Chat: no such channel, or no permission
-    403 action_prohibited                   the workspace does not let this webhook post
+    403 action_prohibited                   the workspace does not allow this webhook to post
     404 no_service, channel_not_found       the webhook or its channel was removed
     410 channel_is_archived                 the channel was archived
-    429, 5xx, no answer                     rate limit, outage, or a webhook that was switched off
+    429, 5xx, no response                   rate limit, outage, or a disabled webhook
 
-An operator can mend all that stands below Poison, so those alerts wait and are tried again until `slack_give_up_s`.
+An operator can fix all cases below Poison, so those alerts are retried until `slack_give_up_s`.
 
-Threads: the answer of Slack and Mattermost is `ok`, without the id of the message, so later steps of an episode cannot
-reply to the first. Rocket.Chat answers with the id when the script of its webhook sets `separateResponse`; then later
-steps are sent as replies (`tmid`) for as long as this process keeps the partition. The topic does not hold that id, and
-after a restart the steps stand in the channel again. On every server all steps show the same short reference.
+Threads: Slack and Mattermost respond `ok`, without the id of the message, so later steps of an episode cannot reply to
+the first. Rocket.Chat responds with the id when the script of its webhook sets `separateResponse`; then later steps are
+sent as replies (`tmid`) for as long as this process owns the partition. The topic does not contain that id, so after a
+restart steps are new messages in the channel. On every server all steps show the same short reference.
 """
 
 import html
@@ -35,17 +35,17 @@ from streams.notify.phrases import caution, finding, past_finding
 from streams.notify.receivers import Receiver
 
 REFUSED_MESSAGES = frozenset({"invalid_payload", "no_text"})
-"""What Slack answers beside 400 when it cannot read the message itself."""
+"""Slack's response text with 400 when the message itself is invalid."""
 REFERENCE_CHARACTERS = 8
-"""Of the `dedup_key`, to tell episodes apart in a channel."""
+"""Of the `dedup_key`, to distinguish episodes in a channel."""
 LONGEST_QUOTE = 256
-"""Characters of a record's text that are shown; Rocket.Chat refuses messages that are too long."""
+"""Maximum characters of a record's text; Rocket.Chat refuses messages that are too long."""
 
 
 class Slack(HttpReceiver):
     """One incoming webhook. `async with Slack(settings) as receiver`. Raises ConfigurationError without an address.
 
-    clock: Unix time. An alert that is delivered again after a crash is a second message: no server tells them apart.
+    clock: Unix time. An alert that is redelivered after a crash is a second message: no server deduplicates them.
     """
 
     name = SLACK.name
@@ -55,22 +55,22 @@ class Slack(HttpReceiver):
         self._url = checked_url(settings.slack_url, SLACK.variable)
         self._names_users = settings.slack_names_users
         self._threads: dict[int, dict[str, str]] = {}
-        """By partition and `dedup_key` of an open episode: the message that later steps reply to."""
+        """By partition and `dedup_key` of an open episode: id of the message that later steps reply to."""
 
-    def take_up(self, partition: int, history: Sequence[RiskAlert]) -> None:
-        """Begin with a partition, knowing no thread."""
-        super().take_up(partition, history)
+    def assign(self, partition: int, history: Sequence[RiskAlert]) -> None:
+        """Start a partition, without threads."""
+        super().assign(partition, history)
         self._threads[partition] = {}
 
-    def forget(self, partition: int) -> None:
-        """The partition belongs to another process now, and so do its threads."""
-        super().forget(partition)
+    def revoke(self, partition: int) -> None:
+        """Drop the threads of a partition, which another process owns now."""
+        super().revoke(partition)
         self._threads.pop(partition, None)
 
     async def send(self, partition: int, alert: RiskAlert) -> None:
-        """Post one message. Raises as the table above says."""
+        """Post one message. Raises Poison and Transient by the table above."""
         threads = self._threads[partition]
-        # Put back only when the server has accepted: the message replied to may be what it does not accept.
+        # Stored again only after the server accepts: the message replied to may be the cause of a refusal.
         thread = threads.pop(alert.dedup_key, None)
         message = {"text": as_text(alert, user=alert.user_id if self._names_users else None)}
         if thread is not None:
@@ -87,12 +87,12 @@ def make_receiver(settings: Settings) -> Receiver:
 
 
 def is_refusal(status: int, answer: str) -> bool:
-    """Whether an answer says that this message can never be accepted."""
+    """Whether a response means that this message can never be accepted."""
     return answer.strip() in REFUSED_MESSAGES if status == 400 else status in REFUSALS
 
 
 def message_id(answer: str) -> str | None:
-    """Id of the message that was posted, where the answer names it, as Rocket.Chat's does when asked; else None.
+    """Id of the posted message if the response contains it, as Rocket.Chat's does when configured; else None.
 
     >>> message_id('{"responses": [{"message": {"_id": "m1"}}], "success": true}')
     'm1'
@@ -106,7 +106,7 @@ def message_id(answer: str) -> str | None:
 
 
 def as_text(alert: RiskAlert, user: str | None) -> str:
-    """The alert in sentences. user: the pseudonym to name; None names nobody."""
+    """The alert in sentences. user: the pseudonym to include, or None."""
     found = past_finding if alert.state is AlertState.RESOLVED else finding
     named = "" if user is None else f" of {quoted(user)}"
     return (
@@ -118,10 +118,10 @@ def as_text(alert: RiskAlert, user: str | None) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Text of a record as inline code, where no server finds a link, a mention or markup.
+    r"""Text of a record as inline code, so that no server finds a link, a mention or markup.
 
-    Slack resolves `<...>` in code as well, so its three characters are escaped; Mattermost and Rocket.Chat may see
-    `@name` as a mention, so a zero-width space parts the two.
+    Slack resolves `<...>` in code as well, so its three characters are escaped; Mattermost and Rocket.Chat may treat
+    `@name` as a mention, so a zero-width space separates the two.
 
     >>> quoted("<!channel> `x` @here")
     '`&lt;!channel&gt;  x  @\u200bhere`'

@@ -1,8 +1,8 @@
-"""Alerts to any HTTP receiver, signed by the rules of Standard Webhooks.
+"""Alerts to any HTTP receiver, signed as specified by Standard Webhooks.
 
-Every alert is one POST with a JSON body and four headers: `webhook-id` (the `alert_id`, the same however often it is
-sent), `webhook-timestamp` (Unix seconds of this attempt), `webhook-signature` (`v1,` and the base64 of HMAC-SHA256 over
-`id.timestamp.body`) and `Idempotency-Key` (the `alert_id` again, for gateways that know that header).
+Every alert is one POST with a JSON body and four headers: `webhook-id` (the `alert_id`, the same in every attempt),
+`webhook-timestamp` (Unix seconds of this attempt), `webhook-signature` (`v1,` and the base64 of HMAC-SHA256 over
+`id.timestamp.body`) and `Idempotency-Key` (the `alert_id` again, for gateways that support that header).
 """
 
 import base64
@@ -21,29 +21,31 @@ from streams.notify.http_client import checked_url, post
 from streams.notify.http_receiver import HttpReceiver
 from streams.notify.receivers import Receiver
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of a secret, not one
 LEAST_SECRET_BYTES = 24
 
 
 def secret_bytes(secret: str | None) -> bytes:
-    """The key in `whsec_<base64>`, or any other text as it is. Raises ConfigurationError when there is too little."""
+    """The key in `whsec_<base64>`, or the bytes of any other text. Raises ConfigurationError when it is too short."""
     if not secret:
-        raise ConfigurationError("UNDERTONE_WEBHOOK_SECRET: set the secret that receivers check signatures with")
+        raise ConfigurationError(
+            "UNDERTONE_WEBHOOK_SECRET is not set: set it to the secret that receivers verify signatures with"
+        )
     try:
         encoded = secret.startswith(SECRET_PREFIX)
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True) if encoded else secret.encode()
     except binascii.Error:
-        raise ConfigurationError("UNDERTONE_WEBHOOK_SECRET: what follows whsec_ is no base64") from None
+        raise ConfigurationError("UNDERTONE_WEBHOOK_SECRET: the text after whsec_ is not base64") from None
     if len(key) < LEAST_SECRET_BYTES:
         raise ConfigurationError(
-            f"UNDERTONE_WEBHOOK_SECRET holds {len(key)} bytes, fewer than {LEAST_SECRET_BYTES}; "
-            "make one with: echo whsec_$(openssl rand -base64 32)"
+            f"UNDERTONE_WEBHOOK_SECRET has {len(key)} bytes, minimum {LEAST_SECRET_BYTES}; "
+            "generate one with: echo whsec_$(openssl rand -base64 32)"
         )
     return key
 
 
 def signature(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
-    """What `webhook-signature` holds.
+    """The value of `webhook-signature`.
 
     >>> signature(b"0123456789abcdefghijklmn", "id", 1700000000, b"{}")
     'v1,FnA+NQF31EQfBdMou0u4SbnSSvuyi4gQS07lUt1gPV8='
@@ -66,7 +68,7 @@ class Webhook(HttpReceiver):
         self._key = secret_bytes(settings.webhook_secret)
 
     async def send(self, partition: int, alert: RiskAlert) -> None:
-        """Post one alert, signed for this attempt. Raises Poison and Transient as `http_client.post` does."""
+        """Post one alert, signed for this attempt. Raises Poison and Transient as `http_client.post`."""
         body, now = to_json(alert).encode(), int(self._clock())
         headers = {
             "webhook-id": alert.alert_id,

@@ -1,4 +1,4 @@
-"""Alerts for tests of what comes after the drift agent."""
+"""Alerts for tests of alert delivery."""
 
 from datetime import UTC, datetime, timedelta
 

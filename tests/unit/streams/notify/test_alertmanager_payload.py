@@ -1,4 +1,4 @@
-"""What Alertmanager is told of an episode."""
+"""Episodes as Alertmanager alerts."""
 
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -33,13 +33,13 @@ def test_labels_are_the_same_for_every_step_and_differ_between_episodes() -> Non
     assert len({str(posted(other)["labels"]) for other in [raised, *others]}) == 3
 
 
-def test_escalation_is_told_in_the_annotations() -> None:
+def test_escalation_is_reported_in_the_annotations() -> None:
     raised, escalated, _ = episode_of()
-    told = posted(raised, escalated)["annotations"]
-    assert (told["severity"], told["state"]) == ("critical", "escalated")
+    annotations = posted(raised, escalated)["annotations"]
+    assert (annotations["severity"], annotations["state"]) == ("critical", "escalated")
 
 
-def test_an_open_episode_ends_far_ahead_and_one_that_is_over_has_ended() -> None:
+def test_an_open_episode_ends_far_in_the_future_and_a_resolved_one_has_ended() -> None:
     raised, escalated, resolved = episode_of()
     still = posted(raised, escalated)
     assert still["startsAt"] == "2026-05-01T08:00:00.000Z"
@@ -49,23 +49,23 @@ def test_an_open_episode_ends_far_ahead_and_one_that_is_over_has_ended() -> None
     assert over["endsAt"] == "2026-05-15T08:00:00.000Z"
 
 
-def test_no_alert_begins_after_its_end_even_where_a_clock_is_ahead() -> None:
+def test_no_alert_starts_after_its_end_even_when_a_clock_is_ahead() -> None:
     lone = posted(episode_of()[-1], now=START)
     assert lone["startsAt"] <= lone["endsAt"] <= "2026-05-01T08:00:00.000Z"
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_steps_that_come_again_or_late_never_open_an_episode_that_is_over(order: tuple[int, ...]) -> None:
+def test_redelivered_or_late_steps_never_reopen_a_resolved_episode(order: tuple[int, ...]) -> None:
     steps = episode_of()
     episode = folded([*(steps[n] for n in order), *steps])
     assert episode.last is steps[-1]
 
 
 def test_the_pseudonym_is_in_no_label_and_the_memo_nowhere() -> None:
-    told = posted(alert(AlertState.RAISED, user="someone"))
-    assert "someone" not in str(told["labels"])
-    assert told["annotations"]["user"] == "someone"
-    assert "memo-someone" not in str(told)
+    payload = posted(alert(AlertState.RAISED, user="someone"))
+    assert "someone" not in str(payload["labels"])
+    assert payload["annotations"]["user"] == "someone"
+    assert "memo-someone" not in str(payload)
 
 
 def test_alerts_of_the_demonstration_say_so() -> None:

@@ -1,4 +1,4 @@
-"""How long a receiver of single requests is tried."""
+"""How long an HTTP receiver retries."""
 
 import pytest
 
@@ -11,15 +11,15 @@ RAISED, OTHER = alert(AlertState.RAISED), alert(AlertState.RAISED, "user-2")
 
 
 class Failing(HttpReceiver):
-    """A receiver whose attempts end as `outcome` says; now: seconds."""
+    """A receiver whose attempts raise `outcome`, if any; now: seconds."""
 
     name = "failing"
-    outcome: Exception | None = Transient("away")
+    outcome: Exception | None = Transient("unavailable")
     now = 0.0
 
     def __init__(self) -> None:
         super().__init__(timeout_s=1.0, give_up_s=60.0, clock=lambda: self.now)
-        self.take_up(0, [])
+        self.assign(0, [])
 
     async def send(self, partition: int, alert: RiskAlert) -> None:
         if self.outcome is not None:
@@ -31,12 +31,12 @@ async def attempt(receiver: Failing, step: RiskAlert, at: float) -> None:
     await receiver.deliver(0, step)
 
 
-async def test_an_alert_is_given_up_when_its_time_since_the_first_attempt_is_over() -> None:
+async def test_an_alert_is_given_up_after_its_time_since_the_first_attempt() -> None:
     receiver = Failing()
     for at in (0.0, 59.9):
         with pytest.raises(Transient):
             await attempt(receiver, RAISED, at)
-    with pytest.raises(Poison, match="not accepted within 60 s: away") as given_up:
+    with pytest.raises(Poison, match="not accepted within 60 s: unavailable") as given_up:
         await attempt(receiver, RAISED, 60.0)
     assert given_up.value.reason == "receiver:gave_up"
 
@@ -64,16 +64,16 @@ async def test_an_alert_that_was_accepted_or_refused_has_its_whole_time_again(ou
     else:
         with pytest.raises(Poison, match="refused"):
             await attempt(receiver, RAISED, 10.0)
-    receiver.outcome = Transient("away")
+    receiver.outcome = Transient("unavailable")
     with pytest.raises(Transient):
         await attempt(receiver, RAISED, 65.0)
 
 
-async def test_a_partition_that_went_to_another_process_and_back_is_not_given_up_for_the_time_between() -> None:
+async def test_the_time_that_another_process_owned_the_partition_does_not_count() -> None:
     receiver = Failing()
     with pytest.raises(Transient):
         await attempt(receiver, RAISED, 0.0)
-    receiver.forget(0)
-    receiver.take_up(0, [])
+    receiver.revoke(0)
+    receiver.assign(0, [])
     with pytest.raises(Transient):
         await attempt(receiver, RAISED, 3600.0)

@@ -1,4 +1,4 @@
-"""What is said of an alert."""
+"""The sentences about an alert."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from streams.notify.phrases import caution, finding, past_finding
 
 
 @pytest.mark.parametrize("kind", AlertKind)
-def test_every_kind_is_said_in_words_and_otherwise_once_it_is_over(kind: AlertKind) -> None:
+def test_every_kind_has_a_sentence_for_an_open_and_for_a_resolved_episode(kind: AlertKind) -> None:
     assert finding(kind) != past_finding(kind)
     assert str(kind) not in finding(kind).split()
 

@@ -1,4 +1,4 @@
-"""What every channel of the table promises, with a real HTTP server as its receiver."""
+"""The contract of every channel of the table, with a real HTTP server as its receiver."""
 
 import re
 import subprocess
@@ -41,11 +41,11 @@ def made(channel: Channel, url: str | None) -> Receiver:
 
 
 async def delivered(channel: Channel, url: str) -> None:
-    """Deliver one step as a bridge does."""
+    """Deliver one step, as a bridge does."""
     async with made(channel, url) as receiver:
-        receiver.take_up(PARTITION, [])
+        receiver.assign(PARTITION, [])
         await receiver.deliver(PARTITION, RAISED)
-        receiver.forget(PARTITION)
+        receiver.revoke(PARTITION)
 
 
 def test_modules_with_a_receiver_and_rows_are_the_same() -> None:
@@ -73,7 +73,7 @@ async def test_a_step_is_one_request_to_the_address(channel: Channel) -> None:
     assert request.json
 
 
-async def test_a_refusal_for_good_is_poison_and_does_not_tell_the_address(channel: Channel) -> None:
+async def test_a_permanent_refusal_is_poison_without_the_address(channel: Channel) -> None:
     with receiving(lambda *_: (422, "h1dden answer")) as server, pytest.raises(Poison, match="HTTP 422") as refused:
         await delivered(channel, f"{server.url}/h1dden")
     assert refused.value.reason == "receiver:refused"
@@ -81,11 +81,11 @@ async def test_a_refusal_for_good_is_poison_and_does_not_tell_the_address(channe
 
 
 @pytest.mark.parametrize("answer", MAY_PASS)
-async def test_what_may_pass_or_be_mended_is_transient_and_does_not_tell_the_address(
+async def test_a_failure_that_a_retry_or_an_operator_may_resolve_is_transient_without_the_address(
     channel: Channel, answer: Answer
 ) -> None:
-    told = str(answer or "did not answer")
-    with receiving(lambda *_: answer) as server, pytest.raises(Transient, match=told) as failed:
+    message = str(answer or "receiver unavailable")
+    with receiving(lambda *_: answer) as server, pytest.raises(Transient, match=message) as failed:
         await delivered(channel, f"{server.url}/h1dden")
     assert len(server.requests) == 1
     assert not re.search(r"h1dden|127\.0\.0\.1", str(failed.value))
@@ -106,7 +106,7 @@ def test_without_an_address_the_error_names_the_variable_and_not_its_value(chann
     assert "h1dden" not in str(refused.value)
 
 
-def test_the_command_of_a_channel_without_an_address_says_what_to_set(
+def test_the_command_of_a_channel_without_an_address_names_the_setting(
     channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:9")
@@ -119,9 +119,9 @@ def test_the_command_of_a_channel_without_an_address_says_what_to_set(
 def test_the_help_lists_every_channel_and_how_to_set_it(channel: Channel) -> None:
     listed = CliRunner().invoke(app, ["bridge", "--help"], env={"COLUMNS": "200"}).output
     assert channel.meaning in listed
-    told = CliRunner().invoke(app, ["bridge", channel.name, "--help"], env={"COLUMNS": "200"}).output
-    assert channel.meaning in told
-    assert channel.address in told
+    shown = CliRunner().invoke(app, ["bridge", channel.name, "--help"], env={"COLUMNS": "200"}).output
+    assert channel.meaning in shown
+    assert channel.address in shown
 
 
 def test_up_runs_the_bridge_of_a_channel_that_has_an_address(channel: Channel, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a chat is told, and what its server's answers mean."""
+"""Messages to a chat, and the meaning of its server's responses."""
 
 import json
 import re
@@ -24,17 +24,17 @@ def settings_for(url: str, **changes: object) -> Settings:
     return Settings.load(slack_url=url, **changes)
 
 
-async def told(answer: Answer = (200, "ok"), *steps: RiskAlert, **changes: object) -> list[Request]:
-    """Deliver steps, each once; the requests that they made."""
+async def requests_for(answer: Answer = (200, "ok"), *steps: RiskAlert, **changes: object) -> list[Request]:
+    """Deliver steps, each once; returns the requests."""
     with receiving(lambda *_: answer) as server:
         async with Slack(settings_for(server.url, **changes)) as slack:
-            slack.take_up(PARTITION, [])
+            slack.assign(PARTITION, [])
             for step in steps:
                 await slack.deliver(PARTITION, step)
     return server.requests
 
 
-def test_one_text_says_everything_and_that_it_is_no_diagnosis() -> None:
+def test_the_text_is_complete_and_warns_against_reading_it_as_a_diagnosis() -> None:
     assert as_text(replace(RAISED, bundle_id="clinic-7"), user=None) == (
         f"Undertone alert raised, severity warning, episode `{RAISED.dedup_key[:8]}`: "
         "scores have moved away from this person's own past, since 2026-04-25 08:00 UTC "
@@ -42,7 +42,7 @@ def test_one_text_says_everything_and_that_it_is_no_diagnosis() -> None:
     )
 
 
-def test_steps_of_an_episode_have_one_reference_and_say_where_it_stands() -> None:
+def test_steps_of_an_episode_have_one_reference_and_name_their_state() -> None:
     texts = [as_text(step, user=None) for step in (RAISED, ESCALATED, RESOLVED)]
     assert len({re.findall(r"episode `(\w{8})`", text)[0] for text in texts}) == 1
     assert ["alert raised, severity warning" in texts[0], "alert escalated, severity critical" in texts[1]] == [
@@ -56,26 +56,26 @@ def test_steps_of_an_episode_have_one_reference_and_say_where_it_stands() -> Non
 
 def test_the_kind_is_said_in_words_and_alerts_of_the_demonstration_say_so() -> None:
     level = as_text(alert(AlertState.RAISED, kind=AlertKind.LEVEL), user=None)
-    assert "most recent scores of this person lie in the high band" in level
+    assert "most recent scores of this person are in the high band" in level
     assert "says nothing about any person" in level
     assert "says nothing about any person" not in as_text(replace(RAISED, bundle_id="clinic-7"), user=None)
 
 
 async def test_a_message_is_one_text_without_pseudonym_memo_or_full_id() -> None:
-    (request,) = await told((200, "ok"), RAISED)
+    (request,) = await requests_for((200, "ok"), RAISED)
     assert set(request.json) == {"text"}
     body = request.body.decode()
     assert not [name for name in (RAISED.user_id, RAISED.memo_id, RAISED.alert_id, RAISED.dedup_key) if name in body]
 
 
 async def test_the_pseudonym_is_named_when_the_setting_says_so() -> None:
-    (request,) = await told((200, "ok"), RAISED, slack_names_users=True)
+    (request,) = await requests_for((200, "ok"), RAISED, slack_names_users=True)
     assert f" of `{RAISED.user_id}`: " in request.json["text"]
 
 
-async def test_text_of_a_record_mentions_nobody_and_links_nowhere() -> None:
+async def test_text_of_a_record_has_no_mention_and_no_link() -> None:
     hostile = replace(RAISED, user_id=HOSTILE, dedup_key="<!here>`@all", bundle_id=HOSTILE, memo_id=HOSTILE)
-    (request,) = await told((200, "ok"), hostile, slack_names_users=True)
+    (request,) = await requests_for((200, "ok"), hostile, slack_names_users=True)
     text = request.json["text"]
     assert text.count("`") == 4
     assert not set("<>\n\u202e") & set(text)
@@ -114,19 +114,19 @@ ANSWERS: list[tuple[int, str, type[Exception]]] = [
 
 
 @pytest.mark.parametrize(("status", "text", "expected"), ANSWERS)
-async def test_only_a_message_that_cannot_be_read_is_refused_for_good(
+async def test_only_an_invalid_message_is_refused_permanently(
     status: int, text: str, expected: type[Exception]
 ) -> None:
     with pytest.raises(expected, match=f"HTTP {status}") as failed:
-        await told((status, text), RAISED)
+        await requests_for((status, text), RAISED)
     assert not text or text not in str(failed.value)
 
 
-async def test_what_is_never_accepted_is_given_up_by_its_own_setting() -> None:
+async def test_retries_end_by_the_channels_own_setting() -> None:
     now = [0.0]
     with receiving(lambda *_: 404) as server:
         async with Slack(settings_for(server.url, slack_give_up_s=3600.0), clock=lambda: now[0]) as slack:
-            slack.take_up(PARTITION, [])
+            slack.assign(PARTITION, [])
             with pytest.raises(Transient):
                 await slack.deliver(PARTITION, RAISED)
             now[0] = 3600.0
@@ -143,17 +143,17 @@ async def test_where_the_answer_names_the_message_later_steps_reply_to_the_first
     other = alert(AlertState.RAISED, "user-2")
     with receiving(named) as server:
         async with Slack(settings_for(server.url)) as slack:
-            slack.take_up(PARTITION, [])
+            slack.assign(PARTITION, [])
             for step in (RAISED, other, ESCALATED, RESOLVED, RAISED):
                 await slack.deliver(PARTITION, step)
-    # The episode that is over is remembered no longer: a repeat of its first step begins anew.
+    # The resolved episode has no thread any more: a repeat of its first step is a new message.
     assert [request.json.get("tmid") for request in server.requests] == [None, None, "m0", "m0", None]
 
 
-async def test_a_reply_that_was_not_accepted_is_sent_again_to_the_channel() -> None:
+async def test_a_reply_that_was_not_accepted_is_retried_without_a_thread() -> None:
     with receiving(lambda request, n: 400 if "tmid" in request.json else named(request, n)) as server:
         async with Slack(settings_for(server.url)) as slack:
-            slack.take_up(PARTITION, [])
+            slack.assign(PARTITION, [])
             await slack.deliver(PARTITION, RAISED)
             with pytest.raises(Transient):
                 await slack.deliver(PARTITION, ESCALATED)
@@ -161,13 +161,13 @@ async def test_a_reply_that_was_not_accepted_is_sent_again_to_the_channel() -> N
     assert [request.json.get("tmid") for request in server.requests] == [None, "m0", None]
 
 
-async def test_a_partition_that_went_away_takes_its_threads_with_it() -> None:
+async def test_a_revoked_partition_loses_its_threads() -> None:
     with receiving(named) as server:
         async with Slack(settings_for(server.url)) as slack:
-            slack.take_up(PARTITION, [])
+            slack.assign(PARTITION, [])
             await slack.deliver(PARTITION, RAISED)
-            slack.forget(PARTITION)
-            slack.take_up(PARTITION, [])
+            slack.revoke(PARTITION)
+            slack.assign(PARTITION, [])
             await slack.deliver(PARTITION, ESCALATED)
     assert [request.json.get("tmid") for request in server.requests] == [None, None]
 
@@ -176,10 +176,10 @@ async def test_a_partition_that_went_away_takes_its_threads_with_it() -> None:
     "answer",
     ["", "ok", '"ok"', "[]", "{}", '{"success": true}', '{"responses": []}', '{"responses": [{"error": "x"}]}'],
 )
-def test_an_answer_without_a_message_id_begins_no_thread(answer: str) -> None:
+def test_a_response_without_a_message_id_starts_no_thread(answer: str) -> None:
     assert message_id(answer) is None
 
 
 async def test_steps_to_a_server_without_threads_are_messages_of_their_own() -> None:
-    requests = await told((200, "ok"), RAISED, ESCALATED, RESOLVED)
+    requests = await requests_for((200, "ok"), RAISED, ESCALATED, RESOLVED)
     assert [set(request.json) for request in requests] == [{"text"}] * 3
