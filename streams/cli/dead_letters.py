@@ -103,7 +103,9 @@ def redrive(
     """
     from streams.recovery.redrive import DeadLetterFilter
 
-    sent, skipped = asyncio.run(_redrive(DeadLetterFilter(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run))
+    sent, skipped = asyncio.run(
+        _redrive(DeadLetterFilter(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run)
+    )
     earlier = f"; {skipped} had been sent back before (--again includes them)" if skipped else ""
     print(f"{sent} records {'would be ' if dry_run else ''}sent back{earlier}")
 
