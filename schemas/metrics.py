@@ -5,10 +5,12 @@ tests compare dashboards and alert rules with it. Names follow Prometheus' rules
 unit last. No label ever holds the id of a user or a memo, a path or an address.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.channels import CHANNELS
+from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, MODALITIES
 
 PREFIX = "undertone_"
 
@@ -26,15 +28,18 @@ class MetricKind(StrEnum):
     """Always 1; read its labels."""
 
 
+def _named(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
 LABELS = {
-    "stage": "Pipeline stage: `acoustic`, `embedding`, `fusion`, `drift`, `letters` (dead letters), and the bridges "
-    + ", ".join(f"`{channel.name}`" for channel in CHANNELS)
-    + ".",
+    "stage": f"Pipeline stage: {_named(stage.name for stage in (*FEATURE_STAGES, *AGENT_STAGES))} (dead letters), and "
+    f"the bridges {_named(channel.name for channel in CHANNELS)}.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
     "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",
-    "modality": "`acoustic`, `embedding`.",
+    "modality": f"{_named(MODALITIES)}.",
     "band": "`low`, `high`, `indeterminate`.",
     "kind": "`drift`, `level`.",
     "state": "`raised`, `escalated`, `resolved`.",

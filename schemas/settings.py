@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from schemas.pipeline import MODALITIES
 from schemas.setting_types import (
     PLAIN,
     PREFIX,
@@ -173,7 +174,7 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     @classmethod
     def _can_meet(cls, value: tuple[Modality, ...]) -> tuple[Modality, ...]:
         if not value or Modality.UNKNOWN in value or len(set(value)) < len(value):
-            raise ValueError("name one or more of acoustic and embedding, each once")
+            raise ValueError(f"name one or more of {', '.join(MODALITIES)}, each once")
         return value
 
 

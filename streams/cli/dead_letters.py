@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES
 from schemas.settings import Settings
+from schemas.topics import DEAD
 from streams.cli.parse_time import since_moment
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ Since = Annotated[
     datetime | None,
     typer.Option(parser=since_moment, help="Written since this time: RFC 3339, or an age (90m, 12h, 3d, 2w)."),
 ]
-Stage = Annotated[str | None, typer.Option(help="Written by this stage: acoustic, embedding, fusion, drift.")]
+WRITERS = [stage.name for stage in (*FEATURE_STAGES, *AGENT_STAGES) if DEAD in stage.writes]
+Stage = Annotated[str | None, typer.Option(help=f"Written by this stage: {', '.join(WRITERS)}.")]
 Reason = Annotated[str | None, typer.Option(help="For this reason, such as audio:undecodable.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 TEXT_BYTES = 400

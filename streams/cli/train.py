@@ -11,6 +11,7 @@ import typer
 
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from schemas.pipeline import MODALITIES
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":
 
 def _modalities(named: list[Modality] | None, encoder: str | None) -> list[Modality]:
     if named:
-        return [modality for modality in (Modality.ACOUSTIC, Modality.EMBEDDING) if modality in named]
+        return [modality for modality in MODALITIES if modality in named]
     return [Modality.ACOUSTIC, Modality.EMBEDDING] if encoder else [Modality.ACOUSTIC]
 
 
