@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.pipeline import Stage, stages
 from schemas.settings import Settings
-from workers.kafka.clients import AWAY
+from workers.kafka.clients import UNAVAILABLE
 from workers.kafka.consumer_lag import Observer
 from workers.service import prometheus
 from workers.service.health import HEALTH, Health
@@ -54,7 +54,7 @@ class LagExporter:
                         async with asyncio.timeout(LOOK_S):
                             await self.look(observer)
                         await asyncio.sleep(EVERY_S)
-            except AWAY as error:
+            except UNAVAILABLE as error:
                 if isinstance(error, KafkaError) and not error.retriable:
                     raise
                 if time.monotonic() - self._looked_at > KNOWN_FOR_S:

@@ -32,7 +32,7 @@ from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
 from schemas.pipeline import AGENTS_GROUP, feature_stages
 from schemas.settings import Settings
 from schemas.state_keys import MARK
-from workers.kafka.clients import AWAY
+from workers.kafka.clients import UNAVAILABLE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import written
 from workers.service import prometheus
@@ -107,7 +107,7 @@ class Reconciler:
         while True:
             try:
                 await self.reconcile()
-            except (Transient, *AWAY) as error:
+            except (Transient, *UNAVAILABLE) as error:
                 if isinstance(error, KafkaError) and not error.retriable:
                     raise
                 log.info("reconciliation paused: %s", type(error).__name__)

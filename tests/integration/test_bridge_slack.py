@@ -50,7 +50,7 @@ async def test_every_step_is_told_once_in_order_through_every_failure_that_passe
     assert elsewhere.requests == []
     assert b"someone" not in b"".join(request.body for request in chat.requests)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith(("streams.", "workers."))]
-    assert any("waits and tries again" in line for line in ours)
+    assert any("transient error, retrying" in line for line in ours)
     assert not [line for line in ours if "h1dden" in line or "someone" in line]
 
 

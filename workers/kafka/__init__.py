@@ -1,1 +1,1 @@
-"""Kafka: clients and their security, delivery with acknowledgement, dead letters, retries, lag."""
+"""Kafka: clients and their security, acknowledged delivery, dead letters, retries, consumer lag."""

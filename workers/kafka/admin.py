@@ -1,4 +1,4 @@
-"""The topics on the broker: made as `schemas/topics.py` says, and described as the broker has them."""
+"""The topics on the broker: created from `schemas/topics.py`, and described from the broker's metadata."""
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -15,7 +15,7 @@ from workers.kafka.consumer_lag import Observer
 
 
 async def create_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing; one line each of what was done. Raises Stop when the broker refuses."""
+    """Create missing topics; returns one line per topic. Raises Stop when the broker refuses."""
     await answered(settings)
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
@@ -44,22 +44,22 @@ def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
             "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
             "max.message.bytes": str(topic.max_bytes),
             "compression.type": "producer",
-            # The broker's clock, not the writer's: one that is wrong by an hour is refused, and one that is days behind
-            # has its records removed as old.
+            # The broker's clock, not the producer's: records of a clock that is an hour off would be rejected, and of
+            # one that is days behind deleted as expired.
             "message.timestamp.type": "LogAppendTime",
         },
     )
 
 
 async def describe_topics(settings: Settings) -> Table:
-    """The memo's way as a table: topics, retention, partitions, records, and how far their readers are behind."""
-    table = Table("topic", "kept", "partitions", "records", "behind", "meaning")
+    """The pipeline's topics as a table: retention, partitions, records, and consumer lag by group."""
+    table = Table("topic", "retention", "partitions", "records", "consumer lag", "meaning")
     await answered(settings)
     async with Observer(settings) as observer:
         for topic in topics.TOPICS:
             groups = [stage.group for stage in stages(settings.modalities) if stage.reads is topic]
-            behind = [f"{group} {await observer.backlog(group, topic.name)}" for group in groups]
+            lag = [f"{group} {await observer.backlog(group, topic.name)}" for group in groups]
             partitions, records = await observer.size(topic.name)
-            kept = f"{topic.retention.days} d"
-            table.add_row(topic.name, kept, str(partitions), str(records), "\n".join(behind), topic.meaning)
+            retention = f"{topic.retention.days} d"
+            table.add_row(topic.name, retention, str(partitions), str(records), "\n".join(lag), topic.meaning)
     return table

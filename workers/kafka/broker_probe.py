@@ -1,4 +1,4 @@
-"""Whether the broker answers, asked over one connection beside the clients, whose own retries would hide it."""
+"""Probes the broker over a separate connection, because the clients' own retries hide an outage."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ ANSWER_S = 10.0
 EVERY_S = 3.0
 MOST_REFUSALS = 3
 CLOSING_S = 0.5
-"""For the other side to answer that an encrypted connection ends; until then it keeps its socket."""
+"""Timeout of closing an encrypted connection: until the broker responds, the socket stays open."""
 
 
 class Probe:
-    """One connection to any broker of the cluster, made when needed. It asks for nothing that takes a right."""
+    """One connection to any broker of the cluster, opened on demand. Its request needs no permission."""
 
     def __init__(self, settings: Settings) -> None:
         options = client_options(settings)
@@ -31,7 +31,7 @@ class Probe:
         self._connection: AIOKafkaConnection | None = None
 
     async def ask(self) -> None:
-        """Return when the broker has answered. Raises Transient when none does, BrokerRefused where we may not in."""
+        """Return when the broker has responded. Raises Transient when unavailable, BrokerRefused without access."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._connection is None or not self._connection.connected():
@@ -42,21 +42,21 @@ class Probe:
             if refused := refusal(error):
                 raise refused from error
             cut = isinstance(error, ConnectionResetError | KafkaConnectionError)
-            hint = "; does this listener encrypt, and ask for a certificate, as UNDERTONE_KAFKA_… say?" if cut else ""
-            raise Transient(f"the broker does not answer ({type(error).__name__}){hint}") from error
+            hint = "; check that UNDERTONE_KAFKA_… match this listener's encryption and certificates" if cut else ""
+            raise Transient(f"broker unavailable ({type(error).__name__}){hint}") from error
         if not answer.brokers and self._options.get("sasl_mechanism") == "OAUTHBEARER":
-            # So a broker answers that found fault with a token; aiokafka takes its complaint for a welcome.
+            # A broker responds like this to an invalid token; aiokafka treats its error as success.
             await self.close()
-            raise BrokerRefused("the broker does not accept our token: check who issues it, for whom, and until when")
+            raise BrokerRefused("the broker rejected the token: check its issuer, audience and expiry")
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await _closed(connection)
 
     async def _connect(self) -> AIOKafkaConnection:
-        """A connection to the first address that takes one. Raises what the last one did."""
+        """A connection to the first address that accepts one. Raises the error of the last address."""
         *others, last = self._addresses
         for host, port in others:
             try:
@@ -76,7 +76,7 @@ class Probe:
 
 
 async def answered(settings: Settings) -> None:
-    """Return when the broker has answered, asked once. Raises Transient, BrokerRefused and ConfigurationError."""
+    """Return when the broker has responded to one probe. Raises Transient, BrokerRefused and ConfigurationError."""
     probe = Probe(settings)
     try:
         await probe.ask()
@@ -85,10 +85,10 @@ async def answered(settings: Settings) -> None:
 
 
 async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
-    """Tell until cancelled whether the broker answers.
+    """Report until cancelled whether the broker is available.
 
-    Raises BrokerRefused when it has refused several times running: once may be a broker that has just begun and does
-    not know its users yet, but clients that go on trying would storm it.
+    Raises BrokerRefused after MOST_REFUSALS consecutive refusals: a single one may come from a broker that has just
+    started and has not loaded its users, but clients that keep retrying would overload it.
     """
     probe, refusals = Probe(settings), 0
     try:
@@ -111,7 +111,7 @@ async def watch_broker(settings: Settings, health: Health = HEALTH) -> NoReturn:
 
 
 async def _closed(connection: AIOKafkaConnection) -> None:
-    """Return when the connection has given its socket back, or CLOSING_S have passed."""
+    """Return when the connection's socket is closed, or after CLOSING_S."""
     if closing := connection.close():
         await asyncio.wait([closing], timeout=CLOSING_S)
 

@@ -1,4 +1,4 @@
-"""Kafka clients, all made in one place so that every process connects and promises alike."""
+"""Factories of Kafka clients, so that every process connects and delivers with the same options."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from schemas.topics import TOPICS
 from workers.kafka.security import kafka_access
 
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
-"""Bytes that clients can send and fetch at once; each topic has its own bound within."""
+"""Maximum record bytes of clients; each topic has its own lower limit."""
 METADATA_AGE_S = 5.0
-"""Between two looks at which topics there are (the client's own is five minutes).
+"""`metadata.max.age.ms`, in seconds (default: five minutes).
 
-A broker that has just begun may know none, and a member that shares out the partitions at that moment gives nobody any.
+A broker that has just started may have no topics, and a group leader would then assign no partitions.
 """
-AWAY = (KafkaError, OSError, TimeoutError)
-"""What clients raise when the broker is away; of the first, only the retriable ones mean that."""
+UNAVAILABLE = (KafkaError, OSError, TimeoutError)
+"""Errors of clients when the broker is unavailable; of KafkaError only the retriable ones mean that."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """What every client needs to connect. Raises ConfigurationError without a broker, or for files of no use."""
+    """Connection options of every client. Raises ConfigurationError without a broker, or for unusable files."""
     if settings.kafka_bootstrap is None:
         raise ConfigurationError("no broker: set KAFKA_BOOTSTRAP, or run `undertone up` for an embedded one")
     return {
@@ -33,7 +33,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 def make_producer(settings: Settings) -> AIOKafkaProducer:
-    """A producer that neither loses nor reorders: idempotent, acknowledged by all in-sync replicas."""
+    """A producer that neither loses nor reorders records: idempotent, acknowledged by all in-sync replicas."""
     return AIOKafkaProducer(
         **client_options(settings),
         enable_idempotence=True,
@@ -44,7 +44,7 @@ def make_producer(settings: Settings) -> AIOKafkaProducer:
 
 
 def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsumer:
-    """A member of `group` that starts with the oldest record and commits only by hand.
+    """A member of `group` that starts with the oldest record and commits only explicitly.
 
     With `settings.instance` it is a static member: a restart within the session timeout keeps its partitions.
     """
@@ -65,12 +65,12 @@ def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsu
 
 
 def rebalance_timeout_s(settings: Settings) -> float:
-    """How long the group waits for a member to hand its partitions over: longer than that member may take to finish."""
+    """How long the group waits for a member to revoke its partitions: longer than its shutdown deadline."""
     return max(settings.session_timeout_s, settings.stop_deadline_s + 5.0)
 
 
 def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AIOKafkaConsumer:
-    """A reader outside any group: all partitions, nothing committed. start: `earliest` or `latest`."""
+    """A consumer outside any group: reads all partitions, commits nothing. start: `earliest` or `latest`."""
     return AIOKafkaConsumer(
         *topics,
         **client_options(settings),
@@ -81,13 +81,13 @@ def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AI
 
 
 def make_sampler(settings: Settings, *topics: str) -> AIOKafkaConsumer:
-    """A reader for single records here and there: little is fetched beside them, and it never waits for new ones."""
+    """A consumer for single records: it fetches little else, and never waits for new records."""
     return AIOKafkaConsumer(
         *topics,
         **client_options(settings),
         group_id=None,
         auto_offset_reset="earliest",
-        # The broker gives a record whole, however large, when it is the first that was asked for.
+        # The broker returns the first requested record whole, however large.
         max_partition_fetch_bytes=64 * 1024,
         fetch_max_wait_ms=20,
     )

@@ -1,4 +1,4 @@
-"""Connecting to the broker: waiting while it is away, and saying plainly when it refuses."""
+"""Connecting to the broker, with retries while it is unavailable and a clear error when it refuses."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ C = TypeVar("C")
 
 
 async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C:
-    """A client that is connected; made anew, with back-off, while no broker answers. Raises BrokerRefused."""
+    """A connected client; recreated, with back-off, while the broker is unavailable. Raises BrokerRefused."""
 
     async def attempt() -> C:
         client: Any = make()
@@ -26,8 +26,8 @@ async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C
             await client.stop()
             if not isinstance(error, KafkaConnectionError):
                 raise
-            await answered(settings)  # aiokafka only logs why it could not connect; this raises it
-            raise Transient("no broker answers at KAFKA_BOOTSTRAP") from error
+            await answered(settings)  # aiokafka only logs why it could not connect; this raises the reason
+            raise Transient("broker at KAFKA_BOOTSTRAP unavailable") from error
         return client  # type: ignore[no-any-return]  # aiokafka has no types
 
     return await retry_transient(attempt, stage=stage, target="broker")

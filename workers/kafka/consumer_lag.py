@@ -1,4 +1,4 @@
-"""Consumer lag: how far each stage is behind, as the broker sees it."""
+"""Consumer lag of every stage, measured on the broker."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import client_options, make_reader, make_sampler
 
 ANSWER_S = 10.0
-"""For a group's coordinator to be found."""
+"""Timeout of finding a group's coordinator."""
 SAMPLE_S = 5.0
-"""To read one record that is known to be there."""
+"""Timeout of reading one existing record."""
 
 
 class Observer:
-    """Looks at positions and ends of topics without joining any group. `async with Observer(settings) as observer`.
+    """Reads committed and end offsets without joining any group. `async with Observer(settings) as observer`.
 
-    among: the topics that it may be asked about.
+    observed: the topics that its methods accept.
     """
 
-    def __init__(self, settings: Settings, among: Sequence[topics.Topic] = topics.TOPICS) -> None:
+    def __init__(self, settings: Settings, observed: Sequence[topics.Topic] = topics.TOPICS) -> None:
         self._settings = settings
-        self._names = [topic.name for topic in among]
+        self._names = [topic.name for topic in observed]
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -42,7 +42,7 @@ class Observer:
             exits.push_async_callback(self._reader.stop)
             await self._reader.start()
             must_see(self._reader, *self._names)
-            # It never reads: a fetch that waits for records would hold up every question on the same connection.
+            # It never fetches: a fetch that waits for records would block other requests on the same connection.
             self._reader.pause(*self._reader.assignment())
             self._sampler = make_sampler(self._settings, *self._names)
             exits.push_async_callback(self._sampler.stop)
@@ -56,12 +56,12 @@ class Observer:
         await self._exits.aclose()
 
     async def positions(self, group: str, topic: str) -> Mapping[TopicPartition, int]:
-        """The next offset that `group` will read, by partition of `topic`: the oldest where it has committed none.
+        """The next offset that `group` will read, by partition of `topic`: the oldest one without a commit.
 
-        Raises GroupAuthorizationFailedError where this process may not look at the group.
+        Raises GroupAuthorizationFailedError when this process has no permission to describe the group.
         """
         partitions = self._partitions(topic)
-        # A new broker has no coordinator at once. Partitions are named one by one: the embedded one knows no "all".
+        # A new broker has no coordinator yet. Partitions are listed: the embedded broker does not support "all".
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
             stop=stop_after_delay(ANSWER_S),
@@ -71,23 +71,23 @@ class Observer:
             with attempt:
                 committed = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
                 if missing := [at for at in partitions if at not in committed]:
-                    # A coordinator that is still loading answers so, and aiokafka does not look at its error.
-                    raise GroupLoadInProgressError(f"{len(missing)} positions of {group} are not told")
+                    # A coordinator that is still loading omits partitions, and aiokafka ignores its error.
+                    raise GroupLoadInProgressError(f"{len(missing)} committed offsets of {group} missing")
         starts = await self._reader.beginning_offsets(partitions)
         return {at: max(committed[at].offset, starts[at]) for at in partitions}
 
     async def waiting(self, group: str, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
-        """By partition of `topic`: the next offset that `group` will read, and how many records wait from there on."""
+        """By partition of `topic`: the next offset that `group` will read, and its consumer lag in records."""
         positions = await self.positions(group, topic)
         ends = await self._reader.end_offsets(list(positions))
         return {at: (position, max(ends[at] - position, 0)) for at, position in positions.items()}
 
     async def backlog(self, group: str, topic: str) -> int:
-        """Records of `topic` that `group` has not finished."""
+        """Consumer lag of `group` on `topic`, in records."""
         return sum(records for _, records in (await self.waiting(group, topic)).values())
 
     async def written_at(self, at: TopicPartition, offset: int) -> float | None:
-        """Unix time at which a record was written, the first that is kept from `offset` on; None for no such record."""
+        """Unix time at which the first existing record from `offset` on was written; None without such a record."""
         self._sampler.seek(at, offset)
         self._sampler.resume(at)
         try:
@@ -100,14 +100,14 @@ class Observer:
         return float(record.timestamp) / 1000
 
     async def size(self, topic: str) -> tuple[int, int]:
-        """Partitions of a topic, and the records that it holds."""
+        """The numbers of partitions and records of a topic."""
         partitions = self._partitions(topic)
         ends = await self._reader.end_offsets(partitions)
         starts = await self._reader.beginning_offsets(partitions)
         return len(partitions), sum(ends[at] - starts[at] for at in partitions)
 
     async def memos_under_way(self) -> int:
-        """Memos that are not finished, at most: those before the slowest feature worker and before each agent."""
+        """Upper bound of memos in flight: the lag of the slowest feature worker plus that of each agent."""
         features = feature_stages(self._settings.modalities)
         uploads = [await self.backlog(stage.group, stage.reads.name) for stage in features]
         return max(uploads) + sum([await self.backlog(stage.group, stage.reads.name) for stage in (FUSION, DRIFT)])

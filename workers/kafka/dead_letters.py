@@ -1,4 +1,4 @@
-"""Dead letters: how a record that can never succeed is kept, and how many of them are too many."""
+"""Dead letters: how a permanently failed record is stored, and how many of them stop a stage."""
 
 from collections import deque
 from datetime import datetime
@@ -11,8 +11,8 @@ from schemas.settings import Settings
 from workers.kafka.record import Source
 
 _ADVICE = (
-    "nothing of this batch was committed: see `undertone dead-letters list`, mend the cause, start again, "
-    "then `undertone dead-letters redrive`"
+    "current batch not committed: see `undertone dead-letters list`, fix the cause, restart, "
+    "then run `undertone dead-letters redrive`"
 )
 
 
@@ -26,7 +26,7 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
         offset=source.offset,
         key=source.key,
         value=source.value,
-        # Kafka headers may be null, which Avro's map of bytes does not hold.
+        # Kafka headers may be null, which Avro's map of bytes does not allow.
         headers={name: value or b"" for name, value in source.headers.items()},
         reason=poison.reason,
         detail=poison.detail,
@@ -35,9 +35,9 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
 
 
 class DeadLetterCap:
-    """How many dead letters are too many: a bad deploy must not empty a topic into `memos.dead`.
+    """Limit on dead letters: a bad deployment must not move a whole topic to `memos.dead`.
 
-    max_share: of the last `window` records (judged once that many were seen); max_run: in a row.
+    max_share: of the last `window` records (checked once that many were seen); max_run: in a row.
     """
 
     def __init__(self, max_share: float, window: int, max_run: int) -> None:
@@ -48,7 +48,7 @@ class DeadLetterCap:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The cap that the settings ask for."""
+        """The cap from the settings."""
         return cls(settings.dead_letter_max_share, settings.dead_letter_window, settings.dead_letter_max_run)
 
     @property
@@ -57,7 +57,7 @@ class DeadLetterCap:
         return sum(self._recent) / max(len(self._recent), 1)
 
     def record(self, poisoned: bool) -> None:
-        """One more record was settled. Raises DeadLetterCapReached when this one would pass the cap."""
+        """Record the outcome of one more record. Raises DeadLetterCapReached when it would exceed the cap."""
         self._recent.append(poisoned)
         self._run = self._run + 1 if poisoned else 0
         if self._run > self._max_run:
@@ -72,6 +72,6 @@ class DeadLetterCap:
             )
 
     def reset(self) -> None:
-        """Forget what was recorded: the fault has passed."""
+        """Clear the recorded outcomes, once the fault has passed."""
         self._recent.clear()
         self._run = 0

@@ -1,4 +1,4 @@
-"""Sending what a hop has made, and knowing that it arrived."""
+"""Acknowledged delivery of a stage's output records."""
 
 import asyncio
 import logging
@@ -24,12 +24,12 @@ from workers.service.health import BROKER_WITHIN_S, HEALTH
 log = logging.getLogger(__name__)
 
 UNDECODABLE = "event:undecodable"
-"""Reason of dead letters whose record nobody could read."""
+"""Reason code of dead letters whose record could not be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record ready to be sent, and the record that caused it. value: the record encoded, where that was done."""
+    """One record to be sent, and the record that caused it. value: the encoded record, if already encoded."""
 
     topic: topics.Topic
     key: bytes | None
@@ -40,15 +40,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Sends records for one stage. `producer` is started and stopped by the owner."""
+    """Sends records of one stage. The owner starts and stops `producer`."""
 
     producer: AIOKafkaProducer
     codec: Codec
     stage: str
 
     async def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Send all and wait until the broker has acknowledged every one. Raises Transient when it did not."""
-        with HEALTH.part(self.stage).instead("a delivery", within_s=BROKER_WITHIN_S, needs=("broker",)):
+        """Send all and wait until the broker has acknowledged each one. Raises Transient when it does not."""
+        with HEALTH.part(self.stage).instead("delivery", within_s=BROKER_WITHIN_S, needs=("broker",)):
             await self._send_all(outgoing)
 
     async def _send_all(self, outgoing: Iterable[Outgoing]) -> None:
@@ -60,7 +60,7 @@ class Delivery:
             results = await asyncio.gather(*acknowledgements, return_exceptions=True)
         for error in results:
             if isinstance(error, KafkaError) and error.retriable:
-                raise Transient(f"the broker did not acknowledge: {type(error).__name__}") from error
+                raise Transient(f"broker did not acknowledge a record: {type(error).__name__}") from error
             if isinstance(error, BaseException):
                 raise error
 
@@ -75,7 +75,7 @@ class Delivery:
             )
         except KafkaError as error:
             if error.retriable:
-                raise Transient(f"the broker did not take a record: {type(error).__name__}") from error
+                raise Transient(f"broker did not accept a record: {type(error).__name__}") from error
             raise
         sent.add_done_callback(
             lambda done: self._trace(each, headers) if not done.cancelled() and done.exception() is None else None
@@ -86,18 +86,18 @@ class Delivery:
         tracing.delivered(self.stage, each.topic.name, headers, each.cause.headers, each.cause.taken_at)
 
     def dead_letters(self, failures: Sequence[tuple[Source, Poison]]) -> list[Outgoing]:
-        """The dead letters of records that can never succeed, ready to be sent."""
+        """The dead letters of permanently failed records, to be sent."""
         outgoing = []
         for source, poison in failures:
-            where = about(source, self._memo_id(source, poison))
-            log.warning("a record became a dead letter at %s: %s", self.stage, poison, extra=where)
+            fields = about(source, self._memo_id(source, poison))
+            log.warning("%s: record became a dead letter: %s", self.stage, poison, extra=fields)
             prometheus.DEAD_LETTERS.labels(stage=self.stage, reason=poison.reason).inc()
-            letter = dead_letter(source, poison, self.stage, datetime.now(UTC))
-            outgoing.append(Outgoing(topics.DEAD, source.key, letter, source))
+            record = dead_letter(source, poison, self.stage, datetime.now(UTC))
+            outgoing.append(Outgoing(topics.DEAD, source.key, record, source))
         return outgoing
 
     def _memo_id(self, source: Source, poison: Poison) -> str | None:
-        """The memo that a record is about, as far as it could be read."""
+        """The memo id of a record; None when it could not be decoded."""
         if poison.reason == UNDECODABLE:
             return None
         record = next(topic.record for topic in topics.TOPICS if topic.name == source.topic)

@@ -1,4 +1,4 @@
-"""Records as they came from Kafka, alone and in batches, and what logs may say of one."""
+"""Records from Kafka, single and in batches, and their log fields."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from workers.service.logs import reference
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A record as it came: where from, and its bytes."""
+    """A consumed record: its origin and its bytes."""
 
     topic: str
     partition: int
@@ -19,14 +19,14 @@ class Source:
     value: bytes | None
     headers: Mapping[str, bytes] = field(default_factory=dict)
     taken_at: float = field(default_factory=time.time, compare=False)
-    """Unix time at which this process took it."""
+    """Unix time at which this process received it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Records that an agent processes together. It lives from the first attempt to the last.
+    """Records that an agent processes together, the same object in every attempt.
 
-    results: what the agent has made so far, by a key of its own: an attempt after Transient finds it there and makes
+    results: what the agent has computed so far, by a key of its own: a retry after Transient finds it and computes
     nothing twice, even if the store was emptied in between.
     """
 
@@ -35,7 +35,7 @@ class Batch:
 
 
 def about(source: Source, memo_id: str | None = None) -> Mapping[str, Any]:
-    """`extra` of a line about a record: its place, its trace, and the hashes of its user and memo."""
+    """`extra` of a log line about a record: its offset, its trace, and the hashes of its user and memo."""
     traceparent = (source.headers.get("traceparent") or b"").decode("ascii", "replace").split("-")
     fields = {
         "topic": source.topic,

@@ -1,4 +1,4 @@
-"""Trying again what may succeed later."""
+"""Retries after transient errors."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,16 +17,16 @@ LONGEST_WAIT_S = 10.0
 
 
 async def retry_transient(work: Callable[[], Awaitable[T]], *, stage: str, target: str) -> T:
-    """The result of `work`, begun again after every Transient, with exponential back-off and full jitter, without end.
+    """The result of `work`, retried after every Transient, with exponential back-off and full jitter, without limit.
 
-    target: what may be away, for the metric: `broker`, `redis`, `storage`. Cancelling ends it; other errors pass.
+    target: the dependency, for the metric: `broker`, `redis`, `storage`. Ends when cancelled; other errors propagate.
     """
 
     def note(state: RetryCallState) -> None:
         prometheus.RETRIES.labels(stage=stage, target=target).inc()
         if state.attempt_number in {1, 10} or state.attempt_number % 100 == 0:
             error = state.outcome.exception() if state.outcome else None
-            log.warning("%s waits and tries again (attempt %d): %s", stage, state.attempt_number, error)
+            log.warning("%s: transient error, retrying, attempt=%d: %s", stage, state.attempt_number, error)
 
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(Transient),

@@ -1,4 +1,4 @@
-"""Reading a topic from outside any group, as a subscriber that keeps no position."""
+"""Reading a topic without a consumer group and without commits."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,9 +21,9 @@ R = TypeVar("R")
 async def follow(
     settings: Settings, codec: Codec, topic: topics.Topic, record: type[R], *, from_start: bool, once: bool
 ) -> AsyncIterator[R]:
-    """Records of a topic as they come; with `once`, only those that are there now. What does not decode is left out.
+    """Records of a topic as they arrive; with `once`, only existing ones. Skips undecodable records.
 
-    Raises Transient when no broker answers, BrokerRefused when it refuses.
+    Raises Transient when the broker is unavailable, BrokerRefused when it refuses.
     """
     async with _started(settings, topic, "earliest" if from_start else "latest") as reader:
         ends = await reader.end_offsets(list(reader.assignment())) if once else None
@@ -41,22 +41,22 @@ async def follow(
 async def written(
     settings: Settings, topic: topics.Topic, since: datetime, until: Mapping[TopicPartition, int] | None = None
 ) -> AsyncIterator[ConsumerRecord]:
-    """Records of a topic as they lie there, from the first that was written at `since` or later.
+    """Raw records of a topic, from the first one written at `since` or later.
 
-    until: where each partition is left, the offset after the last record; none: where it ends now. Raises as `follow`.
+    until: the offset after the last record, by partition; None: the current end offsets. Raises as `follow`.
     """
     async with _started(settings, topic, "earliest") as reader:
         ends = await reader.end_offsets(list(reader.assignment()))
-        lefts = {at: min(end, ends[at] if until is None else until.get(at, 0)) for at, end in ends.items()}
-        moment = round(since.timestamp() * 1000)
-        oldest, first = [await reader.offsets_for_times(dict.fromkeys(lefts, time)) for time in (0, moment)]
+        stops = {at: min(end, ends[at] if until is None else until.get(at, 0)) for at, end in ends.items()}
+        since_ms = round(since.timestamp() * 1000)
+        oldest, first = [await reader.offsets_for_times(dict.fromkeys(stops, time)) for time in (0, since_ms)]
         for at, found in first.items():
-            if found is not None or oldest[at] is not None:  # the embedded broker knows no times: all is read there
+            if found is not None or oldest[at] is not None:  # the embedded broker has no time index: read all there
                 reader.seek(at, ends[at] if found is None else found.offset)
-        while not await _past(reader, lefts):
+        while not await _past(reader, stops):
             for at, records in (await reader.getmany(timeout_ms=200)).items():
                 for record in records:
-                    if record.offset < lefts[at] and record.timestamp >= moment:
+                    if record.offset < stops[at] and record.timestamp >= since_ms:
                         yield record
 
 
@@ -74,10 +74,10 @@ async def _started(settings: Settings, topic: topics.Topic, start: str) -> Async
 
 
 async def _past(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether it has read all of every partition."""
+    """Whether the reader has reached these offsets in every partition."""
     return all([await reader.position(at) >= end for at, end in ends.items()])
 
 
 def follow_alerts(settings: Settings, codec: Codec, *, from_start: bool, once: bool) -> AsyncIterator[RiskAlert]:
-    """The alerts, as `follow` gives them."""
+    """The alerts, as `follow`."""
     return follow(settings, codec, topics.ALERTS, RiskAlert, from_start=from_start, once=once)

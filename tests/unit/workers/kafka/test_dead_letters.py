@@ -11,18 +11,18 @@ from workers.kafka.record import Source
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def test_a_dead_letter_keeps_the_record_as_it_came() -> None:
+def test_a_dead_letter_has_the_unchanged_record() -> None:
     source = Source("memos.uploaded", 2, 17, b"user", b"\xff\x00", {"traceparent": b"00"})
-    letter = dead_letter(source, Poison("audio:empty", "the file has no bytes"), "acoustic", NOW)
-    assert (letter.topic, letter.partition, letter.offset) == ("memos.uploaded", 2, 17)
-    assert (letter.key, letter.value, letter.headers) == (b"user", b"\xff\x00", {"traceparent": b"00"})
-    assert (letter.reason, letter.stage) == ("audio:empty", "acoustic")
+    found = dead_letter(source, Poison("audio:empty", "the file has no bytes"), "acoustic", NOW)
+    assert (found.topic, found.partition, found.offset) == ("memos.uploaded", 2, 17)
+    assert (found.key, found.value, found.headers) == (b"user", b"\xff\x00", {"traceparent": b"00"})
+    assert (found.reason, found.stage) == ("audio:empty", "acoustic")
 
 
 def test_a_null_header_is_kept_as_an_empty_one() -> None:
     source = Source("t", 0, 1, None, None, {"null": None, "ce_id": b"1"})  # type: ignore[dict-item]  # as clients give it
-    letter = dead_letter(source, Poison("r", "d"), "acoustic", NOW)
-    assert Codec().decode(Codec().encode(letter), DeadLetter).headers == {"null": b"", "ce_id": b"1"}
+    found = dead_letter(source, Poison("r", "d"), "acoustic", NOW)
+    assert Codec().decode(Codec().encode(found), DeadLetter).headers == {"null": b"", "ce_id": b"1"}
 
 
 def test_the_same_record_gives_the_same_id_and_another_stage_another() -> None:
