@@ -1,4 +1,4 @@
-"""One suite for both keepers of deadlines: in memory, and over a real server."""
+"""One suite for both implementations of deadlines: in memory, and with a real server."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -37,14 +37,14 @@ async def test_keys_are_due_when_their_time_has_come_earliest_first(deadlines: D
     assert await deadlines.due(after(3), 10) == ["early", "late"]
 
 
-async def test_the_first_time_that_a_key_is_given_stands(deadlines: Deadlines) -> None:
+async def test_the_first_due_time_of_a_key_is_kept(deadlines: Deadlines) -> None:
     await deadlines.put({"key": after(1)})
     await deadlines.put({"key": after(50)})
     assert await deadlines.due(after(2), 10) == ["key"]
     assert await deadlines.count() == 1
 
 
-async def test_dropping_is_idempotent_and_lets_a_key_begin_anew(deadlines: Deadlines) -> None:
+async def test_dropping_is_idempotent_and_a_dropped_key_can_be_put_again(deadlines: Deadlines) -> None:
     await deadlines.put({"key": after(1)})
     await deadlines.drop(["key", "unknown"])
     await deadlines.drop(["key"])
@@ -54,7 +54,7 @@ async def test_dropping_is_idempotent_and_lets_a_key_begin_anew(deadlines: Deadl
     assert await deadlines.due(after(9), 10) == []
 
 
-async def test_the_earliest_is_told(deadlines: Deadlines) -> None:
+async def test_the_earliest_due_time_is_reported(deadlines: Deadlines) -> None:
     assert await deadlines.earliest() is None
     await deadlines.put({"late": after(3), "early": after(1.5)})
     assert await deadlines.earliest() == after(1.5)
@@ -62,7 +62,7 @@ async def test_the_earliest_is_told(deadlines: Deadlines) -> None:
     assert await deadlines.earliest() == after(3)
 
 
-async def test_its_clock_goes_on_steadily(deadlines: Deadlines) -> None:
+async def test_its_clock_is_monotonic(deadlines: Deadlines) -> None:
     first = await deadlines.now()
     assert abs(first - datetime.now(UTC)) < timedelta(seconds=5)
     assert timedelta() <= await deadlines.now() - first < timedelta(seconds=5)
@@ -80,7 +80,7 @@ class Jumped(datetime):
 async def test_a_wall_clock_that_jumps_closes_nothing(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time is the server's; what this process believes of the day does not matter."""
+    """Time is the server's; this process's wall clock does not matter."""
     async with RedisDeadlines(redis_server.url, key=f"open:{uuid4()}") as shared:
         due = await shared.now() + timedelta(seconds=60)
         await shared.put({"key": due})
@@ -94,13 +94,13 @@ async def test_nothing_to_do_is_no_call(deadlines: Deadlines) -> None:
     assert await deadlines.count() == 0
 
 
-async def test_a_server_that_is_away_is_transient() -> None:
+async def test_an_unavailable_server_is_transient() -> None:
     with RedisServer() as server:
         async with RedisDeadlines(server.url, timeout_s=1.0) as deadlines:
             await deadlines.put({"key": after(1)})
             server.kill()
             for ask in (deadlines.count, deadlines.earliest, partial(deadlines.due, NOW, 1)):
-                with pytest.raises(Transient, match="Redis is away"):
+                with pytest.raises(Transient, match="Redis unavailable"):
                     await ask()
             server.start()
             assert await deadlines.due(after(1), 10) == ["key"]

@@ -1,4 +1,4 @@
-"""One suite for every store: in memory, the bundled Valkey, and a Redis server where there is one."""
+"""One suite for every store: in memory, the bundled Valkey, and a Redis server if installed."""
 
 import asyncio
 import shutil
@@ -18,9 +18,9 @@ from workers.state.redis_store import RedisStore
 from workers.state.store import MemoryStore, Store
 
 TTL_S = 60.0
-Story: TypeAlias = Callable[[Store, Store], Coroutine[Any, Any, None]]
+Scenario: TypeAlias = Callable[[Store, Store], Coroutine[Any, Any, None]]
 """What two processes do with one fresh store."""
-Tell: TypeAlias = Callable[[Story], None]
+Play: TypeAlias = Callable[[Scenario], None]
 
 
 @contextmanager
@@ -51,99 +51,99 @@ def where(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if binary is None and required("redis"):
             pytest.fail("UNDERTONE_REQUIRE names redis: no redis-server on PATH; install Redis (redis-server)")
         if binary is None:
-            pytest.skip("no redis-server on PATH; install Redis to hold the store to the same promises over it")
+            pytest.skip("no redis-server on PATH; install Redis to run this suite with it")
         with _redis(binary, tmp_path_factory.mktemp("redis")) as url:
             yield url
 
 
 @pytest.fixture
-def tell(where: str | None, request: pytest.FixtureRequest) -> Tell:
-    async def over(url: str, story: Story) -> None:
+def play(where: str | None, request: pytest.FixtureRequest) -> Play:
+    async def over(url: str, scenario: Scenario) -> None:
         prefix = f"{request.node.name}:"
         async with RedisStore(url, prefix=prefix) as one, RedisStore(url, prefix=prefix) as other:
-            await story(one, other)
+            await scenario(one, other)
 
-    async def within(story: Story) -> None:
+    async def within(scenario: Scenario) -> None:
         async with MemoryStore() as store:
-            await story(store, store)
+            await scenario(store, store)
 
-    return lambda story: asyncio.run(over(where, story) if where else within(story))
+    return lambda scenario: asyncio.run(over(where, scenario) if where else within(scenario))
 
 
 def _append(text: bytes) -> Callable[[str, bytes | None], tuple[bytes | None, int]]:
-    return lambda _, held: ((held or b"") + text, len(held or b""))
+    return lambda _, stored: ((stored or b"") + text, len(stored or b""))
 
 
-def test_a_batch_is_written_and_read_by_another_process(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
+def test_a_batch_is_written_and_read_by_another_process(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         assert await one.update(["a", "b"], _append(b"1"), ttl_s=TTL_S) == {"a": 0, "b": 0}
         assert await other.update(["b", "c"], _append(b"2"), ttl_s=TTL_S) == {"b": 1, "c": 0}
         assert await one.read(["a", "b", "c", "d"]) == {"a": b"1", "b": b"12", "c": b"2", "d": None}
 
-    tell(story)
+    play(scenario)
 
 
-def test_none_leaves_a_value_as_it_is(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
+def test_none_leaves_a_value_as_it_is(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         await one.update(["a"], _append(b"1"), ttl_s=TTL_S)
-        assert await one.update(["a", "b"], lambda key, held: (None, held), ttl_s=TTL_S) == {"a": b"1", "b": None}
+        assert await one.update(["a", "b"], lambda key, stored: (None, stored), ttl_s=TTL_S) == {"a": b"1", "b": None}
         assert await other.read(["a", "b"]) == {"a": b"1", "b": None}
 
-    tell(story)
+    play(scenario)
 
 
-def test_an_empty_value_is_a_value(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
+def test_an_empty_value_is_a_value(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         await one.update(["a"], lambda _, __: (b"", None), ttl_s=TTL_S)
         assert await other.read(["a"]) == {"a": b""}
         await other.update(["a"], _append(b"1"), ttl_s=TTL_S)
         assert await one.read(["a"]) == {"a": b"1"}
 
-    tell(story)
+    play(scenario)
 
 
-def test_an_empty_batch_does_nothing(tell: Tell) -> None:
-    async def story(one: Store, _: Store) -> None:
+def test_an_empty_batch_does_nothing(play: Play) -> None:
+    async def scenario(one: Store, _: Store) -> None:
         assert await one.update([], _append(b"1"), ttl_s=TTL_S) == {}
         assert await one.read([]) == {}
 
-    tell(story)
+    play(scenario)
 
 
-def test_a_key_named_twice_is_changed_once(tell: Tell) -> None:
-    async def story(one: Store, _: Store) -> None:
+def test_a_key_named_twice_is_changed_once(play: Play) -> None:
+    async def scenario(one: Store, _: Store) -> None:
         await one.update(["a", "a"], _append(b"1"), ttl_s=TTL_S)
         assert await one.read(["a"]) == {"a": b"1"}
 
-    tell(story)
+    play(scenario)
 
 
-def test_writers_at_once_lose_nothing(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
+def test_writers_at_once_lose_nothing(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         keys = [f"k{i}" for i in range(20)]
         writers = [store.update(keys, _append(b"x"), ttl_s=TTL_S) for store in (one, other) for _ in range(10)]
         await asyncio.gather(*writers)
         assert set((await one.read(keys)).values()) == {b"x" * 20}
 
-    tell(story)
+    play(scenario)
 
 
-def test_only_what_was_lost_is_computed_again(where: str | None, tell: Tell) -> None:
+def test_only_conflicting_keys_are_computed_again(where: str | None, play: Play) -> None:
     if where is None:
-        pytest.skip("nobody can come between inside one process")
+        pytest.skip("a store in one process has no write conflicts")
 
-    async def story(one: Store, other: Store) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         calls: list[str] = []
-        intruder = asyncio.Event()
+        changed = asyncio.Event()
 
-        def compute(key: str, held: bytes | None) -> tuple[bytes | None, None]:
+        def compute(key: str, stored: bytes | None) -> tuple[bytes | None, None]:
             calls.append(key)
-            if key == "b" and not intruder.is_set():
-                intruder.set()
-                _behind_its_back(where)
-            return (held or b"") + b"1", None
+            if key == "b" and not changed.is_set():
+                changed.set()
+                _write_concurrently(where)
+            return (stored or b"") + b"1", None
 
-        def _behind_its_back(url: str) -> None:
+        def _write_concurrently(url: str) -> None:
             import redis
 
             with redis.Redis.from_url(url) as client:
@@ -153,52 +153,52 @@ def test_only_what_was_lost_is_computed_again(where: str | None, tell: Tell) -> 
         assert calls == ["a", "b", "c", "b"]
         assert await other.read(["a", "b", "c"]) == {"a": b"1", "b": b"01", "c": b"1"}
 
-    tell(story)
+    play(scenario)
 
 
-def test_a_value_dies_unless_it_is_written_again(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
+def test_a_value_expires_unless_it_is_written_again(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         await one.update(["short"], _append(b"1"), ttl_s=0.02)
         await one.update(["long"], _append(b"1"), ttl_s=TTL_S)
         await asyncio.sleep(0.05)
         assert await other.read(["short", "long"]) == {"short": None, "long": b"1"}
 
-    tell(story)
+    play(scenario)
 
 
-def test_a_watched_key_that_vanished_is_counted(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
-        gone, kept, passing = keys = [DRIFT.key("u1"), DRIFT.key("u2"), JOIN.key("u1", "m1")]
+def test_a_watched_key_that_vanished_is_counted(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
+        missing, present, unwatched = keys = [DRIFT.key("u1"), DRIFT.key("u2"), JOIN.key("u1", "m1")]
         await one.update(keys, _append(b"1"), ttl_s=TTL_S)
         assert one.lost == 0
-        await other.delete([gone, passing])
-        assert await one.update(keys, _append(b"2"), ttl_s=TTL_S) == {gone: 0, kept: 1, passing: 0}
+        await other.delete([missing, unwatched])
+        assert await one.update(keys, _append(b"2"), ttl_s=TTL_S) == {missing: 0, present: 1, unwatched: 0}
         assert one.lost == 1
 
-    tell(story)
+    play(scenario)
 
 
-def test_keys_are_found_by_pattern(tell: Tell) -> None:
-    async def story(one: Store, other: Store) -> None:
+def test_keys_are_found_by_pattern(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
         await one.update(["drift:b", "drift:a", "mutes"], _append(b"1"), ttl_s=TTL_S)
         assert await other.find("drift:*") == ["drift:a", "drift:b"]
 
-    tell(story)
+    play(scenario)
 
 
-def test_a_store_that_is_away_is_transient() -> None:
-    async def story() -> None:
+def test_an_unavailable_store_is_transient() -> None:
+    async def scenario() -> None:
         async with RedisStore("redis://127.0.0.1:1") as store:
             with pytest.raises(Transient):
                 await store.read(["a"])
             with pytest.raises(Transient):
                 await store.update(["a"], _append(b"1"), ttl_s=TTL_S)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_store_that_comes_back_goes_on(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_a_store_that_is_available_again_continues(tmp_path: Path) -> None:
+    async def scenario() -> None:
         with ValkeyServer(data_dir=tmp_path / "first", save="") as server:
             port = server.port
             store = RedisStore(f"redis://127.0.0.1:{port}")
@@ -211,4 +211,4 @@ def test_a_store_that_comes_back_goes_on(tmp_path: Path) -> None:
         async with store:
             pass
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -263,9 +263,9 @@ async def test_redis_that_does_not_let_us_in_ends_a_role_and_one_that_is_away_do
             await store.read(["a"])
 
     await read()
-    with pytest.raises(StoreRefused, match="refuses the user or the password") as wrong:
+    with pytest.raises(StoreRefused, match="Redis authentication failed") as wrong:
         await read(redis_password="hunter2")
-    with pytest.raises(StoreRefused, match="certificate is not accepted"):
+    with pytest.raises(StoreRefused, match="certificate verification failed"):
         await read(redis_ca=another)
     with pytest.raises(ConfigurationError, match="rediss://"):
         await read(url=f"redis://127.0.0.1:{guarded_redis.port}")

@@ -1,4 +1,4 @@
-"""Timeouts that all processes share: keys with the moment at which they are due."""
+"""Timeouts shared by all processes: keys with their due times."""
 
 import asyncio
 import heapq
@@ -8,25 +8,25 @@ from typing import Protocol
 
 
 class Deadlines(Protocol):
-    """Keys and when they are due. Everything is idempotent; the first time that a key is given stands."""
+    """Keys and their due times. All operations are idempotent; the first due time of a key is kept."""
 
     async def now(self) -> datetime:
-        """The time that deadlines go by: one clock for all processes, and steady within each."""
+        """The time used for deadlines: one clock for all processes, and monotonic within each."""
 
     async def put(self, due: Mapping[str, datetime]) -> None:
-        """Remember keys; one that is known keeps its time."""
+        """Add keys; an existing key keeps its due time."""
 
     async def drop(self, keys: Collection[str]) -> None:
-        """Forget keys; unknown ones are no error."""
+        """Remove keys; ignores unknown ones."""
 
     async def due(self, now: datetime, most: int) -> list[str]:
-        """At most `most` keys whose time has come, earliest first; they stay until dropped."""
+        """At most `most` keys that are due, earliest first; they stay until dropped."""
 
     async def count(self) -> int:
-        """How many keys wait."""
+        """The number of keys."""
 
     async def earliest(self) -> datetime | None:
-        """When the first key that waits is due; None when none waits."""
+        """The earliest due time; None without keys."""
 
 
 class MemoryDeadlines:
@@ -55,8 +55,8 @@ class MemoryDeadlines:
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
         await asyncio.sleep(0)
-        ripe = ((moment, key) for key, moment in self._due.items() if moment <= now)
-        return [key for _, key in heapq.nsmallest(most, ripe)]
+        found = ((moment, key) for key, moment in self._due.items() if moment <= now)
+        return [key for _, key in heapq.nsmallest(most, found)]
 
     async def count(self) -> int:
         """See Deadlines."""

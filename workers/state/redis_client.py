@@ -1,4 +1,4 @@
-"""The Redis client, made in one place: whom to reach, who we are, how long to wait, and what its refusals mean."""
+"""The factory of Redis clients: address, credentials, timeouts, and the meaning of refusals."""
 
 import os
 import ssl
@@ -21,7 +21,7 @@ _REFUSALS = (
 
 
 def redis_access(settings: Settings) -> Mapping[str, Any]:
-    """What the settings say beside REDIS_URL. Raises ConfigurationError for what does not go together."""
+    """Connection options besides REDIS_URL. Raises ConfigurationError for inconsistent settings."""
     url = settings.redis_url or ""
     files = {
         "ssl_ca_certs": settings.redis_ca,
@@ -30,9 +30,11 @@ def redis_access(settings: Settings) -> Mapping[str, Any]:
     }
     options: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
     if options and not url.startswith("rediss://"):
-        raise ConfigurationError("UNDERTONE_REDIS_CA and certificates have no use without rediss:// in REDIS_URL")
+        raise ConfigurationError("UNDERTONE_REDIS_CA and certificates require rediss:// in REDIS_URL")
     if unreadable := [name for name, path in options.items() if not os.access(path, os.R_OK)]:
-        raise ConfigurationError(f"UNDERTONE_REDIS_CA, _CERTIFICATE, _KEY: {len(unreadable)} of these cannot be read")
+        raise ConfigurationError(
+            f"UNDERTONE_REDIS_CA, _CERTIFICATE, _KEY: {len(unreadable)} of these files are unreadable"
+        )
     if settings.redis_user is not None:
         options["username"] = settings.redis_user
     if settings.redis_password is not None:
@@ -41,9 +43,9 @@ def redis_access(settings: Settings) -> Mapping[str, Any]:
 
 
 def redis_client(url: str, access: Mapping[str, Any], timeout_s: float) -> Redis:
-    """A client that has not connected yet. Raises ConfigurationError for a URL that is none."""
+    """A client that has not connected yet. Raises ConfigurationError for an invalid URL."""
     try:
-        # Without a name of the library, which would take a right of its own to tell.
+        # No driver_info: sending it would need another permission.
         return Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, driver_info=None, **access
         )
@@ -52,16 +54,16 @@ def redis_client(url: str, access: Mapping[str, Any], timeout_s: float) -> Redis
 
 
 def refusal(error: BaseException) -> StoreRefused | None:
-    """The error that ends the process when Redis does not let us in, or we do not trust it; None for anything else."""
+    """The error that ends the process when Redis refuses access or is not trusted; None for anything else."""
     reason: BaseException | None = error
     while reason is not None:
         if isinstance(reason, ssl.SSLCertVerificationError):
             return StoreRefused(
-                f"Redis' certificate is not accepted ({reason.verify_message}): check UNDERTONE_REDIS_CA"
+                f"Redis certificate verification failed ({reason.verify_message}): check UNDERTONE_REDIS_CA"
             )
         if isinstance(reason, exceptions.NoPermissionError):
-            return StoreRefused("Redis does not allow its user a command or a key: compare deploy/redis/users.acl")
+            return StoreRefused("the Redis user lacks permission for a command or key: compare deploy/redis/users.acl")
         if isinstance(reason, _REFUSALS):
-            return StoreRefused("Redis refuses the user or the password: check REDIS_URL and UNDERTONE_REDIS_PASSWORD")
+            return StoreRefused("Redis authentication failed: check REDIS_URL and UNDERTONE_REDIS_PASSWORD")
         reason = reason.__cause__ or reason.__context__
     return None

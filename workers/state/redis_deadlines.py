@@ -1,4 +1,4 @@
-"""Timeouts that all processes share, over Redis or Valkey: one sorted set of keys by due time."""
+"""Timeouts shared by all processes, in Redis or Valkey: one sorted set of keys by due time."""
 
 import math
 import time
@@ -11,15 +11,15 @@ from workers.state.redis_client import NOTHING, redis_client
 from workers.state.redis_store import redis_failures
 
 CLOCK_S = 10.0
-"""Between two questions for the server's time."""
+"""Interval of requesting the server's time."""
 KEY = PREFIX + OPEN_JOINS.key()
 
 
 class RedisDeadlines:
-    """Deadlines that all processes share. Raises Transient when Redis is away. `async with RedisDeadlines(url)`.
+    """Deadlines shared by all processes. Raises Transient when Redis is unavailable. `async with RedisDeadlines(url)`.
 
-    Time is the server's, carried on from one question to the next by this process's steady clock: a wall clock that
-    jumps, here or beside another agent, closes no join early and keeps none open.
+    Time is the server's, extrapolated between requests by this process's monotonic clock: a wall clock that jumps, here
+    or at another agent, closes no join early and keeps none open.
     """
 
     def __init__(
@@ -32,17 +32,17 @@ class RedisDeadlines:
     ) -> None:
         self._client: Any = redis_client(url, access, timeout_s)
         self._key = key
-        self._asked_at = -math.inf
+        self._requested_at = -math.inf
         self._ahead_s = 0.0
-        """Of the server's clock before the steady one here."""
+        """Server time minus this process's monotonic clock."""
 
     async def now(self) -> datetime:
         """See Deadlines."""
-        if time.monotonic() - self._asked_at > CLOCK_S:
+        if time.monotonic() - self._requested_at > CLOCK_S:
             async with redis_failures("deadlines"):
                 seconds, micros = await self._client.time()
-            self._asked_at = time.monotonic()
-            self._ahead_s = seconds + micros / 1e6 - self._asked_at
+            self._requested_at = time.monotonic()
+            self._ahead_s = seconds + micros / 1e6 - self._requested_at
         return datetime.fromtimestamp(self._ahead_s + time.monotonic(), UTC)
 
     async def put(self, due: Mapping[str, datetime]) -> None:
@@ -76,9 +76,9 @@ class RedisDeadlines:
         return datetime.fromtimestamp(first[0][1], UTC) if first else None
 
     async def __aenter__(self) -> Self:
-        """Connections are made when needed."""
+        """Return self; connections are opened on demand."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._client.aclose()

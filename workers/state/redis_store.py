@@ -1,12 +1,11 @@
-"""The store over Redis or Valkey.
+"""The store in Redis or Valkey.
 
-A value is held as eight bytes of BLAKE2b over the content, then the content. The digest is the version that
-compare-and-set compares: equal bytes are equal states, so a replay leaves the same bytes, and a value that was wiped
-and written again by somebody else can never pass for the one that was read. The script compares and sets; it computes
-no state.
+A value is stored as eight bytes of BLAKE2b over the content, then the content. The digest is the version for
+compare-and-set: equal bytes are equal states, so a replay leaves the same bytes, and a value that another process
+deleted and wrote again never matches the one that was read. The script compares and sets; it computes no state.
 
-Beside the values lies one bitmap, the roster: a Bloom filter of every watched key ever written. A key that is missing
-while the roster knows it was evicted, has expired or was deleted, and is counted in `lost`.
+One more key, the roster, is a bitmap: a Bloom filter of every watched key ever written. A missing key that is in the
+roster was evicted, has expired or was deleted, and is counted in `lost`.
 """
 
 import re
@@ -30,7 +29,7 @@ _VERSION = 8
 _ROUNDS = 100
 _ROSTER_BITS = 1 << 24  # 2 MiB; with three probes a million keys give 0.5 % false "lost"
 _PROBES = 3
-_AWAY = (
+_UNAVAILABLE = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.BusyLoadingError,
@@ -39,9 +38,9 @@ _AWAY = (
     OSError,
 )
 
-# KEYS: the roster, then the values. ARGV: milliseconds to live, then for every value the version it should have ('' for
-# none), the new value, and the roster offsets of a watched key that is not expected to exist ('' for any other),
-# separated by spaces. Returns -1 where another writer won, else how many of the offsets were known already.
+# KEYS: the roster, then the values. ARGV: TTL in milliseconds, then for every value its expected version ('' for none),
+# the new value, and the roster offsets of a watched key that is expected to be missing ('' for any other), separated by
+# spaces. Returns -1 where another writer won, else how many of the offsets were already set.
 _COMPARE_AND_SET = """
 local answers, arg = {}, 1
 for i = 2, #KEYS do
@@ -60,15 +59,15 @@ end
 return answers
 """
 _TOGETHER = 50
-"""Values compared and set in one call of the script, so that no call holds up the server for long."""
+"""Values compared and set in one call of the script, so that no call blocks the server for long."""
 
 
 class RedisStore:
-    """A store that every process shares. Use as an async context manager; close it where it was opened.
+    """A store shared by all processes. Use as an async context manager; close it where it was opened.
 
-    url: `redis://…`, `rediss://…` or `unix://…`; access: what `redis_access` gives beside it; prefix: stands before
-    every key, so that systems can share a server; watched: beginnings of the keys whose loss is counted; timeout_s: how
-    long one answer may take before the store counts as away.
+    url: `redis://…`, `rediss://…` or `unix://…`; access: options from `redis_access`; prefix: of every key, so that
+    systems can share a server; watched: prefixes of the keys whose loss is counted; timeout_s: of one response, after
+    which the store counts as unavailable.
     """
 
     def __init__(
@@ -86,24 +85,24 @@ class RedisStore:
         self._redis: Any = redis_client(url, access, timeout_s)
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
-        """As Store.update. Raises Transient also when a key was lost to other writers a hundred times running."""
+        """As Store.update. Raises Transient also after a hundred consecutive write conflicts on a key."""
         results: dict[str, T] = {}
         open_keys = list(dict.fromkeys(keys))
         for _ in range(_ROUNDS):
             if not open_keys:
                 return results
             writes: dict[str, tuple[bytes, bytes]] = {}
-            for key, held in zip(open_keys, await self._fetch(open_keys), strict=True):
-                content = _content(held)
+            for key, stored in zip(open_keys, await self._fetch(open_keys), strict=True):
+                content = _content(stored)
                 value, results[key] = fn(key, content)
                 if value is not None and value != content:
-                    writes[key] = (b"" if held is None else held[:_VERSION], value)
+                    writes[key] = (b"" if stored is None else stored[:_VERSION], value)
             open_keys = await self._write(writes, max(1, round(ttl_s * 1000)))
             prometheus.REDIS_CONFLICTS.inc(len(open_keys))
-        raise Transient("a key changed under every attempt to write it; check for writers outside Undertone")
+        raise Transient(f"write conflict on a key in {_ROUNDS} attempts; check for writers outside Undertone")
 
     async def _write(self, writes: Mapping[str, tuple[bytes, bytes]], ttl_ms: int) -> list[str]:
-        """Write all (expected version, new value) in one pipeline; the keys that another writer changed first."""
+        """Write all (expected version, new value) in one pipeline; returns keys that another writer changed first."""
         if not writes:
             return []
         roster, keys = self._prefix + ROSTER.key(), list(writes)
@@ -118,7 +117,7 @@ class RedisStore:
         return [key for key, answer in zip(keys, answers, strict=True) if answer < 0]
 
     def _arguments(self, key: str, expected: bytes, value: bytes) -> tuple[bytes, bytes, str]:
-        """What the script is told of one key."""
+        """The script's arguments for one key."""
         known = not expected and key.startswith(self._watched)
         return expected, _version(value) + value, " ".join(map(str, _probes(key))) if known else ""
 
@@ -127,7 +126,7 @@ class RedisStore:
         return dict(zip(keys, map(_content, await self._fetch(keys)), strict=True))
 
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Version and content of each key, as they are held."""
+        """Version and content of each key, as stored."""
         if not keys:
             return []
         async with redis_failures("read"):
@@ -157,25 +156,25 @@ class RedisStore:
 
 @asynccontextmanager
 async def redis_failures(operation: str) -> AsyncIterator[None]:
-    """Turns every way in which Redis can be away into Transient, and every refusal into StoreRefused.
+    """Converts every error of an unavailable Redis into Transient, and every refusal into StoreRefused.
 
-    operation: what is asked, for the metric.
+    operation: for the metric.
     """
     try:
         with prometheus.timed(prometheus.REDIS_LATENCY, operation=operation):
             yield
-    except (*_AWAY, exceptions.NoPermissionError) as error:
+    except (*_UNAVAILABLE, exceptions.NoPermissionError) as error:
         if refused := refusal(error):
             raise refused from None
-        raise Transient(f"Redis is away or refuses writes ({type(error).__name__}); waiting for it") from error
+        raise Transient(f"Redis unavailable or refuses writes ({type(error).__name__})") from error
 
 
 def _version(value: bytes) -> bytes:
     return blake2b(value, digest_size=_VERSION).digest()
 
 
-def _content(held: bytes | None) -> bytes | None:
-    return None if held is None else held[_VERSION:]
+def _content(stored: bytes | None) -> bytes | None:
+    return None if stored is None else stored[_VERSION:]
 
 
 def _probes(key: str) -> list[int]:

@@ -1,8 +1,8 @@
-"""Where state lives between two records: key → bytes, changed by compare-and-set.
+"""State between records: key → bytes, changed by compare-and-set.
 
-Every value is immutable bytes. `update` reads a batch of keys at once, lets a pure function compute each new value and
-writes all of them at once, each only if nobody else wrote meanwhile; the keys that lost are read and computed again.
-No process keeps state of its own, so any may be killed at any time.
+Every value is immutable bytes. `update` reads a batch of keys at once, computes each new value with a pure function and
+writes all of them at once, each only if it has not changed meanwhile; conflicting keys are read and computed again.
+No process has state of its own, so any may be killed at any time.
 """
 
 import fnmatch
@@ -16,34 +16,34 @@ from schemas.state_keys import WATCHED
 T = TypeVar("T")
 
 Update: TypeAlias = Callable[[str, bytes | None], tuple[bytes | None, T]]
-"""Key and its value (None: there is none) → new value (None: leave it as it is) and a result.
+"""Key and its value (None: missing) → new value (None: unchanged) and a result.
 
 Pure: it is called again with the newer value when another writer won.
 """
 
 
 class Store(Protocol):
-    """State shared by all processes. One suite, `tests/contract/test_store.py`, holds every implementation."""
+    """State shared by all processes. One suite, `tests/contract/test_store.py`, tests every implementation."""
 
     lost: int
-    """Watched keys found missing though they had been written before: evicted, expired or deleted."""
+    """Watched keys found missing although written before: evicted, expired or deleted."""
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
-        """Apply `fn` to every key and write what it gives; the results, by key.
+        """Apply `fn` to every key and write the new values; returns the results by key.
 
         One read and one pipelined write for the batch; a key that another writer changed in between is read, computed
-        and written again, alone. ttl_s: seconds a written value lives unless it is written again.
-        Raises Transient when the store is away; some keys may have been written by then.
+        and written again, alone. ttl_s: TTL of a written value in seconds, renewed by each write.
+        Raises Transient when the store is unavailable; some keys may have been written by then.
         """
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
-        """The values now, None where there is none. Raises Transient when the store is away."""
+        """The current values, None for a missing key. Raises Transient when the store is unavailable."""
 
     async def find(self, pattern: str) -> list[str]:
-        """Keys that match a glob pattern, sorted; walks the whole store, so for operators and timers only."""
+        """Keys that match a glob pattern, sorted; scans the whole store, so for operators and timers only."""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Forget these keys. Raises Transient when the store is away."""
+        """Delete these keys. Raises Transient when the store is unavailable."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -55,27 +55,27 @@ class Store(Protocol):
 class MemoryStore:
     """A store inside this process: for replays, offline scoring and tests.
 
-    watched: beginnings of the keys whose loss is counted; clock: seconds that only grow, for TTLs.
+    watched: prefixes of the keys whose loss is counted; clock: monotonic seconds, for TTLs.
     """
 
     def __init__(self, *, watched: tuple[str, ...] = WATCHED, clock: Callable[[], float] = time.monotonic) -> None:
         self.lost = 0
         self._watched = watched
         self._clock = clock
-        self._held: dict[str, tuple[bytes, float]] = {}
+        self._values: dict[str, tuple[bytes, float]] = {}
         self._known: set[str] = set()
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
-        """As Store.update; no other writer can come between."""
+        """As Store.update; without write conflicts."""
         results: dict[str, T] = {}
         for key in dict.fromkeys(keys):
-            held = self._value(key)
-            value, results[key] = fn(key, held)
+            stored = self._value(key)
+            value, results[key] = fn(key, stored)
             if value is not None:
-                if held is None and key.startswith(self._watched):
+                if stored is None and key.startswith(self._watched):
                     self.lost += key in self._known
                     self._known.add(key)
-                self._held[key] = (value, self._clock() + ttl_s)
+                self._values[key] = (value, self._clock() + ttl_s)
         return results
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
@@ -84,15 +84,15 @@ class MemoryStore:
 
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
-        return sorted(key for key in self._held if fnmatch.fnmatchcase(key, pattern) and self._value(key) is not None)
+        return sorted(key for key in self._values if fnmatch.fnmatchcase(key, pattern) and self._value(key) is not None)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """As Store.delete."""
         for key in keys:
-            self._held.pop(key, None)
+            self._values.pop(key, None)
 
     def _value(self, key: str) -> bytes | None:
-        value, until = self._held.get(key, (None, 0.0))
+        value, until = self._values.get(key, (None, 0.0))
         return value if self._clock() < until else None
 
     async def __aenter__(self) -> Self:
