@@ -21,8 +21,8 @@ FETCH_WAIT_S = 0.05
 """`fetch.max.wait.ms`, in seconds: how long a broker delays its response to a fetch that finds no records.
 
 A client has one fetch request in flight per broker. It leaves out partitions whose records are not yet processed, and
-these then wait for its end, even if new records have arrived. The workers keep the client's half second: with the
-embedded broker, 50 ms kept resubmitted records from them after a kill (`test_up.py`), for an unknown reason.
+these then wait for its end, even if new records have arrived. The workers use the client's half second: with 50 ms and
+the embedded broker they missed resubmitted records after a kill (`test_up.py`), for an unknown reason.
 """
 READ_WITHIN_S = 0.05
 """Interval of checking which partitions are active: one whose queue was full is not read until the next check."""

@@ -1,7 +1,7 @@
 """HTTP POST to a third-party service, and the meaning of its response.
 
     2xx                                          accepted
-    400, 406, 409, 411, 413, 414, 415, 422, 431  this request can never succeed → Poison
+    400, 406, 409, 411, 413, 414, 415, 422, 431  this request fails permanently → Poison
     anything else, and no response               a transient error, or a wrong address or secret that an operator fixes
                                                  → Transient
 
@@ -38,7 +38,7 @@ def checked_url(url: str | None, variable: str) -> str:
 
 
 def is_refusal(status: int, answer: str) -> bool:
-    """Whether a status means that this request can never succeed, whatever the response text."""
+    """Whether a status means that this request fails permanently, whatever the response text."""
     return status in REFUSALS
 
 
@@ -51,7 +51,7 @@ async def post(
 ) -> str:
     """Post a JSON body and return the response text. Raises Poison and Transient by the table above.
 
-    refused: whether a status and response text mean that the request can never succeed. No error contains the address
+    refused: whether a status and response text mean that the request fails permanently. No error contains the address
     or the response text: they may contain a secret. Waits for the receiver's `Retry-After` before Transient.
     """
     try:

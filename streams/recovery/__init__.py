@@ -1,1 +1,1 @@
-"""Bringing records back: redrive of dead letters, resubmission after Redis lost its data."""
+"""Recovery of records: redrive of dead letters, resubmission after Redis lost its data."""
