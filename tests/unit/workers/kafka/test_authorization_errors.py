@@ -39,7 +39,7 @@ def answered_in_plain_text() -> ssl.SSLError:
         (errors.TransactionalIdAuthorizationFailed(), "transactional id"),
         (errors.SaslAuthenticationFailed(), "check the user"),
         (errors.UnsupportedSaslMechanismError(), "check the mechanism"),
-        (errors.IllegalSaslStateError(), "asks for a password at all"),
+        (errors.IllegalSaslStateError(), "requires a password"),
         (TokenRefused("UNDERTONE_KAFKA_TOKEN_FILE: no token can be read from it"), "TOKEN_FILE"),
         (answered_in_plain_text(), "UNDERTONE_KAFKA_CA"),
     ],
