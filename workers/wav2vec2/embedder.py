@@ -14,6 +14,7 @@ from schemas.events import FloatArray
 from workers.audio.memo import SAMPLING_RATE
 from workers.audio.windows import window_bounds
 from workers.wav2vec2 import batching, compilation
+from workers.wav2vec2.batching import Batch
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.compilation import Program
 from workers.wav2vec2.encoder import Encoder
@@ -140,8 +141,7 @@ class Embedder:
     def embed(self, signals: Sequence[FloatArray]) -> list[Embedding]:
         """Embed each signal, windows only.
 
-        signals: (samples,) float32 at 16 kHz, raw. A signal's embedding does not depend on the rest of the batch.
-        Raises ValueError for a signal of fewer than `shortest` samples.
+        signals: (samples,) float32 at 16 kHz, raw; no embedding depends on the others. ValueError below `shortest`.
         """
         return self._embed(signals, self._means)
 
@@ -198,9 +198,7 @@ class Embedder:
         while waiting:
             done: set[int] = set()
             plan = batching.plan([pieces[i].length for i in waiting], self._row_lengths, self._bound)
-            batches = [
-                batching.Batch(batch.samples, tuple(waiting[position] for position in batch.members)) for batch in plan
-            ]
+            batches = [Batch(batch.samples, tuple(waiting[position] for position in batch.members)) for batch in plan]
             for batch, outputs in self._run(batches, pieces, program):
                 self._count(batch, sum(pieces[i].length for i in batch.members))
                 done.update(batch.members)
@@ -212,11 +210,11 @@ class Embedder:
             waiting = [i for i in waiting if i not in done]
 
     def _run(
-        self, batches: Sequence[batching.Batch], pieces: Sequence[_Piece], program: Program
-    ) -> Iterator[tuple[batching.Batch, list[FloatArray]]]:
+        self, batches: Sequence[Batch], pieces: Sequence[_Piece], program: Program
+    ) -> Iterator[tuple[Batch, list[FloatArray]]]:
         """Each batch and its outputs, until memory runs out; the caller then plans the rest again."""
 
-        def outputs_of(batch: batching.Batch) -> list[FloatArray]:
+        def outputs_of(batch: Batch) -> list[FloatArray]:
             return program(*_rows([pieces[i] for i in batch.members], batch.samples))
 
         running = [self._threads.submit(outputs_of, batch) for batch in batches]
@@ -234,7 +232,7 @@ class Embedder:
                 each.cancel()
             wait(running)
 
-    def _reduce_memory(self, batch: batching.Batch) -> bool:
+    def _reduce_memory(self, batch: Batch) -> bool:
         """Use less memory from now on than this batch did; False when that is impossible."""
         if self._concurrency > 1:
             self._concurrency = 1
@@ -246,7 +244,7 @@ class Embedder:
             return False
         return True
 
-    def _count(self, batch: batching.Batch, carried: int) -> None:
+    def _count(self, batch: Batch, carried: int) -> None:
         self.work.carried_s += carried / SAMPLING_RATE
         self.work.computed_s += batch.samples * len(batch.members) / SAMPLING_RATE
         self.work.batches += 1
