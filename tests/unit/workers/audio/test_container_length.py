@@ -41,6 +41,35 @@ def test_a_whole_file_does_not_end_early_and_half_a_file_does(name: str, kind: s
     assert ends_early(data[: len(data) // 2], kind)
 
 
+def declaring(kind: str, size: int) -> bytes:
+    """The headers of a file whose content has `size` bytes."""
+    before, inner = b"\0" * 24, b"\0" * 50
+    return {
+        "wav": wave_header(size),
+        "aiff": b"FORM" + struct.pack(">I", size),
+        "caf": b"caff\0\1\0\0" + struct.pack(">4sQ", b"desc", 50) + inner + struct.pack(">4sQ", b"data", size),
+        "mov": struct.pack(">I4s", 32, b"ftyp") + before + struct.pack(">I4s", size + 8, b"mdat"),
+        "mov of 64 bits": struct.pack(">I4s", 32, b"ftyp") + before + struct.pack(">I4sQ", 1, b"mdat", size + 16),
+        "matroska": b"\x1aE\xdf\xa3" + before + b"\x18\x53\x80\x67" + (1 << 56 | size).to_bytes(8, "big"),
+        "matroska of few bytes": b"\x18\x53\x80\x67" + (1 << 21 | size).to_bytes(3, "big"),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff", "caf", "mov", "mov of 64 bits", "matroska", "matroska of few bytes"])
+def test_a_file_may_lack_64_bytes_and_a_hundredth_of_its_content_and_no_more(kind: str) -> None:
+    size = 10_000
+    header, format_name = declaring(kind, size), kind.split(" ")[0]
+    assert not ends_early(header + b"\0" * (size - 164), format_name)
+    assert ends_early(header + b"\0" * (size - 165), format_name)
+
+
+@pytest.mark.parametrize("lacking", [0, 70, 71, 200])
+def test_the_last_page_of_ogg_declares_its_segments(lacking: int) -> None:
+    page = b"OggS" + b"\0" * 22 + bytes([3, 255, 255, 90])
+    whole = b"OggS" + b"\0" * 200 + page + b"\0" * 600
+    assert ends_early(whole[: len(whole) - lacking], "ogg") == (lacking > 64 + 6)
+
+
 @pytest.mark.parametrize("name", ["wav", "caf", "aiff"])
 def test_slightly_wrong_sizes_are_accepted(name: str) -> None:
     assert not ends_early(ENCODINGS[name][:-60], KINDS[name])

@@ -225,6 +225,26 @@ async def test_what_was_fetched_from_a_lost_partition_is_forgotten_with_its_audi
         assert names(await world.taken(1)) == ["z1"]
 
 
+async def test_nothing_is_fetched_between_losing_a_partition_and_having_the_others() -> None:
+    async with fetching([]) as world:
+        await world.polled()
+        world.intake.drop([FIRST])
+        await world.intake.wait(0.01)
+        polls = world.consumer.polls
+        await world.intake.wait(0.01)
+        assert world.consumer.polls == polls
+        world.intake.open()
+        await world.polled()
+
+
+async def test_a_closed_intake_holds_nothing() -> None:
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}]) as world:
+        await world.until(lambda: not world.consumer.topic)
+        await world.loaded()
+        world.intake.close()
+        assert world.intake.take() == []
+
+
 async def test_records_of_a_partition_that_is_not_ours_are_left_to_its_owner() -> None:
     async with fetching([{FIRST: [record(FIRST, 0, "a1")]}, {SECOND: [record(SECOND, 0, "z1")]}]) as world:
         world.committer.revoked([FIRST])

@@ -33,6 +33,8 @@ def test_where_times_are_known_a_baseline_holds_earlier_memos_only() -> None:
     assert counts[:6].tolist() == [5, 4, 3, 2, 1, 0]
     assert baselines.mean[2, 0] == np.mean([3, 4, 5])
     assert not baselines.known[5]
+    _, counts = normals(NUMBERED, replace(EXAMPLES, times=np.zeros(24)), EVERY, rng())
+    assert (counts == 0).all(), "memos of the same moment are not earlier"
 
 
 @pytest.mark.parametrize("memos", [0, 1, 3, 5, 8])
@@ -88,5 +90,7 @@ def test_where_every_speaker_has_one_label_a_baseline_would_hide_it() -> None:
     assert default_memos(EXAMPLES) == EVERY
     constant = EXAMPLES.chosen((EXAMPLES.labels > 0.5) == (np.char.endswith(EXAMPLES.speakers, "1")))
     assert default_memos(constant) == 0
+    undecided = replace(EXAMPLES, labels=np.where(EXAMPLES.labels > 0.5, 0.5, 0.0))
+    assert default_memos(undecided) == 0
     one_differs = EXAMPLES.chosen((EXAMPLES.labels > 0.5) | (EXAMPLES.speakers == "s00"))
     assert default_memos(one_differs) == EVERY

@@ -74,12 +74,17 @@ def test_spans_of_a_recording_are_joined_in_order(recording: Sample) -> None:
     np.testing.assert_array_equal(signal, np.concatenate([whole[8000:32000], whole[48000:68000]]))
     assert quality.speech_s < of_whole.speech_s
     assert quality.bandwidth_hz <= of_whole.bandwidth_hz + 1
+    assert quality.reasons == ()
+    assert quality.bandwidth_hz > of_whole.bandwidth_hz / 2
 
 
 def test_spans_past_the_end_of_a_recording_are_poison(recording: Sample) -> None:
-    with pytest.raises(Poison) as poison:
-        SampleRecording(replace(recording, spans=((60.0, 90.0),)), "digest", SETTINGS).read()
-    assert poison.value.reason == "audio:too_short"
+    for spans in (((60.0, 90.0),), ((5.95, 90.0),)):
+        with pytest.raises(Poison) as poison:
+            SampleRecording(replace(recording, spans=spans), "digest", SETTINGS).read()
+        assert poison.value.reason == "audio:too_short"
+    enough = SampleRecording(replace(recording, spans=((5.9, 90.0),)), "digest", SETTINGS).read()[0]
+    assert len(enough) == 0.1 * SAMPLING_RATE
 
 
 def test_a_key_stands_for_content_spans_and_thresholds(recording: Sample) -> None:

@@ -9,6 +9,7 @@ from schemas.settings import Settings
 from schemas.topics import TOPICS
 from workers.kafka.clients import (
     MAX_RECORD_BYTES,
+    METADATA_AGE_S,
     client_options,
     make_consumer,
     make_producer,
@@ -50,6 +51,8 @@ async def test_a_member_starts_with_the_oldest_record_and_commits_only_by_hand()
         assert not consumer._enable_auto_commit
         assert (consumer._session_timeout_ms, consumer._heartbeat_interval_ms) == (9000, 3000)
         assert consumer._rebalance_timeout_ms == 35_000
+        assert consumer._max_poll_interval_ms == SETTINGS.max_poll_interval_s * 1000
+        assert consumer._client._metadata_max_age_ms == METADATA_AGE_S * 1000
     finally:
         await consumer.stop()
 
@@ -80,6 +83,16 @@ async def test_readers_join_no_group() -> None:
     finally:
         for reader in readers:
             await reader.stop()
+
+
+async def test_a_sampler_fetches_little_besides_its_record_and_does_not_wait_for_more() -> None:
+    sampler, reader = make_sampler(SETTINGS, "a"), make_reader(SETTINGS, "a")
+    try:
+        assert sampler._max_partition_fetch_bytes == 2**16 < reader._max_partition_fetch_bytes
+        assert sampler._fetch_max_wait_ms < reader._fetch_max_wait_ms
+    finally:
+        await sampler.stop()
+        await reader.stop()
 
 
 async def test_every_client_takes_the_largest_record_of_any_topic() -> None:

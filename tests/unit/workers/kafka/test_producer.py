@@ -16,7 +16,7 @@ from schemas.redrive_headers import REDRIVES
 from tests.unit.schemas.records import FEATURES, SCORED, UPLOADED
 from workers.kafka.producer import UNDECODABLE, Delivery, Outgoing
 from workers.kafka.record import Source
-from workers.service import logs, prometheus
+from workers.service import logs, prometheus, tracing
 
 CODEC = Codec()
 TRACE = {"traceparent": b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
@@ -98,6 +98,18 @@ async def test_a_failure_leaves_no_acknowledgement_unawaited() -> None:
     with pytest.raises(Transient):
         await delivery(broker).send([FEATURES_OUT] * 3)
     assert broker.acknowledged == 1
+
+
+async def test_every_acknowledged_record_has_its_span_and_no_other_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[tuple[object, ...]] = []
+    monkeypatch.setattr(tracing, "delivered", lambda *given: spans.append(given))
+    with pytest.raises(Transient):
+        await delivery(Broker(unacknowledged={1: RequestTimedOutError()})).send([FEATURES_OUT] * 3)
+    await asyncio.sleep(0)
+    assert [(stage, topic, parent) for stage, topic, _, parent, _ in spans] == [
+        ("acoustic", "memos.features", TRACE)
+    ] * 2
+    assert {given[-1] for given in spans} == {CAUSE.taken_at}
 
 
 async def test_features_say_how_often_their_memo_was_redriven_and_nothing_else_does() -> None:
