@@ -86,6 +86,14 @@ def test_partitions_are_followed_each_by_itself(world: World) -> None:
     assert world.unfinished == []
 
 
+def test_the_first_score_of_a_partition_waits_for_the_agents_to_commit_there(world: World) -> None:
+    world.note(fetched(uploaded("a")), fetched(scored("a"), 0, partition=1))
+    world.agents_at(7)
+    assert world.unfinished == ["a"]
+    world.agents_at(7, 1)
+    assert world.unfinished == []
+
+
 def test_a_dead_letter_of_an_upload_finishes_it_and_that_of_another_record_does_not(world: World) -> None:
     record = fetched(uploaded("a"))
     world.note(record, fetched(uploaded("b"), 1))

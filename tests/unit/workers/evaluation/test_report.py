@@ -3,9 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
-from workers.evaluation.evaluate import evaluate
-from workers.evaluation.report import HEADLINE, PICTURES, as_markdown, write_report
+from workers.evaluation import metrics
+from workers.evaluation.evaluate import Evaluation, evaluate
+from workers.evaluation.report import (
+    HEADLINE,
+    PICTURES,
+    _cold_start,
+    _reliability,
+    _risk_coverage,
+    _roc,
+    as_markdown,
+    write_report,
+)
+from workers.scoring.calibration import Bands
+from workers.scoring.scorer import Logits
 from workers.training.fit_bundle import fit
 
 NONE = float("nan")
@@ -79,3 +97,59 @@ def test_memos_that_the_metrics_leave_out_are_counted() -> None:
 def test_the_page_shows_every_plot_that_is_drawn() -> None:
     page = "\n".join(rows())
     assert all(f"({name}.png)" in page for name in PICTURES)
+
+
+RAW = np.linspace(-3, 3, 40)
+LABELS = (np.arange(40) % 3 == 0) | (RAW > 1.5)
+BANDS = Bands(0.3, 0.5, 0.7)
+CURVE = {"0": 0.5, "1": 0.625, "all": 0.75}
+EVALUATION = Evaluation(VALUES | {"auc": 0.7}, LABELS, Logits(RAW, RAW / 2), BANDS, CURVE)
+PROBABILITY = EVALUATION.logits.probability
+
+
+def points(line: Any) -> list[tuple[float, float]]:
+    x, y = (np.asarray(values, float) for values in line.get_data())
+    return list(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def drawn(name: str) -> Axes:
+    """The plot of this name."""
+    axes: Axes = Figure().subplots()
+    {"reliability": _reliability, "roc": _roc, "risk": _risk_coverage, "cold start": _cold_start}[name](
+        EVALUATION, axes
+    )
+    return axes
+
+
+def test_the_roc_curve_has_both_edges_of_the_band_on_it() -> None:
+    chance, curve, low, high = drawn("roc").lines
+    assert points(chance) == [(0.0, 0.0), (1.0, 1.0)]
+    np.testing.assert_allclose(points(curve), np.transpose(metrics.roc(LABELS, RAW)))
+    for edge, line in ((BANDS.low, low), (BANDS.high, high)):
+        called = edge <= PROBABILITY
+        assert points(line) == [pytest.approx((called[~LABELS].mean(), called[LABELS].mean()))]
+
+
+def test_probabilities_are_drawn_against_what_was_observed_with_their_intervals() -> None:
+    axes = drawn("reliability")
+    rows = metrics.reliability(LABELS, PROBABILITY.astype(float))
+    (bars,) = (container for container in axes.containers if isinstance(container, ErrorbarContainer))
+    np.testing.assert_allclose(points(bars.lines[0]), [(said, was) for said, was, _ in rows])
+    intervals = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
+    assert intervals == [pytest.approx(metrics.share_interval(was, count), abs=1e-9) for _, was, count in rows]
+    counts = [patch.get_height() for patch in axes.patches]  # type: ignore[attr-defined]
+    assert np.argmax(counts) == np.argmax([count for *_, count in rows])
+
+
+def test_the_band_stands_where_its_own_share_is_decided() -> None:
+    curve, band = drawn("risk").lines
+    assert points(curve)[-1][0] == 1.0
+    decided = (BANDS.low > PROBABILITY) | (BANDS.high <= PROBABILITY)
+    wrong = (BANDS.high <= PROBABILITY)[decided] != LABELS[decided]
+    assert points(band) == [pytest.approx((decided.mean(), wrong.mean()))]
+
+
+def test_the_cold_start_is_drawn_in_the_order_of_the_memos() -> None:
+    axes = drawn("cold start")
+    assert points(axes.lines[0]) == [(0.0, 0.5), (1.0, 0.625), (2.0, 0.75)]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "all"]
