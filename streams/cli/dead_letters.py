@@ -74,9 +74,7 @@ def show(
 
     found = asyncio.run(_find(DeadLetterFilter(ids=(dead_letter_id,))))
     if len(found) != 1:
-        raise typer.BadParameter(
-            f"{len(found)} dead letters have an id that begins like this", param_hint="DEAD_LETTER_ID"
-        )
+        raise typer.BadParameter(f"{len(found)} dead letters have such an id", param_hint="DEAD_LETTER_ID")
     (each,) = found
     shown: dict[str, Json] = {**_summary(each), **_whole(each)}
     if json_lines:

@@ -105,4 +105,4 @@ def test_letters_are_listed_shown_and_sent_back_once_with_their_history(settings
 def test_an_unknown_id_is_told(settings: Settings) -> None:
     result = CliRunner().invoke(letters_app, ["show", "nothing"])
     assert result.exit_code == 2
-    assert "0 dead letters have an id that begins like this" in result.output
+    assert "0 dead letters have such an id" in result.output
