@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 REQUIREMENTS := deploy/requirements
 # These tests mostly wait for servers and timeouts, so running them in parallel costs little CPU.
 PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py roles.py)
-CONSUMER_TESTS := $(addprefix tests/integration/test_,worker.py access.py stopping.py imports.py faust_hazards.py)
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
@@ -13,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform test-consumers check format schemas kafka servers e2e chaos bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,8 +42,8 @@ demo: $(VENV)/.run  ## Run an end-to-end demo with six simulated users.
 # Where a real server can be installed, a test that needs it fails without it; elsewhere the test is skipped and says
 # which command installs it.
 test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell command -v mvn),kafka)),$(if $(shell command -v redis-server),redis)
-test: $(VENV)/.dev  ## Run all tests, four groups in parallel.
-	@$(MAKE) --no-print-directory -j4 --output-sync=target test-pure test-servers test-platform test-consumers
+test: $(VENV)/.dev  ## Run all tests, three groups in parallel.
+	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
 test-pure: $(VENV)/.dev  ## Run the unit tests, which need no server.
 	# openSMILE runs in its own process, as in production: it has aborted in one process with TensorFlow, librdkafka and FFmpeg.
@@ -52,13 +51,10 @@ test-pure: $(VENV)/.dev  ## Run the unit tests, which need no server.
 	$(BIN)/python -m pytest tests/unit schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
 
 test-servers: $(VENV)/.dev  ## Run the contract and integration tests, with brokers and stores.
-	$(BIN)/python -m pytest tests/contract tests/integration $(addprefix --ignore=,$(PLATFORM_TESTS) $(CONSUMER_TESTS))
+	$(BIN)/python -m pytest tests/contract tests/integration $(addprefix --ignore=,$(PLATFORM_TESTS))
 
 test-platform: $(VENV)/.dev  ## Run the end-to-end tests: with external servers, permissions and injected faults.
 	$(BIN)/python -m pytest $(PLATFORM_TESTS)
-
-test-consumers: $(VENV)/.dev  ## Run the tests of consumer loops, permissions and shutdown.
-	$(BIN)/python -m pytest $(CONSUMER_TESTS)
 
 check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and generated documents.
 	$(BIN)/ruff format --check .
