@@ -45,16 +45,11 @@ class FeatureStage(Stage):
     implementation: Implementation
 
 
-def worker_group(name: str) -> str:
-    """Consumer group of the feature workers of one stage."""
-    return f"undertone-{name}"
-
-
 ACOUSTIC = FeatureStage(
     "acoustic",
     UPLOADED,
     (FEATURES, DEAD),
-    worker_group("acoustic"),
+    "undertone-acoustic",
     "Acoustic features and markers of a memo.",
     modalities=(Modality.ACOUSTIC,),
     implementation=Implementation.OPENSMILE,
@@ -63,7 +58,7 @@ EMBEDDING = FeatureStage(
     "embedding",
     UPLOADED,
     (FEATURES, DEAD),
-    worker_group("embedding"),
+    "undertone-embedding",
     "Wav2Vec 2.0 embeddings of a memo.",
     modalities=(Modality.EMBEDDING,),
     implementation=Implementation.WAV2VEC2,

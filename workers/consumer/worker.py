@@ -21,7 +21,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import MemoFeatures
-from schemas.pipeline import worker_group
+from schemas.pipeline import feature_stage
 from schemas.settings import Settings
 from workers.audio.memo import Memo
 from workers.consumer.circuit_breaker import CircuitBreaker, Settled
@@ -86,7 +86,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
             exits.push_async_callback(producer.stop)
             self._delivery = Delivery(producer, self._codec, self._stage.name)
-            self._consumer = make_consumer(self._settings, group=worker_group(self._stage.name))
+            self._consumer = make_consumer(self._settings, group=feature_stage(self._stage.name).group)
             exits.push_async_callback(self._consumer.stop)
             self._committer = Committer(self._consumer, self._stage.name)
             loader = _executor(exits, LOADERS, "load")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from schemas.pipeline import ACOUSTIC, EMBEDDING, FeatureStage
+from schemas.pipeline import FEATURE_STAGES, FeatureStage
 from schemas.settings import Settings
 from workers.stages import make_stage
 
 
-@pytest.mark.parametrize("row", [ACOUSTIC, EMBEDDING], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", FEATURE_STAGES, ids=lambda row: row.name)
 def test_a_stage_has_the_name_and_the_modalities_of_its_row(row: FeatureStage) -> None:
     stage = make_stage(Settings.load(acoustic_processes=1), row)
     try:
