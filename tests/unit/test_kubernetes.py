@@ -233,8 +233,16 @@ def test_each_role_reaches_only_what_it_needs() -> None:
     assert all(6379 not in ports(policy) for name, policy in policies.items() if name != "agents")
     assert 9092 in ports(policies[""])
     assert ports(policies["bridge"]) == {9093}
+    assert ports(policies["workers"]) == {443}
     (ingress,) = policies[""]["spec"]["ingress"]
     assert [port["port"] for port in ingress["ports"]] == [9464]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_storage_is_reached_by_every_worker_and_by_nothing_else(overlay: str) -> None:
+    chosen = of(overlay, "NetworkPolicy")["workers"]["spec"]["podSelector"]["matchLabels"].items()
+    labels = {role: d["spec"]["template"]["metadata"]["labels"] for role, d in of(overlay, "Deployment").items()}
+    assert {role for role, own in labels.items() if chosen <= own.items()} == {stage.name for stage in FEATURE_STAGES}
 
 
 def test_the_rules_are_those_that_promtool_has_tested() -> None:
