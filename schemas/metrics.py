@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.channels import CHANNELS
-from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, MODALITIES
+from schemas.pipeline import MODALITIES, STAGES
 
 PREFIX = "undertone_"
 
@@ -33,7 +33,7 @@ def _named(values: Iterable[str]) -> str:
 
 
 LABELS = {
-    "stage": f"Pipeline stage: {_named(stage.name for stage in (*FEATURE_STAGES, *AGENT_STAGES))} (dead letters), and "
+    "stage": f"Pipeline stage: {_named(stage.name for stage in STAGES)} (dead letters), and "
     f"the bridges {_named(channel.name for channel in CHANNELS)}.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
     "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",

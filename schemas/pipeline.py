@@ -71,6 +71,8 @@ DEAD_LETTERS = Stage("letters", DEAD, (), AGENTS_GROUP, "Closes the joins of mem
 
 FEATURE_STAGES: tuple[FeatureStage, ...] = (ACOUSTIC, EMBEDDING)
 AGENT_STAGES: tuple[Stage, ...] = (FUSION, DRIFT, DEAD_LETTERS)
+STAGES: tuple[Stage, ...] = (*FEATURE_STAGES, *AGENT_STAGES)
+"""All of them, in the order of a memo."""
 MODALITIES = tuple(modality for stage in FEATURE_STAGES for modality in stage.modalities)
 """Every modality that a stage gives."""
 

@@ -2,7 +2,7 @@
 
 from schemas.channels import CHANNELS, bridge_group
 from schemas.generated_page import page, table
-from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, FeatureStage, Stage
+from schemas.pipeline import STAGES, FeatureStage, Stage
 from schemas.topics import ALERTS, TOPICS, Topic
 
 INTRODUCTION = """\
@@ -18,7 +18,7 @@ def pipeline_page() -> str:
         "## Stages",
         table(
             ("stage", "process", "reads", "writes", "consumer group", "modalities", "meaning"),
-            [*map(_stage, (*FEATURE_STAGES, *AGENT_STAGES)), *_bridges()],
+            [*map(_stage, STAGES), *_bridges()],
         ),
         "## Topics",
         table(("topic", "key", "written by", "read by (group)", "retention"), map(_topic, TOPICS)),
@@ -26,9 +26,9 @@ def pipeline_page() -> str:
 
 
 def _stage(stage: Stage) -> tuple[str, ...]:
-    feature = isinstance(stage, FeatureStage)
-    process = f"undertone worker {stage.name}" if feature else "undertone agents"
-    modalities = ", ".join(stage.modalities) if isinstance(stage, FeatureStage) else ""
+    process, modalities = "undertone agents", ""
+    if isinstance(stage, FeatureStage):
+        process, modalities = f"undertone worker {stage.name}", ", ".join(stage.modalities)
     writes = ", ".join(f"`{topic.name}`" for topic in stage.writes)
     return (
         f"`{stage.name}`", f"`{process}`", f"`{stage.reads.name}`", writes, f"`{stage.group}`", modalities,
@@ -47,7 +47,7 @@ def _bridges() -> list[tuple[str, ...]]:
 
 
 def _topic(topic: Topic) -> tuple[str, ...]:
-    groups = [stage.group for stage in (*FEATURE_STAGES, *AGENT_STAGES) if stage.reads is topic]
+    groups = [stage.group for stage in STAGES if stage.reads is topic]
     if topic is ALERTS:
         groups += [bridge_group(channel.name) for channel in CHANNELS]
     readers = ", ".join(f"`{group}`" for group in dict.fromkeys(groups))

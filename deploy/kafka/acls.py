@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from schemas.channels import CHANNELS, bridge_group
-from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, Stage
+from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, STAGES, Stage
 from schemas.topics import ALERTS, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
 
 PAGE = Path(__file__).with_name("acls.md")
@@ -40,7 +40,7 @@ class Right:
 
 def rights() -> list[Right]:
     """All permissions: those of the stages and channels as their tables say, and those of the other commands."""
-    groups = dict.fromkeys(stage.group for stage in (*FEATURE_STAGES, *AGENT_STAGES))
+    groups = dict.fromkeys(stage.group for stage in STAGES)
     return [
         *(Right("topics", "topic", topic.name, each) for topic in TOPICS for each in ("Create", "Describe")),
         *(Right("topics", "group", group, "Describe") for group in groups),

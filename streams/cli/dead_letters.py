@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES
+from schemas.pipeline import STAGES
 from schemas.settings import Settings
 from schemas.topics import DEAD
 from streams.cli.parse_time import since_moment
@@ -24,7 +24,7 @@ Since = Annotated[
     datetime | None,
     typer.Option(parser=since_moment, help="Written since this time: RFC 3339, or an age (90m, 12h, 3d, 2w)."),
 ]
-WRITERS = [stage.name for stage in (*FEATURE_STAGES, *AGENT_STAGES) if DEAD in stage.writes]
+WRITERS = [stage.name for stage in STAGES if DEAD in stage.writes]
 Stage = Annotated[str | None, typer.Option(help=f"Written by this stage: {', '.join(WRITERS)}.")]
 Reason = Annotated[str | None, typer.Option(help="For this reason, such as audio:undecodable.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]

@@ -9,9 +9,9 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import (
     ACOUSTIC,
-    AGENT_STAGES,
     EMBEDDING,
     FEATURE_STAGES,
+    STAGES,
     Implementation,
     feature_stage,
     feature_stages,
@@ -20,7 +20,7 @@ from schemas.pipeline import (
 
 
 def test_names_and_groups_are_those_that_0_1_published() -> None:
-    assert [(stage.name, stage.group) for stage in (*FEATURE_STAGES, *AGENT_STAGES)] == [
+    assert [(stage.name, stage.group) for stage in STAGES] == [
         ("acoustic", "undertone-acoustic"),
         ("embedding", "undertone-embedding"),
         ("fusion", "undertone-agents"),
