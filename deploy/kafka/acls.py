@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from schemas import generated_page
 from schemas.channels import CHANNELS, bridge_group
 from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, STAGES, Stage
 from schemas.topics import ALERTS, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
@@ -74,8 +75,8 @@ def table() -> str:
     merged: dict[tuple[str, str, str], list[str]] = {}
     for right in rights():
         merged.setdefault((right.role, right.resource, right.name), []).append(right.operation)
-    rows = [f"| {' | '.join(key)} | {', '.join(operations)} |" for key, operations in merged.items()]
-    return "\n".join(("| role | resource | name | operations |", "|---|---|---|---|", *rows))
+    rows = [(*key, ", ".join(operations)) for key, operations in merged.items()]
+    return generated_page.table(("role", "resource", "name", "operations"), rows)
 
 
 def page() -> str:
