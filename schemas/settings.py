@@ -1,7 +1,7 @@
 """Frozen settings, built once at start and passed down; the only reader of the environment.
 
-Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`PLAIN`). A value can also be a file in
-the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here and in
+Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`setting_types.PLAIN`). A value can also
+be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here and in
 `schemas/connection_settings.py`: one section a class, one row a field.
 """
 
@@ -18,7 +18,6 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
 from schemas.setting_types import (
-    PLAIN,
     PREFIX,
     Count,
     Finite,
@@ -30,8 +29,6 @@ from schemas.setting_types import (
     plain,
     variable,
 )
-
-__all__ = ["PLAIN", "SHIPPED_BUNDLE", "Settings"]
 
 SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
 

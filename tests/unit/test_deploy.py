@@ -19,7 +19,8 @@ from jsonschema import Draft7Validator
 from deploy.kafka.server import version
 from schemas.channels import CHANNELS
 from schemas.pipeline import FEATURE_STAGES, FeatureStage
-from schemas.settings import PLAIN, Settings
+from schemas.setting_types import PLAIN
+from schemas.settings import Settings
 from streams.cli import app
 
 ROOT = Path(__file__).parent.parent.parent

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from schemas.settings import PLAIN, Settings
+from schemas.setting_types import PLAIN
+from schemas.settings import Settings
 
 SECRET = "hunter2-secret"
 ROOT = Path(__file__).parent.parent.parent.parent
