@@ -23,11 +23,6 @@ class OffsetTracker:
         """Records from the position on, finished or not."""
         return len(self._pending)
 
-    @property
-    def position(self) -> int | None:
-        """The first unfinished offset; None before any was finished."""
-        return self._position
-
     def started(self, offsets: Iterable[int]) -> None:
         """Register fetched records. Raises ValueError when an offset is not after those already fetched."""
         for offset in offsets:
