@@ -7,6 +7,8 @@ channel: a row here, its address in `schemas/settings.py`, a module of its name 
 
 from dataclasses import dataclass
 
+from schemas.setting_types import variable
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -24,7 +26,7 @@ class Channel:
     @property
     def variable(self) -> str:
         """The environment variable of `setting`."""
-        return f"UNDERTONE_{self.setting.upper()}"
+        return variable(self.setting)
 
 
 ALERTMANAGER = Channel(
