@@ -7,7 +7,8 @@ from schemas.topics import ALERTS, TOPICS, Topic
 
 INTRODUCTION = """\
 The order is that in which a memo meets the stages. A memo is scored when features of all `UNDERTONE_MODALITIES` have
-come; only the stages that give them need to run. All agents run in one process, each bridge in its own."""
+come; only the stages that give them need to run. All agents run in one process, each bridge in its own.
+`undertone dead-letters redrive` writes a record back to the topic that it came from."""
 
 
 def pipeline_page() -> str:

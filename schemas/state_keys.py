@@ -1,8 +1,8 @@
 """Everything that is kept in Redis: one table of keys, and the only place that makes them.
 
-`docs/state.md` is generated from it. A value begins with one byte, the version of its encoding; `StateKey.framed`
-writes it and `StateKey.opened` reads it. Encodings of 0.1 without a version begin with other
-bytes: a list of MessagePack (0x90 and above), `[` or a digit.
+`docs/state.md` is generated from it. A value begins with one byte, the version of its encoding: `StateKey.framed`
+writes it and `StateKey.opened` reads it, but for baselines and drift states, whose modules do so themselves.
+Encodings of 0.1 without a version begin with other bytes: a list of MessagePack (0x90 and above), `[` or a digit.
 """
 
 import re
@@ -31,7 +31,7 @@ class StateKey:
     pattern: after PREFIX, names in angle brackets; braces keep all keys of a user in one slot of a Redis cluster;
     owner: the agent or command that writes it; readers: what else reads it, and why; lifetime: since the last
     write, a setting or a length of time; personal: whether it holds data of a person; versions: encodings that are
-    read, the one that is written last; watched: whether the store counts a lost key (`Store.lost`).
+    read, the newest last, which is written; watched: whether the store counts a lost key (`Store.lost`).
     """
 
     name: str
@@ -97,7 +97,7 @@ BASELINE = StateKey(
     lifetime="UNDERTONE_STATE_TTL_S",
     personal=True,
     versions=(1, 2),
-    encoding="MessagePack; version 1 is compressed with zlib, 2 is not",
+    encoding="MessagePack; version 1, of 2 KiB or more, is compressed with zlib, 2 is not; both are written",
     meaning="A user's own normal of every feature, the last memos seen, and scores not known to be delivered.",
 )
 BASELINE_0_1 = StateKey(

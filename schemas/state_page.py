@@ -8,7 +8,8 @@ Everything that Undertone keeps in Redis. Each key begins with `{PREFIX}`, which
 keys of a user in one slot of a Redis cluster. A lifetime counts from the last write.
 
 A value is 8 bytes of BLAKE2b over its content, then the content, so that agents can compare and set. The first byte
-of the content is the version of the encoding. Older versions in the table are read, and replaced at the next write.
+of the content is the version of the encoding. Older versions in the table are read, and replaced at the next write;
+of a baseline both are current.
 An agent of an older Undertone that meets a newer version exits with its batch uncommitted; an upgraded agent
 reprocesses it. A rolling upgrade loses nothing, but roll agents forward quickly."""
 

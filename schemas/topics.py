@@ -31,7 +31,7 @@ UPLOADED = Topic(
     "memos.uploaded",
     MemoUploaded,
     "user_id",
-    "the platform, `undertone submit`",
+    "the platform, `undertone submit`, agents (resubmission)",
     timedelta(days=7),
     "A memo is ready to be read.",
 )
@@ -58,7 +58,7 @@ DEAD = Topic(
     "memos.dead",
     DeadLetter,
     "key of the source record",
-    "every stage",
+    "workers, fusion agent, drift agent",
     timedelta(days=30),
     "A record that failed permanently, with its original bytes.",
     # The largest record of any other topic, with room for the reason and the headers.
