@@ -117,9 +117,13 @@ async def test_a_listener_that_hangs_up_is_a_hint_at_encryption() -> None:
         await answered(at(address))
 
 
-async def test_every_address_is_tried(closed: str) -> None:
-    with hanging_up() as (first, visits), pytest.raises(Transient):
-        await answered(at(first, closed))
+@pytest.mark.parametrize("place", [0, 1])
+async def test_every_address_is_tried(place: int, closed: str) -> None:
+    with hanging_up() as (address, visits):
+        addresses = [closed]
+        addresses.insert(place, address)
+        with pytest.raises(Transient):
+            await answered(at(*addresses))
     assert visits
 
 

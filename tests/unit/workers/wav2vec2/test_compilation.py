@@ -7,11 +7,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
+from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 from workers.service.health import HEALTH
-from workers.wav2vec2.compilation import COMPILE_WITHIN_S, Tensor, by_xla_on_cpu, compiled, configure, out_of_memory
+from workers.wav2vec2.compilation import (
+    COMPILE_WITHIN_S,
+    Tensor,
+    _reporting_progress,
+    by_xla_on_cpu,
+    compiled,
+    configure,
+    out_of_memory,
+)
 
 
 class Doubling:
@@ -65,23 +75,32 @@ def test_compiling_may_take_longer_than_a_batch() -> None:
         part.rest()
 
 
-def test_one_program_is_compiled_after_the_other_and_runs_of_known_shapes_go_on_meanwhile() -> None:
+def test_first_runs_come_one_after_the_other_and_a_known_shape_does_not_wait_for_them() -> None:
+    entered: list[int] = []
     compiling, go_on = threading.Event(), threading.Event()
 
-    def forward(x: Tensor) -> tuple[Tensor, ...]:
-        if x.shape[0] == 2:
+    def run(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        entered.append(len(x))
+        if len(x) == 2:
             compiling.set()
             assert go_on.wait(30)
-        return (x + 1,)
+        return [x + 1]
 
-    program = compiled(forward, [])
+    program = _reporting_progress(run)
     program(np.zeros(1, np.float32))
-    with ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(3) as threads:
         slow = threads.submit(program, np.zeros(2, np.float32))
         assert compiling.wait(30)
-        go_on.set()
-        assert program(np.zeros(1, np.float32))[0].tolist() == [1]
+        try:
+            other = threads.submit(program, np.zeros(3, np.float32))
+            assert threads.submit(program, np.zeros(1, np.float32)).result(30)[0].tolist() == [1]
+            with pytest.raises(TimeoutError):
+                other.result(0.2)
+            assert entered == [1, 2, 1]
+        finally:
+            go_on.set()
         assert slow.result(30)[0].tolist() == [1, 1]
+        assert other.result(30)[0].tolist() == [1, 1, 1]
 
 
 def test_a_backend_that_nobody_supports_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +110,12 @@ def test_a_backend_that_nobody_supports_is_named(monkeypatch: pytest.MonkeyPatch
     assert not by_xla_on_cpu()
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the other backends take threads at any time")
 def test_settings_that_come_too_late_change_nothing() -> None:
     compiled(Doubling(), [])(np.ones(1, np.float32))
-    configure(1, memory_growth=True)
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    configure(before + 1, memory_growth=True)
+    assert tf.config.threading.get_intra_op_parallelism_threads() == before
 
 
 def test_a_cache_that_cannot_be_had_is_named(tmp_path: Path) -> None:
