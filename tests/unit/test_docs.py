@@ -127,7 +127,7 @@ def test_every_decision_has_its_header_and_its_line_in_the_index() -> None:
         r"# (\d+)\. (.+)\n\n\*\*Status:\*\* (proposed|accepted|superseded by \d+) · "
         r"\*\*Date:\*\* (\d{4}-\d\d-\d\d)\n\n> (.+)\n> .+\n\n"
     )
-    rows = []
+    rows, numbers = [], []
     for page in sorted(DECISIONS.glob("*.md")):
         if page.name in {"README.md", "template.md"}:
             continue
@@ -135,7 +135,10 @@ def test_every_decision_has_its_header_and_its_line_in_the_index() -> None:
         assert found, page.name
         number, title, status, date, decided = found.groups()
         assert page.name.startswith(f"{int(number):04}-"), page.name
+        numbers.append(number)
         rows.append(f"| [{number}]({page.name}) | {title} | {status} | {date} | {decided} |")
+    assert numbers
+    assert len(set(numbers)) == len(numbers)
     index = (DECISIONS / "README.md").read_text()
     assert re.findall(r"^\| \[.*$", index, re.MULTILINE) == rows
     assert header.match((DECISIONS / "template.md").read_text().replace("# N.", "# 1."))

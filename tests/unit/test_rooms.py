@@ -41,7 +41,7 @@ TESTED_ELSEWHERE = {
     "streams/local/system.py": "tests/integration/test_up.py: all processes of a laptop's system",
     "streams/notify/alertmanager.py": "tests/integration/test_bridge_alertmanager.py: a real Alertmanager",
     "streams/notify/bridge.py": "tests/integration/test_bridge_webhook.py: a consumer group and a receiver",
-    "streams/notify/http_client.py": "tests/unit/streams/notify/test_http_receiver.py: a receiver that fails",
+    "streams/notify/http_client.py": "tests/unit/streams/notify/test_receivers.py: every channel against a server",
     "streams/recovery/redrive.py": "tests/integration/test_dead_letters.py: records sent back on a broker",
     "streams/roles/agents.py": "tests/integration/test_roles.py: the agents as a process with its permissions",
     "streams/roles/bridge.py": "tests/integration/test_roles.py: a bridge as a process with its permissions",
@@ -97,4 +97,5 @@ def test_every_unit_test_mirrors_a_module_or_says_what_it_is_of() -> None:
 
 def test_no_room_holds_more_modules_than_one_can_survey() -> None:
     sizes = Counter(module.parent for module in modules())
+    # `schemas` is one table beside the other, without rooms: what processes agree on is found by its name.
     assert {str(room): size for room, size in sizes.items() if size > ROOM_MAX and room != Path("schemas")} == {}

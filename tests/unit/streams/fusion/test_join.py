@@ -46,9 +46,9 @@ def test_a_join_of_the_first_version_has_no_trace() -> None:
     assert Join.from_bytes(old) == replace(join, trace=b"")
 
 
-@pytest.mark.parametrize("state", [msgpack.packb([99]), b"\x63", b""])
-def test_a_join_of_another_version_is_refused(state: bytes) -> None:
-    with pytest.raises(ValueError, match=r"version (99|63|none)"):
+@pytest.mark.parametrize(("state", "version"), [(msgpack.packb([99]), "99"), (b"\x63", "63"), (b"", "none")])
+def test_a_join_of_another_version_is_refused(state: bytes, version: str) -> None:
+    with pytest.raises(ValueError, match=f"version {version}"):
         Join.from_bytes(state)
 
 

@@ -79,7 +79,7 @@ def test_patience_is_the_recipe_s_or_one() -> None:
     assert uncalibrated(EXAMPLES, ACOUSTIC, replace(RECIPE, patience=None)).population.patience == 1.0
 
 
-def test_who_has_no_baseline_gets_a_head_that_learnt_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_no_baseline_gets_a_head_that_learnt_without_any() -> None:
     recipe = replace(RECIPE, cold_starts=(0, EVERY), apart=True)
     both, one = uncalibrated(EXAMPLES, ACOUSTIC, recipe), uncalibrated(EXAMPLES, ACOUSTIC, replace(recipe, apart=False))
     cold = uncalibrated(EXAMPLES, ACOUSTIC, replace(recipe, cold_starts=(0,), apart=False))
