@@ -26,7 +26,7 @@ from streams.drift.rules import Rules
 from streams.fusion.agent import FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.rules import FusionRules
-from tests.contract.state_0_1 import inputs, snapshot
+from tests.contract.state_0_1 import inputs, reading, snapshot
 from tests.contract.state_0_1.inputs import Batch, Dies, To
 from tests.unit.workers.scoring.toys import bundle
 from workers.kafka import record
@@ -153,6 +153,7 @@ def close_to(expected: Any) -> Any:
 def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
     expected = told("expected_0_1.json")
     assert inputs.digest_of(inputs.after()) == expected["inputs"], "the inputs changed, not the program"
+    assert asyncio.run(reading.read(taken_over)) == close_to(reading.as_read(expected["before"]))
 
     for batch, step in zip(inputs.after(), expected["steps"], strict=True):
         sent = asyncio.run(play(taken_over, batch))
@@ -160,6 +161,7 @@ def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
         for each in (*found, *step["sent"]):
             each["record"].pop("detail", None)  # a sentence for people, which may be worded anew
         assert found == close_to(step["sent"]), step["name"]
+    assert asyncio.run(reading.read(taken_over)) == close_to(reading.as_read(expected["after"]))
 
 
 @pytest.mark.parametrize("number", [0, 1])
