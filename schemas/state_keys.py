@@ -12,6 +12,9 @@ from enum import StrEnum
 PREFIX = "undertone:"
 """Before every key, so that systems can share a server."""
 
+LISTS = 0x90
+"""Lowest first byte of an encoding of 0.1 that is a MessagePack list with the version as first item."""
+
 
 class Kind(StrEnum):
     """What a key is to Redis."""

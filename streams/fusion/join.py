@@ -19,10 +19,7 @@ import msgpack
 
 from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.ids import score_id
-from schemas.state_keys import JOIN
-
-LISTS = 0x90
-"""Lowest first byte of joins of versions 1 and 2: a MessagePack list whose first item is the version."""
+from schemas.state_keys import JOIN, LISTS
 
 
 @dataclass(frozen=True, slots=True)

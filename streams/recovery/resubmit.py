@@ -31,7 +31,7 @@ from schemas.errors import Transient
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
 from schemas.pipeline import AGENTS_GROUP, feature_stages
 from schemas.settings import Settings
-from schemas.state_keys import MARK
+from schemas.state_keys import LISTS, MARK
 from workers.kafka.clients import UNAVAILABLE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import written
@@ -72,9 +72,9 @@ class Mark:
         """The mark in stored bytes; None without one, and for an unknown version, which is ignored."""
         if state is None:
             return None
-        if state[0] in MARK.versions:
-            return cls(*msgpack.unpackb(MARK.opened(state)[1]))
-        version, *fields = msgpack.unpackb(state)  # the format of 0.1: a list whose first item is the version
+        if state[0] < LISTS:
+            return cls(*msgpack.unpackb(MARK.opened(state)[1])) if state[0] in MARK.versions else None
+        version, *fields = msgpack.unpackb(state)
         return cls(*fields) if version in MARK.versions else None
 
 

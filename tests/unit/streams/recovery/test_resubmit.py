@@ -1,5 +1,7 @@
 """Which agent reconciles after the store has lost its data, and when that is done."""
 
+import pytest
+
 from streams.recovery.resubmit import LEASE_S, Mark, acquire_lease, mark_done
 
 
@@ -36,6 +38,7 @@ def test_a_second_loss_restarts_and_the_first_cannot_be_marked_done() -> None:
     assert mark_done(second.to_bytes(), Mark(150.0, "another", 0.0)) is None
 
 
-def test_a_mark_of_another_version_is_ignored() -> None:
-    assert Mark.of(b"\x91\x63") is None
-    assert acquire_lease(b"\x91\x63", "one", 100.0) == Mark(100.0, "one", 100.0 + LEASE_S)
+@pytest.mark.parametrize("state", [b"\x91\x63", b"\x63", b"\x63\x94\x01\x02\x03\x04"])
+def test_a_mark_of_another_version_is_ignored(state: bytes) -> None:
+    assert Mark.of(state) is None
+    assert acquire_lease(state, "one", 100.0) == Mark(100.0, "one", 100.0 + LEASE_S)
