@@ -93,7 +93,7 @@ class PersonalScores:
         bundle = self._scorer.bundle
         states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
         results: dict[str, Result] = {}
-        for memos in _rounds(complete):
+        for memos in at_most_per_user(complete, most=1):
             new = []
             for each in memos:
                 state = states[BASELINE.key(each.join.user_id)]
@@ -158,13 +158,3 @@ def at_most_per_user(complete: Sequence[Complete], most: int = OUTBOX) -> Iterat
         batches[counts[each.join.user_id] // most].append(each)
         counts[each.join.user_id] += 1
     yield from (batches[index] for index in sorted(batches))
-
-
-def _rounds(complete: Sequence[Complete]) -> Iterator[list[Complete]]:
-    """The n-th memo of every user, for n = 1, 2 and so on."""
-    counts: dict[str, int] = defaultdict(int)
-    rounds: dict[int, list[Complete]] = defaultdict(list)
-    for each in complete:
-        rounds[counts[each.join.user_id]].append(each)
-        counts[each.join.user_id] += 1
-    yield from (rounds[number] for number in sorted(rounds))
