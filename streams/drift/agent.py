@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from schemas import topics
+from schemas import pipeline, topics
 from schemas.codec import DecodeError
 from schemas.errors import Poison
 from schemas.events import AlertState, RiskAlert, RiskScored
@@ -24,7 +24,7 @@ from workers.kafka.record import Batch, Source
 from workers.service import prometheus
 from workers.state.store import Store
 
-STAGE = "drift"
+STAGE = pipeline.DRIFT.name
 NOWHERE = Source(topics.SCORED.name, -1, -1, None, None)
 """The cause of an alert whose score is not in the batch; its trace is then derived from its memo."""
 

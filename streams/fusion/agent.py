@@ -15,6 +15,7 @@ from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, RiskScored
+from schemas.pipeline import FUSION
 from schemas.redrive_headers import redrives_of
 from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
@@ -30,7 +31,7 @@ from workers.service import prometheus
 from workers.state.deadlines import Deadlines
 from workers.state.store import Store
 
-STAGE = "fusion"
+STAGE = FUSION.name
 CLOSED_AT_ONCE = 500
 """Batch size of overdue joins."""
 CLOSING_WITHIN = timedelta(seconds=30)
@@ -84,7 +85,9 @@ class FusionAgent:
         """Close overdue joins, with an indeterminate score each; returns how many were checked."""
         now = await self._deadlines.now()
         keys = await self._deadlines.due(now, CLOSED_AT_ONCE)
-        checked = await self._store.update(keys, lambda _, state: self._closing(state, now), ttl_s=self._ttl_s)
+        checked = await self._store.update(
+            keys, lambda _, state: self._closing(state, now), ttl_s=self._rules.join_ttl_s
+        )
         closed = {key: join for key, (join, _) in checked.items() if join is not None}
         timed_out = list(closed.values())
         records = [fusion.incomplete(join, self._rules.modalities, self._scorer.bundle.id) for join in timed_out]
@@ -109,10 +112,6 @@ class FusionAgent:
         prometheus.JOIN_OLDEST.set(0.0 if due is None else max((now - due + timeout).total_seconds(), 0.0))
 
     # Joining
-
-    @property
-    def _ttl_s(self) -> float:
-        return self._rules.join_ttl_s
 
     def _decoded(
         self, sources: Sequence[Source]
@@ -141,7 +140,7 @@ class FusionAgent:
             encoded = join.to_bytes()
             return (None if encoded == state else encoded), join
 
-        return await self._store.update(list(parts), add, ttl_s=self._ttl_s)
+        return await self._store.update(list(parts), add, ttl_s=self._rules.join_ttl_s)
 
     async def _wait_for_others(self, keys: Sequence[str]) -> None:
         if keys:
@@ -198,7 +197,7 @@ class FusionAgent:
                 return None, None  # redriven since
             return (fusion.settle(state) or replace(joins[key], settled=True)).to_bytes(), None
 
-        await self._store.update(list(joins), settled, ttl_s=self._ttl_s)
+        await self._store.update(list(joins), settled, ttl_s=self._rules.join_ttl_s)
         await self._deadlines.drop(list(joins))
 
     async def _mark_unscorable(self, joins: Mapping[str, Join]) -> None:
@@ -208,7 +207,7 @@ class FusionAgent:
             join = fusion.mark_unscorable(joins[key].to_bytes() if state is None else state)
             return (None if join is None else join.to_bytes()), None
 
-        await self._store.update(list(joins), unscorable, ttl_s=self._ttl_s)
+        await self._store.update(list(joins), unscorable, ttl_s=self._rules.join_ttl_s)
         await self._deadlines.drop(list(joins))
 
 

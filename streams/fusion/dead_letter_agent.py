@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.events import DeadLetter, MemoUploaded
+from schemas.pipeline import DEAD_LETTERS
 from schemas.redrive_headers import redrives_of
 from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
@@ -21,7 +22,7 @@ from workers.state.store import Store, Update
 
 log = logging.getLogger(__name__)
 
-STAGE = "letters"
+STAGE = DEAD_LETTERS.name
 
 
 class DeadLetterAgent:

@@ -43,7 +43,7 @@ CLOSE_EVERY_S = 2.0
 
 
 async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the fusion and drift agents until `stop` is set.
+    """Run all agents until `stop` is set.
 
     Raises what ended them; BrokerRefused and StoreRefused for a missing permission, ConfigurationError for a bundle or
     rules that cannot be used.
@@ -70,7 +70,7 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
         fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, FUSION.name), cap, _now)
         # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
-        await retry_transient(lambda: with_prior(rules, store), stage="drift", target="redis")
+        await retry_transient(lambda: with_prior(rules, store), stage=DRIFT.name, target="redis")
         drift = DriftAgent(rules, settings.state_ttl_s, store, Delivery(producer, codec, DRIFT.name), _now)
         letters = DeadLetterAgent(joins, store, deadlines, codec)
         agents: dict[str, Agent] = {FUSION.name: fusion, DRIFT.name: drift, DEAD_LETTERS.name: letters}
