@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.errors import Poison
 from schemas.events import Band, RiskAlert, RiskScored
-from streams.drift.detector import Observation, Outcome, Verdict, logit, observe, update
+from streams.drift.detector import Observation, Outcome, Verdict, logit, observe
 from streams.drift.rules import Rules
 from streams.drift.user_state import User, advance
 
@@ -70,10 +70,10 @@ class Replay:
             return found
         user = self._users.get(user_id, _NEW)
         while pending and pending[0][0] <= until_s:
-            user, outcome, alerts = advance(user, user_id, heappop(pending)[3], self._rules)
+            user, verdict, alerts = advance(user, user_id, heappop(pending)[3], self._rules)
             found += alerts
-            if outcome in _LEFT_OUT:
-                self.left_out[outcome] += 1
+            if verdict.outcome in _LEFT_OUT:
+                self.left_out[verdict.outcome] += 1
         self._users[user_id] = user
         return found
 
@@ -106,8 +106,7 @@ def history(lines: Iterable[Line], rules: Rules) -> list[Moment]:
     """Every memo of one user that changed the state, in order; skipped memos are absent."""
     user, moments = User(), []
     for line in sorted(lines, key=lambda line: (line.recorded_s, line.memo_id)):
-        _, verdict = update(user.drift, line.observation, rules.chart, rules.reorder_s)
-        user, _, alerts = advance(user, line.user_id, line.observation, rules)
+        user, verdict, alerts = advance(user, line.user_id, line.observation, rules)
         if verdict.outcome in (Outcome.CHARTED, Outcome.RESTARTED, Outcome.INDETERMINATE):
             moments.append(Moment(line.observation, verdict, tuple(alerts)))
     return moments

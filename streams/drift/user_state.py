@@ -69,8 +69,8 @@ def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: R
             state, readable = None, False
     user, outcomes, new = start, [], []
     for score in scored:
-        user, outcome, alerts = advance(user, score.user_id, observe(score), rules)
-        outcomes.append(outcome)
+        user, verdict, alerts = advance(user, score.user_id, observe(score), rules)
+        outcomes.append(verdict.outcome)
         new += alerts
     user = user._replace(outbox=(*user.outbox, *new))
     if state is None or user is not start:
@@ -97,15 +97,15 @@ def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
     return state if len(outbox) == len(user.outbox) else pack(user._replace(outbox=outbox))
 
 
-def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Outcome, list[RiskAlert]]:
-    """The user after one more memo, its outcome, and the alerts it causes; the outbox is unchanged."""
+def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Verdict, list[RiskAlert]]:
+    """The user after one more memo, its verdict, and the alerts it causes; the outbox is unchanged."""
     state, verdict = update(user.drift, observation, rules.chart, rules.reorder_s)
     if state is user.drift:
-        return user, verdict.outcome, []
+        return user, verdict, []
     alerting, steps, transition = decide(user_id, user.alerting, verdict, observation, rules)
     state = after(state, transition)
     alerts = [_alert(user_id, step, _reported_chart(step, state, verdict), observation) for step in steps]
-    return User(state, alerting, user.outbox), verdict.outcome, alerts
+    return User(state, alerting, user.outbox), verdict, alerts
 
 
 def summary_line(state: bytes | None, rules: Rules) -> str:
