@@ -85,7 +85,7 @@ DRIFT = StateKey(
     "drift state",
     "drift:{<user_id>}",
     owner="drift agent",
-    readers="fusion agent: whether an episode is open (`open_episode`), which freezes the baseline",
+    readers="fusion agent: `open_episode`, which freezes the baseline; `undertone drift plot`",
     lifetime="UNDERTONE_STATE_TTL_S",
     personal=True,
     versions=(1, 2),
@@ -157,8 +157,7 @@ PRIOR = StateKey(
 MUTES = StateKey(
     "mutes",
     "mutes",
-    owner="`undertone alerts mute`",
-    readers="drift agent, which counts the alerts it suppresses",
+    owner="`undertone alerts mute`, `unmute` and `mutes`; drift agent: how many alerts each has suppressed",
     lifetime="10 years; a mute leaves the list 90 days after its end",
     personal=True,
     versions=(1,),
