@@ -9,13 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
-from schemas.events import AlertState, RiskAlert, RiskScored
+from schemas.events import RiskAlert, RiskScored
+from streams.drift.plot import COLOURS
 
-MARKS = {
-    AlertState.RAISED: ("tab:red", "raised"),
-    AlertState.ESCALATED: ("darkred", "escalated"),
-    AlertState.RESOLVED: ("tab:green", "resolved"),
-}
 SETTLED = 14
 """Memos that the shaded band of usual scores is drawn from."""
 
@@ -42,10 +38,10 @@ def _panel(axes: Axes, title: str, scores: Sequence[RiskScored], alerts: Sequenc
         axes.axhspan(low, high, color="tab:blue", alpha=0.12, label=f"usual: first {SETTLED} memos, 10 to 90 %")
     axes.plot(times, values, ".-", color="tab:blue", linewidth=0.8, markersize=5)
     for alert in alerts:
-        colour, label = MARKS[alert.state]
+        colour = COLOURS[alert.state]
         at = float(date2num(alert.at))
         axes.axvline(at, color=colour, linewidth=1.5)
-        axes.annotate(label, (at, 0.98), color=colour, fontsize=8, rotation=90, va="top", ha="right")
+        axes.annotate(alert.state, (at, 0.98), color=colour, fontsize=8, rotation=90, va="top", ha="right")
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_ylim(0, 1)
     axes.set_ylabel("probability")

@@ -1,8 +1,8 @@
 """Unfinished uploads on disk: the durability that the embedded broker does not have.
 
 Only `undertone up` with the embedded broker uses it. An upload is written before it is sent (by `submit`) or as soon as
-it is read (from other producers), and marked finished when the drift agent has committed its score or it became a dead
-letter. The others are resubmitted at the next start; every effect is idempotent, so that is harmless.
+it is read (from other producers), and marked finished when the drift agent has committed its score or a worker has
+written a dead letter for it. The others are resubmitted at the next start, harmlessly: every effect is idempotent.
 """
 
 import sqlite3

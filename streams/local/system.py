@@ -26,7 +26,7 @@ EMBEDDED_SESSION_S = 6.0
 
 
 class System:
-    """Broker, store, workers and agents. `async with System(settings) as system: await system.run()`.
+    """Broker, store, workers, agents and bridges. `async with System(settings) as system: await system.run()`.
 
     Embedded broker and store are started if `KAFKA_BOOTSTRAP` and `REDIS_URL` are unset. Every role is a process of its
     own and is restarted when it dies; so is the store. Raises Stop when one cannot continue.
@@ -77,10 +77,10 @@ class System:
     async def _start_journal(self) -> None:
         if self.journal is None:
             return
-        keeper = JournalSync(self.settings, self.codec, self.journal)
-        if resubmitted := await keeper.resubmit():
+        sync = JournalSync(self.settings, self.codec, self.journal)
+        if resubmitted := await sync.resubmit():
             log.info("%d unfinished memos of an earlier run resubmitted", resubmitted)
-        self._tasks.append(asyncio.create_task(keeper.run()))
+        self._tasks.append(asyncio.create_task(sync.run()))
 
     async def _keep_store(self) -> None:
         while True:
