@@ -54,6 +54,7 @@ def add_agent(
     Each batch is processed under the agent's lock; `crash` receives the error that ends the process.
     """
     waiting: asyncio.Queue[Any] = asyncio.Queue(settings.agent_batch)
+    lock = locks.of(name)
 
     async def agent(stream: Any) -> None:
         queue = stream.channel.queue
@@ -62,7 +63,7 @@ def add_agent(
                 await waiting.put(await queue.get())
 
     async def work() -> None:
-        part, lock = HEALTH.part(name), locks.of(name)
+        part = HEALTH.part(name)
         started = 0.0
         while True:
             taken = await next_batch(waiting, started + GATHER_S, settings.agent_batch)
@@ -86,7 +87,6 @@ def add_agent(
         topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
     app.agent(source, name=f"undertone.{name}", concurrency=1)(agent)
-    locks.of(name)
     return work()
 
 

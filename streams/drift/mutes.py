@@ -48,7 +48,7 @@ def load(data: bytes | None) -> list[Mute]:
     if not data:
         return []
     # Version 0.1 wrote the list without a version.
-    _, body = (0, data) if data.startswith(b"[") else MUTES.opened(data)
+    body = data if data.startswith(b"[") else MUTES.opened(data)[1]
     return [_read(one) for one in json.loads(body)]
 
 

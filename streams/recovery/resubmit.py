@@ -1,7 +1,7 @@
 """Reconciliation after Redis has lost its data: resubmits uploads that have no outcome.
 
-Once both parts of a memo have been read, its only state is the join in Redis. If that is lost, no event of the memo
-remains, and it would get no outcome. (After one loss most memos still have their other part; after two losses within
+Once all parts of a memo have been read, its only state is the join in Redis. If that is lost, no event of the memo
+remains, and it would get no outcome. (After one loss most memos still have another part; after two losses within
 `join_timeout_s`, as with a server in a crash loop, they have none.) So the store holds a mark. An agent that does not
 find it waits until all features extracted before are joined or timed out, and then compares the topics. Every stage
 deduplicates resubmitted events.
@@ -123,12 +123,13 @@ class Reconciler:
             return None
         async with Observer(self._settings, (topics.UPLOADED, topics.FEATURES)) as observer:
             extracted = await self._extracted(observer)
-            if any(extracted.values()):
+            lost = any(extracted.values())
+            if lost:
                 prometheus.STATE_LOSSES.inc()
                 log.warning("Redis has lost its data or is new; memos without an outcome will be resubmitted")
                 if not await self._wait_for_joins(observer, mark):
                     return None
-        sent = await self._resubmit(mark, extracted) if any(extracted.values()) else 0
+        sent = await self._resubmit(mark, extracted) if lost else 0
         if not await self._finish(mark):
             return None
         if sent:
