@@ -85,7 +85,8 @@ DRIFT = StateKey(
     "drift state",
     "drift:{<user_id>}",
     owner="drift agent",
-    readers="fusion agent: `open_episode`, which freezes the baseline; `undertone drift plot`",
+    readers="fusion agent: whether an episode is open (`open_episode`), which freezes the baseline; "
+    "`undertone drift plot`",
     lifetime="UNDERTONE_STATE_TTL_S",
     personal=True,
     versions=(1, 2),
