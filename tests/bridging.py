@@ -1,8 +1,8 @@
 """What tests of bridges share: alerts on the topic, a bridge in this process, and how far it has come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -15,7 +15,6 @@ from schemas.settings import Settings
 from streams.notify.bridge import Bridge
 from workers.kafka.clients import make_producer
 from workers.kafka.consumer_lag import Observer
-from workers.service.prometheus import REGISTRY
 
 CODEC = Codec()
 
@@ -68,12 +67,3 @@ async def until(condition: Any) -> None:
     """Until a condition in this process holds; the test's own timeout ends it."""
     while not condition():
         await asyncio.sleep(0.02)
-
-
-@contextmanager
-def counted(name: str, **labels: str) -> Iterator[list[float]]:
-    """By how much a sample grew in the block: the list's only element afterwards."""
-    before = REGISTRY.get_sample_value(f"undertone_{name}", labels) or 0.0
-    grown: list[float] = []
-    yield grown
-    grown.append((REGISTRY.get_sample_value(f"undertone_{name}", labels) or 0.0) - before)

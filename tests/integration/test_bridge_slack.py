@@ -10,8 +10,9 @@ from schemas import topics
 from schemas.settings import Settings
 from streams.local.embedded import EmbeddedKafka
 from streams.notify.slack import Slack, as_text
-from tests.bridging import Killed, Mortal, bridging, counted, delivered, publish, until
+from tests.bridging import Killed, Mortal, bridging, delivered, publish, until
 from tests.receivers import Answer, Request, receiving
+from tests.samples import counted
 from tests.unit.streams.alerts import episode_of
 
 

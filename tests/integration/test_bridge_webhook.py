@@ -12,8 +12,9 @@ from schemas import topics
 from schemas.json_records import to_plain
 from schemas.settings import Settings
 from streams.notify.webhook import Webhook
-from tests.bridging import Killed, Mortal, bridging, counted, delivered, publish, until
+from tests.bridging import Killed, Mortal, bridging, delivered, publish, until
 from tests.receivers import Request, receiving
+from tests.samples import counted
 from tests.servers import Broker
 from tests.unit.streams.alerts import episode_of
 

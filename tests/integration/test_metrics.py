@@ -12,6 +12,7 @@ import pytest
 from schemas import topics
 from schemas.settings import Settings
 from streams.agents.lag_exporter import LagExporter, forget
+from tests import samples
 from tests.integration.test_worker import CheapStage, caught_up, event, upload, working
 from tests.servers import Broker
 from workers.audio.memo import Memo
@@ -22,7 +23,7 @@ STAGE = {"stage": "acoustic"}
 
 
 def sample(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(f"undertone_{name}", {**STAGE, **labels}) or 0.0
+    return samples.sample(name, **STAGE, **labels)
 
 
 @pytest.fixture

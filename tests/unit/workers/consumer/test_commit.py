@@ -12,10 +12,10 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from tests.samples import sample
 from workers.consumer import commit
 from workers.consumer.commit import COMMIT_INTERVAL_S, Committer
 from workers.consumer.offset_tracker import OffsetTracker
-from workers.service import prometheus
 
 FIRST, SECOND = TopicPartition("memos.uploaded", 0), TopicPartition("memos.uploaded", 1)
 
@@ -40,8 +40,7 @@ def fetched(committer: Committer, partition: TopicPartition, *offsets: int) -> O
 
 
 def counted(outcome: str) -> float:
-    labels = {"stage": "test", "outcome": outcome}
-    return prometheus.REGISTRY.get_sample_value("undertone_commits_total", labels) or 0.0
+    return sample("commits_total", stage="test", outcome=outcome)
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from schemas.errors import Poison, Transient
 from schemas.events import DeadLetter, MemoFeatures
 from schemas.headers import Headers, span_of
 from schemas.redrive_headers import REDRIVES
+from tests.samples import counted
 from tests.unit.schemas.records import FEATURES, SCORED, UPLOADED
 from workers.kafka.producer import UNDECODABLE, Delivery, Outgoing
 from workers.kafka.record import Source
-from workers.service import logs, prometheus, tracing
+from workers.service import logs, tracing
 
 CODEC = Codec()
 TRACE = {"traceparent": b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
@@ -126,13 +127,12 @@ async def test_features_say_how_often_their_memo_was_redriven_and_nothing_else_d
 
 
 def test_a_dead_letter_goes_to_the_key_of_its_record_and_is_counted() -> None:
-    labels = {"stage": "acoustic", "reason": "audio:test"}
-    before = prometheus.REGISTRY.get_sample_value("undertone_dead_letters_total", labels) or 0.0
-    (outgoing,) = delivery(Broker()).dead_letters([(CAUSE, Poison("audio:test", "no frame could be read"))])
+    with counted("dead_letters_total", stage="acoustic", reason="audio:test") as letters:
+        (outgoing,) = delivery(Broker()).dead_letters([(CAUSE, Poison("audio:test", "no frame could be read"))])
     assert (outgoing.topic, outgoing.key, outgoing.cause) == (topics.DEAD, b"user-1", CAUSE)
     assert isinstance(outgoing.record, DeadLetter)
     assert (outgoing.record.stage, outgoing.record.value) == ("acoustic", CAUSE.value)
-    assert prometheus.REGISTRY.get_sample_value("undertone_dead_letters_total", labels) == before + 1
+    assert letters == [1]
 
 
 @pytest.mark.parametrize(

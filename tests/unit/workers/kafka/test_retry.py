@@ -7,8 +7,8 @@ import re
 import pytest
 
 from schemas.errors import Poison, Transient
+from tests.samples import sample
 from workers.kafka.retry import LONGEST_WAIT_S, retry_transient
-from workers.service import prometheus
 
 
 class Flaky:
@@ -37,8 +37,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def retries(target: str) -> float:
-    labels = {"stage": "test", "target": target}
-    return prometheus.REGISTRY.get_sample_value("undertone_retries_total", labels) or 0.0
+    return sample("retries_total", stage="test", target=target)
 
 
 async def test_work_that_succeeds_is_not_repeated(waits: list[float]) -> None:

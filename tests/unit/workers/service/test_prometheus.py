@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas import metrics
 from schemas.metrics import Metric, MetricKind
 from streams.drift.detector import Outcome
+from tests.samples import sample
 from workers.service import prometheus
 from workers.service.http_endpoint import serve
 
@@ -62,8 +63,7 @@ def test_a_timed_block_tells_whether_it_failed() -> None:
 
 
 def calls(outcome: str) -> float:
-    labels = {"operation": "find", "outcome": outcome}
-    return prometheus.REGISTRY.get_sample_value("undertone_redis_latency_seconds_count", labels) or 0.0
+    return sample("redis_latency_seconds_count", operation="find", outcome=outcome)
 
 
 @pytest.mark.parametrize("name", LISTED)
