@@ -22,7 +22,7 @@ from schemas import topics
 from schemas.settings import Settings
 from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App
-from workers.kafka.record import Batch, Source
+from workers.kafka.record import Batch, Source, timestamp_ms_of
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part
@@ -113,4 +113,13 @@ def _attempt(part: Part, processor: Agent, events: Sequence[Any]) -> Callable[[]
 def _source(event: Any) -> Source:
     message = event.message
     headers = dict(message.headers) if message.headers else {}
-    return Source(message.topic, message.partition, message.offset, message.key, message.value, headers)
+    return Source(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        headers,
+        # Faust gives seconds.
+        timestamp_ms=timestamp_ms_of(None if message.timestamp is None else message.timestamp * 1000),
+    )

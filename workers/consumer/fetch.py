@@ -22,7 +22,7 @@ from workers.audio.memo import Memo
 from workers.consumer.commit import Committer
 from workers.consumer.offset_tracker import OffsetTracker
 from workers.consumer.user_queues import UserQueues
-from workers.kafka.record import Source
+from workers.kafka.record import Source, timestamp_ms_of
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH
@@ -154,7 +154,15 @@ class Intake:
 
     async def _item(self, record: Any, tracker: OffsetTracker) -> Item:
         headers = dict(record.headers or ())
-        source = Source(record.topic, record.partition, record.offset, record.key, record.value, headers)
+        source = Source(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.key,
+            record.value,
+            headers,
+            timestamp_ms=timestamp_ms_of(record.timestamp),
+        )
         item = Item(source, tracker, await self._content(source))
         self._add_loaded(item.audio_s)
         return item

@@ -20,6 +20,9 @@ class Source:
     headers: Mapping[str, bytes] = field(default_factory=dict)
     taken_at: float = field(default_factory=time.time, compare=False)
     """Unix time at which this process received it."""
+    timestamp_ms: int = -1
+    """Kafka's timestamp in Unix milliseconds: the broker's clock (LogAppendTime), or the producer's, right or wrong
+    (CreateTime); -1 without one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,11 @@ class Batch:
 
     sources: Sequence[Source]
     results: dict[str, Any] = field(default_factory=dict)
+
+
+def timestamp_ms_of(timestamp: float | None) -> int:
+    """Kafka's timestamp of a record as `Source.timestamp_ms`; a client gives None where the record has none."""
+    return -1 if timestamp is None else round(timestamp)
 
 
 def about(source: Source, memo_id: str | None = None) -> Mapping[str, Any]:

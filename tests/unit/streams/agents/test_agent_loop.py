@@ -1,9 +1,12 @@
-"""When an agent starts its next batch."""
+"""When an agent starts its next batch, and what it knows of each record."""
 
 import asyncio
 import time
+from types import SimpleNamespace
 
-from streams.agents.agent_loop import next_batch
+import pytest
+
+from streams.agents.agent_loop import _source, next_batch
 
 
 def queue_of(*events: int) -> asyncio.Queue[int]:
@@ -32,3 +35,11 @@ async def test_events_soon_after_a_batch_wait_for_the_next() -> None:
     queue.put_nowait(2)
     assert await taking == [1, 2]
     assert time.monotonic() >= not_before
+
+
+@pytest.mark.parametrize(("timestamp", "timestamp_ms"), [(1_767_225_600.123, 1_767_225_600_123), (None, -1)])
+def test_a_record_has_the_timestamp_of_kafka(timestamp: float | None, timestamp_ms: int) -> None:
+    message = SimpleNamespace(
+        topic="risk.scored", partition=1, offset=7, key=b"u", value=b"v", headers=(), timestamp=timestamp
+    )
+    assert _source(SimpleNamespace(message=message)).timestamp_ms == timestamp_ms

@@ -33,7 +33,7 @@ def record(at: TopicPartition, offset: int, name: str, value: bytes | None = Non
     event = replace(UPLOADED, memo_id=name, user_id=name[0])
     value = CODEC.encode(event) if value is None else value
     return ConsumerRecord(
-        at.topic, at.partition, offset, 0, 0, name[:1].encode(), value, None, 1, len(value), [("n", b"1")]
+        at.topic, at.partition, offset, 1000 + offset, 0, name[:1].encode(), value, None, 1, len(value), [("n", b"1")]
     )
 
 
@@ -138,6 +138,7 @@ async def test_memos_come_loaded_with_their_record_each_user_s_in_order() -> Non
     assert names(items).index("a1") < names(items).index("a2")
     source = items[0].source
     assert (source.topic, source.partition, dict(source.headers)) == (TOPIC.name, 0, {"n": b"1"})
+    assert {item.source.timestamp_ms - item.source.offset for item in items} == {1000}
     assert [item.audio_s for item in items] == [1.0] * 3
 
 

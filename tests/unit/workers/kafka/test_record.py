@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from workers.kafka.record import Source, about
+from workers.kafka.record import Source, about, timestamp_ms_of
 from workers.service import logs
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -45,3 +45,12 @@ def test_a_record_with_a_damaged_trace_and_key_is_still_located(value: bytes | N
 def test_the_time_at_which_a_record_was_taken_makes_it_no_other_record() -> None:
     assert replace(SOURCE, taken_at=1.0) == replace(SOURCE, taken_at=2.0)
     assert replace(SOURCE, offset=18) != SOURCE
+
+
+def test_a_record_without_a_timestamp_has_none() -> None:
+    assert SOURCE.timestamp_ms == -1
+    assert timestamp_ms_of(None) == -1
+
+
+def test_a_timestamp_in_milliseconds_is_whole() -> None:
+    assert timestamp_ms_of(1_767_225_600.123 * 1000) == 1_767_225_600_123
