@@ -12,12 +12,32 @@ from schemas.errors import BrokerRefused, ConfigurationError, DeadLetterCapReach
 
 log = logging.getLogger(__name__)
 
-FATAL = {kind.exit_code for kind in (BrokerRefused, ConfigurationError, DeadLetterCapReached)}
-"""Exit codes after which a restart would fail again, or do harm."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
-STEADY_S = 30.0
-"""A child that ran this long restarts at once."""
+FATAL = {kind.exit_code for kind in (BrokerRefused, ConfigurationError)}
+"""Exit codes after which a restart fails again until somebody changes a permission or a setting."""
 POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """Pauses before a restart: `first_s`, doubled each time up to `longest_s`.
+
+    A child that ran for `steady_s` begins again, with a pause of `steady_pause_s`.
+    """
+
+    first_s: float
+    longest_s: float
+    steady_s: float
+    steady_pause_s: float
+
+    def pause_s(self, previous_s: float, ran_s: float) -> float:
+        """The pause after a child that ran for `ran_s`, started after a pause of `previous_s`."""
+        return self.steady_pause_s if ran_s > self.steady_s else min(max(previous_s * 2, self.first_s), self.longest_s)
+
+
+CRASHED = BackOff(first_s=0.2, longest_s=15.0, steady_s=30.0, steady_pause_s=0.0)
+CAPPED = BackOff(first_s=10.0, longest_s=300.0, steady_s=1800.0, steady_pause_s=10.0)
+"""After too many dead letters. The same records are redelivered: meanwhile storage may recover, and each attempt
+reads and decodes them."""
 
 
 @dataclass(slots=True)
@@ -57,12 +77,15 @@ class Supervisor:
 
     def _tend(self, child: Child) -> None:
         if child.process is not None and (code := child.process.poll()) is not None:
+            _close_input(child.process)
             child.process = None
             if code in FATAL:
                 raise Stop(f"{child.name} exited with code {code} and is not restarted: see its last message above")
-            steady = time.monotonic() - child.started_at > STEADY_S
-            child.pause_s = 0.0 if steady else min(max(child.pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-            log.warning("%s exited with code %d; restarting in %.1f s", child.name, code, child.pause_s)
+            capped = code == DeadLetterCapReached.exit_code
+            ran_s = time.monotonic() - child.started_at
+            child.pause_s = (CAPPED if capped else CRASHED).pause_s(child.pause_s, ran_s)
+            why = " (too many dead letters: see its last message above)" if capped else ""
+            log.warning("%s exited with code %d%s; restarting in %.1f s", child.name, code, why, child.pause_s)
             child.started_at = time.monotonic()
         if child.process is None and time.monotonic() - child.started_at >= child.pause_s:
             child.started_at = time.monotonic()
@@ -79,3 +102,9 @@ def _end(process: "subprocess.Popen[bytes]", within_s: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    _close_input(process)
+
+
+def _close_input(process: "subprocess.Popen[bytes]") -> None:
+    if process.stdin is not None:
+        process.stdin.close()
