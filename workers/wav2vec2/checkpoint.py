@@ -3,29 +3,30 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from schemas.errors import ConfigurationError
 from schemas.events import FloatArray
 from workers.audio.memo import SAMPLING_RATE
 from workers.wav2vec2.config import EncoderConfig
+from workers.wav2vec2.stored_tensors import StoredTensors, stored_tensors
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"
+"""Where transformers 5 saves the feature extractor of a processor, under `feature_extractor`."""
+ADAPTER = "adapter_config.json"
+"""Says that the folder's weights are changes to another checkpoint's (PEFT)."""
+FEATURE_EXTRACTOR = "Wav2Vec2FeatureExtractor"
 
-_PREFIX = "wav2vec2."
-_PARTS = ("feature_extractor.", "feature_projection.", "encoder.", "lm_head.")
-"""The parts of a checkpoint that are read; the rest, such as a quantiser, is ignored."""
 _POSITIONAL = "encoder.pos_conv_embed.conv"
 _WEIGHT_NORMS = (
     (f"{_POSITIONAL}.weight_g", f"{_POSITIONAL}.weight_v"),
@@ -65,12 +66,16 @@ def load(source: str) -> Checkpoint:
     Respects HF_HUB_OFFLINE and the hub's cache. Raises ConfigurationError that names what is missing or invalid.
     """
     folder = fetch(source)
-    values = _read_json(folder / CONFIG)
-    config = EncoderConfig.parse(values)
+    if (folder / ADAPTER).is_file():
+        raise ConfigurationError(
+            f"the checkpoint has an {ADAPTER}: its weights are an adapter of another checkpoint; merge the two "
+            "(merge_and_unload of peft) and name the result"
+        )
+    config = EncoderConfig.parse(_read_json(folder / CONFIG))
     files = _weight_files(folder)
     return Checkpoint(
         config=config,
-        weights=_checked(_stored(files), config),
+        weights=_checked(stored_tensors(files), config),
         normalise=_normalises(folder),
         weights_hash=_digest(files),
     )
@@ -93,7 +98,7 @@ def save(folder: Path, config: EncoderConfig, weights: Mapping[str, FloatArray])
     _write_json(
         folder / PREPROCESSOR,
         {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_extractor_type": FEATURE_EXTRACTOR,
             "feature_size": 1,
             "sampling_rate": SAMPLING_RATE,
             "padding_side": "right",
@@ -118,7 +123,7 @@ def fetch(source: str) -> Path:
     name, _, revision = source.partition("@")
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise ConfigurationError("the encoder is neither a folder nor a hub name such as facebook/wav2vec2-base-960h")
-    patterns = [CONFIG, PREPROCESSOR, INDEX, "model*.safetensors"]
+    patterns = [CONFIG, PREPROCESSOR, PROCESSOR, ADAPTER, INDEX, "model*.safetensors"]
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except HFValidationError as error:
@@ -144,13 +149,37 @@ def _read_json(path: Path) -> dict[str, object]:
 
 
 def _normalises(folder: Path) -> bool:
+    """Whether the feature extractor normalises: by its own file, by its processor's, or by default."""
+    found = {name: _do_normalize(values, name) for name, values in _feature_extractors(folder)}
+    if len(set(found.values())) > 1:
+        raise ConfigurationError(
+            f"{PREPROCESSOR} and {PROCESSOR} of the checkpoint disagree on do_normalize; remove the wrong one"
+        )
     # Wav2Vec2FeatureExtractor normalises by default.
-    if not (folder / PREPROCESSOR).is_file():
-        return True
-    values = _read_json(folder / PREPROCESSOR)
+    return next(iter(found.values()), True)
+
+
+def _feature_extractors(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    if (folder / PREPROCESSOR).is_file():
+        yield PREPROCESSOR, _read_json(folder / PREPROCESSOR)
+    if (folder / PROCESSOR).is_file():
+        nested = _read_json(folder / PROCESSOR).get("feature_extractor")
+        if isinstance(nested, dict):
+            yield PROCESSOR, nested
+        elif nested is not None:
+            raise ConfigurationError(f"feature_extractor in {PROCESSOR} of the checkpoint is not a JSON object")
+
+
+def _do_normalize(values: Mapping[str, object], name: str) -> bool:
+    kind = values.get("feature_extractor_type", FEATURE_EXTRACTOR)
+    if kind != FEATURE_EXTRACTOR:
+        raise ConfigurationError(f"{name} of the checkpoint names the {kind}; only {FEATURE_EXTRACTOR} is supported")
     if values.get("sampling_rate", SAMPLING_RATE) != SAMPLING_RATE:
         raise ConfigurationError(f"the checkpoint's sampling rate is not {SAMPLING_RATE} Hz")
-    return bool(values.get("do_normalize", True))
+    normalises = values.get("do_normalize", True)
+    if not isinstance(normalises, bool):
+        raise ConfigurationError(f"do_normalize in {name} of the checkpoint must be true or false")
+    return normalises
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -170,69 +199,37 @@ def _weight_files(folder: Path) -> list[Path]:
     return files
 
 
-@dataclass(frozen=True, slots=True)
-class _Tensors(Mapping[str, FloatArray]):
-    """Tensors by name, float32, each read from its file on access.
-
-    Loaded at once they would double the encoder's memory, 360 MB at base size. places: file of each, and its name
-    there; computed: those that no file contains in this form.
-    """
-
-    places: Mapping[str, tuple[Path, str]]
-    computed: Mapping[str, FloatArray] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> FloatArray:
-        if name in self.computed:
-            return self.computed[name]
-        file, stored_name = self.places[name]
-        with _opened(file) as tensors:
-            return np.asarray(tensors.get_tensor(stored_name), np.float32)  # type: ignore[no-untyped-call]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.computed
-        yield from self.places
-
-    def __len__(self) -> int:
-        return len(self.computed) + len(self.places)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[safe_open]:
-    try:
-        with safe_open(file, framework="np") as tensors:
-            yield tensors
-    except (SafetensorError, OSError, TypeError) as error:
-        raise ConfigurationError(f"{file.name} of the checkpoint is not a readable safetensors file") from error
-
-
-def _stored(files: list[Path]) -> _Tensors:
-    """Every tensor of the encoder and its head, by its name without prefix."""
-    places = {}
-    for file in files:
-        with _opened(file) as tensors:
-            for name in tensors.keys():  # type: ignore[no-untyped-call]  # noqa: SIM118 - not a mapping
-                bare = name.removeprefix(_PREFIX)
-                if bare.startswith(_PARTS):
-                    places[bare] = (file, name)
-    return _Tensors(places)
-
-
-def _checked(stored: _Tensors, config: EncoderConfig) -> _Tensors:
-    """The configuration's tensors. Raises ConfigurationError if one is missing, misshapen or not finite."""
+def _checked(stored: StoredTensors, config: EncoderConfig) -> StoredTensors:
+    """The configuration's tensors. Raises ConfigurationError if one is missing, misshapen, not finite, or too many."""
     shapes = config.shapes()
     if "lm_head.weight" in stored:
         shapes |= config.head_shapes()
     positional = f"{_POSITIONAL}.weight"
+    spellings = [names for names in ((positional,), *_WEIGHT_NORMS) if any(name in stored for name in names)]
+    if len(spellings) > 1:
+        raise ConfigurationError(f"the checkpoint has {spellings[0][0]} and {spellings[1][0]}: remove one")
+    _check_names(stored, {*shapes, *(spellings[0] if spellings else ())})
     folded = _folded(stored, shapes[positional])
     for name, shape in shapes.items():
         value = folded if folded is not None and name == positional else _shaped(stored, name, shape)
         if not np.isfinite(value).all():
             raise ConfigurationError(f"the checkpoint's tensor {name} has values that are not finite")
     computed = {} if folded is None else {positional: folded}
-    return _Tensors({name: stored.places[name] for name in shapes if name not in computed}, computed)
+    return StoredTensors({name: stored.places[name] for name in shapes if name not in computed}, computed)
 
 
-def _folded(stored: _Tensors, shape: tuple[int, ...]) -> FloatArray | None:
+def _check_names(stored: StoredTensors, known: set[str]) -> None:
+    """Raises ConfigurationError for a tensor that this encoder would leave out."""
+    extra = sorted(set(stored) - known)
+    if extra:
+        raise ConfigurationError(
+            f"the checkpoint has the tensor {extra[0]}{f' and {len(extra) - 1} more' if extra[1:] else ''}, which a "
+            "Wav2Vec2 encoder of its configuration lacks: it is quantised or adapted, or its config.json is "
+            "another's; name the plain float checkpoint, or save it dequantised and merged"
+        )
+
+
+def _folded(stored: StoredTensors, shape: tuple[int, ...]) -> FloatArray | None:
     """Weight from gain and direction: gain × direction / ‖direction‖, norm over all axes but taps; None without."""
     for gain_name, direction_name in _WEIGHT_NORMS:
         if gain_name in stored or direction_name in stored:
@@ -243,7 +240,7 @@ def _folded(stored: _Tensors, shape: tuple[int, ...]) -> FloatArray | None:
     return None
 
 
-def _shaped(stored: _Tensors, name: str, shape: tuple[int, ...]) -> FloatArray:
+def _shaped(stored: StoredTensors, name: str, shape: tuple[int, ...]) -> FloatArray:
     if name not in stored:
         raise ConfigurationError(f"the checkpoint lacks the tensor {name}")
     value = stored[name]

@@ -48,6 +48,12 @@ class EncoderConfig:
                 f"the checkpoint is a {values.get('model_type', 'model of no stated type')!r}, not a 'wav2vec2'; "
                 "name a Wav2Vec2 checkpoint"
             )
+        for key in ("quantization_config", "compression_config"):
+            if values.get(key):
+                raise ConfigurationError(
+                    f"the checkpoint is quantised ({key} in its config.json: {_method(values[key])}), which would give "
+                    "other numbers; name the checkpoint it was made from, or save it dequantised without that entry"
+                )
         if values.get("add_adapter") or values.get("adapter_attn_dim"):
             raise ConfigurationError("the checkpoint has adapter layers, which this encoder does not support")
         known = {f.name: _field(f.name, values[f.name]) for f in fields(cls) if f.name in values}
@@ -160,6 +166,12 @@ def _field(name: str, value: object) -> object:
     if not valid:
         raise ConfigurationError(f"{name} in the checkpoint's config.json must be {wanted}")
     return value
+
+
+def _method(quantisation: object) -> str:
+    """Name of the quantisation method, as far as it says one."""
+    named = quantisation.get("quant_method") if isinstance(quantisation, Mapping) else None
+    return named if isinstance(named, str) else "no quant_method"
 
 
 def _size(value: object) -> bool:

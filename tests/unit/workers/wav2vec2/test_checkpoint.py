@@ -143,6 +143,57 @@ def test_another_sampling_rate_is_refused(tmp_path: Path) -> None:
         checkpoint.load(str(folder))
 
 
+@pytest.mark.parametrize("normalises", [True, False])
+def test_a_processor_file_alone_says_whether_signals_are_normalised(tmp_path: Path, *, normalises: bool) -> None:
+    folder = write(tmp_path, GROUP, random_weights(GROUP))
+    (folder / "preprocessor_config.json").unlink()
+    nested = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": normalises}
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": nested}))
+
+    assert checkpoint.load(str(folder)).normalise is normalises
+
+
+@pytest.mark.parametrize(
+    ("nested", "named"),
+    [
+        ({"do_normalize": False}, "disagree on do_normalize"),
+        ({"do_normalize": "no"}, r"do_normalize in processor_config\.json"),
+        ({"feature_extractor_type": "SeamlessM4TFeatureExtractor"}, "SeamlessM4TFeatureExtractor"),
+        ({"sampling_rate": 8000}, "16000 Hz"),
+        ([], r"feature_extractor in processor_config\.json"),
+    ],
+)
+def test_a_processor_that_cannot_be_followed_is_refused(tmp_path: Path, nested: object, named: str) -> None:
+    folder = write(tmp_path, GROUP, random_weights(GROUP))
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": nested}))
+
+    with pytest.raises(ConfigurationError, match=named):
+        checkpoint.load(str(folder))
+
+
+def test_a_processor_without_a_feature_extractor_says_nothing(tmp_path: Path) -> None:
+    folder = write(tmp_path, GROUP, random_weights(GROUP))
+    (folder / "processor_config.json").write_text('{"processor_class": "Wav2Vec2Processor"}')
+
+    assert checkpoint.load(str(folder)).normalise
+
+
+def test_an_adapter_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, GROUP, random_weights(GROUP))
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+
+    with pytest.raises(ConfigurationError, match=r"adapter_config\.json.*merge"):
+        checkpoint.load(str(folder))
+
+
+def test_two_spellings_of_one_weight_are_refused(tmp_path: Path) -> None:
+    weights = random_weights(GROUP)
+    both = weights | spelled(weights, "weight_g", "weight_v")
+
+    with pytest.raises(ConfigurationError, match=r"conv\.weight and .*weight_g"):
+        checkpoint.load(str(write(tmp_path, GROUP, both)))
+
+
 @pytest.fixture
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hub's cache with one model at one revision, and no network."""

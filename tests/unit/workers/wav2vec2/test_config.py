@@ -48,3 +48,16 @@ def test_the_digest_follows_every_field() -> None:
     digests = {EncoderConfig().digest, EncoderConfig(conv_bias=True).digest, EncoderConfig(num_hidden_layers=11).digest}
 
     assert len(digests) == 3
+
+
+@pytest.mark.parametrize("key", ["quantization_config", "compression_config"])
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "fp8", None])
+def test_a_quantised_checkpoint_is_refused_with_its_method(key: str, method: str | None) -> None:
+    values = {"model_type": "wav2vec2", key: {"bits": 8} | ({"quant_method": method} if method else {})}
+
+    with pytest.raises(ConfigurationError, match=f"{key}.*{method or 'no quant_method'}"):
+        EncoderConfig.parse(values)
+
+
+def test_an_empty_quantization_config_is_none() -> None:
+    assert EncoderConfig.parse({"model_type": "wav2vec2", "quantization_config": None}) == EncoderConfig()
