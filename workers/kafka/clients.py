@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import TOPICS
+from workers.kafka import record_batches
 from workers.kafka.security import kafka_access
 
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
@@ -17,6 +18,8 @@ METADATA_AGE_S = 5.0
 
 A broker that has just started may have no topics, and a group leader would then assign no partitions.
 """
+COMMITTED = "read_committed"
+"""`isolation.level` of every consumer: records of an aborted transaction were never written."""
 UNAVAILABLE = (KafkaError, OSError, TimeoutError)
 """Errors of clients when the broker is unavailable; of KafkaError only the retriable ones mean that."""
 
@@ -48,9 +51,11 @@ def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsu
 
     With `settings.instance` it is a static member: a restart within the session timeout keeps its partitions.
     """
+    record_batches.install()
     return AIOKafkaConsumer(
         *topics,
         **client_options(settings),
+        isolation_level=COMMITTED,
         group_id=group,
         group_instance_id=f"{group}-{settings.instance}" if settings.instance else None,
         enable_auto_commit=False,
@@ -71,9 +76,11 @@ def rebalance_timeout_s(settings: Settings) -> float:
 
 def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AIOKafkaConsumer:
     """A consumer outside any group: reads all partitions, commits nothing. start: `earliest` or `latest`."""
+    record_batches.install()
     return AIOKafkaConsumer(
         *topics,
         **client_options(settings),
+        isolation_level=COMMITTED,
         group_id=None,
         auto_offset_reset=start,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
@@ -82,9 +89,11 @@ def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AI
 
 def make_sampler(settings: Settings, *topics: str) -> AIOKafkaConsumer:
     """A consumer for single records: it fetches little else, and never waits for new records."""
+    record_batches.install()
     return AIOKafkaConsumer(
         *topics,
         **client_options(settings),
+        isolation_level=COMMITTED,
         group_id=None,
         auto_offset_reset="earliest",
         # The broker returns the first requested record whole, however large.

@@ -1,11 +1,44 @@
-"""Records from Kafka, single and in batches, and their log fields."""
+"""Records from Kafka, single and in batches, read or not, and their log fields."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, Self
 
 from workers.service.logs import reference
+
+
+class Unread(bytes):
+    """Stands for a value that was not kept; empty, so that it decodes to nothing.
+
+    reason: code of the dead letter; detail: one sentence for an operator; size: bytes of the value, None if unknown;
+    sha256: hex digest of the value, empty if unknown.
+    """
+
+    reason: str
+    detail: str
+    size: int | None
+    sha256: str
+
+    @classmethod
+    def because(cls, reason: str, detail: str, value: bytes | memoryview | None = None) -> Self:
+        """In place of `value`, or of one that could not be read at all."""
+        unread = cls()
+        unread.reason, unread.detail = reason, detail
+        unread.size = None if value is None else len(value)
+        unread.sha256 = "" if value is None else sha256(value).hexdigest()
+        return unread
+
+    @classmethod
+    def too_large(cls, value: bytes | memoryview, limit: int) -> Self:
+        """In place of a value in a record of more than `limit` bytes."""
+        return cls.because("event:too_large", f"the record is larger than {limit} bytes", value)
+
+
+def within(value: bytes | None, limit: int) -> bytes | None:
+    """The value, or `Unread` in its place when it has more than `limit` bytes."""
+    return value if value is None or len(value) <= limit else Unread.too_large(value, limit)
 
 
 @dataclass(frozen=True, slots=True)
