@@ -172,7 +172,7 @@ PROBABILITY = _share("score_probability", "Calibrated probabilities.", "bundle")
 # Drift and alerts
 DRIFT_UPDATES = _counter(
     "drift_updates",
-    "Scores that the drift detector received; it ignores `late`, `crowded` and `future` ones.",
+    "Scores that the drift detector received; it ignores `late`, `crowded` and `future` ones (a wrong clock).",
     "outcome",
 )
 ALERTS = _counter("alerts", "Alerts, one per step of an episode.", "kind", "state")

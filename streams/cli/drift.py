@@ -71,19 +71,30 @@ def replay(
     alerts_per_user_year: AlertsPerYear = None,
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
+    any_order: Annotated[
+        bool,
+        typer.Option(
+            "--any-order", help="The lines are in no order of arrival: take each user's as if they had come by time."
+        ),
+    ] = False,
 ) -> None:
     """Run the drift agent's code on scores from JSON lines on standard input; print alerts as JSON lines, by time.
 
     A line: `{"user_id": "u", "memo_id": "m", "recorded_at": "2026-05-01T08:30:00Z", "probability": 0.31}`; `band`,
-    `bundle_id` and `uploaded_at` where known. Sorted, or out of order within the reorder window; later scores are
-    ignored, and counted on standard error. Invalid lines are reported there, the others are processed, and the exit
+    `bundle_id`, `uploaded_at` and `arrived_at` (Kafka's timestamp) where known. The order of the lines is the order of
+    arrival, and gives the agent's alerts. Scores that the agent would ignore, such as late ones and those whose clock
+    was ahead, are counted on standard error. Invalid lines are reported there, the others are processed, and the exit
     code is 1.
+
+    With `--any-order`, lines may be out of order within the reorder window, and the alerts are those of sorted lines:
+    no agent got them so, and it may have raised others.
     """
     from schemas.json_records import to_json
-    from streams.drift.replay import Replay, followed
+    from streams.drift.replay import ArrivalReplay, Replay, followed
 
     faults: list[int] = []
-    course = Replay(_rules(alerts_per_user_year, memos_per_day, autocorrelation))
+    rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
+    course = Replay(rules) if any_order else ArrivalReplay(rules)
     for alert in followed(_lines(sys.stdin.buffer, faults), course):
         print(to_json(alert))
     if course.left_out:

@@ -9,21 +9,27 @@ _LENGTH = r"(\d+)([mhdw])"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+LONGEST = timedelta(days=36500)
+
+
 def moment(text: str) -> datetime:
-    """A time in RFC 3339, UTC without a zone. Raises typer.BadParameter."""
+    """A time in RFC 3339, in UTC; UTC without a zone. Raises typer.BadParameter, also when UTC has no such time."""
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter("not a time such as 2026-05-01T08:30:00Z") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def length(text: str) -> timedelta:
-    """A duration such as `90m`, `12h`, `3d` or `2w`. Raises typer.BadParameter."""
+    """A duration such as `90m`, `12h`, `3d` or `2w`, of at most a hundred years. Raises typer.BadParameter."""
     found = re.fullmatch(_LENGTH, text)
     if found is None:
         raise typer.BadParameter("not a duration such as 90m, 12h, 3d or 2w")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    unit = timedelta(**{_UNITS[found[2]]: 1})
+    if len(found[1]) > 9 or int(found[1]) > LONGEST / unit:
+        raise typer.BadParameter(f"longer than a hundred years, which are {LONGEST.days}d")
+    return unit * int(found[1])
 
 
 def since_moment(text: str) -> datetime:

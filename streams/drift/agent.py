@@ -53,8 +53,8 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
 class DriftAgent:
     """Tracks every user's scores and delivers alerts.
 
-    state_ttl_s: TTL of a user's state in seconds, from its last write; clock: the time now, aware, for mutes and
-    latency.
+    state_ttl_s: TTL of a user's state in seconds, from its last write; clock: the time now, aware, for mutes, latency,
+    and memos whose own times lie ahead of it.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class DriftAgent:
 
     async def process(self, batch: Batch) -> None:
         """Process these scores and return when all alerts are delivered. Raises Transient."""
-        scores, causes, failures = self._decoded(batch.sources)
+        scores, timestamps_ms, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         lost = self._store.lost
         rules = await with_prior(self._rules, self._store)
-        following = self._following(scores, rules)
+        following = self._following(scores, timestamps_ms, rules)
         followed = await self._store.update(list(scores), following, ttl_s=self._state_ttl_s)
         prometheus.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
@@ -84,9 +84,12 @@ class DriftAgent:
 
     def _decoded(
         self, sources: Sequence[Source]
-    ) -> tuple[dict[str, list[RiskScored]], dict[str, Source], list[tuple[Source, Poison]]]:
-        """Scores by user, their source records by memo, and undecodable records."""
+    ) -> tuple[
+        dict[str, list[RiskScored]], dict[str, list[int]], dict[str, Source], list[tuple[Source, Poison]]
+    ]:  # fmt: skip
+        """Scores and Kafka's timestamps of them by user, their source records by memo, and undecodable records."""
         scores: dict[str, list[RiskScored]] = defaultdict(list)
+        timestamps_ms: dict[str, list[int]] = defaultdict(list)
         causes, failures = {}, []
         for source in sources:
             try:
@@ -95,14 +98,17 @@ class DriftAgent:
                 failures.append((source, Poison("event:undecodable", str(error))))
                 continue
             scores[DRIFT.key(score.user_id)].append(score)
+            timestamps_ms[DRIFT.key(score.user_id)].append(source.timestamp_ms)
             causes[score.memo_id] = source
-        return scores, causes, failures
+        return scores, timestamps_ms, causes, failures
 
     def _following(
-        self, scores: Mapping[str, Sequence[RiskScored]], rules: Rules
+        self, scores: Mapping[str, Sequence[RiskScored]], timestamps_ms: Mapping[str, Sequence[int]], rules: Rules
     ) -> Callable[[str, bytes | None], tuple[bytes | None, Followed]]:
+        now_s = self._clock().timestamp()
+
         def follow(key: str, state: bytes | None) -> tuple[bytes | None, Followed]:
-            followed = follow_in_detail(state, scores[key], rules)
+            followed = follow_in_detail(state, scores[key], rules, now_s, timestamps_ms[key])
             return (None if followed.state == state else followed.state), followed
 
         return follow

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from math import log
+from math import inf, log
 from typing import NamedTuple
 
 from schemas.events import Band, RiskScored
@@ -21,7 +21,10 @@ MEMOS_A_DAY = 48
 MEMOS_OPEN = 192
 """Maximum memos in open days: above it the earliest day is closed early."""
 FUTURE_S = DAY_S
-"""A memo recorded this long after its upload has a wrong clock, and would close every day up to it."""
+"""A memo recorded this long after its upload or its arrival has a wrong clock, and would close every day up to it. One
+day: a phone that calls its local time UTC is up to 14 hours ahead."""
+EARLIEST_S = 946_684_800.0
+"""2000-01-01 UTC: clocks that were never set begin at 1970, 1980 or 2000. No upload or arrival is from before."""
 REMEMBERED = 30
 _CERTAIN = 1e-4
 
@@ -40,7 +43,7 @@ class Outcome(StrEnum):
     CROWDED = "crowded"
     """Its day is full."""
     FUTURE = "future"
-    """It was recorded after it was uploaded."""
+    """It was recorded after it was uploaded, or after it arrived."""
     RETIRED = "retired"
     """Its score is from the user's previous bundle."""
     RESTARTED = "restarted"
@@ -71,6 +74,14 @@ class Observation(NamedTuple):
     logit: float | None
     band: Band
     bundle_id: str
+    arrived_s: float = inf
+    """When its score arrived, by clocks other than the phone's and the uploader's; infinite when unknown."""
+
+    @property
+    def latest_s(self) -> float:
+        """The latest time at which it can have been recorded; an upload time before EARLIEST_S is ignored."""
+        uploaded_s = self.uploaded_s if self.uploaded_s >= EARLIEST_S else inf
+        return min(uploaded_s, self.arrived_s) + FUTURE_S
 
 
 class Verdict(NamedTuple):
@@ -81,8 +92,8 @@ class Verdict(NamedTuple):
     threshold: float
 
 
-def observe(scored: RiskScored) -> Observation:
-    """The fields of a score that drift uses; an indeterminate one has no logit."""
+def observe(scored: RiskScored, arrived_s: float = inf) -> Observation:
+    """The fields of a score that drift uses; an indeterminate one has no logit. arrived_s: see `Observation`."""
     probability = None if scored.band is Band.INDETERMINATE else scored.probability
     return Observation(
         scored.memo_id,
@@ -92,6 +103,7 @@ def observe(scored: RiskScored) -> Observation:
         None if probability is None else logit(probability),
         scored.band,
         scored.bundle_id,
+        arrived_s,
     )
 
 
@@ -116,7 +128,7 @@ def update(
     recorded_s = observation.recorded_s
     if recorded_s < state.horizon_s:
         return state, _verdict(Outcome.LATE, state.chart, rules)
-    if recorded_s > observation.uploaded_s + FUTURE_S:
+    if recorded_s > observation.latest_s:
         return state, _verdict(Outcome.FUTURE, state.chart, rules)
     number, memo = int(recorded_s // DAY_S), _digest(observation.memo_id)
     if not state.days:
@@ -192,7 +204,7 @@ def _placed(
         days, day = days[:-1], Day(number, total + micro, memos + count, ids + memo, before)
     else:
         return _inserted(days, Day(number, micro, count, memo, Chart()), rules)
-    return _after(day, rules), (*days, day)
+    return chart_after(day, rules), (*days, day)
 
 
 def _inserted(days: tuple[Day, ...], new: Day, rules: ChartRules) -> tuple[Chart, tuple[Day, ...]]:
@@ -206,11 +218,11 @@ def _inserted(days: tuple[Day, ...], new: Day, rules: ChartRules) -> tuple[Chart
     charted = []
     for number in sorted(by_number):
         charted.append(by_number[number]._replace(before=base))
-        base = _after(charted[-1], rules)
+        base = chart_after(charted[-1], rules)
     return base, tuple(charted)
 
 
-def _after(day: Day, rules: ChartRules) -> Chart:
+def chart_after(day: Day, rules: ChartRules) -> Chart:
     """The chart after a day, from its `before`."""
     before = day.before or Chart()
     if not day.memos:
@@ -221,7 +233,7 @@ def _after(day: Day, rules: ChartRules) -> Chart:
 def _without_first(days: tuple[Day, ...], rules: ChartRules) -> tuple[Day, ...]:
     """Open days after the first of them is closed."""
     if days[1].before is None:
-        return (days[1]._replace(before=_after(days[0], rules)), *days[2:])
+        return (days[1]._replace(before=chart_after(days[0], rules)), *days[2:])
     return days[1:]
 
 

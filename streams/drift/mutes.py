@@ -54,7 +54,7 @@ def load(data: bytes | None) -> list[Mute]:
 
 def dump(mutes: Iterable[Mute], now: datetime) -> bytes:
     """Mutes as stored, without those that ended more than RETENTION ago."""
-    listed = [asdict(mute) for mute in mutes if mute.until + RETENTION > now]
+    listed = [asdict(mute) for mute in mutes if mute.until > now - RETENTION]  # one until the year 9999 is not added to
     text = json.dumps(listed, default=lambda time: time.astimezone(UTC).isoformat(), ensure_ascii=False)
     return MUTES.framed(text.encode())
 

@@ -1,5 +1,6 @@
 """Back-tests: run the agent's own code on scores from lines of JSON, without a broker or a store. Pure."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import msgspec
 
 from schemas.errors import Poison
 from schemas.events import Band, RiskAlert, RiskScored
-from streams.drift.detector import Observation, Outcome, Verdict, logit, observe
+from streams.drift.detector import DAY_S, Observation, Outcome, Verdict, logit, observe
 from streams.drift.rules import Rules
 from streams.drift.user_state import User, advance
 
@@ -20,7 +21,7 @@ BUNDLE = "replay"
 
 
 class Line(NamedTuple):
-    """One score, ordered by recording time."""
+    """One score, as it arrived."""
 
     recorded_s: float
     memo_id: str
@@ -28,66 +29,94 @@ class Line(NamedTuple):
     observation: Observation
 
 
+Pending: TypeAlias = tuple[float, str, float, Line]
 _Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 _Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 _Probability: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Pending: TypeAlias = tuple[float, str, float, Observation]
 
 
-class Replay:
-    """Detects drift of any number of users, from scores out of order within the reorder window.
+class ArrivalReplay:
+    """Detects drift of any number of users, from scores in the order in which the agent got them.
 
-    A score is buffered until its user's reorder window has passed it, so that such input gives byte for byte the
-    alerts of sorted input.
+    now_s: the agent's clock, Unix seconds; default: this process's.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, now_s: float | None = None) -> None:
         self._rules = rules
+        self._now_s = time.time() if now_s is None else now_s
         self.left_out: Counter[Outcome] = Counter()
         """Scores that were skipped, by outcome; duplicates are not counted."""
         self._users: dict[str, User] = {}
+
+    def add(self, line: Line) -> list[RiskAlert]:
+        """Add one score; returns the alerts that it causes."""
+        user = self._users.get(line.user_id, _NEW)
+        observation = arriving(line.observation, self._now_s)
+        self._users[line.user_id], verdict, alerts = advance(user, line.user_id, observation, self._rules)
+        if verdict.outcome in _LEFT_OUT:
+            self.left_out[verdict.outcome] += 1
+        return alerts
+
+    def finish(self) -> Iterable[RiskAlert]:
+        """None: every score was judged when it was added."""
+        return ()
+
+
+class Replay(ArrivalReplay):
+    """The same for scores whose order of arrival is unknown: they count as having arrived by recording time.
+
+    A score is buffered until its user's reorder window has passed it, so that input out of order within the window
+    gives byte for byte the alerts of sorted input. What the window has passed is late, as for the agent.
+    """
+
+    def __init__(self, rules: Rules, now_s: float | None = None) -> None:
+        super().__init__(rules, now_s)
         self._pending: dict[str, list[Pending]] = {}
         self._latest: dict[str, float] = {}
 
     def add(self, line: Line) -> list[RiskAlert]:
         """Add one score; returns the alerts of scores that leave the reorder window."""
         recorded_s, memo_id, user_id, observation = line
+        if recorded_s > arriving(observation, self._now_s).latest_s:
+            self.left_out[Outcome.FUTURE] += 1
+            return []
+        latest_s = self._latest[user_id] = max(recorded_s, self._latest.get(user_id, recorded_s))
+        if recorded_s < (latest_s - self._rules.reorder_s) // DAY_S * DAY_S:
+            self.left_out[Outcome.LATE] += 1
+            return []
         pending = self._pending.setdefault(user_id, [])
         # Two scores of one memo: the order of their values decides which is the duplicate, not that of the lines.
         tie = -inf if observation.logit is None else observation.logit
-        heappush(pending, (recorded_s, memo_id, tie, observation))
-        latest_s = self._latest[user_id] = max(recorded_s, self._latest.get(user_id, recorded_s))
-        return self._follow(user_id, pending, latest_s - self._rules.reorder_s)
+        heappush(pending, (recorded_s, memo_id, tie, line))
+        return self._follow(pending, latest_s - self._rules.reorder_s)
 
     def finish(self) -> Iterator[RiskAlert]:
         """The alerts of every buffered score."""
-        for user_id, pending in self._pending.items():
-            yield from self._follow(user_id, pending, inf)
+        for pending in self._pending.values():
+            yield from self._follow(pending, inf)
 
-    def _follow(self, user_id: str, pending: list[Pending], until_s: float) -> list[RiskAlert]:
+    def _follow(self, pending: list[Pending], until_s: float) -> list[RiskAlert]:
         found: list[RiskAlert] = []
-        if pending[0][0] > until_s:
-            return found
-        user = self._users.get(user_id, _NEW)
         while pending and pending[0][0] <= until_s:
-            user, verdict, alerts = advance(user, user_id, heappop(pending)[3], self._rules)
-            found += alerts
-            if verdict.outcome in _LEFT_OUT:
-                self.left_out[verdict.outcome] += 1
-        self._users[user_id] = user
+            found += super().add(heappop(pending)[3])
         return found
+
+
+def arriving(observation: Observation, now_s: float) -> Observation:
+    """The observation as of `now_s`: it arrived then, unless it says that it did before."""
+    return observation._replace(arrived_s=min(observation.arrived_s, now_s))
 
 
 _NEW = User()
 _LEFT_OUT = frozenset({Outcome.LATE, Outcome.CROWDED, Outcome.FUTURE, Outcome.RETIRED})
 
 
-def replay(lines: Iterable[Line], rules: Rules) -> list[RiskAlert]:
-    """Every alert of these scores, by time and user, independent of the lines' order within the reorder window."""
-    return followed(lines, Replay(rules))
+def replay(lines: Iterable[Line], rules: Rules, now_s: float | None = None) -> list[RiskAlert]:
+    """Every alert of these scores, in the order in which they arrived; alerts by time and user."""
+    return followed(lines, ArrivalReplay(rules, now_s))
 
 
-def followed(lines: Iterable[Line], detector: Replay) -> list[RiskAlert]:
+def followed(lines: Iterable[Line], detector: ArrivalReplay) -> list[RiskAlert]:
     """As `replay`, with the given detector, whose `left_out` then counts the skipped scores."""
     alerts = [alert for line in lines for alert in detector.add(line)]
     alerts += detector.finish()
@@ -102,14 +131,18 @@ class Moment(NamedTuple):
     alerts: tuple[RiskAlert, ...]
 
 
-def history(lines: Iterable[Line], rules: Rules) -> list[Moment]:
-    """Every memo of one user that changed the state, in order; skipped memos are absent."""
+def history(lines: Iterable[Line], rules: Rules, now_s: float | None = None) -> list[Moment]:
+    """Every memo of one user that changed the state, by recording time; skipped memos are absent.
+
+    The order of the lines is that of arrival; now_s: as for `Replay`.
+    """
+    now_s = time.time() if now_s is None else now_s
     user, moments = User(), []
-    for line in sorted(lines, key=lambda line: (line.recorded_s, line.memo_id)):
-        user, verdict, alerts = advance(user, line.user_id, line.observation, rules)
+    for line in lines:
+        user, verdict, alerts = advance(user, line.user_id, arriving(line.observation, now_s), rules)
         if verdict.outcome in (Outcome.CHARTED, Outcome.RESTARTED, Outcome.INDETERMINATE):
             moments.append(Moment(line.observation, verdict, tuple(alerts)))
-    return moments
+    return sorted(moments, key=lambda moment: (moment.observation.recorded_s, moment.observation.memo_id))
 
 
 def line_of(score: RiskScored) -> Line:
@@ -127,13 +160,15 @@ class _Score(msgspec.Struct, gc=False):
     band: Band = Band.LOW
     bundle_id: _Name = BUNDLE
     uploaded_at: _Moment | None = None
+    arrived_at: _Moment | None = None
 
 
 def parse(text: str | bytes) -> Line:
     """The score in one line of JSON: user_id, memo_id, recorded_at (RFC 3339), probability (null: indeterminate).
 
-    `band`, `bundle_id` and `uploaded_at` are optional: without a band no level alerts are raised, without the upload
-    time a clock that was ahead cannot be detected. Raises Poison when the line is not a score.
+    `band`, `bundle_id`, `uploaded_at` and `arrived_at` (Kafka's timestamp of the score) are optional: without a band no
+    level alerts are raised, without the other two a clock that was ahead is only noticed when it is ahead of now.
+    Raises Poison when the line is not a score.
     """
     try:
         score = _DECODE(text)
@@ -144,7 +179,7 @@ def parse(text: str | bytes) -> Line:
     probability, band = score.probability, score.band
     recorded_at = _utc(score.recorded_at, "recorded_at")
     recorded_s = recorded_at.timestamp()
-    uploaded_at = score.uploaded_at
+    uploaded_at, arrived_at = score.uploaded_at, score.arrived_at
     observation = Observation(
         score.memo_id,
         recorded_at,
@@ -153,6 +188,7 @@ def parse(text: str | bytes) -> Line:
         None if probability is None or band is Band.INDETERMINATE else logit(probability),
         band,
         score.bundle_id,
+        inf if arrived_at is None else _utc(arrived_at, "arrived_at").timestamp(),
     )
     return Line(recorded_s, score.memo_id, score.user_id, observation)
 
@@ -194,6 +230,7 @@ _NEEDS = {
     "bundle_id": _TEXT,
     "recorded_at": _MOMENT,
     "uploaded_at": _MOMENT,
+    "arrived_at": _MOMENT,
     "probability": ("score:probability", "a number from 0 to 1, or null"),
     "band": ("score:band", f"one of {', '.join(Band)}"),
 }

@@ -7,6 +7,7 @@ all are delivered, the state depends on the scores alone: not on batch boundarie
 """
 
 import struct
+import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,8 +16,9 @@ from schemas.codec import Codec, DecodeError
 from schemas.events import AlertKind, AlertState, BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
+from streams.drift.clocks import alerting_until, arrived_s, state_until
 from streams.drift.cusum import Chart, limit
-from streams.drift.detector import Observation, Outcome, Verdict, after, observe, update
+from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, after, observe, update
 from streams.drift.detector_state import DriftState, windows, with_priors
 from streams.drift.episodes import Alerting, Step, decide
 from streams.drift.rules import Rules
@@ -59,17 +61,31 @@ def follow(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> t
     return followed.state, followed.alerts
 
 
-def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> Followed:
-    """As `follow`, with the outcome of every score."""
+def follow_in_detail(
+    state: bytes | None,
+    scored: Sequence[RiskScored],
+    rules: Rules,
+    now_s: float | None = None,
+    timestamps_ms: Sequence[int] = (),
+) -> Followed:
+    """As `follow`, with the outcome of every score.
+
+    now_s: the agent's clock, Unix seconds (default: this process's clock); timestamps_ms: Kafka's timestamps of the
+    scores, when known. No score moves this user's time beyond them, and a state that is ahead of them is brought back.
+    """
+    now_s = time.time() if now_s is None else now_s
+    timestamps_ms = timestamps_ms or [-1] * len(scored)
     start, readable = User(), True
     if state is not None:
         try:
             start = unpack(state)
         except (struct.error, ValueError):
             state, readable = None, False
-    user, outcomes, new = start, [], []
-    for score in scored:
-        user, verdict, alerts = advance(user, score.user_id, observe(score), rules)
+    outcomes, new = list[Outcome](), list[RiskAlert]()
+    user = _brought_back(start, scored, timestamps_ms, now_s, rules)
+    for score, timestamp_ms in zip(scored, timestamps_ms, strict=True):
+        observation = observe(score, arrived_s(timestamp_ms, now_s))
+        user, verdict, alerts = advance(user, score.user_id, observation, rules)
         outcomes.append(verdict.outcome)
         new += alerts
     user = user._replace(outbox=(*user.outbox, *new))
@@ -85,6 +101,24 @@ def follow_in_detail(state: bytes | None, scored: Sequence[RiskScored], rules: R
         after.pairs - before.pairs if grown else 0.0,
         after.products - before.products if grown else 0.0,
     )
+
+
+def _brought_back(
+    user: User, scored: Sequence[RiskScored], timestamps_ms: Sequence[int], now_s: float, rules: Rules
+) -> User:
+    """The user with no time after now; the same object when there is none, as always but after a wrong clock.
+
+    The agent's own clock may be behind. So times count as wrong only when they are also after those at which other
+    processes say that the scores were made and written.
+    """
+    others = [
+        min(score.scored_at.timestamp(), ms / 1000) for score, ms in zip(scored, timestamps_ms, strict=True) if ms > 0
+    ]
+    limit_s = max((now_s, *others)) + FUTURE_S
+    drift = state_until(user.drift, limit_s, rules.chart)
+    alerting = alerting_until(user.alerting, limit_s, rules.cooldown_s)
+    unchanged = drift is user.drift and alerting is user.alerting
+    return user if unchanged else user._replace(drift=drift, alerting=alerting)
 
 
 def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:

@@ -35,7 +35,9 @@ def test_a_duration_is_a_number_and_a_unit(text: str, expected: timedelta) -> No
     assert length(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "3d"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01", "3d", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+)
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="2026-"):
         moment(text)
@@ -45,6 +47,13 @@ def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="90m"):
         length(text)
+
+
+@pytest.mark.parametrize("text", ["36501d", "9999999999w", "9" * 5000 + "m"])
+def test_a_duration_that_no_calendar_holds_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="hundred years"):
+        since_moment(text)
+    assert datetime.now(UTC) - length("36500d") < datetime.now(UTC)
 
 
 def test_since_takes_either() -> None:

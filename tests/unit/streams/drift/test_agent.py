@@ -25,6 +25,7 @@ from workers.kafka.record import Batch, Source
 
 CODEC = Codec()
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
+NOW = START + timedelta(days=200)
 SETTINGS = Settings.load()
 RULES = Rules.from_settings(SETTINGS)
 
@@ -48,7 +49,7 @@ class World:
     def __init__(self, at: int = -1) -> None:
         self.faults = Faults(at)
         self.store, self.topic = MortalStore(self.faults), Topic(self.faults)
-        self.now = START
+        self.now = NOW
 
     def restart(self) -> DriftAgent:
         return DriftAgent(RULES, SETTINGS.state_ttl_s, self.store, cast("Delivery", self.topic), lambda: self.now)
@@ -107,8 +108,8 @@ async def test_replaying_the_topic_publishes_nothing_new() -> None:
 
 async def test_alerts_of_a_muted_user_are_suppressed_and_counted() -> None:
     world = World()
-    mute = mutes.Mute(mutes.Scope.USER, "changed", START, START + timedelta(days=1), "known to the clinic")
-    await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
+    mute = mutes.Mute(mutes.Scope.USER, "changed", NOW, NOW + timedelta(days=1), "known to the clinic")
+    await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], NOW), None), ttl_s=1e6)
     await play(world, way_of("changed", 60, 40), 20)
     assert world.alerts() == {}
     (counted,) = mutes.load((await world.store.read([MUTES.key()]))[MUTES.key()])
@@ -120,8 +121,8 @@ async def test_a_mute_suppresses_raised_and_never_resolved() -> None:
     changed = way_of("changed", 60, 40)
     await play(world, changed, 20)
     assert world.topic.records[-1].state is not AlertState.RESOLVED
-    mute = mutes.Mute(mutes.Scope.USER, "changed", START, START + timedelta(days=1), "known to the clinic")
-    await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], START), None), ttl_s=1e6)
+    mute = mutes.Mute(mutes.Scope.USER, "changed", NOW, NOW + timedelta(days=1), "known to the clinic")
+    await world.store.update([MUTES.key()], lambda *_: (mutes.dump([mute], NOW), None), ttl_s=1e6)
     logits = np.random.default_rng(9).normal(-1.0, 0.5, 60)
     back = [source("changed", 60 + day, float(1 / (1 + np.exp(-logit)))) for day, logit in enumerate(logits)]
     await play(world, back, 20)

@@ -41,3 +41,8 @@ def test_mutes_survive_storage_until_ninety_days_after_their_end() -> None:
     assert load(dump([USER, COHORT], NOW)) == [USER, COHORT]
     assert load(dump([USER, COHORT], NOW + 92 * DAY)) == [USER]
     assert load(None) == []
+
+
+def test_a_mute_without_end_survives_storage() -> None:
+    forever = Mute(Scope.USER, "clinic-a/7", NOW, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    assert load(dump([forever], NOW)) == [forever]
