@@ -27,7 +27,10 @@ class LogisticHead:
 
     def logits(self, inputs: HeadInput) -> FloatArray:
         """Uncalibrated logits, (memos,) float32."""
-        return (inputs.deviations @ self.coefficients + np.float32(self.intercept)).astype(np.float32)
+        # Row by row: a matrix product rounds a memo's sum differently in batches of different sizes.
+        sums = (inputs.deviations.astype(np.float64) * self.coefficients).sum(axis=1)
+        logits: FloatArray = (sums + self.intercept).astype(np.float32)
+        return logits
 
     def config(self) -> dict[str, Any]:
         """What `restore` needs besides the weights."""

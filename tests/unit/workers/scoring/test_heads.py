@@ -24,9 +24,10 @@ def test_a_logistic_head_adds_up_what_each_deviation_weighs() -> None:
 
 
 def test_a_memo_s_logit_does_not_depend_on_its_neighbours() -> None:
-    rows = np.random.default_rng(0).normal(size=(20, 3)).tolist()
-    together = HEAD.logits(given(*rows))
-    assert together.tolist() == pytest.approx([float(HEAD.logits(given(row))[0]) for row in rows], abs=1e-6)
+    rng = np.random.default_rng(0)
+    head, rows = LogisticHead(f32(rng.normal(size=88)), 0.25), rng.normal(size=(64, 88)).tolist()
+    together = head.logits(given(*rows))
+    assert together.tolist() == [float(head.logits(given(row))[0]) for row in rows]
 
 
 def test_a_logistic_head_comes_back_as_it_was() -> None:
