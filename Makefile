@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos parade bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -90,6 +90,9 @@ e2e: $(VENV)/.dev servers  ## Run the end-to-end tests with Kafka, Redis, Promet
 
 chaos: $(VENV)/.dev  ## Run long fault-injection scenarios (SEED=7 repeats one).
 	$(BIN)/python -m tests.faults long real empty --report tests/benchmarks/results/chaos.md $(if $(SEED),--seed $(SEED))
+
+parade: $(VENV)/.dev  ## Run every poison among 500 good memos (SEED=7 repeats an order).
+	$(BIN)/python -m tests.faults.parade long --report tests/benchmarks/results/parade.md $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift selects some) and write tests/benchmarks/results.
 	$(BIN)/python -m tests.benchmarks $(ONLY)

@@ -1,0 +1,46 @@
+"""What `make parade` found, as a file that says where and how."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.benchmarks.machine import provenance
+from tests.faults.parade.march import Parade
+
+HEAD = """# Poison parade
+
+Good memos of a few users, and among them every poison of tests/faults/parade once: on real Apache Kafka and real Redis,
+roles as processes of their own, decoding as in production, features that cost nothing. The same good memos on a day
+without poisons are the measure. *exits*: roles that ended by themselves; *wrong*: good scores, alerts and posted alerts
+that differ from the quiet day in any byte but the time; *undocumented*: poisons with another outcome than one dead
+letter, or what is documented for them; *uninvited*: results that nobody asked for; *throughput*: good memos a second,
+as a share of the quiet day's, on a machine that also did other things. `make parade SEED=…` repeats a run.
+"""
+COLUMNS = (
+    "parade",
+    "seed",
+    "good memos",
+    "poisons",
+    "alerts",
+    "exits",
+    "wrong",
+    "undocumented",
+    "uninvited",
+    "throughput",
+)
+
+
+def report(path: Path, name: str, seed: int, found: Parade) -> None:
+    """Add the outcome to the file, below those that stand there."""
+    text = path.read_text() if path.exists() else HEAD
+    verdict = found.verdict
+    values = (
+        name, seed, found.good, len(found.rows), len(found.quiet.written.alerts), len(verdict.exits),
+        len(verdict.wrong), len(verdict.poisons), len(verdict.uninvited), f"{found.throughput:.3f}",
+    )  # fmt: skip
+    rows = (COLUMNS, ["---"] * len(COLUMNS), values)
+    lines = ["", provenance(f"make parade SEED={seed}"), "", *map(_row, rows)]
+    path.write_text(text.rstrip() + "\n" + "\n".join(lines) + "\n")
+
+
+def _row(values: Iterable[object]) -> str:
+    return " | ".join(map(str, values))
