@@ -91,6 +91,17 @@ class Audio(BaseModel, frozen=True, defer_build=True):
     """Attempts to read an object that does not exist (yet), before it counts as missing (`audio:missing`)."""
     audio_retry_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 0.5
     """Seconds before the first retry; the wait doubles, with jitter, up to ten times that."""
+    audio_timeout_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 30.0
+    """Seconds that reading one object from a storage other than a local disk may take, from the connection to its last
+    byte; then the read is retried."""
+    audio_give_up_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 900.0
+    """An object that its storage does not deliver for this many seconds, while it delivers others, becomes a dead
+    letter (`audio:unavailable`, `audio:forbidden`). While a storage delivers nothing, memos wait."""
+    audio_outage_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 86400.0
+    """The same for an object whose storage delivers nothing for this many seconds while the storages of other prefixes
+    deliver. While no storage delivers, memos wait without limit."""
+    audio_hard_links: Annotated[bool, Role.WORKER | Role.COMMAND_LINE] = False
+    """Read local files with more than one hard link; another name of theirs may be outside the prefix."""
 
 
 class Workers(BaseModel, frozen=True, defer_build=True):

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import ClassVar
@@ -15,7 +17,11 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, Poison, Transient
 from schemas.settings import Settings
-from workers.audio.storage import AudioStore, place
+from tests.raw_server import Connection, always, misbehaving, ok, status
+from workers.audio.storage import AudioStore
+from workers.service import prometheus
+from workers.service.health import HEALTH
+from workers.storage.uri import place
 
 CONTENT = b"forty-two bytes of what could be audio..."
 
@@ -40,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 def refusal(store: AudioStore, uri: str, sha256: str | None = None) -> str:
     with pytest.raises(Poison) as caught:
         store.read(uri, sha256)
-    for secret in ("memo", "in", "wav"):
+    for secret in ("memo", "in", "wav", "secret"):
         assert f"/{secret}" not in str(caught.value)
     return caught.value.reason
 
@@ -203,9 +209,84 @@ def test_storage_that_fails_is_transient_and_not_tried_here_again(flaky: AudioSt
         assert flaky.read("flaky://bucket/a/memo.wav", None) == CONTENT
 
 
-def test_forbidden_objects_are_poison(flaky: AudioStore) -> None:
+def test_storage_that_denies_access_is_transient_and_named_by_health(flaky: AudioStore) -> None:
     Flaky.faults = [PermissionError("denied for /bucket/a/memo.wav")]
-    assert refusal(flaky, "flaky://bucket/a/memo.wav") == "audio:forbidden"
+    with pytest.raises(Transient, match="denies access") as denied:
+        flaky.read("flaky://bucket/a/memo.wav", None)
+    assert "memo" not in str(denied.value)
+    assert "denies access" in HEALTH.lacking()["storage"]
+    assert flaky.read("flaky://bucket/a/memo.wav", None) == CONTENT
+    assert "storage" not in HEALTH.lacking()
+
+
+def test_an_object_that_is_denied_while_others_are_delivered_is_forbidden(
+    flaky: AudioStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flaky.read("flaky://bucket/a/memo.wav", None)
+    Flaky.faults = [PermissionError()]
+    with pytest.raises(Transient):
+        flaky.read("flaky://bucket/a/denied.wav", None)
+    for _ in range(10):
+        flaky.read("flaky://bucket/a/memo.wav", None)
+    now = time.monotonic() + 3600
+    monkeypatch.setattr(flaky._in_turn, "_clock", lambda: now)
+    Flaky.faults = [PermissionError()]
+    assert refusal(flaky, "flaky://bucket/a/denied.wav") == "audio:forbidden"
+
+
+def test_an_object_that_is_still_being_written_is_waited_for(folder: Path) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    path = folder / "memo.wav"
+    path.write_bytes(CONTENT[:10])
+    attempts: list[bytes] = []
+
+    def timed(*_: object, **__: object) -> AbstractContextManager[None]:
+        attempts.append(path.read_bytes())
+        if len(attempts) == 2:
+            path.write_bytes(CONTENT)
+        return nullcontext()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prometheus, "timed", timed)
+        assert store(folder).read(f"{folder}/memo.wav", digest) == CONTENT
+    assert len(attempts) == 2
+
+
+def test_objects_over_http_are_read_under_their_prefix_alone() -> None:
+    async def answer(connection: Connection) -> None:
+        redirected = connection.path == "/memos/moved.wav"
+        await connection.send(status(302, "Location: /secret") if redirected else ok(CONTENT))
+
+    with misbehaving(answer) as server:
+        storage = store(f"{server.url}/memos/")
+        assert storage.read(f"{server.url}/memos/memo.wav", None) == CONTENT
+        for uri in ("/secret", "/memos2/memo.wav", "/memos/../secret", "/memos/%2e%2e/secret", "/memos/moved.wav"):
+            assert refusal(storage, server.url + uri) == "audio:uri_refused"
+        assert {connection.path for connection in server.connections} == {"/memos/memo.wav", "/memos/moved.wav"}
+
+
+@pytest.mark.parametrize("code", [401, 403, 407, 429, 500, 502, 503, 504])
+def test_an_outage_makes_no_dead_letter_and_ends_with_the_storage_s_return(code: int) -> None:
+    down = True
+
+    async def answer(connection: Connection) -> None:
+        await connection.send(status(code, "Retry-After: 0") if down else ok(CONTENT))
+
+    with misbehaving(answer) as server:
+        storage = store(server.url)
+        for number in range(40):
+            with pytest.raises(Transient):
+                storage.read(f"{server.url}/memo-{number}.wav", None)
+        down = False
+        for number in range(40):
+            assert storage.read(f"{server.url}/memo-{number}.wav", None) == CONTENT
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_an_object_that_http_says_is_gone_is_missing(code: int) -> None:
+    with misbehaving(always(status(code))) as server:
+        assert refusal(store(server.url), f"{server.url}/memo.wav") == "audio:missing"
+        assert len(server.connections) == 3
 
 
 @pytest.mark.parametrize(
