@@ -169,7 +169,7 @@ class FusionAgent:
         new = [each for each in complete if _key(each.join) not in computed]
         for each, result in zip(new, await self._scores.of(new), strict=True):
             # The bundle may be wrong: the cap then stops the process, without more dead letters or a commit.
-            self._cap.record(poisoned=isinstance(result, Poison))
+            self._cap.record(isinstance(result, Poison), each.join.user_id)
             computed[_key(each.join)] = (each, result)
         results = [computed[_key(each.join)][1] for each in complete]
         failures = [(each.cause, r) for each, r in zip(complete, results, strict=True) if isinstance(r, Poison)]

@@ -14,6 +14,7 @@ from schemas.schema_registry import make_codec
 from schemas.settings import Settings
 from streams.agents.agent_loop import Agent
 from streams.agents.faust_app import reading
+from streams.agents.isolated_agent import Failures, IsolatedAgent
 from streams.agents.lag_exporter import LagExporter, Stalls
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
@@ -27,6 +28,7 @@ from workers.kafka.clients import make_producer
 from workers.kafka.connect import started
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery
+from workers.kafka.record import about
 from workers.kafka.retry import retry_transient
 from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
@@ -73,7 +75,11 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         await retry_transient(lambda: with_prior(rules, store), stage=DRIFT.name, target="redis")
         drift = DriftAgent(rules, settings.state_ttl_s, store, Delivery(producer, codec, DRIFT.name), _now)
         letters = DeadLetterAgent(joins, store, deadlines, codec)
-        agents: dict[str, Agent] = {FUSION.name: fusion, DRIFT.name: drift, DEAD_LETTERS.name: letters}
+        agents: dict[str, Agent] = {
+            FUSION.name: _isolated(fusion, settings, Delivery(producer, codec, FUSION.name)),
+            DRIFT.name: _isolated(drift, settings, Delivery(producer, codec, DRIFT.name)),
+            DEAD_LETTERS.name: IsolatedAgent(letters, DEAD_LETTERS.name, DeadLetterCap.of(settings), _skip),
+        }
         async with reading(settings, agents) as (app, failed):
             stalls = Stalls(agents, app.consumer.assignment)
             tasks = [
@@ -88,6 +94,19 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
             gc.freeze()  # Objects from the start stay: the collector need not scan them again.
             log.info("agents started, bundle=%s", scorer.bundle.id)
             await _first_of(stop, failed, *tasks)
+
+
+def _isolated(agent: Agent, settings: Settings, delivery: Delivery) -> IsolatedAgent:
+    async def reject(failures: Failures) -> None:
+        await delivery.send(delivery.dead_letters(failures))
+
+    return IsolatedAgent(agent, delivery.stage, DeadLetterCap.of(settings), reject)
+
+
+async def _skip(failures: Failures) -> None:
+    """A dead letter that cannot be processed: a dead letter of it would come back to the same agent."""
+    for source, poison in failures:
+        log.error("dead letter skipped: %s", poison, extra=about(source))
 
 
 async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from schemas import topics
 from schemas.codec import Codec
-from schemas.errors import DeadLetterCapReached, Poison, Transient
+from schemas.errors import DeadLetterCapReached, Poison, Stop, Transient
 from schemas.events import DeadLetter, Extractor, MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.pipeline import ACOUSTIC
 from schemas.settings import Settings
@@ -240,18 +240,63 @@ async def test_a_transient_failure_makes_the_partition_wait_and_loses_nothing(se
     assert set(stage.processed.values()) == {1}
 
 
-async def test_a_defect_ends_the_worker_and_its_batch_comes_again(settings: Settings) -> None:
+async def test_a_stop_ends_the_worker_and_its_batch_comes_again(settings: Settings) -> None:
     def fault(_: Sequence[Memo]) -> None:
-        raise RuntimeError("a defect")
+        raise Stop("on purpose")
 
     await upload(settings, *(event(f"memo-{n}") for n in range(5)))
     async with working(settings, CheapStage(fault)) as run:
-        with pytest.raises(RuntimeError, match="a defect"):
+        with pytest.raises(Stop, match="on purpose"):
             await run
     assert await everything(settings, topics.FEATURES) == []
     async with working(settings, CheapStage()):
         await caught_up(settings)
     assert {f.memo_id for f in await everything(settings, topics.FEATURES)} == {f"memo-{n}" for n in range(5)}
+
+
+async def test_a_memo_that_the_stage_fails_on_becomes_a_dead_letter_alone(settings: Settings) -> None:
+    def fault(batch: Sequence[Memo]) -> None:
+        if any(memo.event.memo_id == "memo-3" for memo in batch):
+            raise RuntimeError("a defect")
+
+    await upload(settings, *(event(f"memo-{n}") for n in range(7)))
+    stage = CheapStage(fault)
+    async with working(settings, stage):
+        await caught_up(settings)
+    (letter,) = await everything(settings, topics.DEAD)
+    assert (letter.reason, CODEC.decode(letter.value, MemoUploaded).memo_id) == ("defect:RuntimeError", "memo-3")
+    others = {f"memo-{n}" for n in range(7)} - {"memo-3"}
+    assert {f.memo_id for f in await everything(settings, topics.FEATURES)} == others
+    assert set(stage.processed) == others
+
+
+async def test_features_that_the_broker_does_not_take_are_a_dead_letter_of_their_memo(settings: Settings) -> None:
+    class Verbose(CheapStage):
+        def _outcome(self, memo: Memo) -> Outcome[MemoFeatures]:
+            outcome = super()._outcome(memo)
+            if memo.event.memo_id != "memo-1" or isinstance(outcome, Poison):
+                return outcome
+            return [replace(outcome[0], summary=np.zeros(2_500_000, np.float32), names=())]
+
+    await upload(settings, *(event(f"memo-{n}") for n in range(3)))
+    async with working(settings, Verbose()):
+        await caught_up(settings)
+    (letter,) = await everything(settings, topics.DEAD)
+    assert letter.reason.startswith("defect:")
+    assert CODEC.decode(letter.value, MemoUploaded).memo_id == "memo-1"
+    assert {f.memo_id for f in await everything(settings, topics.FEATURES)} == {"memo-0", "memo-2"}
+
+
+async def test_a_stage_that_fails_on_everybody_stops_at_the_cap(settings: Settings) -> None:
+    def fault(_: Sequence[Memo]) -> None:
+        raise RuntimeError("a defect")
+
+    strict = settings.model_copy(update={"dead_letter_max_run": 2})
+    await upload(settings, *(event(f"memo-{n}", f"user-{n}") for n in range(5)))
+    async with working(strict, CheapStage(fault)) as run:
+        with pytest.raises(DeadLetterCapReached):
+            await run
+    assert len(await everything(settings, topics.DEAD)) <= strict.dead_letter_max_run
 
 
 async def test_too_many_dead_letters_stop_the_worker_before_it_commits(settings: Settings) -> None:
@@ -383,17 +428,17 @@ async def test_batches_at_once_are_delivered_in_the_order_in_which_they_were_beg
     assert set(stage.processed.values()) == {1}
 
 
-async def test_a_defect_commits_nothing_of_the_batch_that_came_after_it(settings: Settings) -> None:
-    def defect(batch: Sequence[Memo]) -> None:
+async def test_a_stop_commits_nothing_of_the_batch_that_came_after_it(settings: Settings) -> None:
+    def fault(batch: Sequence[Memo]) -> None:
         if any(memo.event.memo_id == "slow" for memo in batch):
-            raise RuntimeError("a defect")
+            raise Stop("on purpose")
 
     async with make_producer(settings) as producer:
         for name in ("slow", "after"):
             await producer.send_and_wait(topics.UPLOADED.name, CODEC.encode(event(name)), b"one")
     one_each = settings.model_copy(update={"batch_audio_s": 1.0})
-    async with working(one_each, OverlappingStage(defect)) as run:
-        with pytest.raises(RuntimeError, match="a defect"):
+    async with working(one_each, OverlappingStage(fault)) as run:
+        with pytest.raises(Stop, match="on purpose"):
             await run
     assert await everything(settings, topics.FEATURES) == []
     async with working(one_each, OverlappingStage()):

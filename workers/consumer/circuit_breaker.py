@@ -9,7 +9,7 @@ letters as the cap allows.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -25,10 +25,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T, R]):
-    """A record and its outcome."""
+    """A record, its outcome, and whose record it is; None if unknown."""
 
     record: T
     outcome: Outcome[R]
+    user: Hashable = None
 
 
 Again: TypeAlias = Callable[[Sequence[T]], Awaitable[list[Settled[T, R]]]]
@@ -45,6 +46,11 @@ class CircuitBreaker:
     def share(self) -> float:
         """Recent share of dead letters."""
         return self._cap.share
+
+    def failed(self, users: Iterable[Hashable]) -> None:
+        """Count records of these users that passed and could then not be delivered. Raises DeadLetterCapReached."""
+        for user in users:
+            self._cap.record(poisoned=True, user=user)
 
     async def passed(
         self, batch: list[Settled[T, R]], again: Again[T, R], stopping: asyncio.Event
@@ -77,7 +83,7 @@ class CircuitBreaker:
         for each in batch:
             failed = each.record if isinstance(each.outcome, Poison) else failed
             try:
-                self._cap.record(poisoned=isinstance(each.outcome, Poison))
+                self._cap.record(isinstance(each.outcome, Poison), each.user)
             except DeadLetterCapReached as reached:
                 return each.record if failed is None else failed, reached
         return None

@@ -20,9 +20,10 @@ from schemas.events import MemoUploaded
 from schemas.settings import Settings
 from workers.audio.memo import Memo
 from workers.consumer.commit import Committer
+from workers.consumer.isolation import isolated
 from workers.consumer.offset_tracker import OffsetTracker
 from workers.consumer.user_queues import UserQueues
-from workers.kafka.record import Source, timestamp_ms_of
+from workers.kafka.record import Source, Unread, timestamp_ms_of
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH
@@ -168,6 +169,18 @@ class Intake:
         return item
 
     async def _content(self, source: Source) -> Memo | Poison:
+        """The memo of a record, or why it has none, whatever the error."""
+        if isinstance(source.value, Unread):
+            return Poison(source.value.reason, source.value.detail)
+        contents: list[Memo | Poison] = []
+
+        async def load(_: Sequence[Source]) -> None:
+            contents.append(await self._loaded_or_poison(source))
+
+        failed = await isolated(load, [source], self._stage)
+        return failed[0][1] if failed else contents[0]
+
+    async def _loaded_or_poison(self, source: Source) -> Memo | Poison:
         loop = asyncio.get_running_loop()
         try:
             return await retry_transient(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from schemas.errors import Poison
+from workers.consumer.isolation import defect, of_record
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -23,8 +24,8 @@ class Stage(Protocol[In, Out]):
     def process(self, batch: Sequence[In]) -> Sequence[Outcome[Out]]:
         """One outcome per record, in order. A record's outcome does not depend on the rest of the batch.
 
-        Raises Transient when the batch may succeed later; any other error but Poison is a defect and ends the process.
-        Poison that is raised instead of returned means that some record of the batch fails, without saying which.
+        Raises Transient when the batch may succeed later, Stop when continuing would do harm. Poison that is raised
+        instead of returned, and any other error, mean that some record of the batch fails, without saying which.
         """
 
     def close(self) -> None:
@@ -48,19 +49,41 @@ class Overlaps(Protocol):
 
 
 def settle(stage: Stage[T, R], batch: Sequence[T]) -> list[Outcome[R]]:
-    """Process a batch, with Poison assigned to its record: if the stage raises it, each record is processed alone.
+    """Process a batch, with every failure assigned to its record: if the stage raises, parts of the batch are tried.
 
-    Raises what `Stage.process` raises, but never Poison; ValueError when the stage does not return one outcome per
-    record.
+    A record that fails alone, twice, by an unknown error is Poison (`workers.consumer.isolation`). Raises Transient,
+    Stop and errors of the broker.
     """
     if not batch:
         return []
     try:
-        outcomes = list(stage.process(batch))
+        return _outcomes(stage, batch)
     except Poison as poison:
         if len(batch) == 1:
             return [poison]
-        return [outcome for record in batch for outcome in settle(stage, [record])]
+        parts = [[record] for record in batch]
+    except Exception as error:
+        if not of_record(error):
+            raise
+        if len(batch) == 1:
+            return [_alone(stage, batch[0])]
+        parts = [list(batch[: len(batch) // 2]), list(batch[len(batch) // 2 :])]
+    return [outcome for part in parts for outcome in settle(stage, part)]
+
+
+def _alone(stage: Stage[T, R], record: T) -> Outcome[R]:
+    try:
+        return _outcomes(stage, [record])[0]
+    except Poison as poison:
+        return poison
+    except Exception as error:
+        if not of_record(error):
+            raise
+        return defect(error, stage.name)
+
+
+def _outcomes(stage: Stage[T, R], batch: Sequence[T]) -> list[Outcome[R]]:
+    outcomes = list(stage.process(batch))
     if len(outcomes) != len(batch):
         raise ValueError(f"stage {stage.name} returned {len(outcomes)} outcomes for {len(batch)} records")
     return outcomes

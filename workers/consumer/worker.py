@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -27,6 +27,7 @@ from workers.audio.memo import Memo
 from workers.consumer.circuit_breaker import CircuitBreaker, Settled
 from workers.consumer.commit import Committer
 from workers.consumer.fetch import Intake, Item, Load
+from workers.consumer.isolation import isolated
 from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
 from workers.kafka.authorization_errors import must_see, refusal, refusals_stop
 from workers.kafka.clients import make_consumer, make_producer
@@ -178,12 +179,19 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._working.begin("circuit breaker", within_s=HEALTH.stuck_after_s + self._settings.dead_letter_back_off_s)
         settled = await self._breaker.passed(settled, self._settled_again, self._stopping)
         self._gauge(prometheus.DEAD_LETTER_SHARE, self._breaker.share)
-        outgoing = self._outgoing(settled)
-        await retry_transient(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
-        prometheus.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
+        failed = await isolated(self._deliver, settled, self._stage.name)
+        if failed:
+            self._breaker.failed(done.user for done, _ in failed)
+            await self._deliver([replace(done, outcome=poison) for done, poison in failed])
         for item in batch:
             item.tracker.finished(item.source.offset)
         self._observe_delivered(batch)
+
+    async def _deliver(self, settled: Sequence[Done]) -> None:
+        """Send the results and dead letters of these records. Raises what no retry resolves."""
+        outgoing = self._outgoing(settled)
+        await retry_transient(lambda: self._delivery.send(outgoing), stage=self._stage.name, target="broker")
+        prometheus.RECORDS_OUT.labels(stage=self._stage.name).inc(len(outgoing))
 
     def _observe_delivered(self, batch: list[Item]) -> None:
         now = time.time()
@@ -213,7 +221,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if audio_s:
             self._gauge(prometheus.REAL_TIME_FACTOR, took_s / audio_s)
         remaining = iter(settled)
-        return [Settled(i, next(remaining) if isinstance(i.content, Memo) else i.content) for i in batch]
+        outcomes = [next(remaining) if isinstance(item.content, Memo) else item.content for item in batch]
+        return [Settled(*each, each[0].source.key) for each in zip(batch, outcomes, strict=True)]
 
     async def _settled_again(self, batch: Sequence[Item]) -> list[Done]:
         """Load and process again: the cause of a failure may have been outside the record."""

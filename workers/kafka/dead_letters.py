@@ -1,6 +1,7 @@
 """Dead letters: how a permanently failed record is stored, and how many of them stop a stage."""
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Hashable
 from datetime import datetime
 from typing import Self
 
@@ -14,6 +15,8 @@ _ADVICE = (
     "current batch not committed: see `undertone dead-letters list`, fix the cause, restart, "
     "then run `undertone dead-letters redrive`"
 )
+_PROCESSED = object()
+"""Stands for a record that did not fail."""
 
 
 def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> DeadLetter:
@@ -37,14 +40,19 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
 class DeadLetterCap:
     """Limit on dead letters: a bad deployment must not move a whole topic to `memos.dead`.
 
-    max_share: of the last `window` records (checked once that many were seen); max_run: in a row.
+    max_share: of the last `window` records (checked once that many were seen); max_run: in a row. A bad deployment
+    fails for many users, a bad phone for one: of one user at most a quarter of either limit counts, and one user alone
+    never reaches it.
     """
 
     def __init__(self, max_share: float, window: int, max_run: int) -> None:
-        self._max_share = max_share
-        self._max_run = max_run
-        self._recent: deque[bool] = deque(maxlen=window)
-        self._run = 0
+        self._max_share, self._window, self._max_run = max_share, window, max_run
+        self._recent: deque[Hashable] = deque()
+        """The last records: the user of a dead letter, `_PROCESSED` for any other."""
+        self._failed: Counter[Hashable] = Counter()
+        """Dead letters among them, by user."""
+        self._run: Counter[Hashable] = Counter()
+        """Dead letters since the last other record, by user."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -54,24 +62,43 @@ class DeadLetterCap:
     @property
     def share(self) -> float:
         """Share of dead letters in the window so far."""
-        return sum(self._recent) / max(len(self._recent), 1)
+        return self._failed.total() / max(len(self._recent), 1)
 
-    def record(self, poisoned: bool) -> None:
-        """Record the outcome of one more record. Raises DeadLetterCapReached when it would exceed the cap."""
-        self._recent.append(poisoned)
-        self._run = self._run + 1 if poisoned else 0
-        if self._run > self._max_run:
+    def record(self, poisoned: bool, user: Hashable = None) -> None:
+        """Record the outcome of one more record. Raises DeadLetterCapReached when it would exceed the cap.
+
+        user: whose record it is; None: of a user of its own.
+        """
+        self._remember((object() if user is None else user) if poisoned else _PROCESSED)
+        if _exceeds(self._run, self._max_run):
             raise DeadLetterCapReached(
-                f"{self._run} records in a row could not be processed (UNDERTONE_DEAD_LETTER_MAX_RUN is "
+                f"{self._run.total()} records in a row could not be processed (UNDERTONE_DEAD_LETTER_MAX_RUN is "
                 f"{self._max_run}); {_ADVICE}"
             )
-        if len(self._recent) == self._recent.maxlen and sum(self._recent) > self._max_share * len(self._recent):
+        if len(self._recent) == self._window and _exceeds(self._failed, self._max_share * self._window):
             raise DeadLetterCapReached(
-                f"{sum(self._recent)} of the last {len(self._recent)} records could not be processed "
+                f"{self._failed.total()} of the last {self._window} records could not be processed "
                 f"(UNDERTONE_DEAD_LETTER_MAX_SHARE is {self._max_share:g}); {_ADVICE}"
             )
 
+    def _remember(self, outcome: Hashable) -> None:
+        self._recent.append(outcome)
+        if outcome is _PROCESSED:
+            self._run.clear()
+        else:
+            self._run[outcome] += 1
+            self._failed[outcome] += 1
+        if len(self._recent) > self._window and (oldest := self._recent.popleft()) is not _PROCESSED:
+            self._failed[oldest] -= 1
+            self._failed += Counter()  # drops users without dead letters
+
     def reset(self) -> None:
         """Clear the recorded outcomes, once the fault has passed."""
-        self._recent.clear()
-        self._run = 0
+        for record in (self._recent, self._failed, self._run):
+            record.clear()
+
+
+def _exceeds(failed: Counter[Hashable], limit: float) -> bool:
+    """Whether there are more than `limit` dead letters, of each user at most a quarter of it counted."""
+    counted = sum(min(count, max(limit // 4, 1)) for count in failed.values())
+    return len(failed) > 1 and counted > limit

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import Codec
@@ -21,6 +20,7 @@ from tests.unit.schemas.records import UPLOADED
 from workers.audio.memo import SAMPLING_RATE, Memo
 from workers.consumer.commit import Committer
 from workers.consumer.fetch import BATCH_RECORDS, LOADING_RECORDS, UNDER_WAY_RECORDS, Intake, Item, Load
+from workers.kafka.record import Unread
 
 CODEC = Codec()
 QUALITY = Quality(1.0, 30.0, 0.0, 8000.0)
@@ -270,11 +270,23 @@ async def test_audio_is_read_anew_when_asked() -> None:
     assert (again.source, again.tracker) == (items[0].source, items[0].tracker)
 
 
-async def test_a_defect_of_loading_is_told() -> None:
-    def load(event: MemoUploaded) -> Memo:
-        raise ZeroDivisionError
+async def test_a_memo_that_loading_fails_on_is_poison_and_its_neighbours_are_loaded() -> None:
+    attempts: list[str] = []
 
-    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}], load) as world:
-        with pytest.raises(ZeroDivisionError):
-            async with asyncio.timeout(30):
-                await world.intake.failed
+    def load(event: MemoUploaded) -> Memo:
+        attempts.append(event.memo_id)
+        if event.memo_id == "a1":
+            raise ZeroDivisionError
+        return a_second(event)
+
+    polls = [{FIRST: [record(FIRST, 0, "a1"), record(FIRST, 1, "a2"), record(FIRST, 2, "b1")]}]
+    async with fetching(polls, load) as world:
+        items = await world.taken(3)
+    assert sorted(names(items)) == ["a2", "b1", "defect:ZeroDivisionError"]
+    assert attempts.count("a1") == 2
+
+
+async def test_a_value_that_was_not_read_is_poison_with_its_reason() -> None:
+    unread = Unread.because("event:too_large", "the record is larger than 7 bytes", b"12345678")
+    async with fetching([{FIRST: [record(FIRST, 0, "a1", unread)]}]) as world:
+        assert names(await world.taken(1)) == ["event:too_large"]

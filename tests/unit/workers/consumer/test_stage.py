@@ -1,8 +1,9 @@
 from collections.abc import Sequence
 
 import pytest
+from aiokafka.errors import NotLeaderForPartitionError
 
-from schemas.errors import Poison, Transient
+from schemas.errors import ConfigurationError, Poison, Transient
 from workers.consumer.stage import Outcome, settle
 
 
@@ -45,13 +46,51 @@ def test_an_empty_batch_does_not_reach_the_stage() -> None:
     assert stage.calls == 0
 
 
-def test_a_stage_that_breaks_its_promise_is_a_defect() -> None:
+def test_a_stage_that_breaks_its_promise_is_a_defect_of_every_record() -> None:
     class Forgetful(Halves):
         def process(self, batch: Sequence[int]) -> Sequence[Outcome[int]]:
             return super().process(batch)[:-1]
 
-    with pytest.raises(ValueError, match="returned 1 outcomes for 2 records"):
-        settle(Forgetful(raises=False), [2, 4])
+    outcomes = settle(Forgetful(raises=False), [2, 4])
+    assert [each.reason for each in outcomes if isinstance(each, Poison)] == ["defect:ValueError"] * 2
+
+
+@pytest.mark.parametrize("bad", range(7))
+def test_a_record_that_the_stage_fails_on_is_found_among_its_neighbours(bad: int) -> None:
+    class Fragile(Halves):
+        def process(self, batch: Sequence[int]) -> Sequence[Outcome[int]]:
+            if bad in batch:
+                raise RecursionError
+            self.calls += len(batch)
+            return [[n] for n in batch]
+
+    stage = Fragile(raises=False)
+    outcomes = settle(stage, range(7))
+    assert [each for n, each in enumerate(outcomes) if n != bad] == [[n] for n in range(7) if n != bad]
+    assert isinstance(poison := outcomes[bad], Poison)
+    assert poison.reason == "defect:RecursionError"
+    assert stage.calls == 6, "the others are processed once"
+
+
+def test_a_record_that_fails_in_company_only_is_processed_alone() -> None:
+    class Crowded(Halves):
+        def process(self, batch: Sequence[int]) -> Sequence[Outcome[int]]:
+            if len(batch) > 1:
+                raise MemoryError
+            return super().process(batch)
+
+    assert settle(Crowded(raises=False), [2, 4, 6]) == [[1], [2], [3]]
+
+
+def test_a_fault_of_the_program_or_its_servers_is_no_record_s() -> None:
+    for error in (ConfigurationError("no such model"), NotLeaderForPartitionError()):
+
+        class Broken(Halves):
+            def process(self, batch: Sequence[int], error: Exception = error) -> Sequence[Outcome[int]]:
+                raise error
+
+        with pytest.raises(type(error)):
+            settle(Broken(raises=False), [2, 4])
 
 
 def test_a_transient_failure_passes_through() -> None:

@@ -52,3 +52,34 @@ def test_one_percent_of_poison_never_trips_the_cap() -> None:
     cap = DeadLetterCap(max_share=0.25, window=100, max_run=20)
     for number in range(10_000):
         cap.record(poisoned=number % 100 == 0)
+
+
+def test_one_user_alone_never_trips_the_cap() -> None:
+    cap = DeadLetterCap(max_share=0.25, window=100, max_run=20)
+    for _ in range(1000):
+        cap.record(poisoned=True, user="one phone")
+    assert cap.share == 1.0
+
+
+def test_of_one_user_at_most_a_quarter_of_the_cap_counts() -> None:
+    cap = DeadLetterCap(max_share=1.0, window=1000, max_run=8)
+    for _ in range(50):
+        cap.record(poisoned=True, user="one phone")
+    for number in range(6):
+        cap.record(poisoned=True, user=number)
+    with pytest.raises(DeadLetterCapReached, match="57 records in a row"):
+        cap.record(poisoned=True, user="one more")
+
+
+def test_a_user_who_fails_between_others_trips_no_share() -> None:
+    cap = DeadLetterCap(max_share=0.25, window=100, max_run=20)
+    for number in range(1000):
+        cap.record(poisoned=number % 2 == 0, user="one phone" if number % 2 == 0 else number)
+
+
+def test_a_deployment_that_fails_for_a_few_users_trips_the_cap() -> None:
+    cap = DeadLetterCap(max_share=0.25, window=100, max_run=20)
+    for number in range(20):
+        cap.record(poisoned=True, user=number % 6)
+    with pytest.raises(DeadLetterCapReached):
+        cap.record(poisoned=True, user=0)

@@ -1,0 +1,78 @@
+"""Finds the record that a batch fails on: any error but a known one belongs to a record until it is shown not to.
+
+A batch that fails is split in halves, until the record that fails is alone; it is tried once more, then it becomes a
+dead letter with the reason `defect:` and the type of its exception. The others are processed. A fault of the program or
+its servers fails for every record: the cap on dead letters ends the process.
+"""
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from aiokafka.errors import (
+    InvalidMessageError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+
+from schemas.errors import Poison, Stop, Transient
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+DEFECT = "defect:"
+"""Start of the reason code of records that the program fails on."""
+OF_RECORDS = (
+    InvalidMessageError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+"""The broker's errors that another record may not cause."""
+
+
+def of_record(error: Exception) -> bool:
+    """Whether a record may have caused this error; False for what a retry, an operator or a restart resolves."""
+    return not isinstance(error, Transient | Stop | KafkaError) or isinstance(error, OF_RECORDS)
+
+
+def defect(error: Exception, stage: str) -> Poison:
+    """Why a record that fails alone becomes a dead letter; logs where it failed, without the message of the error."""
+    kind = type(error).__name__
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s: unhandled exception for one record: %s\n%s", stage, kind, stack)
+    return Poison(DEFECT + kind, "the program failed on this record: see the stack in the log of this stage")
+
+
+async def isolated(
+    work: Callable[[Sequence[T]], Awaitable[None]], batch: Sequence[T], stage: str
+) -> list[tuple[T, Poison]]:
+    """Do `work` for all records but those that it fails on, in order; returns these and why.
+
+    Raises what no record causes: Transient, Stop and errors of the broker.
+    """
+    try:
+        await work(batch)
+    except Exception as error:
+        if not of_record(error):
+            raise
+        if len(batch) == 1:
+            return await _alone(work, batch[0], stage)
+        log.warning("%s: unhandled exception in a batch, records=%d: %s", stage, len(batch), type(error).__name__)
+        half = len(batch) // 2
+        return await isolated(work, batch[:half], stage) + await isolated(work, batch[half:], stage)
+    return []
+
+
+async def _alone(work: Callable[[Sequence[T]], Awaitable[None]], record: T, stage: str) -> list[tuple[T, Poison]]:
+    try:
+        await work([record])
+    except Exception as error:
+        if not of_record(error):
+            raise
+        return [(record, defect(error, stage))]
+    return []
