@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 WAITING_RECORDS = 500
 """Maximum waiting alerts of a partition in memory; above it the partition is paused."""
 ATTEMPT_WITHIN_S = 120.0
-"""Timeout of one attempt, including the receiver's `Retry-After`; after it the bridge counts as stuck."""
+"""Timeout of one attempt besides the request, as for the receiver's `Retry-After`; after it the bridge is stuck."""
 REASONS = ("receiver:refused", "receiver:gave_up", "event:undecodable")
 """Reason codes of undelivered alerts."""
 
@@ -195,7 +195,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         prometheus.DELIVERY_LATENCY.labels(stage=stage).observe(max(time.time() - record.timestamp / 1000, 0.0))
 
     async def _attempt(self, queue: PartitionQueue, alert: RiskAlert) -> None:
-        with HEALTH.during("delivery", "an alert", within_s=ATTEMPT_WITHIN_S):
+        within_s = ATTEMPT_WITHIN_S + self._settings.bridge_timeout_s
+        with HEALTH.during("delivery", "an alert", within_s=within_s):
             await self._receiver.deliver(queue.at.partition, alert)
 
     def _count_undelivered(self, record: Any, poison: Poison) -> None:

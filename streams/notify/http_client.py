@@ -5,34 +5,52 @@
     anything else, and no response               a transient error, or a wrong address or secret that an operator fixes
                                                  → Transient
 
+The status decides; of the answer's body at most `ANSWER_BYTES` are read, as they come, and for no longer than the
+request's timeout, which counts from the connection on. Cookies are dropped.
+
 With a wrong address or secret every request fails, so alerts wait, visibly, instead of being dropped. Redirects are not
 followed: alerts go only to the configured address. A receiver whose server uses these status codes otherwise passes its
 own `refused` to `post`.
 """
 
 import asyncio
-from collections.abc import Callable
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import cast
 
 import httpx
 
 from schemas.errors import ConfigurationError, Poison, Transient
+from workers.service.retry_after import retry_after_s
 
 REFUSALS = frozenset({400, 406, 409, 411, 413, 414, 415, 422, 431})
 LONGEST_RETRY_AFTER_S = 60.0
+ANSWER_BYTES = 64 * 1024
+"""Most bytes of an answer that are read: enough for the id of a message or the name of an error."""
 
 
 def make_client(timeout_s: float) -> httpx.AsyncClient:
-    """A client whose requests, including the response, take at most about `timeout_s`."""
-    return httpx.AsyncClient(timeout=timeout_s, follow_redirects=False, headers={"User-Agent": "undertone"})
+    """A client for `post`, whose requests, including the answer, take at most `timeout_s`."""
+    return httpx.AsyncClient(
+        timeout=timeout_s,
+        follow_redirects=False,
+        headers={"User-Agent": "undertone", "Accept-Encoding": "identity"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+    )
 
 
 def checked_url(url: str | None, variable: str) -> str:
     """The URL without a trailing slash. Raises ConfigurationError unless it is an http or https URL."""
     if not url:
         raise ConfigurationError(f"{variable} is not set: set it to the receiver, such as https://alerts.example/hook")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = httpx.URL(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.host) and (parts.port is None or parts.port < 65536)
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
         raise ConfigurationError(f"{variable} is not an http or https URL")
     return url.rstrip("/")
 
@@ -49,25 +67,46 @@ async def post(
     headers: dict[str, str],
     refused: Callable[[int, str], bool] = is_refusal,
 ) -> str:
-    """Post a JSON body and return the response text. Raises Poison and Transient by the table above.
+    """Post a JSON body and return the start of the response text. Raises Poison and Transient by the table above.
 
-    refused: whether a status and response text mean that the request fails permanently. No error contains the address
-    or the response text: they may contain a secret. Waits for the receiver's `Retry-After` before Transient.
+    client: of `make_client`; refused: whether a status and response text mean that the request fails permanently. No
+    error contains the address or the response text: they may contain a secret. Waits for the receiver's `Retry-After`
+    before Transient.
     """
+    timeout_s = client.timeout.read
+    deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+    request = client.build_request("POST", url, content=body, headers={"Content-Type": "application/json", **headers})
     try:
-        answer = await client.post(url, content=body, headers={"Content-Type": "application/json", **headers})
+        async with asyncio.timeout_at(deadline):
+            answer = await client.send(request, stream=True)
+    except TimeoutError:
+        raise Transient(f"receiver did not answer within {timeout_s:g} s") from None
     except httpx.HTTPError as error:
         raise Transient(f"receiver unavailable ({type(error).__name__})") from error
+    try:
+        text = await _beginning(answer, deadline)
+    finally:
+        await answer.aclose()
     if answer.is_success:
-        return answer.text
-    if refused(answer.status_code, answer.text):
+        return text
+    if refused(answer.status_code, text):
         raise Poison("receiver:refused", f"receiver refused the alert with HTTP {answer.status_code}")
-    await asyncio.sleep(_retry_after_s(answer))
+    wait_s = retry_after_s(answer.headers.get("Retry-After", ""), datetime.now(UTC), LONGEST_RETRY_AFTER_S)
+    await asyncio.sleep(wait_s)
     hint = "; check its address and secret" if answer.is_redirect or answer.is_client_error else ""
     raise Transient(f"receiver returned HTTP {answer.status_code}{hint}")
 
 
-def _retry_after_s(answer: httpx.Response) -> float:
-    """The receiver's `Retry-After` in seconds, limited; a date, which few send, counts as 0."""
-    retry_after = answer.headers.get("Retry-After", "")
-    return min(float(retry_after), LONGEST_RETRY_AFTER_S) if retry_after.isdecimal() else 0.0
+async def _beginning(answer: httpx.Response, deadline: float | None) -> str:
+    """The start of an answer, as it was sent: encodings are not undone. Its end, or why there is none, changes nothing.
+
+    deadline: of the event loop's clock.
+    """
+    data, chunks = bytearray(), cast("AsyncGenerator[bytes, None]", answer.aiter_raw())
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout_at(deadline), aclosing(chunks):
+            async for chunk in chunks:
+                data += chunk[: ANSWER_BYTES - len(data)]
+                if len(data) == ANSWER_BYTES:
+                    break
+    return data.decode(errors="replace")
