@@ -133,7 +133,4 @@ async def _close_joins(fusion: FusionAgent) -> None:
             while await fusion.close_overdue() == CLOSED_AT_ONCE:
                 await asyncio.sleep(0)
         except Transient as error:
-            HEALTH.lacks("redis", "does not answer")
             log.warning("timeouts of joins delayed, retrying: %s", error)
-        else:
-            HEALTH.has("redis")

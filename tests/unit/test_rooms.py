@@ -17,7 +17,6 @@ TESTED_ELSEWHERE = {
     "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
     "workers/state/deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
     "workers/state/redis_deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
-    "workers/state/redis_client.py": "tests/integration/test_access.py: certificates and users of a Redis",
     "workers/state/redis_store.py": "tests/contract/test_store.py: one contract for both stores",
     "workers/state/store.py": "tests/contract/test_store.py: one contract for both stores",
     "workers/storage/outcomes.py": "tests/unit/workers/storage/test_attempts.py: what each outcome leads to",

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from schemas.state_keys import OPEN_JOINS, PREFIX
-from workers.state.redis_client import NOTHING, redis_client
-from workers.state.redis_store import redis_failures
+from workers.state.redis_client import NOTHING, redis_call, redis_client
 
 CLOCK_S = 10.0
 """Interval of requesting the server's time."""
@@ -39,7 +38,7 @@ class RedisDeadlines:
     async def now(self) -> datetime:
         """See Deadlines."""
         if time.monotonic() - self._requested_at > CLOCK_S:
-            async with redis_failures("deadlines"):
+            async with redis_call(self._client, "deadlines"):
                 seconds, micros = await self._client.time()
             self._requested_at = time.monotonic()
             self._ahead_s = seconds + micros / 1e6 - self._requested_at
@@ -48,30 +47,30 @@ class RedisDeadlines:
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""
         if due:
-            async with redis_failures("deadlines"):
+            async with redis_call(self._client, "deadlines"):
                 await self._client.zadd(self._key, {key: moment.timestamp() for key, moment in due.items()}, nx=True)
 
     async def drop(self, keys: Collection[str]) -> None:
         """See Deadlines."""
         if keys:
-            async with redis_failures("deadlines"):
+            async with redis_call(self._client, "deadlines"):
                 await self._client.zrem(self._key, *keys)
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
-        async with redis_failures("deadlines"):
+        async with redis_call(self._client, "deadlines"):
             found = await self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
         return [key.decode() for key in found]
 
     async def count(self) -> int:
         """See Deadlines."""
-        async with redis_failures("deadlines"):
+        async with redis_call(self._client, "deadlines"):
             waiting: int = await self._client.zcard(self._key)
         return waiting
 
     async def earliest(self) -> datetime | None:
         """See Deadlines."""
-        async with redis_failures("deadlines"):
+        async with redis_call(self._client, "deadlines"):
             first = await self._client.zrange(self._key, 0, 0, withscores=True)
         return datetime.fromtimestamp(first[0][1], UTC) if first else None
 

@@ -9,18 +9,15 @@ roster was evicted, has expired or was deleted, and is counted in `lost`.
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from redis import exceptions
-
 from schemas.errors import Transient
 from schemas.state_keys import PREFIX, ROSTER, WATCHED
 from workers.service import prometheus
-from workers.state.redis_client import NOTHING, redis_client, refusal
+from workers.state.redis_client import NOTHING, redis_call, redis_client
 from workers.state.store import Update
 
 T = TypeVar("T")
@@ -29,14 +26,6 @@ _VERSION = 8
 _ROUNDS = 100
 _ROSTER_BITS = 1 << 24  # 2 MiB; with three probes a million keys give 0.5 % false "lost"
 _PROBES = 3
-_UNAVAILABLE = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    exceptions.ReadOnlyError,
-    exceptions.OutOfMemoryError,
-    OSError,
-)
 
 # KEYS: the roster, then the values. ARGV: TTL in milliseconds, then for every value its expected version ('' for none),
 # the new value, and the roster offsets of a watched key that is expected to be missing ('' for any other), separated by
@@ -106,13 +95,18 @@ class RedisStore:
         if not writes:
             return []
         roster, keys = self._prefix + ROSTER.key(), list(writes)
-        async with redis_failures("write"), self._redis.pipeline(transaction=False) as pipe:
+        async with redis_call(self._redis, "write"), self._redis.pipeline(transaction=False) as pipe:
             for start in range(0, len(keys), _TOGETHER):
                 chunk = keys[start : start + _TOGETHER]
                 values = [part for key in chunk for part in self._arguments(key, *writes[key])]
                 names = [self._prefix + key for key in chunk]
                 pipe.eval(_COMPARE_AND_SET, 1 + len(chunk), roster, *names, ttl_ms, *values)
-            answers = [answer for part in await pipe.execute() for answer in part]
+            # Not redis-py's own error, whose text quotes the command with its content.
+            parts = await pipe.execute(raise_on_error=False)
+            for part in parts:
+                if isinstance(part, Exception):
+                    raise part
+            answers = [answer for part in parts for answer in part]
         self.lost += sum(answer == _PROBES for answer in answers)
         return [key for key, answer in zip(keys, answers, strict=True) if answer < 0]
 
@@ -129,12 +123,12 @@ class RedisStore:
         """Version and content of each key, as stored."""
         if not keys:
             return []
-        async with redis_failures("read"):
+        async with redis_call(self._redis, "read"):
             return list(await self._redis.mget([self._prefix + key for key in keys]))
 
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
-        async with redis_failures("find"):
+        async with redis_call(self._redis, "find"):
             prefix = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix)
             found = [key async for key in self._redis.scan_iter(match=prefix + pattern, count=1000)]
         return sorted(key.decode()[len(self._prefix) :] for key in found)
@@ -142,7 +136,7 @@ class RedisStore:
     async def delete(self, keys: Sequence[str]) -> None:
         """As Store.delete."""
         if keys:
-            async with redis_failures("delete"):
+            async with redis_call(self._redis, "delete"):
                 await self._redis.delete(*(self._prefix + key for key in keys))
 
     async def __aenter__(self) -> Self:
@@ -152,21 +146,6 @@ class RedisStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._redis.aclose()
-
-
-@asynccontextmanager
-async def redis_failures(operation: str) -> AsyncIterator[None]:
-    """Converts every error of an unavailable Redis into Transient, and every refusal into StoreRefused.
-
-    operation: for the metric.
-    """
-    try:
-        with prometheus.timed(prometheus.REDIS_LATENCY, operation=operation):
-            yield
-    except (*_UNAVAILABLE, exceptions.NoPermissionError) as error:
-        if refused := refusal(error):
-            raise refused from None
-        raise Transient(f"Redis unavailable or refuses writes ({type(error).__name__})") from error
 
 
 def _version(value: bytes) -> bytes:
