@@ -121,8 +121,8 @@ JOIN = StateKey(
     owner="fusion agent, dead-letter agent",
     lifetime="UNDERTONE_JOIN_TTL_S",
     personal=True,
-    versions=(1, 2, 3),
-    encoding="MessagePack; features as Avro until the score is delivered",
+    versions=(1, 2, 3, 4),
+    encoding="MessagePack; features as Avro until the score of all is delivered; version 4 once given up, else 3",
     meaning="Modalities of a memo that have arrived, and its outcome.",
 )
 OPEN_JOINS = StateKey(

@@ -2,7 +2,8 @@
 
 Days within the reorder window stay open: each stores its memos and the chart before it, so a late memo is added to its
 own day and the days after it are recomputed. Days before the window are closed; memos that arrive for them later are
-skipped, and so are duplicates: redelivery changes nothing.
+skipped, and so are duplicates: redelivery changes nothing. A memo that was indeterminate may get its score later: that
+is no duplicate, and is added to its day like any late memo.
 """
 
 from datetime import datetime
@@ -124,22 +125,25 @@ def update(
 
     Returns the given state, the same object, for a duplicate or a skipped memo.
     """
-    state = state or _NEW
+    given = state = state or _NEW
     recorded_s = observation.recorded_s
     if recorded_s < state.horizon_s:
         return state, _verdict(Outcome.LATE, state.chart, rules)
     if recorded_s > observation.latest_s:
         return state, _verdict(Outcome.FUTURE, state.chart, rules)
-    number, memo = int(recorded_s // DAY_S), _digest(observation.memo_id)
+    number, memo = int(recorded_s // DAY_S), _digest(observation.memo_id, observation.logit)
     if not state.days:
         state = state._replace(chart=Chart(prior=rules.phi))
-    elif number <= state.days[-1].day and (refused := _refused(state.days, number, memo)):
-        return state, _verdict(refused, state.chart, rules)
+    elif number <= state.days[-1].day:
+        days = _receiving(state.days, number, observation)
+        if refused := _refused(days, number, memo, observation):
+            return given, _verdict(refused, state.chart, rules)
+        state = state._replace(days=days)
     outcome = Outcome.CHARTED if observation.logit is not None else Outcome.INDETERMINATE
     bundle = _bundle(observation.bundle_id)
     if bundle != state.bundle and observation.logit is not None:
         if bundle == state.retired and recorded_s < state.retired_until_s:
-            return state, _verdict(Outcome.RETIRED, state.chart, rules)
+            return given, _verdict(Outcome.RETIRED, state.chart, rules)
         if state.bundle:
             outcome = Outcome.RESTARTED
             state = closed(state, Chart(prior=rules.phi))
@@ -181,15 +185,34 @@ def _verdict(outcome: Outcome, chart: Chart, rules: ChartRules) -> Verdict:
     return Verdict(outcome, chart, limit(chart, rules))
 
 
-def _refused(days: tuple[Day, ...], number: int, memo: bytes) -> Outcome | None:
+def _refused(days: tuple[Day, ...], number: int, memo: bytes, observation: Observation) -> Outcome | None:
     """Why an open day rejects this memo; None when it accepts it."""
     for day in reversed(days):
         if day.day == number:
-            known = day.ids
-            if memo in known and any(known[at : at + ID_BYTES] == memo for at in range(0, len(known), ID_BYTES)):
+            if _has(day, memo):
                 return Outcome.DUPLICATE
-            return Outcome.CROWDED if len(known) >= ID_BYTES * MEMOS_A_DAY else None
+            if observation.logit is None and _has(day, _digest(observation.memo_id, 0.0)):
+                return Outcome.DUPLICATE
+            return Outcome.CROWDED if len(day.ids) >= ID_BYTES * MEMOS_A_DAY else None
     return None
+
+
+def _has(day: Day, memo: bytes) -> bool:
+    known = day.ids
+    return memo in known and any(known[at : at + ID_BYTES] == memo for at in range(0, len(known), ID_BYTES))
+
+
+def _receiving(days: tuple[Day, ...], number: int, observation: Observation) -> tuple[Day, ...]:
+    """The open days as a score meets them: without its own memo, where that was indeterminate. Else the same days."""
+    if observation.logit is None:
+        return days
+    memo = _digest(observation.memo_id, None)
+    for index, day in enumerate(days):
+        if day.day == number and _has(day, memo):
+            ids = [day.ids[at : at + ID_BYTES] for at in range(0, len(day.ids), ID_BYTES)]
+            ids.remove(memo)
+            return (*days[:index], day._replace(ids=b"".join(ids)), *days[index + 1 :])
+    return days
 
 
 def _placed(
@@ -263,8 +286,10 @@ _NEW = DriftState()
 
 @lru_cache(64)
 def _bundle(name: str) -> int:
-    return int.from_bytes(_digest(name), "little")
+    return int.from_bytes(_digest(name, 0.0), "little")
 
 
-def _digest(name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=ID_BYTES).digest()
+def _digest(name: str, logit: float | None) -> bytes:
+    """What identifies a memo; another one while it is indeterminate, so that its score is recognised as new."""
+    person = b"" if logit is not None else b"indeterminate"
+    return blake2b(name.encode(), digest_size=ID_BYTES, person=person).digest()

@@ -135,6 +135,7 @@ class FusionAgent:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
             headers = causes[key].headers
             join = fusion.add_parts(state, parts[key], redrives_of(headers), headers.get("traceparent") or b"")
+            join = fusion.add_late_parts(join, parts[key], self._rules.modalities)
             if state is None and not join.missing(self._rules.modalities):
                 return None, join  # all parts are in this batch: after a crash they are redelivered together
             encoded = join.to_bytes()
@@ -193,8 +194,10 @@ class FusionAgent:
         """Mark these joins settled after their scores were delivered."""
 
         def settled(key: str, state: bytes | None) -> tuple[bytes | None, None]:
-            if state is not None and Join.from_bytes(state).attempt > joins[key].attempt:
-                return None, None  # redriven since
+            if state is not None:
+                stored = Join.from_bytes(state)
+                if stored.attempt > joins[key].attempt or stored.closed_at != joins[key].closed_at:
+                    return None, None  # redriven since, or completed after it was given up
             return (fusion.settle(state) or replace(joins[key], settled=True)).to_bytes(), None
 
         await self._store.update(list(joins), settled, ttl_s=self._rules.join_ttl_s)

@@ -3,11 +3,12 @@
 Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `JOIN`.
 
     open ──all parts──▶ open and complete ──score delivered──▶ settled
-      ├──timeout──▶ closed ──indeterminate score delivered──▶ settled
+      ├──given up──▶ closed ──indeterminate score delivered──▶ settled ──the missing part──▶ open and complete
       └──a stage wrote a dead letter for the memo──▶ dead
 
 All transitions are idempotent: a redelivered part replaces itself, and a settled join needs no work. A redriven memo
-arrives as a later attempt: it reopens its join if that is dead or was closed, never if the memo has a score.
+arrives as a later attempt: it reopens its join if that is dead or was closed, never if the memo has a score. A join
+that was given up keeps its parts, and each score of its memo has the next revision.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,6 +22,9 @@ from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScore
 from schemas.ids import score_id
 from schemas.state_keys import JOIN, LISTS
 
+WITHOUT_REVISION = b"\x03"
+"""First byte of a stored join that was never given up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Join:
@@ -28,7 +32,8 @@ class Join:
 
     parts: encoded `MemoFeatures` by modality; closed_at: when it timed out as incomplete; dead: whether the memo's
     outcome is a dead letter; attempt: how often the memo had been redriven at that decision; trace: `traceparent` of
-    the first part, for a score that no part causes.
+    the first part, for a score that no part causes; revision: how often the join was given up, 0 also for one that
+    version 0.1 gave up, which takes no late parts until it is redriven.
     """
 
     memo_id: str
@@ -41,6 +46,7 @@ class Join:
     dead: bool = False
     attempt: int = 0
     trace: bytes = b""
+    revision: int = 0
 
     @property
     def decided(self) -> bool:
@@ -57,12 +63,16 @@ class Join:
         return tuple(m for m in needed if m not in self.parts)
 
     def to_bytes(self) -> bytes:
-        """The join as one value of the store. A settled join keeps no parts."""
-        parts = {} if self.settled else {str(m): part for m, part in self.parts.items()}
-        trace = b"" if self.settled else self.trace
+        """The join as one value of the store. A settled join keeps no parts, unless it was given up."""
+        parts = {} if self.scored else {str(m): part for m, part in self.parts.items()}
+        trace = b"" if self.scored else self.trace
         times = [t and _to_millis(t) for t in (self.recorded_at, self.uploaded_at, self.closed_at)]
         flags = [self.settled, self.dead, self.attempt, trace]
-        return JOIN.framed(msgpack.packb([self.memo_id, self.user_id, *times, parts, *flags]))
+        fields = [self.memo_id, self.user_id, *times, parts, *flags]
+        if not self.revision:
+            # As before revisions, so that older agents read it while they are replaced.
+            return WITHOUT_REVISION + bytes(msgpack.packb(fields))
+        return JOIN.framed(msgpack.packb([*fields, self.revision]))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Join":
@@ -114,10 +124,21 @@ def add_parts(
         first = next(iter(parts))[0]
         join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at, trace=trace)
     if attempt > join.attempt and not join.scored:
-        join = replace(join, attempt=attempt, settled=False, dead=False, closed_at=None)
-    if join.decided:
+        revision = max(join.revision, int(join.closed_at is not None))
+        join = replace(join, attempt=attempt, settled=False, dead=False, closed_at=None, revision=revision)
+    return join if join.decided else replace(join, parts=_with_parts(join, parts))
+
+
+def add_late_parts(join: Join, parts: Collection[tuple[MemoFeatures, bytes]], needed: Collection[Modality]) -> Join:
+    """The join with parts that came after it was given up: open again once it is complete. Any other is unchanged."""
+    if join.closed_at is None or join.dead or not join.revision:
         return join
-    return replace(join, parts={**join.parts, **{features.modality: encoded for features, encoded in parts}})
+    late = replace(join, parts=_with_parts(join, parts))
+    return late if late.missing(needed) else replace(late, closed_at=None, settled=False)
+
+
+def _with_parts(join: Join, parts: Collection[tuple[MemoFeatures, bytes]]) -> dict[Modality, bytes]:
+    return {**join.parts, **{features.modality: encoded for features, encoded in parts}}
 
 
 def mark_dead(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
@@ -140,14 +161,16 @@ def mark_unscorable(state: bytes) -> Join | None:
 def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
     """The join, closed; None when it needs no closing: missing, complete, settled, or dead.
 
-    Closing twice keeps the first time.
+    Closing twice keeps the first time. A score that comes later has the next revision.
     """
     if state is None:
         return None
     join = Join.from_bytes(state)
     if join.settled or join.dead or not join.missing(needed):
         return None
-    return join if join.closed_at else replace(join, closed_at=now)
+    if join.closed_at:
+        return join
+    return replace(join, closed_at=_from_millis(_to_millis(now)), revision=join.revision + 1)
 
 
 def settle(state: bytes | None) -> Join | None:
@@ -160,7 +183,7 @@ def incomplete(join: Join, needed: Collection[Modality], bundle_id: str) -> Risk
     if join.closed_at is None:
         raise ValueError("the join is still open")
     return RiskScored(
-        score_id=score_id(join.memo_id, bundle_id),
+        score_id=score_id(join.memo_id, bundle_id, max(join.revision - 1, 0)),
         memo_id=join.memo_id,
         user_id=join.user_id,
         recorded_at=join.recorded_at,

@@ -121,7 +121,7 @@ class PersonalScores:
         bundle_id = self._scorer.bundle.id
         now = self._clock()
         return RiskScored(
-            score_id=score_id(each.join.memo_id, bundle_id),
+            score_id=score_id(each.join.memo_id, bundle_id, each.join.revision),
             memo_id=each.join.memo_id,
             user_id=each.join.user_id,
             recorded_at=each.join.recorded_at,

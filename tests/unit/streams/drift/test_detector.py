@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.events import RiskScored
 from streams.drift.cusum import MEMORY, U_LIMIT, Chart, normal_score
-from streams.drift.detector import DAY_S, Outcome, Verdict, logit, observe, update
+from streams.drift.detector import DAY_S, MEMOS_A_DAY, Outcome, Verdict, logit, observe, update
 from streams.drift.detector_state import DriftState, windows
 from tests.unit.streams.scores import RULES, calm, daily, scored
 
@@ -109,6 +109,33 @@ def test_an_indeterminate_score_moves_nothing_but_is_remembered() -> None:
     after, [first, second] = _after([scored(None, 40), scored(None, 40)], state)
     assert (first.outcome, second.outcome) == (Outcome.INDETERMINATE, Outcome.DUPLICATE)
     assert after.chart == state.chart
+
+
+@pytest.mark.parametrize("later", [0, 1, 2])
+def test_a_score_that_replaces_an_indeterminate_one_counts_in_its_day(later: int) -> None:
+    """As a late memo does; after that both are duplicates, in any order."""
+    first, rest = daily(calm(40)), daily(calm(later, seed=8), 41)
+    plain, _ = _after([*first, *rest, scored(2.0, 40, memo="m")])
+    state, _ = _after([*first, scored(None, 40, memo="m"), *rest])
+    revised, [verdict] = _after([scored(2.0, 40, memo="m")], state)
+    assert verdict.outcome is Outcome.CHARTED
+    assert revised == plain
+    again, verdicts = _after([scored(2.0, 40, memo="m"), scored(None, 40, memo="m")], revised)
+    assert _outcomes(verdicts) == [Outcome.DUPLICATE] * 2
+    assert again is revised
+
+
+def test_a_full_day_takes_the_score_of_a_memo_that_it_holds() -> None:
+    day = [scored(None, 0.1 + n / 1000, memo=f"m{n}") for n in range(MEMOS_A_DAY)]
+    state, _ = _after(day)
+    _, verdicts = _after([scored(0.0, 0.1, memo="m0"), scored(0.0, 0.3, memo="another")], state)
+    assert _outcomes(verdicts) == [Outcome.CHARTED, Outcome.CROWDED]
+
+
+def test_an_indeterminate_memo_that_version_0_1_remembered_is_a_duplicate() -> None:
+    state, _ = _after([scored(0.0, 40, memo="m")])
+    again, [verdict] = _after([scored(None, 40, memo="m")], state)
+    assert (again, verdict.outcome) == (state, Outcome.DUPLICATE)
 
 
 def test_a_memo_from_the_future_does_not_close_the_past() -> None:

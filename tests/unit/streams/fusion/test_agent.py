@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
@@ -78,18 +79,94 @@ async def play(world: World, records: Sequence[Source], batch: int) -> None:
             await agent.process(Batch(records[start : start + batch]))
 
 
-async def test_a_join_that_stays_open_becomes_an_indeterminate_score_and_late_parts_are_recognised() -> None:
+async def given_up(world: World, *memos: str) -> None:
+    """Memos without embeddings whose joins were given up."""
+    await world.restart().process(Batch([source(memo, Modality.ACOUSTIC) for memo in memos]))
+    world.now = lambda: NOW + timedelta(hours=1)
+    await world.restart().close_overdue()
+    world.now = lambda: NOW + timedelta(hours=2)
+
+
+async def test_a_join_that_stays_open_becomes_an_indeterminate_score() -> None:
     world = World()
     agent = world.restart()
     await agent.process(Batch([source("m", Modality.ACOUSTIC)]))
     assert await agent.close_overdue() == 0
-    later = iter([NOW + timedelta(hours=1)] * 10)
-    world.now = lambda: next(later)
-    agent = world.restart()
-    await agent.close_overdue()
-    await agent.close_overdue()
-    await agent.process(Batch([source("m", Modality.EMBEDDING)]))
+    await given_up(world, "m")
+    await world.restart().close_overdue()
     assert [(r.band, r.reasons) for r in world.topic.records] == [(Band.INDETERMINATE, ("missing:embedding",))]
+
+
+async def test_a_part_that_comes_after_that_makes_the_score_once() -> None:
+    world = World()
+    await given_up(world, "m")
+    calm = World()
+    await calm.restart().process(Batch(both("m")))
+    for _ in range(3):
+        await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+        await world.restart().process(Batch(both("m")))
+        await world.restart().close_overdue()
+    assert world.outcomes() == {"m": ["indeterminate missing:embedding", "low"]}
+    first, score = world.topic.records
+    (expected,) = calm.topic.records
+    assert len({first.score_id, score.score_id, expected.score_id}) == 2
+    assert replace(score, scored_at=NOW, score_id="") == replace(expected, scored_at=NOW, score_id="")
+    assert await world.deadlines.count() == 0
+
+
+async def test_death_at_any_step_of_a_late_part_gives_one_more_score_and_the_same_one() -> None:
+    calm = World()
+    await given_up(calm, "m")
+    calm.faults.steps = 0
+    await calm.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+    for at in range(1, calm.faults.steps + 1):
+        world = World()
+        await given_up(world, "m")
+        world.faults.steps, world.faults.at = 0, at
+        await play(world, [source("m", Modality.EMBEDDING)], 1)
+        await play(world, both("m"), 2)
+        encodings = {CODEC.encode(record) for record in world.topic.records}
+        assert len(encodings) == 2, f"killed at step {at}"
+        assert set(world.outcomes()["m"]) == {"indeterminate missing:embedding", "low"}, f"killed at step {at}"
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_a_part_that_comes_while_the_join_is_being_given_up_makes_the_score(at: int) -> None:
+    """The process that gives it up dies at any step; the part comes before another looks again."""
+    world = World()
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
+    world.now = lambda: NOW + timedelta(hours=1)
+    world.faults.steps, world.faults.at = 0, at
+    with suppress(Killed):
+        await world.restart().close_overdue()
+    await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+    world.now = lambda: NOW + timedelta(hours=2)
+    await world.restart().close_overdue()
+    await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+    assert world.outcomes()["m"][-1] == "low"
+    assert len({CODEC.encode(r) for r in world.topic.records if r.band is Band.LOW}) == 1
+    assert await world.deadlines.count() == 0
+
+
+async def test_the_part_that_overtakes_the_end_of_giving_up_is_not_lost() -> None:
+    """It comes between the indeterminate score and the mark that says so, and its own process dies before scoring."""
+    world = World()
+    agent = world.restart()
+    await agent.process(Batch([source("m", Modality.ACOUSTIC)]))
+    world.now = lambda: NOW + timedelta(hours=1)
+    send = world.topic.send
+
+    async def overtaken(outgoing: Any) -> None:
+        await send(outgoing)
+        world.topic.send = send  # type: ignore[method-assign]
+        world.faults.steps, world.faults.at = 0, 3
+        with suppress(Killed):
+            await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+
+    world.topic.send = overtaken  # type: ignore[method-assign]
+    await agent.close_overdue()
+    await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+    assert world.outcomes() == {"m": ["indeterminate missing:embedding", "low"]}
 
 
 async def test_death_while_closing_a_join_still_gives_one_score() -> None:
@@ -246,7 +323,7 @@ async def test_a_bundle_that_can_score_nothing_stops_the_agent_before_it_empties
 
 
 async def test_a_modality_unavailable_for_an_hour_leaves_no_memo_without_a_score() -> None:
-    """One memo a minute; embeddings come late by up to an hour. Each memo has exactly one score."""
+    """One memo a minute; embeddings come late by up to an hour. Each memo has its full score once."""
     world = World()
     world.settings = Settings.load(join_timeout_s=900.0)
     minute, held = 0, []
@@ -262,9 +339,10 @@ async def test_a_modality_unavailable_for_an_hour_leaves_no_memo_without_a_score
             held.clear()
         await agent.close_overdue()
     outcomes = world.outcomes()
-    assert {memo: len(found) for memo, found in outcomes.items()} == {f"m{n}": 1 for n in range(120)}
-    given_up = [memo for memo, (found,) in outcomes.items() if found == "indeterminate missing:embedding"]
-    assert given_up == [f"m{n}" for n in range(30, 75)]
+    assert {memo: found.count("low") for memo, found in outcomes.items()} == {f"m{n}": 1 for n in range(120)}
+    revised = [memo for memo, found in outcomes.items() if found == ["indeterminate missing:embedding", "low"]]
+    assert revised == [f"m{n}" for n in range(30, 75)]
+    assert sum(map(len, outcomes.values())) == 120 + len(revised)
     assert await world.deadlines.count() == 0
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.events import Band, Extractor, MemoFeatures, Modality, Quality
+from schemas.ids import score_id
 from streams.fusion import join as fusion
 from streams.fusion.join import Join
 
@@ -52,11 +53,61 @@ def test_a_join_of_another_version_is_refused(state: bytes, version: str) -> Non
         Join.from_bytes(state)
 
 
-def test_a_closed_join_takes_no_more_parts() -> None:
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_part_that_comes_after_a_join_was_given_up_opens_it_again(delivered: bool) -> None:
     opened = fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes()
     closed = fusion.close(opened, BOTH, NOW)
     assert closed is not None
     assert fusion.add_parts(closed.to_bytes(), [part(Modality.EMBEDDING)]).missing(BOTH) == (Modality.EMBEDDING,)
+    stored = Join.from_bytes(replace(closed, settled=delivered).to_bytes())
+    again = fusion.add_late_parts(stored, [part(Modality.ACOUSTIC)], BOTH)
+    assert again == stored
+    late = fusion.add_late_parts(stored, [part(Modality.EMBEDDING)], BOTH)
+    assert (late.decided, late.missing(BOTH), late.revision) == (False, (), 1)
+    assert Join.from_bytes(late.to_bytes()) == late
+
+
+def test_late_parts_of_two_modalities_are_kept_until_the_join_is_complete() -> None:
+    three = (*BOTH, Modality.UNKNOWN)
+    closed = fusion.close(fusion.add_parts(None, [part(Modality.ACOUSTIC)]).to_bytes(), three, NOW)
+    assert closed is not None
+    half = Join.from_bytes(fusion.add_late_parts(closed, [part(Modality.EMBEDDING)], three).to_bytes())
+    assert (half.decided, half.missing(three)) == (True, (Modality.UNKNOWN,))
+    assert not fusion.add_late_parts(half, [part(Modality.UNKNOWN)], three).decided
+
+
+def test_what_was_not_given_up_takes_no_late_parts() -> None:
+    opened = fusion.add_parts(None, [part(Modality.ACOUSTIC)])
+    dead = replace(opened, dead=True)
+    of_0_1 = replace(opened, closed_at=NOW, settled=True, parts={})
+    scored = replace(opened, settled=True, revision=1)
+    for join in (opened, dead, of_0_1, scored):
+        assert fusion.add_late_parts(join, [part(Modality.EMBEDDING)], BOTH) is join
+
+
+def test_a_join_that_0_1_gave_up_opens_again_when_it_is_redriven() -> None:
+    state = replace(fusion.add_parts(None, [part(Modality.ACOUSTIC)]), closed_at=NOW, settled=True, parts={}).to_bytes()
+    again = fusion.add_parts(state, [part(m) for m in BOTH], attempt=1)
+    assert (again.decided, again.missing(BOTH), again.revision) == (False, (), 1)
+
+
+def test_only_a_join_that_was_given_up_is_stored_in_the_new_version() -> None:
+    opened = fusion.add_parts(None, [part(Modality.ACOUSTIC)])
+    closed = fusion.close(opened.to_bytes(), BOTH, NOW)
+    assert closed is not None
+    assert (opened.to_bytes()[0], closed.to_bytes()[0]) == (3, 4)
+
+
+def test_every_score_of_a_memo_has_an_id_of_its_own() -> None:
+    opened = fusion.add_parts(None, [part(Modality.ACOUSTIC)])
+    first = fusion.close(opened.to_bytes(), BOTH, NOW)
+    assert first is not None
+    redriven = fusion.add_parts(replace(first, settled=True).to_bytes(), [part(Modality.ACOUSTIC)], attempt=1)
+    second = fusion.close(redriven.to_bytes(), BOTH, NOW)
+    assert second is not None
+    ids = [fusion.incomplete(join, BOTH, "demo-1").score_id for join in (first, second)]
+    assert ids == [score_id("memo", "demo-1"), score_id("memo", "demo-1", 1)]
+    assert len({*ids, score_id("memo", "demo-1", 2), score_id("memo", "demo-2")}) == 4
 
 
 def test_closing_twice_keeps_the_first_time() -> None:
