@@ -19,6 +19,7 @@ from workers.kafka.authorization_errors import refusal
 from workers.kafka.clients import METADATA_AGE_S, client_options, rebalance_timeout_s
 from workers.service import prometheus
 from workers.service.health import HEALTH
+from workers.service.shutdown import SHUTDOWN
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,10 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
     app, locks = make_app(settings), BatchLocks()
 
     def crash(error: BaseException | None) -> None:
+        cause = refusal(error) or error or RuntimeError("Faust exited unexpectedly")
+        SHUTDOWN.begin(cause)
         if not failed.done():
-            failed.set_exception(refusal(error) or error or RuntimeError("Faust exited unexpectedly"))
+            failed.set_exception(cause)
 
     async def finish(*_: Any, **__: Any) -> None:
         async with locks.quiet(settings.stop_deadline_s) as in_time:
@@ -101,8 +104,9 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
     app.finalize()
     tasks = [asyncio.create_task(each) for each in (watch(), *loops)]
     try:
-        await app.start()
-        yield app, failed
+        with SHUTDOWN.on_failure():
+            await app.start()
+            yield app, failed
         if not (failed.done() or app._crashed.is_set()):
             await _in_time(finish(), settings.stop_deadline_s)
     finally:

@@ -25,6 +25,7 @@ from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.receivers import Receiver
 from workers.kafka.clients import make_consumer
+from workers.kafka.connect import stopped
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
@@ -74,7 +75,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Connect and join the group."""
         async with AsyncExitStack() as exits:
             self._consumer: AIOKafkaConsumer = make_consumer(self._settings, group=bridge_group(self._receiver.name))
-            exits.push_async_callback(self._consumer.stop)
+            exits.push_async_callback(stopped, self._consumer)
             self._consumer.subscribe([topics.ALERTS.name], listener=self)
             await self._consumer.start()
             self._exits = exits.pop_all()

@@ -25,7 +25,7 @@ from streams.recovery.resubmit import Reconciler
 from streams.roles.lifecycle import model_loading, run_with_health
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.clients import make_producer
-from workers.kafka.connect import started
+from workers.kafka.connect import started, stopped
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery
 from workers.kafka.record import about
@@ -34,6 +34,7 @@ from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
+from workers.service.shutdown import SHUTDOWN
 from workers.state.redis_client import redis_access
 from workers.state.redis_deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
@@ -68,7 +69,7 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
         deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
-        exits.push_async_callback(producer.stop)
+        exits.push_async_callback(stopped, producer)
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
         fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, FUSION.name), cap, _now)
         # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
@@ -116,7 +117,7 @@ async def _first_of(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
         await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
         for ended in others:
             if ended.done():
-                with refusals_stop():
+                with SHUTDOWN.on_failure(), refusals_stop():
                     ended.result()
     finally:
         asked.cancel()

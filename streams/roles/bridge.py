@@ -7,6 +7,7 @@ from schemas.settings import Settings
 from streams.notify.bridge import Bridge
 from streams.notify.receivers import Receiver
 from streams.roles.lifecycle import run_with_health
+from workers.service.shutdown import SHUTDOWN
 
 
 async def run_bridge(settings: Settings, receiver: Receiver, stop: asyncio.Event) -> None:
@@ -14,6 +15,7 @@ async def run_bridge(settings: Settings, receiver: Receiver, stop: asyncio.Event
 
     async def work() -> None:
         async with receiver, Bridge(settings, make_codec(settings), receiver) as bridge:
-            await bridge.run(stop)
+            with SHUTDOWN.on_failure():
+                await bridge.run(stop)
 
     await run_with_health(settings, stop, receiver.name, work)

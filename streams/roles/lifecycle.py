@@ -10,6 +10,7 @@ from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered, watch_broker
 from workers.kafka.retry import retry_transient
 from workers.service.health import HEALTH, START_WITHIN_S, turn
+from workers.service.shutdown import SHUTDOWN
 
 COLLECT_AFTER = (10_000, 20, 50)
 """Allocations between two collections, by generation: a batch holds more objects than Python's 700, then frees all."""
@@ -42,10 +43,11 @@ async def run_with_health(
     ]
     try:
         done, _ = await asyncio.wait([working, *watches], return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set() and started.is_set():
-            await working
-        for task in done:
-            task.result()
+        with SHUTDOWN.on_failure():
+            if stop.is_set() and started.is_set():
+                await working
+            for task in done:
+                task.result()
     finally:
         for task in (working, *watches):
             task.cancel()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 
 from schemas.errors import Stop
@@ -16,6 +16,7 @@ from workers.kafka.authorization_errors import refusal
 from workers.service import logs, prometheus
 from workers.service.health import HEALTH
 from workers.service.http_endpoint import serve
+from workers.service.shutdown import SHUTDOWN
 from workers.service.tracing import tracing
 
 log = logging.getLogger(__name__)
@@ -47,18 +48,18 @@ def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.E
 
 
 async def _run(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    SHUTDOWN.arm(settings.stop_deadline_s + CLOSE_S)
 
-    def ask() -> None:
-        stop.set()
+    def ask(*_: object) -> None:
+        # Not a handler of the event loop: the deadline holds while the loop is blocked, too.
+        SHUTDOWN.begin()
         HEALTH.lacks("work", "shutdown requested")
-        # Clients that cannot reach their broker take long to close; the deadline holds for them too.
-        deadline = threading.Timer(settings.stop_deadline_s + CLOSE_S, _leave, [1])
-        deadline.daemon = True
-        deadline.start()
+        with suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(stop.set)
 
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, ask)
+        signal.signal(name, ask)
     with _http_endpoint(settings):
         await role(stop)
 

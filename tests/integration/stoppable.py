@@ -4,15 +4,20 @@ It says `begun` when a batch is begun. Settings come from the environment, as fo
 """
 
 import asyncio
+import contextlib
 import sys
+import threading
 import time
+from collections.abc import Sequence
 
 from schemas import topics
+from schemas.errors import ConfigurationError
 from schemas.events import MemoFeatures
 from schemas.settings import Settings
 from streams.agents.faust_app import reading
 from streams.roles.process import until_asked_to_stop
 from tests.integration.test_worker import CODEC, CheapStage, load
+from workers.audio.memo import Memo
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
 from workers.kafka.producer import Delivery, Outgoing
@@ -50,7 +55,61 @@ async def agents(settings: Settings, seconds: float, stop: asyncio.Event) -> Non
             await stop.wait()
 
 
+class HangingStage(CheapStage):
+    """Fails for good, and its end never returns."""
+
+    def __init__(self) -> None:
+        super().__init__(self.fail)
+
+    def fail(self, _: Sequence[Memo]) -> None:
+        print("begun", flush=True)
+        raise ConfigurationError("on purpose")
+
+    def close(self) -> None:
+        threading.Event().wait()
+
+
+async def hanging_worker(settings: Settings, _: float, stop: asyncio.Event) -> None:
+    async with Worker(settings, HangingStage(), load, CODEC, owns_input=True) as worker:
+        await worker.run()
+
+
+class Deaf:
+    """An agent that fails for good; beside it a task that no cancellation ends."""
+
+    async def process(self, batch: Batch) -> None:
+        print("begun", flush=True)
+        raise ConfigurationError("on purpose")
+
+    @staticmethod
+    async def live_on() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+
+async def hanging_agents(settings: Settings, _: float, stop: asyncio.Event) -> None:
+    task = asyncio.create_task(Deaf.live_on())
+    async with reading(settings, {"fusion": Deaf()}) as (_, failed):
+        await failed
+    await task
+
+
+async def blocked(settings: Settings, _: float, stop: asyncio.Event) -> None:
+    """Blocks the event loop for ever."""
+    print("begun", flush=True)
+    while True:
+        time.sleep(0.1)  # noqa: ASYNC251  # on purpose
+
+
 if __name__ == "__main__":
     name, seconds = sys.argv[1], float(sys.argv[2])
-    role = {"worker": work, "agents": agents}[name]
+    roles = {
+        "worker": work,
+        "agents": agents,
+        "hanging worker": hanging_worker,
+        "hanging agents": hanging_agents,
+        "blocked": blocked,
+    }
+    role = roles[name]
     until_asked_to_stop(Settings.load(), name, lambda stop: role(Settings.load(), seconds, stop))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas import topics
-from schemas.errors import Poison
+from schemas.errors import ConfigurationError, Poison
 from schemas.events import MemoFeatures
 from schemas.pipeline import ACOUSTIC, AGENTS_GROUP
 from schemas.settings import Settings
@@ -55,6 +55,10 @@ class Role:
         code = self._process.wait(PATIENCE_S)
         return code, time.monotonic() - began
 
+    def wait(self) -> int:
+        """Its exit code, when it ends by itself."""
+        return self._process.wait(PATIENCE_S)
+
     def __enter__(self) -> "Role":
         return self
 
@@ -70,18 +74,22 @@ def settings(one_broker: Broker) -> Settings:
     return Settings.load(kafka_bootstrap=one_broker.bootstrap, session_timeout_s=6.0)
 
 
+async def send(settings: Settings, kind: str) -> None:
+    """Twelve memos that wait for this role."""
+    if kind == "worker":
+        return await upload(settings, *MEMOS)
+    async with make_producer(settings) as producer:
+        for outcome in CheapStage().process([load(memo) for memo in MEMOS]):
+            assert not isinstance(outcome, Poison)
+            await producer.send_and_wait(topics.FEATURES.name, CODEC.encode(outcome[0]), b"user")
+    return None
+
+
 @pytest.fixture(params=list(WAYS))
 def kind(request: pytest.FixtureRequest, settings: Settings) -> str:
-    """A role, with twelve memos that wait for it."""
-
-    async def features() -> None:
-        async with make_producer(settings) as producer:
-            for outcome in CheapStage().process([load(memo) for memo in MEMOS]):
-                assert not isinstance(outcome, Poison)
-                await producer.send_and_wait(topics.FEATURES.name, CODEC.encode(outcome[0]), b"user")
-
-    asyncio.run(upload(settings, *MEMOS) if request.param == "worker" else features())
+    """A role for which memos wait."""
     kind: str = request.param
+    asyncio.run(send(settings, kind))
     return kind
 
 
@@ -136,3 +144,19 @@ def test_a_batch_that_does_not_end_is_left_in_time_and_comes_again(settings: Set
     assert took_s < 10
     assert delivered(settings, kind) == Counter()
     assert committed(settings, kind) == 0
+
+
+@pytest.mark.parametrize("kind", ["hanging worker", "hanging agents"])
+def test_after_a_fatal_error_a_process_whose_shutdown_hangs_is_gone_at_its_deadline(
+    settings: Settings, kind: str
+) -> None:
+    asyncio.run(send(settings, kind.removeprefix("hanging ")))
+    with Role(settings.model_copy(update={"stop_deadline_s": 1.0}), kind, 0.0) as role:
+        role.wait_for_work()
+        assert role.wait() == ConfigurationError.exit_code
+
+
+def test_a_blocked_event_loop_does_not_outlive_the_deadline(settings: Settings) -> None:
+    with Role(settings.model_copy(update={"stop_deadline_s": 1.0}), "blocked", 0.0) as role:
+        role.wait_for_work()
+        assert role.stop()[0] == 1

@@ -31,13 +31,14 @@ from workers.consumer.isolation import isolated
 from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
 from workers.kafka.authorization_errors import must_see, refusal, refusals_stop
 from workers.kafka.clients import make_consumer, make_producer
-from workers.kafka.connect import started
+from workers.kafka.connect import started, stopped
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
+from workers.service.shutdown import SHUTDOWN
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             exits.callback(self._stage.close)
             self._stage_executor = _executor(exits, self._at_once, self._stage.name)
             producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
-            exits.push_async_callback(producer.stop)
+            exits.push_async_callback(stopped, producer)
             self._delivery = Delivery(producer, self._codec, self._stage.name)
             self._consumer = make_consumer(self._settings, group=feature_stage(self._stage.name).group)
-            exits.push_async_callback(self._consumer.stop)
+            exits.push_async_callback(stopped, self._consumer)
             self._committer = Committer(self._consumer, self._stage.name)
             loader = _executor(exits, LOADERS, "load")
             self._intake = Intake(
@@ -117,6 +118,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         try:
             ends: set[asyncio.Future[Any]] = {*tasks, self._intake.failed}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for ended in ends:
+                if ended.done() and not ended.cancelled() and (error := ended.exception()):
+                    SHUTDOWN.begin(refusal(error) or error)
             if self._stopping.is_set():
                 await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
         finally:

@@ -1,5 +1,6 @@
-"""Connecting to the broker, with retries while it is unavailable and a clear error when it refuses."""
+"""Connecting to the broker, with retries while it is unavailable and a clear error when it refuses; disconnecting."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C
             with refusals_stop():
                 await client.start()
         except BaseException as error:
-            await client.stop()
+            await stopped(client)
             if not isinstance(error, KafkaConnectionError):
                 raise
             await answered(settings)  # aiokafka only logs why it could not connect; this raises the reason
@@ -31,3 +32,18 @@ async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C
         return client  # type: ignore[no-any-return]  # aiokafka has no types
 
     return await retry_transient(attempt, stage=stage, target="broker")
+
+
+async def stopped(client: Any) -> None:
+    """Stop an aiokafka client.
+
+    While a broker is unavailable, a consumer cancels its own pending fetches, and their CancelledError ends its `stop`
+    before it closes its connections, although nobody has cancelled the caller.
+    """
+    try:
+        await client.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        await client._client.close()

@@ -15,6 +15,7 @@ from schemas.pipeline import DRIFT, FUSION, feature_stages
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import client_options, make_reader, make_sampler
+from workers.kafka.connect import stopped
 
 ANSWER_S = 10.0
 """Timeout of finding a group's coordinator."""
@@ -39,13 +40,13 @@ class Observer:
             exits.push_async_callback(self._admin.close)
             await self._admin.start()
             self._reader = make_reader(self._settings, *self._names)
-            exits.push_async_callback(self._reader.stop)
+            exits.push_async_callback(stopped, self._reader)
             await self._reader.start()
             must_see(self._reader, *self._names)
             # It never fetches: a fetch that waits for records would block other requests on the same connection.
             self._reader.pause(*self._reader.assignment())
             self._sampler = make_sampler(self._settings, *self._names)
-            exits.push_async_callback(self._sampler.stop)
+            exits.push_async_callback(stopped, self._sampler)
             await self._sampler.start()
             self._sampler.pause(*self._sampler.assignment())
             self._exits = exits.pop_all()

@@ -14,6 +14,7 @@ from schemas.settings import Settings
 from workers.kafka.authorization_errors import must_see, refusals_stop
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_reader
+from workers.kafka.connect import stopped
 
 R = TypeVar("R")
 
@@ -70,7 +71,7 @@ async def _started(settings: Settings, topic: topics.Topic, start: str) -> Async
             must_see(reader, topic.name)
         yield reader
     finally:
-        await reader.stop()
+        await stopped(reader)
 
 
 async def _past(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

@@ -102,6 +102,7 @@ class Health:
         self._parts: dict[str, Part] = {}
         self._passing: set[Part] = set()
         self._lacking: dict[str, str] = {}
+        self._ended = ""
 
     def part(self, name: str) -> Part:
         """The part of this name; idle until it begins work."""
@@ -126,10 +127,15 @@ class Health:
         """Report a dependency as available."""
         self._lacking.pop(what, None)
 
+    def ends(self, why: str) -> None:
+        """Report that the work of this process has ended by a fatal error. why: a few words, no address, no id."""
+        self._ended = f"exiting after a fatal error: {why}"
+        self.lacks("work", self._ended)
+
     def faults(self) -> list[str]:
         """Reasons to restart this process; empty when it is alive."""
         parts, away = [*self._parts.values(), *self._passing], self._lacking.__contains__
-        reasons = [part.fault(self.stuck_after_s, away) for part in parts]
+        reasons = [self._ended, *(part.fault(self.stuck_after_s, away) for part in parts)]
         return [reason for reason in reasons if reason]
 
     def lacking(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
 from schemas.errors import BrokerRefused
 from schemas.settings import Settings
 from workers.kafka import connect
-from workers.kafka.connect import started
+from workers.kafka.connect import started, stopped
 
 SETTINGS = Settings.load(kafka_bootstrap="127.0.0.1:1")
 
@@ -89,3 +89,37 @@ async def test_an_error_that_stays_leaves_no_client_open(error: Exception, raise
     with pytest.raises(raised):
         await started(factory, SETTINGS, stage="test")
     assert [each.stopped for each in factory.made] == [True]
+
+
+class Cut:
+    """A client whose `stop` ends by its own cancellation, as aiokafka's does while a broker is unavailable."""
+
+    def __init__(self) -> None:
+        self.closed: list[str] = []
+        self._client = self
+
+    async def stop(self) -> None:
+        pending = asyncio.create_task(asyncio.sleep(60))
+        pending.cancel()
+        await pending
+
+    async def close(self) -> None:
+        self.closed.append("connections")
+
+
+async def test_a_client_that_cancels_its_own_stop_is_closed() -> None:
+    client = Cut()
+    await stopped(client)
+    assert client.closed == ["connections"]
+
+
+async def test_a_cancelled_caller_stays_cancelled() -> None:
+    class Slow(Cut):
+        async def stop(self) -> None:
+            await asyncio.sleep(60)
+
+    stopping = asyncio.create_task(stopped(Slow()))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
