@@ -38,7 +38,7 @@ async def stopped(client: Any) -> None:
     """Stop an aiokafka client.
 
     While a broker is unavailable, a consumer cancels its own pending fetches, and their CancelledError ends its `stop`
-    before it closes its connections, although nobody has cancelled the caller.
+    before it closes its connections, although the caller is not cancelled.
     """
     try:
         await client.stop()
