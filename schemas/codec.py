@@ -21,12 +21,17 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast, get_args, get_origin
 
 import fastavro
 import numpy as np
-from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.avro_values import ValueCount, ValuesError
 from schemas.events import RECORDS, Record
+from schemas.limits import RECORD_VALUES, LimitError, check, check_size
+from schemas.writer_schemas import SchemaError, WriterSchema, released, vetted
 
 CONFLUENT_MAGIC = b"\x00"
 SINGLE_OBJECT_MAGIC = b"\xc3\x01"
+AXES = 2
+"""Maximum axes of an array."""
 
 Schema = dict[str, Any]
 R = TypeVar("R")
@@ -53,34 +58,47 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Encodes with one framing, decodes both. registry: None for single-object encoding."""
+    """Encodes with one framing, decodes both, within `schemas/limits.py`. registry: None for single-object encoding."""
 
     registry: Registry | None = None
 
     def encode(self, record: Record, subject: str = "") -> bytes:
-        """The record in its frame. subject: registry subject, `<topic>-value` by Confluent's topic naming strategy."""
+        """The record in its frame. subject: registry subject, `<topic>-value` by Confluent's topic naming strategy.
+
+        Raises LimitError, a ValueError, when a field is outside of its limit.
+        """
         kind: Kind = type(record)
+        plain = _encoder(kind)(record)
+        check(record)
         if self.registry is None:
             frame = SINGLE_OBJECT_MAGIC + _fingerprint(kind)
         else:
             frame = CONFLUENT_MAGIC + struct.pack(">I", self.registry.id_of(subject, _text(kind)))
         out = BytesIO()
         out.write(frame)
-        fastavro.schemaless_writer(out, _schema(kind), _encoder(kind)(record))
+        fastavro.schemaless_writer(out, _schema(kind).parsed, plain)
+        check_size(kind, out.tell())
         return out.getvalue()
 
     def decode(self, data: bytes | None, record: type[R]) -> R:
         """The record of type `record` in `data`, whichever framing it has.
 
-        Raises DecodeError for any other bytes; with a registry also Transient and ConfigurationError.
+        Raises DecodeError for any other bytes, and for a record outside of its limits; with a registry also Transient
+        and ConfigurationError. Takes time and memory in proportion to the bytes, whatever they are.
         """
         kind: Kind = record
-        writer, start = self._writer(data or b"", kind)
-        body = BytesIO(data or b"")
+        data = data or b""
+        writer, start = self._writer(data, kind)
+        body = BytesIO(data)
         body.seek(start)
         try:
-            value = fastavro.schemaless_reader(body, writer, _schema(kind))
-            decoded = _decoder(kind)(value)
+            check_size(kind, len(data))
+            if len(data) > RECORD_VALUES:  # each value takes a byte at least
+                ValueCount(data, start, writer.types, RECORD_VALUES).walk(writer.parsed)
+            decoded = _decoder(kind)(fastavro.schemaless_reader(body, writer.parsed, _schema(kind).parsed))
+            check(decoded)
+        except (LimitError, ValuesError) as error:
+            raise DecodeError(str(error)) from error
         except DecodeError:
             raise
         except Exception as error:  # fastavro raises many kinds of errors on invalid bytes
@@ -89,7 +107,7 @@ class Codec:
             raise DecodeError(f"bytes left over after a {kind.__name__}")
         return cast("R", decoded)
 
-    def _writer(self, data: bytes, kind: Kind) -> tuple[Schema, int]:
+    def _writer(self, data: bytes, kind: Kind) -> tuple[WriterSchema, int]:
         """The schema that `data` was written with, and where its body starts."""
         if not data:
             raise DecodeError("empty value: expected an Avro record")
@@ -104,7 +122,10 @@ class Codec:
         if self.registry is None:
             raise DecodeError("registry framing, but SCHEMA_REGISTRY_URL is not set")
         (schema_id,) = struct.unpack(">I", data[1:5])
-        return _parsed(self.registry.schema_of(schema_id)), 5
+        try:
+            return vetted(self.registry.schema_of(schema_id), _full_name(kind)), 5
+        except SchemaError as error:
+            raise DecodeError(f"not a {kind.__name__}: the registry's Avro schema cannot be used: {error}") from error
 
 
 def schema_name(kind: Kind) -> str:
@@ -123,16 +144,13 @@ def _text(kind: Kind) -> str:
 
 
 @cache
-def _parsed(text: str) -> Schema:
-    try:
-        return cast("Schema", parse_schema(json.loads(text)))
-    except (ValueError, TypeError, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
-        raise DecodeError(f"the registry's schema is not an Avro schema: {type(error).__name__}") from error
+def _schema(kind: Kind) -> WriterSchema:
+    return released(_source(kind))
 
 
 @cache
-def _schema(kind: Kind) -> Schema:
-    return cast("Schema", parse_schema(_source(kind)))
+def _full_name(kind: Kind) -> str:
+    return f"{_source(kind)['namespace']}.{_source(kind)['name']}"
 
 
 @cache
@@ -146,11 +164,11 @@ def _fingerprint_of(schema: Schema) -> bytes:
 
 
 @cache
-def _known(kind: Kind) -> Mapping[bytes, Schema]:
+def _known(kind: Kind) -> Mapping[bytes, WriterSchema]:
     """Writer schemas by fingerprint: today's, and every released version in `schemas/avro/history`."""
     history = resources.files("schemas.avro") / "history"
     versions = [json.loads(p.read_text()) for p in history.iterdir() if p.name.startswith(f"{schema_name(kind)}.")]
-    return {_fingerprint_of(s): cast("Schema", parse_schema(s)) for s in [_source(kind), *versions]}
+    return {_fingerprint_of(schema): released(schema) for schema in [_source(kind), *versions]}
 
 
 def _encode_array(value: np.ndarray) -> dict[str, object]:
@@ -160,11 +178,13 @@ def _encode_array(value: np.ndarray) -> dict[str, object]:
 
 
 def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
-    half = value["dtype"] == "float16"
+    half, shape, data = value["dtype"] == "float16", value["shape"], value["data"]
+    if len(shape) > AXES:
+        raise DecodeError(f"array of {len(shape):,} axes: at most {AXES} are supported")
     # NumPy reads a negative length as "whatever is left".
-    if min(value["shape"], default=0) < 0 or len(value["data"]) != prod(value["shape"]) * (2 if half else 4):
-        raise DecodeError(f"array of {len(value['data'])} bytes does not have shape {value['shape']}")
-    return np.frombuffer(value["data"], dtype="<f2" if half else "<f4").reshape(value["shape"]).astype(np.float32)
+    if min(shape, default=0) < 0 or len(data) != prod(shape) * (2 if half else 4):
+        raise DecodeError(f"array of {len(data):,} bytes does not have the shape that it declares")
+    return np.frombuffer(data, dtype="<f2" if half else "<f4").reshape(shape).astype(np.float32)
 
 
 def _decode_time(value: datetime) -> datetime:

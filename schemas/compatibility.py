@@ -16,6 +16,7 @@ from fastavro.schema import SchemaParseException, UnknownType
 
 from schemas.avro_resolution import Obstacle, obstacles
 from schemas.codec import schema_name
+from schemas.limits_in_avro import KEYWORDS
 from schemas.topics import TOPICS
 
 AVRO = Path(__file__).parent / "avro"
@@ -89,9 +90,9 @@ def _unreleased(versions: Versions) -> list[str]:
 
 
 def _bare(node: Any) -> Any:
-    """A schema without its documentation, which may be improved at any time."""
+    """A schema without its documentation and its limits, which are no part of what was released."""
     if isinstance(node, dict):
-        return {key: _bare(value) for key, value in node.items() if key != "doc"}
+        return {key: _bare(value) for key, value in node.items() if key != "doc" and key not in KEYWORDS}
     return [_bare(value) for value in node] if isinstance(node, list) else node
 
 

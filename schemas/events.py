@@ -120,8 +120,8 @@ class MemoFeatures:
     """One modality of one memo.
 
     duration_s: length of the memo; window_s: nominal window length; windows: (n, d_window) float32; summary: (d,)
-    float32, NaN where a feature is undefined; names: of `summary`, empty for embeddings, whose coordinates have none;
-    undefined: `feature:reason` for every NaN in `summary`.
+    float32; both NaN where a feature is undefined; names: of `summary`, empty for embeddings, whose coordinates have
+    none; undefined: `feature:reason` for every NaN in `summary`.
     Raises ValueError for arrays of other dimensions, and for names that are not as many as the features.
     """
 

