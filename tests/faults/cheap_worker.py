@@ -17,6 +17,7 @@ from streams import cli
 from streams.cli import tensorflow_quiet
 from streams.roles import feature_worker
 from tests.faults.cohort import acoustic_summary, embedding_summary
+from workers.audio.decode import Reserve, no_reservation
 from workers.audio.memo import Memo
 from workers.audio.storage import AudioStore
 from workers.consumer.stage import Outcome
@@ -50,8 +51,9 @@ class CheapStage:
         )  # fmt: skip
 
 
-def load(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
+def load(event: MemoUploaded, store: AudioStore, settings: Settings, reserve: Reserve = no_reservation) -> Memo:
     """As workers.audio.load.load_memo, with a vector for a signal."""
+    reserve(DURATION_S)
     data = store.read(event.audio_uri, event.sha256)
     if len(data) % 4 or not data:
         raise Poison("audio:undecodable", "this is no vector")

@@ -6,15 +6,19 @@ from pathlib import Path
 from schemas.errors import Poison
 from schemas.events import FloatArray, MemoUploaded, Quality
 from schemas.settings import Settings
-from workers.audio.decode import decode
+from workers.audio.decode import Reserve, no_reservation
+from workers.audio.decoder_pool import DECODERS
 from workers.audio.memo import Memo
 from workers.audio.quality import Thresholds, assess
 from workers.audio.storage import AudioStore
 
 
-def load_memo(event: MemoUploaded, store: AudioStore, settings: Settings) -> Memo:
-    """Read, decode and assess the audio of an event. Raises what AudioStore.read and decode raise."""
-    signal, quality = load_bytes(store.read(event.audio_uri, event.sha256), settings)
+def load_memo(event: MemoUploaded, store: AudioStore, settings: Settings, reserve: Reserve = no_reservation) -> Memo:
+    """Read, decode and assess the audio of an event. Raises what AudioStore.read and DecoderPool.decode raise.
+
+    reserve: as in `decode`.
+    """
+    signal, quality = load_bytes(store.read(event.audio_uri, event.sha256), settings, reserve)
     return Memo(event, signal, quality)
 
 
@@ -34,7 +38,7 @@ def load_file(path: Path, settings: Settings) -> tuple[FloatArray, Quality]:
     return load_bytes(data, settings)
 
 
-def load_bytes(data: bytes, settings: Settings) -> tuple[FloatArray, Quality]:
-    """Signal and quality of an encoded memo. Raises Poison as decode does."""
-    decoded = decode(data, max_s=settings.audio_max_s, min_s=settings.audio_min_s)
+def load_bytes(data: bytes, settings: Settings, reserve: Reserve = no_reservation) -> tuple[FloatArray, Quality]:
+    """Signal and quality of an encoded memo, decoded in a child process. Raises as DecoderPool.decode does."""
+    decoded = DECODERS.decode(data, max_s=settings.audio_max_s, min_s=settings.audio_min_s, reserve=reserve)
     return decoded.signal, assess(decoded, Thresholds.of(settings))
