@@ -35,12 +35,12 @@ def many_tag_frames(count: int = 60_000) -> bytes:
 
 
 def large_cover(side: int = 16_000) -> bytes:
-    """An MP3 with a picture of side × side pixels."""
+    """An MP3 with an image of side × side pixels."""
     return id3(_apic(png(side))) + ffmpeg(SIGNAL, container="mp3", codec="libmp3lame", rate=44100)
 
 
 def large_cover_of_m4a(side: int = 16_000) -> bytes:
-    """An m4a with a picture of side × side pixels."""
+    """An m4a with an image of side × side pixels."""
     data = ffmpeg(SIGNAL, container="ipod", codec="aac", rate=44100)
     picture = _box(b"covr", _box(b"data", struct.pack(">II", 14, 0) + png(side)))
     handler = _box(b"hdlr", b"\0" * 8 + b"mdirappl" + b"\0" * 9)

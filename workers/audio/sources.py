@@ -1,7 +1,7 @@
 """Open one recording with its decoder: libsndfile for containers that it reads itself, FFmpeg (PyAV) for the rest.
 
 Only listed demuxers and audio codecs are opened: a demuxer that probes may mistake text for a playlist and open the
-files it names, and pictures and video are decoded while probing if their decoders can be reached.
+files it names, and images and video are decoded while probing if their decoders can be reached.
 """
 
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ AUDIO_CODECS = [
     "wmapro",
     "wmalossless",
 ]
-"""FFmpeg's names of the decoders that may run: no video, no pictures, no subtitles."""
+"""FFmpeg's names of the decoders that may run: no video, no images, no subtitles."""
 
 Block: TypeAlias = NDArray[np.floating[Any]]
 """(samples, channels), full scale at 1."""

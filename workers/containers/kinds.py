@@ -40,7 +40,7 @@ def id3v2_length(data: bytes, at: int = 0) -> int:
 
 
 def without_leading_tags(data: bytes) -> bytes:
-    """The bytes after any ID3v2 tags: tags hold pictures, and lists whose reading is slow. The same object if none."""
+    """The bytes after any ID3v2 tags: tags hold images, and lists whose reading is slow. The same object if none."""
     at = 0
     while length := id3v2_length(data, at):
         at += length

@@ -79,7 +79,7 @@ def declared_s(data: bytes, wave: Wave) -> float | None:
 
 
 def normalised(data: bytes, wave: Wave) -> bytes:
-    """The file with the sizes that its samples have, and nothing behind them; so every decoder reads all of it."""
+    """The file with the sizes that its samples have, and nothing after them; so every decoder reads all of it."""
     start, end = wave.samples
     order = _order(data)
     head = bytearray(data[:start])
