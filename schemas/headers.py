@@ -77,19 +77,21 @@ def headers_of(record: Record, stage: str, parent: Mapping[str, bytes] | None) -
 
 
 def _identity(record: Record) -> tuple[str, datetime, str]:
-    """Id of a record, when it happened, and the memo that it is about."""
+    """Id of a record, when it happened, and what derives the trace of its memo: memo ids are unique per user only."""
+    if isinstance(record, DeadLetter):
+        return record.dead_letter_id, record.at, record.dead_letter_id
+    memo = derived_id("memo", record.user_id, record.memo_id)
     match record:
         case MemoUploaded():
-            return record.memo_id, record.uploaded_at, record.memo_id
+            # Only `submit` writes uploads, whose memo ids are derived from their users.
+            return record.memo_id, record.uploaded_at, memo
         case MemoFeatures():
             # Features have no id of their own: a memo has one record of each modality.
-            return derived_id("features", record.memo_id, record.modality), record.uploaded_at, record.memo_id
+            return derived_id("features", memo, record.modality), record.uploaded_at, memo
         case RiskScored():
-            return record.score_id, record.scored_at, record.memo_id
+            return record.score_id, record.scored_at, memo
         case RiskAlert():
-            return record.alert_id, record.at, record.memo_id
-        case DeadLetter():
-            return record.dead_letter_id, record.at, record.dead_letter_id
+            return record.alert_id, record.at, memo
 
 
 def _trace_headers(span: str, parent: Mapping[str, bytes], trace: str) -> Headers:

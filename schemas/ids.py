@@ -17,9 +17,12 @@ def memo_id(user_id: str, sha256: str, recorded_at: datetime) -> str:
     return derived_id("memo", user_id, sha256, recorded_at.astimezone(UTC).isoformat(timespec="milliseconds"))
 
 
-def score_id(memo: str, bundle_id: str, revision: int = 0) -> str:
-    """Id of the score that one bundle gives one memo. revision: how many scores without all modalities came before."""
-    return derived_id("score", memo, bundle_id, *([f"revision {revision}"] if revision else []))
+def score_id(user_id: str, memo: str, bundle_id: str, revision: int = 0) -> str:
+    """Id of the score that one bundle gives one memo; memo ids need to be unique per user only.
+
+    revision: how many scores without all modalities came before.
+    """
+    return derived_id("score", user_id, memo, bundle_id, *([f"revision {revision}"] if revision else []))
 
 
 def dead_letter_id(stage: str, topic: str, partition: int, offset: int) -> str:

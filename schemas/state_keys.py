@@ -27,6 +27,17 @@ class Kind(StrEnum):
     """Bits that are only ever set."""
 
 
+_ESCAPES = re.compile("}|%(?=7D|25)")
+
+
+def _escaped(name: str) -> str:
+    """A name without `}`; different names stay different, and names without `}` and `%` stay as they are.
+
+    Only a `%` that would read as an escape is escaped: keys of 0.1 with any other are found.
+    """
+    return _ESCAPES.sub(lambda found: "%7D" if found[0] == "}" else "%25", name) if "}" in name or "%" in name else name
+
+
 @dataclass(frozen=True, slots=True)
 class StateKey:
     """One row: keys of one pattern.
@@ -34,7 +45,8 @@ class StateKey:
     pattern: after PREFIX, names in angle brackets; braces keep all keys of a user in one slot of a Redis cluster;
     owner: the agent or command that writes it; readers: what else reads it, and why; lifetime: since the last
     write, a setting or a length of time; personal: whether it holds data of a person; versions: encodings that are
-    read, the newest last, which is written; watched: whether the store counts a lost key (`Store.lost`).
+    read, the newest last, which is written; watched: whether the store counts a lost key (`Store.lost`); escaped:
+    whether names may hold `}`, which ends what a cluster hashes, and still make different keys.
     """
 
     name: str
@@ -48,6 +60,7 @@ class StateKey:
     versions: tuple[int, ...] = ()
     kind: Kind = Kind.VALUE
     watched: bool = False
+    escaped: bool = True
     _literals: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +80,8 @@ class StateKey:
     def key(self, *names: str) -> str:
         """The key of these names, without PREFIX. Raises ValueError when they are not as many as the pattern's."""
         head, *rest = self._literals
+        if self.escaped:
+            names = tuple(map(_escaped, names))
         return head + "".join(name + literal for name, literal in zip(names, rest, strict=True))
 
     def framed(self, body: bytes) -> bytes:
@@ -114,6 +129,7 @@ BASELINE_0_1 = StateKey(
     versions=BASELINE.versions,
     encoding="as `baseline`",
     meaning="Version 0.1 wrote baselines under a doubled prefix; they expire.",
+    escaped=False,
 )
 JOIN = StateKey(
     "join",

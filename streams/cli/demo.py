@@ -112,7 +112,7 @@ def alert_lines(run: "DemoRun") -> list[str]:
     """One line per alert, within WIDTH columns: day, kind, state, user, and the evidence of the memo, in SDs."""
     lines = [f"{'day':<10}  {'alert':<15}  {'user':<12}  evidence (SDs from baseline)"]
     for alert in sorted(run.alerts.values(), key=lambda a: (a.at, a.user_id, a.kind)):
-        score = next((s for s in run.scores.values() if s.memo_id == alert.memo_id), None)
+        score = next((s for s in run.scores.values() if (s.user_id, s.memo_id) == (alert.user_id, alert.memo_id)), None)
         line = f"{alert.at:%Y-%m-%d}  {f'{alert.kind} {alert.state}':<15}  {alert.user_id:<12}"
         for number, each in enumerate(() if score is None else score.evidence):
             more = f"{',' if number else ' '} {each.name} {each.deviation_sd:+.1f}"

@@ -76,7 +76,7 @@ class DriftAgent:
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
         unmuted = await self._not_muted(alerts)
         # An alert left undelivered by a crash may belong to a memo outside this batch.
-        outgoing = [_outgoing(alert, causes.get(alert.memo_id, NOWHERE)) for _, alert in unmuted]
+        outgoing = [_outgoing(alert, causes.get((alert.user_id, alert.memo_id), NOWHERE)) for _, alert in unmuted]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
         await self._mark_delivered(alerts)
         self._count(followed, unmuted)
@@ -85,9 +85,9 @@ class DriftAgent:
     def _decoded(
         self, sources: Sequence[Source]
     ) -> tuple[
-        dict[str, list[RiskScored]], dict[str, list[int]], dict[str, Source], list[tuple[Source, Poison]]
+        dict[str, list[RiskScored]], dict[str, list[int]], dict[tuple[str, str], Source], list[tuple[Source, Poison]]
     ]:  # fmt: skip
-        """Scores and Kafka's timestamps of them by user, their source records by memo, and undecodable records."""
+        """Scores and Kafka's timestamps of them by user, source records by user and memo, and undecodable records."""
         scores: dict[str, list[RiskScored]] = defaultdict(list)
         timestamps_ms: dict[str, list[int]] = defaultdict(list)
         causes, failures = {}, []
@@ -99,7 +99,7 @@ class DriftAgent:
                 continue
             scores[DRIFT.key(score.user_id)].append(score)
             timestamps_ms[DRIFT.key(score.user_id)].append(source.timestamp_ms)
-            causes[score.memo_id] = source
+            causes[score.user_id, score.memo_id] = source
         return scores, timestamps_ms, causes, failures
 
     def _following(

@@ -49,6 +49,11 @@ class Join:
     revision: int = 0
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """User and memo: memo ids are unique per user only."""
+        return self.user_id, self.memo_id
+
+    @property
     def decided(self) -> bool:
         """Whether this attempt has an outcome, so that it needs no more work."""
         return self.settled or self.dead or self.closed_at is not None
@@ -183,7 +188,7 @@ def incomplete(join: Join, needed: Collection[Modality], bundle_id: str) -> Risk
     if join.closed_at is None:
         raise ValueError("the join is still open")
     return RiskScored(
-        score_id=score_id(join.memo_id, bundle_id, max(join.revision - 1, 0)),
+        score_id=score_id(*join.identity, bundle_id, max(join.revision - 1, 0)),
         memo_id=join.memo_id,
         user_id=join.user_id,
         recorded_at=join.recorded_at,

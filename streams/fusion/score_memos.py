@@ -61,7 +61,7 @@ class PersonalScores:
 
         At most OUTBOX memos of one user per call: `at_most_per_user`.
         """
-        results: dict[str, Result] = {}
+        results: dict[tuple[str, str], Result] = {}
         pending = list(complete)
         while pending:
             users = list({each.join.user_id for each in pending})
@@ -81,18 +81,18 @@ class PersonalScores:
             )
             results |= fresh
             pending = [each for each in pending if not unchanged[BASELINE.key(each.join.user_id)]]
-        return [results[each.join.memo_id] for each in complete]
+        return [results[each.join.identity] for each in complete]
 
     def _score_against(
         self, before: Mapping[str, bytes | None], in_episode: Collection[str], complete: Sequence[Complete]
-    ) -> tuple[dict[str, BaselineState], dict[str, Result]]:
+    ) -> tuple[dict[str, BaselineState], dict[tuple[str, str], Result]]:
         """Score all memos, one per user and round; each round is one call of the head.
 
         in_episode: users with an open alert, whose memos must not change their baseline.
         """
         bundle = self._scorer.bundle
         states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
-        results: dict[str, Result] = {}
+        results: dict[tuple[str, str], Result] = {}
         for memos in at_most_per_user(complete, most=1):
             new = []
             for each in memos:
@@ -100,19 +100,19 @@ class PersonalScores:
                 if has_seen(state, each.join.memo_id):
                     stored = stored_score(state, each.join.memo_id)
                     known = None if stored is None else EncodedScore(self._codec.decode(stored, RiskScored), stored)
-                    results[each.join.memo_id] = known
+                    results[each.join.identity] = known
                 else:
                     new.append(each)
             normals = [states[BASELINE.key(each.join.user_id)].normal for each in new]
             outcomes = self._scorer.score([(e.parts, n) for e, n in zip(new, normals, strict=True)])
             for each, outcome in zip(new, outcomes, strict=True):
                 if isinstance(outcome, Poison):
-                    results[each.join.memo_id] = outcome
+                    results[each.join.identity] = outcome
                     continue
                 record = self._record(each, outcome)
                 key = BASELINE.key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
-                results[each.join.memo_id] = EncodedScore(record, encoded)
+                results[each.join.identity] = EncodedScore(record, encoded)
                 frozen = each.join.user_id in in_episode
                 states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
         return states, results
@@ -121,7 +121,7 @@ class PersonalScores:
         bundle_id = self._scorer.bundle.id
         now = self._clock()
         return RiskScored(
-            score_id=score_id(each.join.memo_id, bundle_id, each.join.revision),
+            score_id=score_id(*each.join.identity, bundle_id, each.join.revision),
             memo_id=each.join.memo_id,
             user_id=each.join.user_id,
             recorded_at=each.join.recorded_at,

@@ -18,11 +18,12 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One record of `memos.uploaded` as it was sent. memo_id: None when the value cannot be decoded."""
+    """One record of `memos.uploaded` as it was sent. memo_id, user_id: None when the value cannot be decoded."""
 
     key: bytes | None
     value: bytes
     memo_id: str | None
+    user_id: str | None = None
 
     @property
     def digest(self) -> bytes:
@@ -48,6 +49,8 @@ class Journal:
             "(digest BLOB PRIMARY KEY, key BLOB, value BLOB NOT NULL, memo_id TEXT, "
             "finished INTEGER NOT NULL DEFAULT 0)"
         )
+        if "user_id" not in {column[1] for column in self._db.execute("PRAGMA table_info(uploads)")}:
+            self._db.execute("ALTER TABLE uploads ADD COLUMN user_id TEXT")
         self._db.execute("CREATE INDEX IF NOT EXISTS uploads_by_memo ON uploads (memo_id)")
         return self
 
@@ -57,21 +60,28 @@ class Journal:
 
     def accept(self, uploads: Iterable[Upload]) -> None:
         """Add uploads; a known one, finished or not, stays as it is."""
-        rows = [(u.digest, u.key, u.value, u.memo_id) for u in uploads]
+        rows = [(u.digest, u.key, u.value, u.memo_id, u.user_id) for u in uploads]
         with self._transaction() as cursor:
-            cursor.executemany("INSERT OR IGNORE INTO uploads (digest, key, value, memo_id) VALUES (?, ?, ?, ?)", rows)
+            cursor.executemany(
+                "INSERT OR IGNORE INTO uploads (digest, key, value, memo_id, user_id) VALUES (?, ?, ?, ?, ?)", rows
+            )
 
-    def finish(self, memo_ids: Iterable[str] = (), uploads: Iterable[Upload] = ()) -> None:
-        """Mark the uploads of these memos, and these uploads, as finished. Unknown ones are ignored."""
+    def finish(self, memos: Iterable[tuple[str, str]] = (), uploads: Iterable[Upload] = ()) -> None:
+        """Mark the uploads of these memos, and these uploads, as finished. Unknown ones are ignored.
+
+        memos: user and memo id of each. A journal of 0.1 has no users; there the memo id alone decides.
+        """
         with self._transaction() as cursor:
-            cursor.executemany("UPDATE uploads SET finished = 1 WHERE memo_id = ?", [(m,) for m in memo_ids])
+            cursor.executemany(
+                "UPDATE uploads SET finished = 1 WHERE (user_id = ? OR user_id IS NULL) AND memo_id = ?", memos
+            )
             cursor.executemany("UPDATE uploads SET finished = 1 WHERE digest = ?", [(u.digest,) for u in uploads])
 
     def unfinished(self) -> list[Upload]:
         """The uploads to resubmit, in the order in which they were accepted."""
         with self._transaction() as cursor:
             rows = cursor.execute(
-                "SELECT key, value, memo_id FROM uploads WHERE NOT finished ORDER BY rowid"
+                "SELECT key, value, memo_id, user_id FROM uploads WHERE NOT finished ORDER BY rowid"
             ).fetchall()
         return [Upload(*row) for row in rows]
 

@@ -25,7 +25,7 @@ class JournalSync:
 
     def __init__(self, settings: Settings, codec: Codec, journal: Journal) -> None:
         self._settings, self._codec, self._journal = settings, codec, journal
-        self._scored: deque[tuple[TopicPartition, int, str]] = deque()
+        self._scored: deque[tuple[TopicPartition, int, tuple[str, str]]] = deque()
 
     async def resubmit(self) -> int:
         """Send the unfinished uploads of an earlier run; returns their number."""
@@ -55,7 +55,8 @@ class JournalSync:
                     accepted.append(self._upload(record.key, record.value))
                 elif record.topic == topics.SCORED.name:
                     scored = self._codec.decode(record.value, RiskScored)
-                    self._scored.append((TopicPartition(record.topic, record.partition), record.offset, scored.memo_id))
+                    at, memo = TopicPartition(record.topic, record.partition), (scored.user_id, scored.memo_id)
+                    self._scored.append((at, record.offset, memo))
                 else:
                     letter = self._codec.decode(record.value, DeadLetter)
                     if letter.topic == topics.UPLOADED.name:
@@ -66,10 +67,10 @@ class JournalSync:
             self._journal.finish(uploads=dead)
 
     def _upload(self, key: bytes | None, value: bytes | None) -> Upload:
-        memo_id = None
         with suppress(DecodeError):
-            memo_id = self._codec.decode(value, MemoUploaded).memo_id
-        return Upload(key, value or b"", memo_id)
+            memo = self._codec.decode(value, MemoUploaded)
+            return Upload(key, value or b"", memo.memo_id, memo.user_id)
+        return Upload(key, value or b"", None)
 
     def _finish(self, positions: Mapping[TopicPartition, int]) -> None:
         """A memo is finished when the drift agent has committed past its score."""

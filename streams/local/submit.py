@@ -127,7 +127,7 @@ class Submitter:
     async def _send_some(self, events: Sequence[MemoUploaded]) -> None:
         values = [self._codec.encode(event, f"{topics.UPLOADED.name}-value") for event in events]
         if self._journal is not None and self._observer is not None:
-            uploads = [Upload(e.user_id.encode(), v, e.memo_id) for e, v in zip(events, values, strict=True)]
+            uploads = [Upload(e.user_id.encode(), v, e.memo_id, e.user_id) for e, v in zip(events, values, strict=True)]
             await asyncio.to_thread(self._journal.accept, uploads)
             await self._wait_for_room(len(events), self._observer)
         headers, began = [headers_of(event, "submit", None) for event in events], time.time()

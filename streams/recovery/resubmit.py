@@ -180,7 +180,7 @@ class Reconciler:
         acknowledgements, sent = [], 0
         async for upload in written(self._settings, topics.UPLOADED, since, extracted):
             with suppress(DecodeError):  # a feature worker wrote a dead letter for it
-                if not _contains(outcomes, _memo_hash(self._codec.decode(upload.value, MemoUploaded).memo_id)):
+                if not _contains(outcomes, _memo_hash(self._codec.decode(upload.value, MemoUploaded))):
                     acknowledgements.append(await self._send(upload))
                     sent += 1
             if len(acknowledgements) == TOGETHER:
@@ -200,13 +200,13 @@ class Reconciler:
         """Hashes of memos that have a score or a dead letter."""
         async for record in written(self._settings, topics.SCORED, since):
             with suppress(DecodeError):
-                yield _memo_hash(self._codec.decode(record.value, RiskScored).memo_id)
+                yield _memo_hash(self._codec.decode(record.value, RiskScored))
         kinds = {topics.UPLOADED.name: MemoUploaded, topics.FEATURES.name: MemoFeatures}
         async for record in written(self._settings, topics.DEAD, since):
             with suppress(DecodeError):
                 dead_letter = self._codec.decode(record.value, DeadLetter)
                 if dead_letter.topic in kinds:
-                    yield _memo_hash(self._codec.decode(dead_letter.value, kinds[dead_letter.topic]).memo_id)
+                    yield _memo_hash(self._codec.decode(dead_letter.value, kinds[dead_letter.topic]))
 
     async def _acquire_lease(self) -> Mark | None:
         """The mark if this agent holds the lease now. Uses the clock of deadlines: no wall clock that jumps."""
@@ -226,9 +226,10 @@ class Reconciler:
         return (await self._store.update([MARK.key()], finish, ttl_s=self._settings.state_ttl_s))[MARK.key()]
 
 
-def _memo_hash(memo_id: str) -> int:
-    """Eight-byte hash of a memo id: a million of them take eight megabytes."""
-    return int.from_bytes(blake2b(memo_id.encode(), digest_size=8).digest())
+def _memo_hash(record: MemoUploaded | MemoFeatures | RiskScored) -> int:
+    """Eight-byte hash of a user and a memo id: a million of them take eight megabytes."""
+    identity = f"{len(record.user_id)}:{record.user_id}{record.memo_id}"
+    return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest())
 
 
 def _contains(ordered: NDArray[np.uint64], value: int) -> bool:

@@ -84,7 +84,8 @@ def scores(users: int, days: int) -> Iterator[RiskScored]:
             at, memo = START + timedelta(days=day, seconds=user), f"memo-{user}-{day}"
             evidence = tuple(Evidence(f"marker_{number}", 0.5, float(logit), False) for number in range(5))
             yield RiskScored(
-                score_id(memo, BUNDLE), memo, f"user-{user}", at, at, at, float(1 / (1 + np.exp(-logit))), Band.LOW,
+                score_id(f"user-{user}", memo, BUNDLE), memo, f"user-{user}", at, at, at,
+                float(1 / (1 + np.exp(-logit))), Band.LOW,
                 (), evidence, (Modality.ACOUSTIC, Modality.EMBEDDING), BUNDLE,
             )  # fmt: skip
 

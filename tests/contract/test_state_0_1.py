@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import DeadLetter
+from schemas.ids import score_id
 from schemas.json_records import to_plain
 from schemas.redrive_headers import REDRIVES
 from schemas.settings import Settings
@@ -150,6 +151,15 @@ def close_to(expected: Any) -> Any:
     return expected
 
 
+def with_the_id_of_0_1(record: Any) -> Any:
+    """A new score with the id that 0.1 would have given it, which left the user out; other records as they are."""
+    if record.get("score_id") is None:
+        return record
+    memo, bundle = record["memo_id"], record["bundle_id"]
+    new = record["score_id"] == score_id(record["user_id"], memo, bundle)
+    return {**record, "score_id": inputs.score_id_0_1(memo, bundle)} if new else record
+
+
 def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
     expected = told("expected_0_1.json")
     assert inputs.digest_of(inputs.after()) == expected["inputs"], "the inputs changed, not the program"
@@ -157,7 +167,9 @@ def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
 
     for batch, step in zip(inputs.after(), expected["steps"], strict=True):
         sent = asyncio.run(play(taken_over, batch))
-        found: list[Any] = [{"topic": each.topic.name, "record": to_plain(each.record)} for each in sent]
+        found: list[Any] = [
+            {"topic": each.topic.name, "record": with_the_id_of_0_1(to_plain(each.record))} for each in sent
+        ]
         for each in (*found, *step["sent"]):
             each["record"].pop("detail", None)  # a sentence for people, which may be worded anew
         assert found == close_to(step["sent"]), step["name"]

@@ -30,7 +30,7 @@ from schemas.events import (
     Record,
     RiskScored,
 )
-from schemas.ids import dead_letter_id, score_id
+from schemas.ids import dead_letter_id, derived_id
 from schemas.json_records import to_plain
 
 BUNDLE, BUNDLE_BEFORE = "toy-1", "toy-0"
@@ -183,6 +183,11 @@ def scores(
     return found
 
 
+def score_id_0_1(memo: str, bundle: str) -> str:
+    """Id that 0.1 gave a score, without the user."""
+    return derived_id("score", memo, bundle)
+
+
 def score(user: str, day: float, logit: float | None, *, bundle: str = BUNDLE) -> RiskScored:
     """The score of one memo; without a logit it is indeterminate."""
     memo, at = f"{user}-s{day:g}", moment(user, day)
@@ -190,7 +195,7 @@ def score(user: str, day: float, logit: float | None, *, bundle: str = BUNDLE) -
     probability = None if logit is None else round(1 / (1 + exp(-logit)), 6)
     band = Band.INDETERMINATE if probability is None else Band.HIGH if probability >= 0.6 else Band.LOW
     return RiskScored(
-        score_id=score_id(memo, bundle),
+        score_id=score_id_0_1(memo, bundle),
         memo_id=memo,
         user_id=user,
         recorded_at=at,

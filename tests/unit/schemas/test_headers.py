@@ -82,6 +82,13 @@ def test_publishing_again_gives_the_same_headers(record: Record) -> None:
     assert headers_of(record, "stage", None) == headers_of(replace(record), "stage", None)
 
 
+def test_two_users_memos_of_one_id_share_neither_trace_nor_id() -> None:
+    for record in (UPLOADED, FEATURES, SCORED, ALERT):
+        one, other = (dict(headers_of(each, "stage", None)) for each in (record, replace(record, user_id="other")))
+        assert one["traceparent"].split(b"-")[1] != other["traceparent"].split(b"-")[1]
+        assert (one["ce_id"] != other["ce_id"]) == (record is FEATURES)
+
+
 def test_all_records_of_a_memo_share_a_trace_and_no_span() -> None:
     other = replace(FEATURES, modality=Modality.EMBEDDING)
     traces = [trace(headers_of(record, "stage", None)) for record in (UPLOADED, FEATURES, other, SCORED, ALERT)]

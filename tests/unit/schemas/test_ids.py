@@ -25,8 +25,13 @@ def test_causes_that_join_alike_and_kinds_stay_apart() -> None:
 def test_ids_stay_what_they_were() -> None:
     """Ids outlive processes and releases: a replay next year must name everything as this year did."""
     assert memo_id("user-1", "ab" * 32, AT) == "3e0cfdf8-50f2-5b30-b163-aa1a9987921a"
-    assert score_id("memo-1", "demo-1") == "460f07dc-9d20-5a30-8224-ac43abb419fa"
+    assert score_id("user-1", "memo-1", "demo-1") == "9b4e1559-aec1-5cf3-8d49-8e5966989a26"
     assert dead_letter_id("acoustic", "memos.uploaded", 3, 17) == "19f7f135-cf8f-502e-b604-6eb77bbc18a8"
+
+
+def test_two_users_memos_of_one_id_have_scores_of_different_ids() -> None:
+    assert score_id("anna", "1", "demo-1") != score_id("bert", "1", "demo-1")
+    assert score_id("a", "bc", "demo-1") != score_id("ab", "c", "demo-1")
 
 
 def test_ids_are_uuids_of_version_five() -> None:

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.settings import Settings
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, PREFIX, STATE_KEYS, Kind, StateKey
@@ -41,6 +43,27 @@ def test_keys_are_those_that_0_1_wrote() -> None:
     assert PREFIX + JOIN.key("anna", "m1") == "undertone:join:{anna}:m1"
     assert PREFIX + BASELINE_0_1.key("anna") == "undertone:undertone:baseline:{anna}"
     assert PREFIX + BASELINE.key("anna") == "undertone:baseline:{anna}"
+
+
+names = st.text(st.sampled_from("ab:%{}257D"), max_size=6)
+
+
+@given(st.tuples(names, names), st.tuples(names, names))
+def test_different_memos_have_different_joins(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (JOIN.key(*one) == JOIN.key(*other)) == (one == other)
+    assert (DRIFT.key(one[0]) == DRIFT.key(other[0])) == (one[0] == other[0])
+
+
+def test_no_memo_is_in_the_place_of_another() -> None:
+    assert JOIN.key("a", "x}:y") != JOIN.key("a}:x", "y")
+    assert BASELINE.key("100%") == "baseline:{100%}"
+
+
+@given(names.filter(bool))
+def test_a_cluster_hashes_what_belongs_to_a_user_alike(user: str) -> None:
+    """It hashes what is between the first brace and the first that closes one after it."""
+    keys = [JOIN.key(user, "m}"), BASELINE.key(user), DRIFT.key(user)]
+    assert len({(PREFIX + key).partition("{")[2].partition("}")[0] for key in keys}) == 1
 
 
 def test_a_key_takes_as_many_names_as_its_pattern_has() -> None:

@@ -40,7 +40,18 @@ def way_of(user: str, days: int, changed_after: int, seed: int = 0) -> list[Sour
 def source(user: str, day: int, probability: float) -> Source:
     memo, at = f"{user}-{day}", START + timedelta(days=day)
     score = RiskScored(
-        score_id(memo, "demo-1"), memo, user, at, at, at, probability, Band.LOW, (), (), tuple(Modality)[:2], "demo-1"
+        score_id(user, memo, "demo-1"),
+        memo,
+        user,
+        at,
+        at,
+        at,
+        probability,
+        Band.LOW,
+        (),
+        (),
+        tuple(Modality)[:2],
+        "demo-1",
     )
     return Source("risk.scored", 0, day, user.encode(), CODEC.encode(score))
 

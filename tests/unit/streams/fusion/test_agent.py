@@ -50,6 +50,18 @@ async def test_memos_of_one_user_in_one_batch_are_scored_one_after_the_other() -
     assert sorted(record.probability for record in world.topic.records) == [n / 100 for n in range(40)]
 
 
+async def test_two_users_memos_of_one_id_in_one_batch_are_each_scored_as_their_own() -> None:
+    world = World()
+    await world.restart().process(Batch(both("first", user="anna")))
+    world.topic.records.clear()
+    await world.restart().process(Batch([*both("m", user="anna"), *both("m", user="bert"), *both("x}:m", user="anna")]))
+    scores = {(record.user_id, record.memo_id): record for record in world.topic.records}
+    # A score counts the memos that its own user had before.
+    assert sorted(record.probability for (user, _), record in scores.items() if user == "anna") == [0.01, 0.02]
+    assert scores["bert", "m"].probability == 0.0
+    assert len({record.score_id for record in scores.values()}) == len(world.topic.records) == 3
+
+
 @pytest.mark.parametrize("batch", [1, 3, 8])
 async def test_death_at_any_step_loses_nothing_and_scores_nothing_twice(batch: int) -> None:
     """Kill before and after every write and every send; a new process gets the batch again."""

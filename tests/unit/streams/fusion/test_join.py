@@ -106,8 +106,8 @@ def test_every_score_of_a_memo_has_an_id_of_its_own() -> None:
     second = fusion.close(redriven.to_bytes(), BOTH, NOW)
     assert second is not None
     ids = [fusion.incomplete(join, BOTH, "demo-1").score_id for join in (first, second)]
-    assert ids == [score_id("memo", "demo-1"), score_id("memo", "demo-1", 1)]
-    assert len({*ids, score_id("memo", "demo-1", 2), score_id("memo", "demo-2")}) == 4
+    assert ids == [score_id("user", "memo", "demo-1"), score_id("user", "memo", "demo-1", 1)]
+    assert len({*ids, score_id("user", "memo", "demo-1", 2), score_id("user", "memo", "demo-2")}) == 4
 
 
 def test_closing_twice_keeps_the_first_time() -> None:

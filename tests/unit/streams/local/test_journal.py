@@ -1,7 +1,9 @@
 """The journal of the embedded system."""
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,11 @@ from streams.local.journal import Journal, Upload
 
 def test_threads_take_turns_at_one_journal(tmp_path: Path) -> None:
     """`submit` accepts in one thread while what was scored is struck out in another."""
-    uploads = [Upload(b"user", f"memo {i}".encode(), f"m{i}") for i in range(200)]
+    uploads = [Upload(b"user", f"memo {i}".encode(), f"m{i}", "user") for i in range(200)]
     with Journal(tmp_path / "journal.db") as journal, ThreadPoolExecutor(8) as threads:
         for done in [threads.submit(journal.accept, [upload]) for upload in uploads]:
             done.result()
-        finishing = [threads.submit(journal.finish, [f"m{i}"]) for i in range(0, 200, 2)]
+        finishing = [threads.submit(journal.finish, [("user", f"m{i}")]) for i in range(0, 200, 2)]
         accepting = [threads.submit(journal.accept, [upload]) for upload in uploads]
         for done in [*finishing, *accepting]:
             done.result()
@@ -23,7 +25,7 @@ def test_threads_take_turns_at_one_journal(tmp_path: Path) -> None:
 
 
 def upload(name: str, key: bytes | None = b"user") -> Upload:
-    return Upload(key, f"value of {name}".encode(), name)
+    return Upload(key, f"value of {name}".encode(), name, "user")
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_what_is_unfinished_comes_back_as_it_was_in_the_order_in_which_it_was_ac
 def test_an_upload_that_is_known_is_accepted_once_also_when_it_is_finished(journal: Journal) -> None:
     journal.accept([upload("a"), upload("a")])
     assert journal.unfinished() == [upload("a")]
-    journal.finish(["a"])
+    journal.finish([("user", "a")])
     journal.accept([upload("a")])
     assert journal.unfinished() == []
 
@@ -55,21 +57,21 @@ def test_the_same_value_under_another_key_is_another_upload(journal: Journal) ->
 def test_uploads_are_finished_by_memo_or_by_themselves_and_unknown_ones_are_no_error(journal: Journal) -> None:
     garbage = Upload(b"user", b"garbage", None)
     journal.accept([upload("a"), upload("b"), garbage])
-    journal.finish(["a", "unknown"], [garbage, upload("unknown")])
+    journal.finish([("user", "a"), ("user", "unknown")], [garbage, upload("unknown")])
     assert journal.unfinished() == [upload("b")]
 
 
 def test_what_was_accepted_outlives_its_process(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.db") as journal:
         journal.accept([upload("a"), upload("b")])
-        journal.finish(["a"])
+        journal.finish([("user", "a")])
     with Journal(tmp_path / "journal.db") as journal:
         assert journal.unfinished() == [upload("b")]
 
 
 def test_what_was_forgotten_is_accepted_anew(journal: Journal) -> None:
     journal.accept([upload("a"), upload("b")])
-    journal.finish(["a"])
+    journal.finish([("user", "a")])
     journal.forget_finished()
     journal.accept([upload("a")])
     assert journal.unfinished() == [upload("b"), upload("a")]
@@ -78,7 +80,28 @@ def test_what_was_forgotten_is_accepted_anew(journal: Journal) -> None:
 def test_an_error_leaves_the_journal_as_it_was(journal: Journal) -> None:
     journal.accept([upload("a")])
     with pytest.raises(TypeError):
-        journal.finish(["a"], [Upload(b"user", "no bytes", None)])  # type: ignore[arg-type]
+        journal.finish([("user", "a")], [Upload(b"user", "no bytes", None)])  # type: ignore[arg-type]
     assert journal.unfinished() == [upload("a")]
-    journal.finish(["a"])
+    journal.finish([("user", "a")])
     assert journal.unfinished() == []
+
+
+def test_a_memo_of_another_user_with_the_same_id_stays(journal: Journal) -> None:
+    one, other = Upload(b"anna", b"one", "m", "anna"), Upload(b"bert", b"other", "m", "bert")
+    journal.accept([one, other])
+    journal.finish([("anna", "m")])
+    assert journal.unfinished() == [other]
+
+
+def test_a_journal_of_0_1_is_read_and_finished_by_memo(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as before, before:
+        before.execute(
+            "CREATE TABLE uploads (digest BLOB PRIMARY KEY, key BLOB, value BLOB NOT NULL, memo_id TEXT, "
+            "finished INTEGER NOT NULL DEFAULT 0)"
+        )
+        before.executemany(
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, 0)", [(b"1", b"u", b"v", "m"), (b"2", b"u", b"w", "n")]
+        )
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.finish([("u", "m")])
+        assert journal.unfinished() == [Upload(b"u", b"w", "n")]

@@ -63,7 +63,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_an_upload_of_anybody_is_kept_as_it_was_sent(world: World) -> None:
     record = fetched(uploaded("a"))
     world.note(record)
-    assert world.journal.unfinished() == [Upload(b"user-1", record.value, "a")]
+    assert world.journal.unfinished() == [Upload(b"user-1", record.value, "a", UPLOADED.user_id)]
 
 
 def test_a_memo_is_finished_once_the_agents_have_committed_past_its_score(world: World) -> None:

@@ -1,8 +1,11 @@
 """Which agent reconciles after the store has lost its data, and when that is done."""
 
+from dataclasses import replace
+
 import pytest
 
-from streams.recovery.resubmit import LEASE_S, Mark, acquire_lease, mark_done
+from streams.recovery.resubmit import LEASE_S, Mark, _memo_hash, acquire_lease, mark_done
+from tests.unit.schemas.records import SCORED, UPLOADED
 
 
 def test_the_first_agent_without_a_mark_acquires_the_lease_and_others_wait() -> None:
@@ -42,3 +45,9 @@ def test_a_second_loss_restarts_and_the_first_cannot_be_marked_done() -> None:
 def test_a_mark_of_another_version_is_ignored(state: bytes) -> None:
     assert Mark.of(state) is None
     assert acquire_lease(state, "one", 100.0) == Mark(100.0, "one", 100.0 + LEASE_S)
+
+
+def test_a_memo_has_an_outcome_only_by_its_own_user() -> None:
+    other = replace(SCORED, user_id="somebody else")
+    assert _memo_hash(UPLOADED) == _memo_hash(replace(SCORED, user_id=UPLOADED.user_id, memo_id=UPLOADED.memo_id))
+    assert _memo_hash(SCORED) != _memo_hash(other)
