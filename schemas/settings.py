@@ -159,7 +159,11 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     )
     """Modalities that a memo needs before it is scored; each needs its worker."""
     join_timeout_s: Annotated[Positive, Role.AGENTS] = 900.0
-    """A memo that still lacks a modality after this many seconds gets an indeterminate score."""
+    """A memo that still lacks a modality after this many seconds gets an indeterminate score, once every worker has
+    passed it: before, the modality may still come, and the memo waits."""
+    join_give_up_s: Annotated[Positive, Role.AGENTS] = 3 * 86400.0
+    """A memo that still lacks a modality after this many seconds gets an indeterminate score although a worker has not
+    passed it, and its score when the modality comes. At most nine tenths of `UNDERTONE_JOIN_TTL_S` count."""
     join_ttl_s: Annotated[Positive, Role.AGENTS] = 7 * 86400.0
     """Seconds that Redis remembers a memo after its last change, so that redelivered features are recognised."""
     reconciled_s: Annotated[Positive, Role.AGENTS] = 86400.0

@@ -34,12 +34,24 @@ Waiting = Mapping[TopicPartition, int]
 """Consumer lag in records, by partition."""
 
 
-class LagExporter:
-    """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs. seen: called with the lag by stage."""
+Measured = Mapping[str, Mapping[TopicPartition, tuple[int, int]]]
+"""By stage, in the order of a memo, and by partition: the next offset that it reads, and its lag in records."""
 
-    def __init__(self, settings: Settings, seen: Callable[[Mapping[str, Waiting]], None] = lambda _: None) -> None:
+
+class LagExporter:
+    """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs.
+
+    seen: called with the lag by stage; measured: with each measurement, and the monotonic time at which it began.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        seen: Callable[[Mapping[str, Waiting]], None] = lambda _: None,
+        measured: Callable[[Measured, float], None] = lambda *_: None,
+    ) -> None:
         self._settings, self._stages = settings, stages(settings.modalities)
-        self._seen = seen
+        self._seen, self._measured = seen, measured
         self._first: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
         """Offset of the first waiting record, and when it was written (Unix seconds)."""
         self._looked_at = time.monotonic()
@@ -64,22 +76,24 @@ class LagExporter:
 
     async def look(self, observer: Observer) -> None:
         """Measure every stage once."""
-        seen = {stage.name: await self._look_at(stage, observer) for stage in self._stages}
+        began = time.monotonic()
+        measured = {stage.name: await self._look_at(stage, observer) for stage in self._stages}
         self._looked_at = time.monotonic()
         prometheus.LAG_OBSERVED.set(time.time())
-        self._seen(seen)
+        self._measured(measured, began)
+        self._seen({name: {at: waiting for at, (_, waiting) in each.items()} for name, each in measured.items()})
         # Records that a sampler fetched and did not read are in reference cycles in aiokafka, megabytes each time; the
         # collector counts objects, not bytes, and would leave them. With start-up objects frozen this takes 8 to 41 ms.
         gc.collect()
 
-    async def _look_at(self, stage: Stage, observer: Observer) -> Waiting:
+    async def _look_at(self, stage: Stage, observer: Observer) -> Mapping[TopicPartition, tuple[int, int]]:
         seen = await observer.waiting(stage.group, stage.reads.name)
         for at, (position, waiting) in seen.items():
             written_at = await self._written_at(stage, at, position, observer) if waiting else None
             labels = {"stage": stage.name, "topic": at.topic, "partition": str(at.partition)}
             prometheus.LAG_RECORDS.labels(**labels).set(waiting)
             prometheus.LAG_SECONDS.labels(**labels).set(max(time.time() - written_at, 0.0) if written_at else 0.0)
-        return {at: waiting for at, (_, waiting) in seen.items()}
+        return seen
 
     async def _written_at(self, stage: Stage, at: TopicPartition, position: int, observer: Observer) -> float:
         offset, written_at = self._first.get((stage.name, at), (-1, 0.0))

@@ -39,7 +39,10 @@ CLOSING_WITHIN = timedelta(seconds=30)
 
 
 class FusionAgent:
-    """Joins, scores and delivers. cap: limits memos that cannot be scored; clock: the time now, aware."""
+    """Joins, scores and delivers. cap: limits memos that cannot be scored; clock: the time now, aware.
+
+    behind_s: all memos uploaded at least so many seconds ago are passed by all workers; None while that is unknown.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,9 @@ class FusionAgent:
         delivery: Delivery,
         cap: DeadLetterCap,
         clock: Callable[[], datetime],
+        behind_s: Callable[[], float | None] = lambda: 0.0,
     ) -> None:
+        self._behind_s = behind_s
         self._rules, self._scorer, self._cap, self._clock = rules, scorer, cap, clock
         self._store, self._deadlines, self._delivery = store, deadlines, delivery
         self._codec: Codec = delivery.codec
@@ -82,9 +87,12 @@ class FusionAgent:
             await self._finish(several, batch.results)
 
     async def close_overdue(self) -> int:
-        """Close overdue joins, with an indeterminate score each; returns how many were checked."""
+        """Close overdue joins, with an indeterminate score each; returns how many were checked.
+
+        A join is overdue after the timeout and once all workers have passed its memo, at the latest after `give_up`.
+        """
         now = await self._deadlines.now()
-        keys = await self._deadlines.due(now, CLOSED_AT_ONCE)
+        keys = await self._deadlines.due(now - self._rules.wait(self._behind_s()), CLOSED_AT_ONCE)
         checked = await self._store.update(
             keys, lambda _, state: self._closing(state, now), ttl_s=self._rules.join_ttl_s
         )

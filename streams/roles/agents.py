@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.codec import Codec
 from schemas.errors import Transient
-from schemas.pipeline import DEAD_LETTERS, DRIFT, FUSION
+from schemas.pipeline import DEAD_LETTERS, DRIFT, FUSION, feature_stages
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
 from streams.agents.agent_loop import Agent
@@ -21,6 +21,7 @@ from streams.drift.rules import Rules
 from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.rules import FusionRules
+from streams.fusion.stage_progress import StageProgress
 from streams.recovery.resubmit import Reconciler
 from streams.roles.lifecycle import model_loading, run_with_health
 from workers.kafka.authorization_errors import refusals_stop
@@ -71,7 +72,10 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(stopped, producer)
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
-        fusion = FusionAgent(joins, scorer, store, deadlines, Delivery(producer, codec, FUSION.name), cap, _now)
+        workers = [stage.name for stage in feature_stages(settings.modalities)]
+        progress = StageProgress(workers, (FUSION.name, DEAD_LETTERS.name))
+        delivery = Delivery(producer, codec, FUSION.name)
+        fusion = FusionAgent(joins, scorer, store, deadlines, delivery, cap, _now, progress.behind_s)
         # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
         await retry_transient(lambda: with_prior(rules, store), stage=DRIFT.name, target="redis")
         drift = DriftAgent(rules, settings.state_ttl_s, store, Delivery(producer, codec, DRIFT.name), _now)
@@ -85,7 +89,7 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
             stalls = Stalls(agents, app.consumer.assignment)
             tasks = [
                 asyncio.create_task(_close_joins(fusion)),
-                asyncio.create_task(LagExporter(settings, stalls.look).run()),
+                asyncio.create_task(LagExporter(settings, stalls.look, progress.look).run()),
                 asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
             for task in tasks:

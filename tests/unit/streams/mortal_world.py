@@ -129,11 +129,12 @@ class World:
         ticks = count()
         self.now: Callable[[], datetime] = lambda: NOW + timedelta(seconds=next(ticks))
         self.settings = Settings.load(join_timeout_s=60.0)
+        self.behind_s: float | None = 0.0
 
     def restart(self) -> FusionAgent:
         scorer, delivery = cast("Scorer", CountingScorer()), cast("Delivery", self.topic)
         rules, cap = FusionRules.from_settings(self.settings), DeadLetterCap.of(self.settings)
-        return FusionAgent(rules, scorer, self.store, self.deadlines, delivery, cap, self.now)
+        return FusionAgent(rules, scorer, self.store, self.deadlines, delivery, cap, self.now, lambda: self.behind_s)
 
     def time(self) -> datetime:
         return self.now()

@@ -18,6 +18,7 @@ from schemas.events import (
 from schemas.settings import Settings
 from schemas.state_keys import DRIFT
 from streams.drift.user_state import open_episode
+from streams.fusion.rules import FusionRules
 from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, dead_letter_of, source
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Batch, Source
@@ -324,7 +325,7 @@ async def test_a_bundle_that_can_score_nothing_stops_the_agent_before_it_empties
     agent = world.restart()
     for number in range(20):
         await agent.process(
-            Batch([source(f"m{number}", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
+            Batch([source(f"m{number}", m, f"u{number}", -1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)])
         )
     with pytest.raises(DeadLetterCapReached):
         await agent.process(Batch([source("one more", m, value=-1.0) for m in (Modality.ACOUSTIC, Modality.EMBEDDING)]))
@@ -356,6 +357,49 @@ async def test_a_modality_unavailable_for_an_hour_leaves_no_memo_without_a_score
     assert revised == [f"m{n}" for n in range(30, 75)]
     assert sum(map(len, outcomes.values())) == 120 + len(revised)
     assert await world.deadlines.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "waited", "given_up"),
+    [
+        (0.0, timedelta(seconds=59), False),
+        (0.0, timedelta(seconds=61), True),
+        (3600.0, timedelta(minutes=59), False),
+        (3600.0, timedelta(minutes=61), True),
+        (None, timedelta(days=2.9), False),
+        (1e300, timedelta(days=2.9), False),
+        (None, timedelta(days=3, seconds=1), True),
+        (1e300, timedelta(days=3, seconds=1), True),
+    ],
+)
+async def test_a_join_is_given_up_once_the_workers_have_passed_its_memo(
+    behind_s: float | None, waited: timedelta, given_up: bool
+) -> None:
+    """behind_s: how far back the uploads are that they have not passed; None: the broker does not say."""
+    world = World()
+    world.now = lambda: NOW
+    world.behind_s = behind_s
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
+    world.now = lambda: NOW + waited
+    await world.restart().close_overdue()
+    assert world.outcomes() == ({"m": ["indeterminate missing:embedding"]} if given_up else {})
+    await world.restart().process(Batch([source("m", Modality.EMBEDDING)]))
+    assert world.outcomes()["m"][-1] == "low"
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, 3 * 86400.0),
+        ({"join_ttl_s": 1000.0}, 900.0),
+        ({"join_give_up_s": 5.0}, 900.0),
+        ({"join_give_up_s": 1e6}, 544320.0),
+    ],
+)
+def test_a_join_is_given_up_before_redis_forgets_it_and_not_before_its_timeout(
+    given: dict[str, float], seconds: float
+) -> None:
+    assert FusionRules.from_settings(Settings.load(**given)).give_up == timedelta(seconds=seconds)
 
 
 async def test_two_agents_that_look_at_the_same_time_give_up_a_join_once() -> None:
