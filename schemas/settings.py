@@ -6,6 +6,8 @@ be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` i
 """
 
 import os
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,6 +20,7 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
 from schemas.setting_types import (
+    PLAIN,
     PREFIX,
     Count,
     Finite,
@@ -239,10 +242,15 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
             faults = "; ".join(_fault(e["loc"], e["msg"]) for e in error.errors())
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
 
-    def child_environment(self) -> dict[str, str]:
-        """The environment in which a child process loads these very settings, whatever their source."""
-        given = {variable(name): _as_text(getattr(self, name)) for name in self.model_fields_set}
-        return {**os.environ, **{name: text for name, text in given.items() if text is not None}}
+    def child_environment(self, roles: Role = Role.ALL) -> dict[str, str]:
+        """The environment in which a child process loads these very settings, whatever their source.
+
+        roles: of the child. It gets no setting that these do not read, and no folder of secrets.
+        """
+        read = {name for name in type(self).model_fields if roles_of(name) & roles}
+        given = {variable(name): _as_text(getattr(self, name)) for name in self.model_fields_set & read}
+        rest = os.environ if roles is Role.ALL else {n: text for n, text in os.environ.items() if not is_setting(n)}
+        return {**rest, **{name: text for name, text in given.items() if text is not None}}
 
     @field_validator("audio_prefixes", "modalities", mode="before")
     @classmethod
@@ -253,6 +261,17 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
     @classmethod
     def _loud(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+
+def roles_of(name: str) -> Role:
+    """The roles that a setting declares."""
+    declared = (each for each in Settings.model_fields[name].metadata if isinstance(each, Role))
+    return reduce(or_, declared, Role(0))
+
+
+def is_setting(name: str) -> bool:
+    """Whether an environment variable is one of ours: any with the prefix, and those that platforms already set."""
+    return name.upper().startswith(PREFIX) or name.upper() in PLAIN
 
 
 def _as_text(value: object) -> str | None:

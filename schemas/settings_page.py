@@ -5,16 +5,15 @@ import inspect
 import re
 import textwrap
 from collections.abc import Mapping
-from functools import cache, reduce
+from functools import cache
 from itertools import pairwise
-from operator import or_
 from pathlib import Path
 from typing import Any
 
 from schemas.events import Modality
 from schemas.generated_page import page, table
 from schemas.setting_types import Role, variable
-from schemas.settings import Settings
+from schemas.settings import Settings, roles_of
 
 ROOT = Path(__file__).parent.parent
 FIRST = ("alerts_per_user_year", "kafka_bootstrap", "redis_url", "audio_prefixes", "bundle")
@@ -118,12 +117,6 @@ def type_of(name: str) -> str:
 @cache
 def _schema() -> Mapping[str, Any]:
     return Settings.model_json_schema(by_alias=False)
-
-
-def roles_of(name: str) -> Role:
-    """The roles that a setting declares."""
-    declared = (each for each in Settings.model_fields[name].metadata if isinstance(each, Role))
-    return reduce(or_, declared, Role(0))
 
 
 def _row(name: str, meaning: str) -> tuple[str, ...]:

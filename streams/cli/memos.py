@@ -36,6 +36,7 @@ def up() -> None:
 
 
 async def _up(settings: Settings) -> None:
+    from streams.local.discover import without_credentials
     from streams.local.system import System
 
     stop = asyncio.Event()
@@ -44,7 +45,9 @@ async def _up(settings: Settings) -> None:
     async with System(settings) as system:
         kind = "embedded" if system.embedded else "external"
         print(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={system.settings.kafka_bootstrap}", end=" ")
-        print(f"REDIS_URL={system.settings.redis_url}", flush=True)
+        address = without_credentials(system.settings.redis_url or "")
+        # The output of a service is kept, and the path of a home may name a person.
+        print(f"REDIS_URL={address.replace(str(settings.home.resolve()), '$UNDERTONE_HOME')}", flush=True)
         print("next: `undertone submit memo.m4a --user someone`, `undertone alerts`; Ctrl-C stops it", flush=True)
         running = asyncio.create_task(system.run())
         stopping = asyncio.create_task(stop.wait())

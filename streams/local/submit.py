@@ -1,9 +1,11 @@
 """Submits audio files as `MemoUploaded` events."""
 
 import asyncio
+import fcntl
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,6 +22,7 @@ from schemas.headers import headers_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
 from streams.local.journal import Journal, Upload
+from streams.local.private_files import private_folder, write_private
 from workers.audio.storage import AudioStore
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_producer
@@ -40,13 +43,23 @@ class Inbox:
 
     def put(self, data: bytes, name: str) -> str:
         """Write audio under `name`, atomically, and return its URI. An existing file is kept."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         target = self.folder / name
-        if not target.exists():
-            partial = self.folder / f"{name}.part"
-            partial.write_bytes(data)
-            partial.replace(target)
+        with _locked(self.folder):
+            if not target.exists():
+                write_private(target, data)
         return target.resolve().as_uri()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time: two may submit the same file."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def event_of(

@@ -1,21 +1,23 @@
 """The whole pipeline on one machine, as `undertone up` and the demo start it."""
 
 import asyncio
-import json
 import logging
-from contextlib import AsyncExitStack
-from dataclasses import asdict
+import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Self
 
 from schemas import topics
 from schemas.channels import CHANNELS
 from schemas.pipeline import feature_stages
 from schemas.schema_registry import make_codec
-from schemas.settings import Settings
-from streams.local.discover import Running, lock
+from schemas.setting_types import PREFIX, Role
+from schemas.settings import Settings, is_setting
+from streams.local.discover import Running, announce, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
 from streams.local.journal import Journal
 from streams.local.journal_sync import JournalSync
+from streams.local.private_files import secure_home
 from streams.local.submit import Inbox
 from streams.local.supervisor import Supervisor
 
@@ -41,7 +43,9 @@ class System:
         """Start everything; the roles need some more seconds until they consume."""
         async with AsyncExitStack() as exits:
             home = self._given.home
+            secure_home(home)
             exits.enter_context(lock(home))
+            exits.enter_context(_environment_without_settings())
             self._store = None if self._given.redis_url else exits.enter_context(EmbeddedStore(home / "store"))
             bootstrap = self._given.kafka_bootstrap or self._start_broker(exits)
             redis_url = self._given.redis_url or (self._store.url if self._store else "")
@@ -55,8 +59,7 @@ class System:
             exits.push_async_callback(self._end_tasks)
             await self._start_journal()
             self._tasks.append(asyncio.create_task(self.supervisor.run()))
-            note = home / "up.json"
-            note.write_text(json.dumps(asdict(Running(bootstrap, redis_url, self.embedded))))
+            note = announce(home, Running(bootstrap, redis_url, self.embedded))
             exits.callback(note.unlink, missing_ok=True)
             self._exits = exits.pop_all()
         return self
@@ -102,11 +105,11 @@ class System:
         return {**workers, "agents": ("agents",), **bridges}
 
     def _environments(self) -> dict[str, dict[str, str]]:
-        """The environment of each role: the same for all but for the port of its metrics."""
+        """The environment of each role: what this role reads, and the port of its metrics."""
         shared, first = self._for_roles(), self._given.metrics_port
         ports = {name: first + place if first else 0 for place, name in enumerate(self._roles())}
         return {
-            name: shared.model_copy(update={"metrics_port": port}).child_environment() for name, port in ports.items()
+            name: _environment(shared.model_copy(update={"metrics_port": port}), name) for name, port in ports.items()
         }
 
     def _for_roles(self) -> Settings:
@@ -116,3 +119,21 @@ class System:
         if self.embedded:
             changes["session_timeout_s"] = EMBEDDED_SESSION_S
         return self.settings.model_copy(update=changes)
+
+
+def _environment(settings: Settings, role: str) -> dict[str, str]:
+    """The environment of a role: secrets of the others stay out of it."""
+    kind, _, name = role.partition(" ")
+    found = settings.child_environment({"worker": Role.WORKER, "agents": Role.AGENTS, "bridge": Role.BRIDGE}[kind])
+    others = tuple(f"{PREFIX}{channel.name}_".upper() for channel in CHANNELS if channel.name != name)
+    return {variable: text for variable, text in found.items() if not variable.upper().startswith(others)}
+
+
+@contextmanager
+def _environment_without_settings() -> Iterator[None]:
+    """Hide the settings from programs that inherit this environment, as the embedded store does: some are secrets."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_setting(name)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 PATIENCE_S = 150.0
 CODEC = Codec()
+SECRET = "a secret of twenty-four bytes"
+"""Of a bridge that is not started."""
 
 
 class Up:
@@ -43,6 +46,7 @@ class Up:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.environment = {**os.environ, "UNDERTONE_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
+        self.environment["UNDERTONE_WEBHOOK_SECRET"] = SECRET
         for name in ("KAFKA_BOOTSTRAP", "REDIS_URL", "UNDERTONE_AUDIO_PREFIXES"):
             self.environment.pop(name, None)
 
@@ -110,12 +114,16 @@ class Up:
 
         return asyncio.run(ask())
 
+    def children(self) -> list[int]:
+        """Process ids."""
+        parent = self.process.pid
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
     def child(self, words: str) -> int:
         """Process id of the child whose command line ends with these words."""
-        parent = self.process.pid
-        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        for pid in self.children():
             if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
-                return int(pid)
+                return pid
         raise AssertionError(f"no child runs {words}")
 
 
@@ -153,6 +161,19 @@ def test_memos_become_scores_and_what_is_broken_becomes_one_dead_letter(up: Up, 
     assert lost not in up.scores()
     assert lost.encode() in letter.value
     assert all(score.bundle_id.startswith("demo-") for score in up.read(topics.SCORED))
+
+
+def test_its_home_is_for_its_user_alone(up: Up) -> None:
+    found = {path: stat.S_IMODE(path.lstat().st_mode) for path in (up.home, *up.home.rglob("*"))}
+    assert {path.name for path in found} >= {"up.json", "journal.db", "valkey.sock", "appendonlydir", "audio"}
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & 0o077} == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc, which Linux has")
+def test_a_secret_is_in_the_environment_of_no_child_that_does_not_need_it(up: Up) -> None:
+    children = up.children()
+    assert len(children) >= 4
+    assert not [pid for pid in children if SECRET.encode() in Path(f"/proc/{pid}/environ").read_bytes()]
 
 
 def test_the_same_memo_again_changes_nothing(up: Up, voices: list[Path]) -> None:
@@ -226,3 +247,23 @@ def test_nobody_to_talk_to_is_told_in_one_line(tmp_path: Path, voices: list[Path
     assert done.returncode == 78
     assert done.stderr.count("\n") == 1
     assert "undertone up" in done.stderr
+
+
+def test_a_role_with_too_many_dead_letters_is_restarted_and_the_system_stays(tmp_path: Path) -> None:
+    """Every memo fails: each worker stops, with the reason, and is started again; nothing else ends."""
+    system = Up(tmp_path / "home")
+    changes = {"DEAD_LETTER_MAX_RUN": "2", "DEAD_LETTER_BACK_OFF_S": "0.1", "MODALITIES": "acoustic"}
+    system.environment |= {f"UNDERTONE_{name}": value for name, value in changes.items()}
+    system.start()
+    try:
+        broken = [tmp_path / f"list-{number}.wav" for number in range(8)]
+        for path in broken:
+            path.write_text(f"milk, bread, {path.stem}\n")
+            system.submit(path, user=path.stem, at=DAY)
+        log = tmp_path / "up.log"
+        system.wait_until(lambda: log.read_text().count("worker acoustic exited with code 70") >= 2)
+        assert "worker acoustic exited with code 70 (too many dead letters" in log.read_text()
+        assert "restarting in 20.0 s" in log.read_text()
+        assert "agents exited" not in log.read_text()
+    finally:
+        assert system.stop() == 0

@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
     "streams/fusion/dead_letter_agent.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/fusion/rules.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/fusion/score_memos.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
-    "streams/local/embedded.py": "tests/integration/test_up.py: the broker and the store of a laptop's system",
     "streams/local/offline.py": "tests/integration/test_offline.py: files through the real models",
     "streams/local/system.py": "tests/integration/test_up.py: all processes of a laptop's system",
     "streams/notify/alertmanager.py": "tests/integration/test_bridge_alertmanager.py: a real Alertmanager",

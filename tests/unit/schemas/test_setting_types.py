@@ -9,8 +9,7 @@ import typer
 
 from schemas.channels import CHANNELS
 from schemas.setting_types import Role
-from schemas.settings import Settings
-from schemas.settings_page import roles_of
+from schemas.settings import Settings, roles_of
 from streams.cli import app
 from tests.unit.schemas.call_graph import definitions, mentions, modules, reached
 

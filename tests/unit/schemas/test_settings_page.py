@@ -4,8 +4,8 @@ from typing import Literal
 import pytest
 
 from schemas.setting_types import Role, variable
-from schemas.settings import SHIPPED_BUNDLE, Settings
-from schemas.settings_page import FIRST, ROOT, docstrings, documented, roles_of, sections, settings_page
+from schemas.settings import SHIPPED_BUNDLE, Settings, roles_of
+from schemas.settings_page import FIRST, ROOT, docstrings, documented, sections, settings_page
 
 
 def rows(after: str = "## All settings") -> dict[str, list[str]]:

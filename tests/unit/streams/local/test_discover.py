@@ -1,14 +1,12 @@
 """Finding the embedded system by its home."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from schemas.errors import ConfigurationError, Stop
 from schemas.settings import Settings
-from streams.local.discover import Running, connected, lock, running
+from streams.local.discover import Running, announce, connected, lock, running, without_credentials
 
 FOUND = Running("127.0.0.1:9092", "redis://127.0.0.1:6379/0", embedded=True)
 
@@ -19,7 +17,7 @@ def at(home: Path, **given: str | None) -> Settings:
 
 def note(home: Path) -> None:
     """As a running system leaves it."""
-    (home / "up.json").write_text(json.dumps(asdict(FOUND)))
+    announce(home, FOUND)
 
 
 def test_a_home_is_one_process_s_and_free_again_after(tmp_path: Path) -> None:
@@ -46,6 +44,14 @@ def test_looking_for_a_system_keeps_nobody_from_starting_one(tmp_path: Path) -> 
         pass
 
 
+def test_the_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    with lock(tmp_path):
+        (tmp_path / "up.json").write_text(
+            '{"bootstrap": "127.0.0.1:9092", "redis_url": "redis://127.0.0.1:6379/0", "embedded": true}'
+        )
+        assert running(at(tmp_path)) == FOUND
+
+
 def test_settings_name_what_is_given_and_else_what_runs(tmp_path: Path) -> None:
     both = at(tmp_path, kafka_bootstrap="kafka:9092", redis_url="redis://store/0")
     assert connected(both) is both
@@ -61,3 +67,18 @@ def test_settings_name_what_is_given_and_else_what_runs(tmp_path: Path) -> None:
 def test_with_neither_the_message_says_what_to_set_or_start(tmp_path: Path, given: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"KAFKA_BOOTSTRAP and REDIS_URL.*undertone up"):
         connected(at(tmp_path, **given))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("rediss://:secret@store:6379/1", "rediss://***@store:6379/1"),
+        ("redis://user:se@cret@store", "redis://***@store"),
+        ("redis://store/0?username=u&password=secret", "redis://store/0"),
+        ("unix:///home/me/store/valkey.sock?db=0", "unix:///home/me/store/valkey.sock"),
+        ("unix://user:secret@/run/redis.sock", "unix://***@/run/redis.sock"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
