@@ -124,7 +124,8 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     batch_audio_s: Annotated[Positive, Role.WORKER] = 60.0
     """Seconds of audio in one batch of a worker."""
     inflight_audio_s: Annotated[Positive, Role.WORKER] = 600.0
-    """Seconds of decoded audio that a worker holds in memory; beyond it partitions are paused."""
+    """Seconds of decoded audio that a worker holds in memory, its current batches included; beyond it memos wait before
+    they are decoded and partitions are paused. A longer memo proceeds alone."""
     dead_letter_max_share: Annotated[Share, Role.WORKER | Role.AGENTS] = 0.25
     """Largest share of dead letters among the last `UNDERTONE_DEAD_LETTER_WINDOW` records; beyond it the process stops,
     a worker only after one retry."""

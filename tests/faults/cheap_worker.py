@@ -17,8 +17,7 @@ from streams import cli
 from streams.cli import tensorflow_quiet
 from streams.roles import feature_worker
 from tests.faults.cohort import acoustic_summary, embedding_summary
-from workers.audio.decode import Reserve, no_reservation
-from workers.audio.memo import Memo
+from workers.audio.memo import Memo, Reserve, no_reservation
 from workers.audio.storage import AudioStore
 from workers.consumer.stage import Outcome
 from workers.scoring.bundle import Bundle

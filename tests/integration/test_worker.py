@@ -114,7 +114,7 @@ class MendedStage(CheapStage):
         return False
 
 
-def load(event: MemoUploaded) -> Memo:
+def load(event: MemoUploaded, **_: object) -> Memo:
     if event.memo_id.startswith("unreadable"):
         raise Poison("audio:undecodable", "no audio")
     return Memo(event, np.zeros(SAMPLING_RATE, np.float32), QUALITY)
@@ -330,7 +330,7 @@ async def test_a_fault_that_passes_in_time_leaves_no_dead_letter(settings: Setti
     """The store refuses everything for a while: the cap is passed, one record is tried again, and all go on."""
     refusals = iter([True] * 25)
 
-    def refusing(event: MemoUploaded) -> Memo:
+    def refusing(event: MemoUploaded, **_: object) -> Memo:
         if next(refusals, False):
             raise Poison("audio:refused", "no right to read this")
         return load(event)
@@ -348,7 +348,7 @@ async def test_a_fault_that_passes_in_time_leaves_no_dead_letter(settings: Setti
 async def test_a_memo_that_is_slow_to_read_holds_up_nobody_but_its_user(settings: Settings) -> None:
     released = threading.Event()
 
-    def slow(event: MemoUploaded) -> Memo:
+    def slow(event: MemoUploaded, **_: object) -> Memo:
         if event.memo_id == "slow":
             released.wait(20)
         return load(event)
@@ -397,7 +397,7 @@ async def test_stopping_finishes_the_batch_under_way_and_commits_it(settings: Se
 
 
 async def test_a_users_memos_keep_their_order_however_long_each_takes_to_load(settings: Settings) -> None:
-    def slow_at_first(event: MemoUploaded) -> Memo:
+    def slow_at_first(event: MemoUploaded, **_: object) -> Memo:
         time.sleep(0.3 if event.memo_id.endswith("0") else 0.0)
         return load(event)
 

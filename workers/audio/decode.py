@@ -6,17 +6,16 @@ costs no more than `max_s` of it.
 """
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import soxr
 
 from schemas.errors import Poison
 from schemas.events import FloatArray
-from workers.audio.memo import SAMPLING_RATE
+from workers.audio.memo import SAMPLING_RATE, Reserve, no_reservation
 from workers.audio.sources import Block, Source, open_source
 from workers.containers.links import Link, links
 
@@ -32,9 +31,6 @@ MISSING_SHARE = 0.01
 UNDECLARED_S = 60.0
 """Seconds reserved for a recording that does not declare its length; doubled as often as needed."""
 
-Reserve: TypeAlias = Callable[[float], None]
-"""Returns when a signal of so many seconds may be made, in place of any length reserved before."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
@@ -47,10 +43,6 @@ class Decoded:
     signal: FloatArray
     clipped: float
     sampling_rate: int
-
-
-def no_reservation(_: float) -> None:
-    """Any length may be made."""
 
 
 def decode(data: bytes, *, max_s: float, min_s: float, reserve: Reserve = no_reservation) -> Decoded:

@@ -19,9 +19,9 @@ from subprocess import DEVNULL, PIPE, Popen
 import numpy as np
 
 from schemas.errors import Poison, Transient
-from workers.audio.decode import Decoded, Reserve, no_reservation
+from workers.audio.decode import Decoded
 from workers.audio.decoder_process import CHUNK_BYTES, MEMORY_BYTES, Request, outcome_of, receive, send
-from workers.audio.memo import SAMPLING_RATE
+from workers.audio.memo import SAMPLING_RATE, Reserve, no_reservation
 
 CHILDREN = 4
 """Most children of one process, which is as many memos as a worker loads at once."""

@@ -6,9 +6,8 @@ from pathlib import Path
 from schemas.errors import Poison
 from schemas.events import FloatArray, MemoUploaded, Quality
 from schemas.settings import Settings
-from workers.audio.decode import Reserve, no_reservation
 from workers.audio.decoder_pool import DECODERS
-from workers.audio.memo import Memo
+from workers.audio.memo import Memo, Reserve, no_reservation
 from workers.audio.quality import Thresholds, assess
 from workers.audio.storage import AudioStore
 

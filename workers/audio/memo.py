@@ -1,11 +1,20 @@
 """A memo with its decoded audio: the input of every feature extraction stage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from schemas.events import Extractor, FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
 
 SAMPLING_RATE = 16000
 """Hz. Every decoded signal has this rate."""
+
+Reserve: TypeAlias = Callable[[float], None]
+"""Returns when a signal of so many seconds may be made, in place of any length reserved before."""
+
+
+def no_reservation(_: float) -> None:
+    """Any length may be made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,17 @@
 """Fetch records and load their audio, ahead of the stage and within limits.
 
 Memos of different users load concurrently, those of one user in order, so that a slow or unreadable one delays only its
-own user. Loaded audio is limited in seconds; beyond the limit partitions are paused while polling continues, so that
-the consumer stays in its group however long the stage takes.
+own user. Audio is limited in seconds: a memo waits for room before it is decoded, and beyond the limit partitions are
+paused while polling continues, so that the consumer stays in its group however long the stage takes.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from aiokafka import TopicPartition
 
@@ -18,7 +19,8 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
 from schemas.events import MemoUploaded
 from schemas.settings import Settings
-from workers.audio.memo import Memo
+from workers.audio.memo import Memo, Reserve, no_reservation
+from workers.consumer.audio_room import AudioRoom, Share
 from workers.consumer.commit import Committer
 from workers.consumer.isolation import isolated
 from workers.consumer.offset_tracker import OffsetTracker
@@ -30,7 +32,6 @@ from workers.service.health import HEALTH
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[MemoUploaded], Memo]
 LOADING_RECORDS = 64
 """Maximum records that are loading; their length is unknown before they are read."""
 UNDER_WAY_RECORDS = 1000
@@ -41,6 +42,13 @@ LOAD_WITHIN_S = 120.0
 """Timeout of reading and decoding one memo, with all retries; after it the worker counts as stuck."""
 
 
+class Load(Protocol):
+    """Reads and decodes the audio of an event, in a thread. Raises Poison, Transient."""
+
+    def __call__(self, event: MemoUploaded, *, reserve: Reserve) -> Memo:
+        """The memo. reserve: called with the seconds that decoding is about to give; waits for room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A fetched record; `content` is its loaded memo, or the reason why there is none."""
@@ -48,6 +56,8 @@ class Item:
     source: Source
     tracker: OffsetTracker
     content: Memo | Poison
+    share: Share
+    """What it holds of the room for audio, until `Intake.finished` or `Intake.drop`."""
 
     @property
     def audio_s(self) -> float:
@@ -71,7 +81,9 @@ class Intake:
         self._settings, self._consumer, self._committer = settings, consumer, committer
         self._codec, self._load, self._executor, self._stage = codec, load, executor, stage
         self._queues: UserQueues[Item] = UserQueues()
-        self._loaded_s = 0.0
+        self._room = AudioRoom(settings.inflight_audio_s, prometheus.INFLIGHT_AUDIO.labels(stage=stage).set)
+        self._in_turn: WeakValueDictionary[tuple[TopicPartition, bytes], asyncio.Lock] = WeakValueDictionary()
+        """One lock per user whose memos load: a memo with a share of the room never waits for one without."""
         self._open = asyncio.Event()
         """Set while partitions are assigned; records fetched during a revocation are redelivered to the new owner."""
 
@@ -113,8 +125,12 @@ class Intake:
                 break
             batch.append(item)
             seconds += item.audio_s
-        self._add_loaded(-seconds)
         return batch
+
+    def finished(self, items: Sequence[Item]) -> None:
+        """Give back the room of items that were taken, once nothing needs their audio any more."""
+        for item in items:
+            item.share.close()
 
     async def wait(self, timeout_s: float) -> None:
         """Return when an item became ready since the last call, or after the timeout."""
@@ -122,8 +138,12 @@ class Intake:
 
     async def loaded_again(self, items: Sequence[Item]) -> list[Item]:
         """The same records, with their audio loaded again."""
-        contents = await asyncio.gather(*(self._content(item.source) for item in items))
-        return [replace(item, content=content) for item, content in zip(items, contents, strict=True)]
+        # Without waiting for room: a batch gives back what it holds only when all of it is done.
+        contents = await asyncio.gather(*(self._content(item.source, no_reservation) for item in items))
+        again = [replace(item, content=content) for item, content in zip(items, contents, strict=True)]
+        for item in again:
+            item.share.settle(item.audio_s)
+        return again
 
     def open(self) -> None:
         """Start fetching from the assigned partitions."""
@@ -133,7 +153,7 @@ class Intake:
         """Discard the records of these partitions that were not taken, and stop fetching until `open` is called."""
         self._open.clear()
         for partition in partitions:
-            self._add_loaded(-sum(item.audio_s for item in self._queues.drop(partition)))
+            self.finished(self._queues.drop(partition))
 
     def close(self) -> None:
         """Discard everything."""
@@ -150,7 +170,7 @@ class Intake:
         return (
             self._queues.loading < LOADING_RECORDS
             and self._committer.under_way < UNDER_WAY_RECORDS
-            and self._loaded_s < self._settings.inflight_audio_s
+            and not self._room.is_full
         )
 
     async def _item(self, record: Any, tracker: OffsetTracker) -> Item:
@@ -164,27 +184,34 @@ class Intake:
             headers,
             timestamp_ms=timestamp_ms_of(record.timestamp),
         )
-        item = Item(source, tracker, await self._content(source))
-        self._add_loaded(item.audio_s)
+        share = self._room.share()
+        lock = self._in_turn.setdefault((TopicPartition(record.topic, record.partition), record.key), asyncio.Lock())
+        try:
+            async with lock:
+                item = Item(source, tracker, await self._content(source, share.reserve), share)
+        except BaseException:
+            share.close()
+            raise
+        share.settle(item.audio_s)
         return item
 
-    async def _content(self, source: Source) -> Memo | Poison:
+    async def _content(self, source: Source, reserve: Reserve) -> Memo | Poison:
         """The memo of a record, or why it has none, whatever the error."""
         if isinstance(source.value, Unread):
             return Poison(source.value.reason, source.value.detail)
         contents: list[Memo | Poison] = []
 
         async def load(_: Sequence[Source]) -> None:
-            contents.append(await self._loaded_or_poison(source))
+            contents.append(await self._loaded_or_poison(source, reserve))
 
         failed = await isolated(load, [source], self._stage)
         return failed[0][1] if failed else contents[0]
 
-    async def _loaded_or_poison(self, source: Source) -> Memo | Poison:
+    async def _loaded_or_poison(self, source: Source, reserve: Reserve) -> Memo | Poison:
         loop = asyncio.get_running_loop()
         try:
             return await retry_transient(
-                lambda: loop.run_in_executor(self._executor, self._read, source.value),
+                lambda: loop.run_in_executor(self._executor, self._read, source.value, reserve),
                 stage=self._stage,
                 target="storage",
             )
@@ -193,11 +220,13 @@ class Intake:
         except Poison as poison:
             return poison
 
-    def _read(self, value: bytes | None) -> Memo:
+    def _read(self, value: bytes | None, reserve: Reserve) -> Memo:
         """Decode and load, in a thread and retried after Transient: the schema registry may be unavailable."""
-        with HEALTH.during("loading", "a memo", within_s=LOAD_WITHIN_S):
-            return self._load(self._codec.decode(value, MemoUploaded))
+        with HEALTH.during("loading", "a memo", within_s=LOAD_WITHIN_S) as part:
 
-    def _add_loaded(self, audio_s: float) -> None:
-        self._loaded_s += audio_s
-        prometheus.INFLIGHT_AUDIO.labels(stage=self._stage).set(max(self._loaded_s, 0.0))
+            def reserve_at_rest(seconds: float) -> None:
+                part.rest()  # a wait for room has no limit: the stage works meanwhile, and reports for itself
+                reserve(seconds)
+                part.begin("a memo", within_s=LOAD_WITHIN_S)
+
+            return self._load(self._codec.decode(value, MemoUploaded), reserve=reserve_at_rest)

@@ -189,6 +189,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             await self._deliver([replace(done, outcome=poison) for done, poison in failed])
         for item in batch:
             item.tracker.finished(item.source.offset)
+        self._intake.finished(batch)
         self._observe_delivered(batch)
 
     async def _deliver(self, settled: Sequence[Done]) -> None:

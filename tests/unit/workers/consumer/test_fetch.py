@@ -9,18 +9,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import Codec
-from schemas.errors import Poison
+from schemas.errors import Poison, Transient
 from schemas.events import MemoUploaded, Quality
 from schemas.settings import Settings
 from schemas.topics import UPLOADED as TOPIC
 from tests.unit.schemas.records import UPLOADED
-from workers.audio.memo import SAMPLING_RATE, Memo
+from workers.audio.memo import SAMPLING_RATE, Memo, Reserve
 from workers.consumer.commit import Committer
 from workers.consumer.fetch import BATCH_RECORDS, LOADING_RECORDS, UNDER_WAY_RECORDS, Intake, Item, Load
 from workers.kafka.record import Unread
+from workers.service.health import HEALTH
 
 CODEC = Codec()
 QUALITY = Quality(1.0, 30.0, 0.0, 8000.0)
@@ -37,7 +39,7 @@ def record(at: TopicPartition, offset: int, name: str, value: bytes | None = Non
     )
 
 
-def a_second(event: MemoUploaded) -> Memo:
+def a_second(event: MemoUploaded, **_: object) -> Memo:
     """Every memo lasts one second."""
     return Memo(event, np.zeros(SAMPLING_RATE, np.float32), QUALITY)
 
@@ -143,7 +145,7 @@ async def test_memos_come_loaded_with_their_record_each_user_s_in_order() -> Non
 
 
 async def test_what_cannot_be_read_is_poison_of_its_own_record() -> None:
-    def load(event: MemoUploaded) -> Memo:
+    def load(event: MemoUploaded, **_: object) -> Memo:
         if event.memo_id == "b1":
             raise Poison("audio:undecodable", "no decoder reads these bytes")
         return a_second(event)
@@ -188,7 +190,10 @@ async def test_audio_beyond_the_bound_pauses_partitions_and_polling_goes_on() ->
         world.consumer.topic.append({SECOND: [record(SECOND, 0, "z1")]})
         await world.polled()
         assert world.consumer.topic, "what waits on a paused partition is not fetched"
-        world.intake.take()
+        batch = world.intake.take()
+        await world.polled()
+        assert world.consumer.topic, "the audio of a batch is in memory until the batch is done"
+        world.intake.finished(batch)
         await world.until(lambda: not world.consumer.paused and not world.consumer.topic)
 
 
@@ -203,7 +208,7 @@ async def test_a_user_whose_memo_stays_unread_stops_the_fetching_in_the_end() ->
 async def test_many_records_may_load_at_once_but_not_all() -> None:
     gate = threading.Event()
 
-    def load(event: MemoUploaded) -> Memo:
+    def load(event: MemoUploaded, **_: object) -> Memo:
         gate.wait(30)
         return a_second(event)
 
@@ -256,7 +261,7 @@ async def test_records_of_a_partition_that_is_not_ours_are_left_to_its_owner() -
 async def test_audio_is_read_anew_when_asked() -> None:
     read: list[str] = []
 
-    def load(event: MemoUploaded) -> Memo:
+    def load(event: MemoUploaded, **_: object) -> Memo:
         read.append(event.memo_id)
         if len(read) == 1:
             raise Poison("audio:missing", "there is no such object")
@@ -273,7 +278,7 @@ async def test_audio_is_read_anew_when_asked() -> None:
 async def test_a_memo_that_loading_fails_on_is_poison_and_its_neighbours_are_loaded() -> None:
     attempts: list[str] = []
 
-    def load(event: MemoUploaded) -> Memo:
+    def load(event: MemoUploaded, **_: object) -> Memo:
         attempts.append(event.memo_id)
         if event.memo_id == "a1":
             raise ZeroDivisionError
@@ -290,3 +295,97 @@ async def test_a_value_that_was_not_read_is_poison_with_its_reason() -> None:
     unread = Unread.because("event:too_large", "the record is larger than 7 bytes", b"12345678")
     async with fetching([{FIRST: [record(FIRST, 0, "a1", unread)]}]) as world:
         assert names(await world.taken(1)) == ["event:too_large"]
+
+
+LONG_S = 29 * 60.0
+
+
+class LongMemos:
+    """Loads memos of 29 minutes that hold no memory, and counts the most seconds between reserving and finishing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.held_s = self.most_s = 0.0
+
+    def load(self, event: MemoUploaded, *, reserve: Reserve) -> Memo:
+        reserve(LONG_S)
+        with self._lock:
+            self.held_s += LONG_S
+            self.most_s = max(self.most_s, self.held_s)
+        return Memo(event, np.broadcast_to(np.float32(0.0), round(LONG_S * SAMPLING_RATE)), QUALITY)
+
+    def finish(self, intake: Intake, items: list[Item]) -> None:
+        with self._lock:
+            self.held_s -= LONG_S * len(items)
+        intake.finished(items)
+
+
+async def test_memos_larger_than_the_room_proceed_in_turn_each_alone() -> None:
+    memos, done = LongMemos(), 0
+    polls = [{FIRST: [record(FIRST, n, f"{chr(97 + n % 20)}{n}") for n in range(64)]}]
+    async with fetching(polls, memos.load) as world:
+        while done < 64:
+            items = await world.taken(1)
+            assert len(items) == 1
+            memos.finish(world.intake, items)
+            done += 1
+    assert memos.most_s == LONG_S
+
+
+async def test_a_memo_that_waits_for_its_turn_never_holds_room_that_the_turn_before_needs() -> None:
+    first_fails = threading.Semaphore(3)
+
+    def load(event: MemoUploaded, *, reserve: Reserve) -> Memo:
+        if event.memo_id == "a0" and first_fails.acquire(blocking=False):
+            raise Transient("its storage is away for a moment")
+        reserve(4.0)
+        return Memo(event, np.zeros(4 * SAMPLING_RATE, np.float32), QUALITY)
+
+    polls = [{FIRST: [record(FIRST, n, f"a{n}") for n in range(6)]}]
+    async with fetching(polls, load) as world:
+        for n in range(6):
+            items = await world.taken(1)
+            assert names(items) == [f"a{n}"]
+            world.intake.finished(items)
+
+
+async def test_a_memo_that_waits_for_room_is_given_up_with_its_partition() -> None:
+    waiting = threading.Event()
+
+    def load(event: MemoUploaded, *, reserve: Reserve) -> Memo:
+        if event.memo_id == "b1":
+            waiting.set()
+        reserve(4.0)
+        return Memo(event, np.zeros(4 * SAMPLING_RATE, np.float32), QUALITY)
+
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}], load) as world:
+        (held,) = await world.taken(1)
+        world.consumer.topic.append({SECOND: [record(SECOND, 0, "b1")]})
+        await world.until(waiting.is_set)
+        world.intake.drop([SECOND])
+        world.committer.revoked([SECOND])
+        world.committer.assigned([SECOND])
+        world.intake.open()
+        world.intake.finished([held])
+        world.consumer.topic.append({SECOND: [record(SECOND, 0, "c1")]})
+        assert names(await world.taken(1)) == ["c1"]
+
+
+async def test_a_wait_for_room_is_no_sign_of_a_stuck_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.consumer.fetch.LOAD_WITHIN_S", 1e-9)
+    waiting = threading.Event()
+
+    def load(event: MemoUploaded, *, reserve: Reserve) -> Memo:
+        if event.memo_id == "b1":
+            waiting.set()
+        reserve(LONG_S)
+        return a_second(event)
+
+    async with fetching([{FIRST: [record(FIRST, 0, "a1")]}], load) as world:
+        (held,) = await world.taken(1)
+        held.share.settle(LONG_S)
+        world.consumer.topic.append({SECOND: [record(SECOND, 0, "b1")]})
+        await world.until(waiting.is_set)
+        await world.until(lambda: not [fault for fault in HEALTH.faults() if fault.startswith("loading")])
+        world.intake.finished([held])
+        assert names(await world.taken(1)) == ["b1"]
