@@ -23,6 +23,8 @@ TYPE_PREFIX = "undertone.v1."
 
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
+TRACESTATE_BYTES = 512
+"""A longer `tracestate` ends here: the specification asks for this many bytes at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def _trace_headers(span: str, parent: Mapping[str, bytes], trace: str) -> Header
         return [("traceparent", f"00-{_hex(trace, 32)}-{_hex(span, 16)}-{_SAMPLED:02x}".encode())]
     trace_id, parent_id, flags = given
     child = _hex(f"{parent_id} {span}", 16)
-    state = [("tracestate", parent["tracestate"])] if "tracestate" in parent else []
+    given_state = parent.get("tracestate")
+    state = [("tracestate", given_state)] if given_state is not None and len(given_state) <= TRACESTATE_BYTES else []
     return [("traceparent", f"00-{trace_id}-{child}-{flags & _SAMPLED:02x}".encode()), *state]
 
 

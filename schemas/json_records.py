@@ -39,5 +39,18 @@ def to_plain(value: object) -> Json:
 
 
 def to_json(record: object) -> str:
-    """One line of JSON."""
-    return json.dumps(to_plain(record), ensure_ascii=False)
+    """One line of JSON, as `json_line` writes it."""
+    return json_line(to_plain(record))
+
+
+def json_line(value: object) -> str:
+    r"""The value as one line of JSON; what is not printable, and any text may hold, as `\u` escapes.
+
+    So a terminal shows control characters and bidirectional overrides, and obeys none. What JSON lacks is written as
+    its text.
+
+    >>> print(json_line({"é": "\x9b"}))
+    {"é": "\u009b"}
+    """
+    line = json.dumps(value, ensure_ascii=False, default=str)
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

@@ -5,6 +5,7 @@ Features of a redriven memo say how often it was redriven, so that a join closed
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -16,6 +17,13 @@ REDRIVES = "undertone-redrives"
 """How often this record was redriven, in digits."""
 HISTORY = "undertone-history"
 """Its failures, oldest first, as a JSON list of objects with the fields of `Failure`."""
+REDRIVES_MOST = 1000
+"""A record is not redriven more often."""
+HISTORY_MOST = 50
+"""Failures that a record's history keeps: the newest."""
+HISTORY_BYTES = 64 * 1024
+"""A longer history is not read."""
+_COUNT = re.compile(rb"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +40,29 @@ class Failure:
 
 
 def redrives_of(headers: Mapping[str, bytes]) -> int:
-    """How often a record was redriven; 0 also when the header cannot be parsed."""
-    try:
-        return max(int(headers.get(REDRIVES) or b"0"), 0)
-    except ValueError:
-        return 0
+    """How often a record was redriven; 0 also for what is no count of ours: other bytes, or more than REDRIVES_MOST."""
+    value = headers.get(REDRIVES) or b""
+    return int(value) if _COUNT.fullmatch(value) and int(value) <= REDRIVES_MOST else 0
 
 
 def history_of(headers: Mapping[str, bytes]) -> tuple[Failure, ...]:
-    """The failures of a record before this one, oldest first; none when the header cannot be parsed."""
-    try:
-        return tuple(Failure(**entry) for entry in json.loads(headers.get(HISTORY) or b"[]"))
-    except (ValueError, TypeError):
+    """The failures of a record before this one, oldest first; none when the header is not ours or too long."""
+    value = headers.get(HISTORY) or b"[]"
+    if len(value) > HISTORY_BYTES:
         return ()
+    try:
+        entries = tuple(Failure(**entry) for entry in json.loads(value))
+    except (ValueError, TypeError, RecursionError):
+        return ()
+    return entries if all(map(_is_ours, entries)) else ()
+
+
+def _is_ours(failure: Failure) -> bool:
+    """Whether all fields have their types: whoever may write to a topic may write this header."""
+    texts = (failure.dead_letter_id, failure.stage, failure.reason, failure.topic, failure.at)
+    return all(isinstance(each, str) for each in texts) and all(
+        type(each) is int for each in (failure.partition, failure.offset)
+    )
 
 
 def redriven_headers(letter: DeadLetter, redrives: int) -> Headers:
@@ -58,6 +76,6 @@ def redriven_headers(letter: DeadLetter, redrives: int) -> Headers:
         letter.offset,
         letter.at.astimezone(UTC).isoformat(timespec="milliseconds"),
     )
-    history = [asdict(each) for each in (*history_of(letter.headers), failure)]
+    history = [asdict(each) for each in (*history_of(letter.headers), failure)][-HISTORY_MOST:]
     ours = {REDRIVES: str(redrives).encode(), HISTORY: json.dumps(history, separators=(",", ":")).encode()}
     return list({**letter.headers, **ours}.items())

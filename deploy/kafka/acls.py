@@ -55,7 +55,11 @@ def rights() -> list[Right]:
         Right("bridge", "topic", ALERTS.name, "Read"),
         *(Right("bridge", "group", bridge_group(channel.name), "Read") for channel in CHANNELS),
         Right("dead-letters", "topic", DEAD.name, "Read"),
-        *(Right("dead-letters", "topic", topic.name, "Write") for topic in (UPLOADED, FEATURES, SCORED)),
+        *(
+            Right("dead-letters", "topic", topic.name, operation)
+            for topic in (UPLOADED, FEATURES, SCORED)
+            for operation in ("Read", "Write")
+        ),
     ]
 
 

@@ -59,7 +59,9 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    typer.secho(f"undertone: {message}", fg="red", err=True)
+    from workers.service.terminal import escaped
+
+    typer.secho(escaped(f"undertone: {message}"), fg="red", err=True)
     raise SystemExit(code) from None
 
 

@@ -51,7 +51,9 @@ async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
 
 
 def _sentence(alert: "RiskAlert") -> str:
-    return (
+    from workers.service.terminal import escaped
+
+    return escaped(
         f"{alert.at:%Y-%m-%d %H:%M} {alert.state:<9} {alert.kind} {alert.severity} user={alert.user_id} "
         f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} "
         f"bundle={alert.bundle_id}"
@@ -97,10 +99,12 @@ def list_mutes() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from workers.service.terminal import cell
+
     table = Table("for", "name", "since", "until", "suppressed", "reason")
     for one in asyncio.run(_change_mutes(lambda known: known, datetime.now(UTC))):
         times = (f"{time:%Y-%m-%d %H:%M}" for time in (one.since, one.until))
-        table.add_row(one.scope, one.name, *times, str(one.withheld), one.reason)
+        table.add_row(*map(cell, (one.scope, one.name, *times, one.withheld, one.reason)))
     Console().print(table)
 
 

@@ -1,7 +1,7 @@
 """`undertone dead-letters`: list dead letters, and redrive them after the cause is fixed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from streams.cli.parse_time import since_moment
 
 if TYPE_CHECKING:
     from schemas.json_records import Json
-    from streams.recovery.redrive import DeadLetterFilter, StoredDeadLetter
+    from streams.recovery.redrive import DeadLetterFilter, Refused, Selection, StoredDeadLetter
     from workers.state.store import Store
 
 letters_app = typer.Typer(help="List dead letters, and redrive them after the cause is fixed.", no_args_is_help=True)
@@ -29,7 +29,11 @@ Stage = Annotated[str | None, typer.Option(help=f"Written by this stage: {', '.j
 Reason = Annotated[str | None, typer.Option(help="For this reason, such as audio:undecodable.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 TEXT_BYTES = 400
-"""Shown of a record that cannot be decoded."""
+"""Shown of a text, as of a record that cannot be decoded."""
+ITEMS = 20
+"""Shown of a list or an object."""
+REFUSED_SHOWN = 20
+"""Lines about dead letters that are not sent back."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,12 +57,14 @@ def list_letters(
     from rich.console import Console
     from rich.table import Table
 
+    from workers.service.terminal import cell
+
     table = Table("id", "at", "stage", "reason", "from", "redriven")
     for each in kept:
         letter = each.letter
         place = f"{letter.topic} {letter.partition}:{letter.offset}"
         row = (letter.dead_letter_id, f"{letter.at:%Y-%m-%d %H:%M:%S}", letter.stage, letter.reason, place)
-        table.add_row(*row, str(_redrives(each)) if _redrives(each) else "")
+        table.add_row(*map(cell, (*row, _redrives(each) or "")))
     Console(soft_wrap=True).print(table)
     print(f"{len(kept)} dead letters")
 
@@ -81,10 +87,12 @@ def show(
         print(to_json(shown))
         return
     from rich.console import Console
-    from rich.pretty import Pretty
+    from rich.text import Text
+
+    from workers.service.terminal import cell
 
     for name, value in shown.items():
-        Console(soft_wrap=True).print(f"[bold]{name}[/bold]", Pretty(value, max_string=TEXT_BYTES, max_length=20))
+        Console(soft_wrap=True).print(Text(name, "bold"), cell(_shortened(value)))
 
 
 @letters_app.command()
@@ -101,14 +109,26 @@ def redrive(
     """Send records back to their topic and partition, after the cause is fixed.
 
     Each is sent back once, however often this runs. A record that fails again is a new dead letter with its history.
+    A dead letter that its original record contradicts, or that nothing shows to be genuine, is refused by itself.
     """
     from streams.recovery.redrive import DeadLetterFilter
 
-    sent, skipped = asyncio.run(
+    done, skipped = asyncio.run(
         _redrive(DeadLetterFilter(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run)
     )
+    _print_refused(done.refused)
     earlier = f"; {skipped} had been sent back before (--again includes them)" if skipped else ""
-    print(f"{sent} records {'would be ' if dry_run else ''}sent back{earlier}")
+    refused = f"; {len(done.refused)} refused" if done.refused else ""
+    print(f"{len(done.records)} records {'would be ' if dry_run else ''}sent back{earlier}{refused}")
+
+
+def _print_refused(refused: "Sequence[Refused]") -> None:
+    from workers.service.terminal import escaped
+
+    for each in refused[:REFUSED_SHOWN]:
+        print(f"refused {escaped(each.letter.dead_letter_id)}: {escaped(each.why)}")
+    if len(refused) > REFUSED_SHOWN:
+        print(f"refused {len(refused) - REFUSED_SHOWN} more")
 
 
 async def _find(wanted: "DeadLetterFilter") -> "list[StoredDeadLetter]":
@@ -119,24 +139,25 @@ async def _find(wanted: "DeadLetterFilter") -> "list[StoredDeadLetter]":
         return await letters.find(settings, make_codec(settings), store, wanted)
 
 
-async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) -> tuple[int, int]:
-    """How many records were sent back, and how many dead letters were skipped because they had been before."""
+async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) -> "tuple[Selection, int]":
+    """What was sent back and refused, and how many dead letters were skipped because they had been sent before."""
     from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
     from workers.kafka.clients import make_producer
     from workers.kafka.connect import started
 
     async with _connected() as (settings, store):
-        kept = await letters.find(settings, make_codec(settings), store, wanted)
-        records = letters.select(kept, again=again)
+        codec = make_codec(settings)
+        kept = await letters.find(settings, codec, store, wanted)
+        chosen = await letters.verified(settings, codec, letters.select(kept, again=again))
         skipped = 0 if again else sum(each.redriven > 0 for each in kept)
-        if not dry_run and records:
+        if not dry_run and chosen.records:
             producer = await started(lambda: make_producer(settings), settings, stage="dead-letters")
             try:
-                await letters.redrive(records, producer, store)
+                chosen = await letters.redrive(chosen, producer, store)
             finally:
                 await producer.stop()
-        return len(records), skipped
+        return chosen, skipped
 
 
 @asynccontextmanager
@@ -204,3 +225,22 @@ def _text(value: bytes | None) -> "Json":
         return value.decode()
     except UnicodeDecodeError:
         return value.hex()
+
+
+def _shortened(value: "Json") -> str:
+    """A value as one line of JSON with its long texts, lists and objects shortened."""
+    from schemas.json_records import json_line
+
+    return value if isinstance(value, str) and len(value) <= TEXT_BYTES else json_line(_short(value))
+
+
+def _short(value: "Json") -> "Json":
+    if isinstance(value, str):
+        return value if len(value) <= TEXT_BYTES else f"{value[:TEXT_BYTES]}… (+{len(value) - TEXT_BYTES})"
+    if isinstance(value, list):
+        rest = [f"… (+{len(value) - ITEMS})"] if len(value) > ITEMS else []
+        return [*map(_short, value[:ITEMS]), *rest]
+    if isinstance(value, dict):
+        rest_of = {"…": f"+{len(value) - ITEMS}"} if len(value) > ITEMS else {}
+        return {name[:TEXT_BYTES]: _short(each) for name, each in [*value.items()][:ITEMS]} | rest_of
+    return value

@@ -123,6 +123,7 @@ def plot(
     """
     from streams.drift.plot import draw
     from streams.drift.replay import history
+    from workers.service.terminal import escaped
 
     faults: list[int] = []
     rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
@@ -135,7 +136,7 @@ def plot(
         print("no scores of this user found", file=sys.stderr)
         raise typer.Exit(1)
     draw(out, course, live.alerts, live.note)
-    print(*filter(None, (live.note, out)), sep="\n")
+    print(*(escaped(line) for line in (live.note, out) if line), sep="\n")
 
 
 class Live(NamedTuple):
@@ -151,6 +152,7 @@ def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
     """The scores in lines of text; the numbers of invalid lines go to `faults`."""
     from schemas.errors import Poison
     from streams.drift.replay import parse
+    from workers.service.terminal import escaped
 
     for number, text in enumerate(texts, 1):
         if not text.isspace():
@@ -158,7 +160,7 @@ def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
                 yield parse(text)
             except Poison as poison:
                 faults.append(number)
-                print(f"line {number}: {poison.detail}", file=sys.stderr)
+                print(escaped(f"line {number}: {poison.detail}"), file=sys.stderr)
 
 
 async def _live(user: str, rules: "Rules") -> Live:

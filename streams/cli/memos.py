@@ -86,6 +86,7 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
     from streams.local.discover import connected, running
     from streams.local.journal import Journal
     from streams.local.submit import Inbox, Submitter, event_of, uri_maker
+    from workers.service.terminal import escaped
 
     settings = Settings.load()
     failures = 0
@@ -103,9 +104,9 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
                 except Poison as poison:
                     failures += 1
                     fault = {"path": str(path), "error": poison.detail}
-                    print(json.dumps(fault) if json_lines else f"{path}: {poison.detail}")
+                    print(json.dumps(fault) if json_lines else escaped(f"{path}: {poison.detail}"))
                     continue
                 await submitter.send(event)
                 line = {"path": str(path), "memo_id": event.memo_id, "recorded_at": event.recorded_at.isoformat()}
-                print(json.dumps(line) if json_lines else f"{path}: memo {event.memo_id}")
+                print(json.dumps(line) if json_lines else escaped(f"{path}: memo {event.memo_id}"))
     return failures

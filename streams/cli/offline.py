@@ -1,6 +1,5 @@
 """`undertone score` and `undertone features`: without a broker."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -54,14 +53,16 @@ def score(
     if modality is not None:
         settings = settings.model_copy(update={"modalities": (modality,)})
     import_tensorflow_for(settings.modalities, settings.bundle)
+    from schemas.json_records import json_line
     from streams.local.offline import score_files, score_in_turn
+    from workers.service.terminal import escaped
 
     files = audio_files(paths)
     failed = False
     lines = (score_in_turn if one_person else score_files)(settings, files)
     for line in track(lines, "scoring", total=len(files), disable=not _watched(files), console=_console()):
         failed |= "error" in line
-        print(json.dumps(line, ensure_ascii=False) if json_lines else _sentence(line), flush=True)
+        print(json_line(line) if json_lines else escaped(_sentence(line)), flush=True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -105,15 +106,16 @@ def _plot(files: list[Path], plot: Path) -> None:
     from schemas.errors import Poison
     from workers.acoustic.plot import plot_features
     from workers.audio.load import load_file
+    from workers.service.terminal import escaped
 
     try:
         signal, quality = load_file(files[0], Settings.load())
         plot_features(plot, signal, files[0].name, quality)
     except Poison as poison:
-        print(f"{files[0]}: {poison}", file=sys.stderr)
+        print(escaped(f"{files[0]}: {poison}"), file=sys.stderr)
         raise typer.Exit(1) from None
     except OSError as error:
-        print(f"{plot}: {error.strerror}", file=sys.stderr)
+        print(escaped(f"{plot}: {error.strerror}"), file=sys.stderr)
         raise typer.Exit(1) from None
 
 
@@ -128,6 +130,7 @@ def _write_features(
 
     import_tensorflow_for(wanted)
     from streams.local.offline import Extraction, arrays_of, frames_of, names_of
+    from workers.service.terminal import escaped
 
     failed = False
     arrays = names_of(wanted)
@@ -136,7 +139,7 @@ def _write_features(
         for each in track(results, "extracting", total=len(files), disable=not _watched(files), console=_console()):
             if isinstance(each.result, Poison):
                 failed = True
-                print(f"{each.path}: {each.result}", file=sys.stderr)
+                print(escaped(f"{each.path}: {each.result}"), file=sys.stderr)
                 continue
             arrays |= arrays_of(each.path.stem, each.result)
             if frames and Modality.EMBEDDING in wanted:

@@ -195,9 +195,11 @@ def _number(value: float) -> str:
 
 
 def _print_failures(failed: "Any") -> None:
+    from workers.service.terminal import escaped
+
     for reason, places in failed.items():
         first = ", ".join(dict.fromkeys(places[:NAMED])) + (" and others" if len(places) > NAMED else "")
-        typer.secho(f"{len(places)} recordings skipped: {reason} ({first})", fg="yellow", err=True)
+        typer.secho(escaped(f"{len(places)} recordings skipped: {reason} ({first})"), fg="yellow", err=True)
 
 
 def _plain(value: Any) -> Any:

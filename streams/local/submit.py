@@ -20,6 +20,7 @@ from schemas.errors import Poison
 from schemas.events import MemoUploaded
 from schemas.headers import headers_of
 from schemas.ids import memo_id
+from schemas.limits import ID, LimitError, check
 from schemas.settings import Settings
 from streams.local.journal import Journal, Upload
 from streams.local.private_files import private_folder, write_private
@@ -67,8 +68,11 @@ def event_of(
 ) -> MemoUploaded:
     """The event of one file. recorded_at: when None, the file's modification time, which is stable.
 
-    Raises Poison when the file cannot be read. The same file, user and time give the same memo id.
+    Raises Poison when the file cannot be read, or a field of the event is outside of its limit. The same file, user and
+    time give the same memo id.
     """
+    if not ID.accepts(user_id):
+        raise Poison("event:refused", f"cannot be submitted: the user must be {ID.rule}")
     try:
         digest = sha256(path.read_bytes()).hexdigest()
         moment = recorded_at or datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -76,7 +80,12 @@ def event_of(
     except OSError as error:
         raise Poison("file:unreadable", f"cannot be read: {error.strerror}") from error
     moment = moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
-    return MemoUploaded(memo_id(user_id, digest, moment), user_id, moment, datetime.now(UTC), uri, digest)
+    event = MemoUploaded(memo_id(user_id, digest, moment), user_id, moment, datetime.now(UTC), uri, digest)
+    try:
+        check(event)
+    except LimitError as error:
+        raise Poison("event:refused", f"cannot be submitted: {error}") from error
+    return event
 
 
 def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], str]:

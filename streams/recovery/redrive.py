@@ -1,33 +1,35 @@
 """Dead letters for operators: list them, and redrive their records to the original topics.
 
 A record is redriven unchanged: its bytes, its key, its partition; its headers also get its history, which
-`schemas/redrive_headers.py` describes. The store counts redrives, so that redriving the same dead letters again sends
-nothing. After a crash between the two, the next run sends the same attempt once more, which every stage deduplicates.
+`schemas/redrive_headers.py` describes. A dead letter that proves nothing (`streams/recovery/evidence.py`) is refused by
+itself; the others are redriven. The store counts redrives, so that redriving the same dead letters again sends nothing.
+After a crash between the two, the next run sends the same attempt once more, which every stage deduplicates.
 """
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas import topics
 from schemas.codec import Codec
-from schemas.errors import Stop
 from schemas.events import DeadLetter
 from schemas.redrive_headers import history_of, redriven_headers, redrives_of
 from schemas.settings import Settings
 from schemas.state_keys import REDRIVEN
+from schemas.trimmed_letters import kept
+from streams.recovery.evidence import doubt, refusal
+from streams.recovery.originals import Place, originals
 from workers.kafka.topic_reader import follow
 from workers.state.store import Store
 
 TTL_S = topics.DEAD.retention.total_seconds()
 TOGETHER = 100
 """Records sent before their acknowledgements are awaited and stored."""
-Place: TypeAlias = tuple[str, int, int]
-"""Topic, partition and offset of a record; several stages may have written dead letters for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,37 @@ class StoredDeadLetter:
 
     @property
     def place(self) -> Place:
-        """Topic, partition and offset of its record."""
+        """Topic, partition and offset of its record; several stages may have written dead letters for one."""
         return self.letter.topic, self.letter.partition, self.letter.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A dead letter that is not redriven, and why."""
+
+    letter: DeadLetter
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Dead letters to redrive, by record, in the order of the records; and those that are refused."""
+
+    records: list[list[StoredDeadLetter]]
+    refused: list[Refused]
 
 
 async def find(settings: Settings, codec: Codec, store: Store, wanted: DeadLetterFilter) -> list[StoredDeadLetter]:
     """The dead letters on `memos.dead` that match, oldest first, without duplicates."""
-    by_id: dict[str, DeadLetter] = {}
+    # An id alone does not tell a dead letter from a forged one that was written first.
+    different: dict[tuple[str, bytes | None, bytes | None], DeadLetter] = {}
     async for letter in _all(settings, codec):
         if wanted.matches(letter):
-            by_id.setdefault(letter.dead_letter_id, letter)
-    counts = await store.read([REDRIVEN.key(id_) for id_ in by_id])
-    found = [StoredDeadLetter(letter, _redriven(counts[REDRIVEN.key(id_)])) for id_, letter in by_id.items()]
+            different.setdefault((letter.dead_letter_id, letter.key, letter.value), letter)
+    counts = await store.read(list({REDRIVEN.key(id_) for id_, _, _ in different}))
+    found = [
+        StoredDeadLetter(letter, _redriven(counts[REDRIVEN.key(id_)])) for (id_, _, _), letter in different.items()
+    ]
     return sorted(found, key=lambda each: (each.letter.at, each.place))
 
 
@@ -77,33 +98,75 @@ def _all(settings: Settings, codec: Codec) -> AsyncIterator[DeadLetter]:
     return follow(settings, codec, topics.DEAD, DeadLetter, from_start=True, once=True)
 
 
-def select(dead_letters: Sequence[StoredDeadLetter], *, again: bool) -> list[list[StoredDeadLetter]]:
-    """The dead letters to redrive: by record, in the order of the records. again: include those redriven before.
+def select(dead_letters: Sequence[StoredDeadLetter], *, again: bool) -> Selection:
+    """The dead letters to redrive, as far as they show by themselves. again: include those redriven before.
 
-    A dead letter whose record failed again is skipped: the newer one replaces it. Raises Stop for dead letters of an
-    unknown topic.
+    A dead letter whose record failed again is skipped: the newer one replaces it.
     """
-    known = {topic.name for topic in topics.TOPICS if topic is not topics.DEAD}
-    if unknown := {each.letter.topic for each in dead_letters} - known:
-        raise Stop(f"cannot redrive records of {', '.join(sorted(unknown))}; possible: {', '.join(sorted(known))}")
-    older = {failure.dead_letter_id for each in dead_letters for failure in history_of(each.letter.headers)}
-    by_place: dict[Place, list[StoredDeadLetter]] = defaultdict(list)
+    newer = {
+        (failure.dead_letter_id, each.letter.key, each.letter.value)
+        for each in dead_letters
+        for failure in history_of(each.letter.headers)
+    }
+    by_record: dict[tuple[Place, bytes | None, bytes | None], list[StoredDeadLetter]] = defaultdict(list)
+    refused = []
     for each in dead_letters:
-        if each.letter.dead_letter_id not in older and (again or not each.redriven):
-            by_place[each.place].append(each)
-    return [by_place[place] for place in sorted(by_place)]
+        if (each.letter.dead_letter_id, each.letter.key, each.letter.value) in newer or (each.redriven and not again):
+            continue
+        if why := refusal(each.letter):
+            refused.append(Refused(each.letter, why))
+        else:
+            by_record[each.place, each.letter.key, each.letter.value].append(each)
+    return Selection(sorted(by_record.values(), key=lambda several: several[0].place), refused)
 
 
-async def redrive(records: Sequence[Sequence[StoredDeadLetter]], producer: AIOKafkaProducer, store: Store) -> None:
-    """Redrive these records, as returned by `select`.
+async def verified(settings: Settings, codec: Codec, selection: Selection) -> Selection:
+    """The same without the dead letters that their original records contradict or nothing shows to be genuine.
 
-    When it returns, the broker has acknowledged them all and the store has counted them. Raises Transient, KafkaError.
+    Raises Transient, KafkaError.
     """
-    for chunk in _in_chunks(records):
-        sent = [await _send(dead_letters, producer) for dead_letters in chunk]
-        for acknowledgement in sent:
-            await acknowledgement
-        await _count([each for dead_letters in chunk for each in dead_letters], store)
+    found = await originals(settings, {several[0].place for several in selection.records})
+    records, refused = [], list(selection.refused)
+    for several in selection.records:
+        doubts = [(each, doubt(each.letter, found.get(each.place), codec)) for each in several]
+        refused += [Refused(each.letter, why) for each, why in doubts if why is not None]
+        if believed := [each for each, why in doubts if why is None]:
+            records.append(believed)
+    return Selection(records, refused)
+
+
+async def redrive(selection: Selection, producer: AIOKafkaProducer, store: Store) -> Selection:
+    """Redrive these records; what the broker refuses is among the refused of the result.
+
+    When it returns, the broker has acknowledged the records and the store has counted them. Raises Transient and
+    KafkaError.
+    """
+    records: list[list[StoredDeadLetter]] = []
+    refused = list(selection.refused)
+    for chunk in _in_chunks(selection.records):
+        sent: list[tuple[list[StoredDeadLetter], Awaitable[Any]]] = []
+        for several in chunk:
+            try:
+                sent.append((several, await _send(several, producer)))
+            except KafkaError as error:
+                refused += _refused_by_broker(several, error)
+        delivered: list[list[StoredDeadLetter]] = []
+        for several, acknowledgement in sent:
+            try:
+                await acknowledgement
+                delivered.append(several)
+            except KafkaError as error:
+                refused += _refused_by_broker(several, error)
+        await _count([each for several in delivered for each in several], store)
+        records += delivered
+    return Selection(records, refused)
+
+
+def _refused_by_broker(dead_letters: Sequence[StoredDeadLetter], error: KafkaError) -> list[Refused]:
+    """The dead letters of a record that the broker does not take. Raises `error` when it concerns other records too."""
+    if not isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        raise error
+    return [Refused(each.letter, "with its history it is larger than its topic takes") for each in dead_letters]
 
 
 async def _send(dead_letters: Sequence[StoredDeadLetter], producer: AIOKafkaProducer) -> Awaitable[Any]:
@@ -114,7 +177,7 @@ async def _send(dead_letters: Sequence[StoredDeadLetter], producer: AIOKafkaProd
         letter.topic,
         value=letter.value,
         key=letter.key,
-        headers=redriven_headers(letter, redrives),
+        headers=[*kept(None, None, dict(redriven_headers(letter, redrives))).headers.items()],
         # Explicit partition: the original producer may have used another partitioner.
         partition=letter.partition if letter.partition in partitions else None,
     )
@@ -130,13 +193,12 @@ async def _count(dead_letters: Collection[StoredDeadLetter], store: Store) -> No
 
 
 def _redriven(count: bytes | None) -> int:
-    """A stored redrive count; version 0.1 wrote the digits alone."""
-    if count is None:
+    """A stored redrive count; version 0.1 wrote the digits alone. 0 when it cannot be read."""
+    try:
+        return 0 if count is None else int(count if count.isdigit() else REDRIVEN.opened(count)[1])
+    except ValueError:
         return 0
-    return int(count if count.isdigit() else REDRIVEN.opened(count)[1])
 
 
-def _in_chunks(
-    records: Sequence[Sequence[StoredDeadLetter]],
-) -> Iterator[Sequence[Sequence[StoredDeadLetter]]]:
+def _in_chunks(records: Sequence[list[StoredDeadLetter]]) -> Iterator[Sequence[list[StoredDeadLetter]]]:
     yield from (records[start : start + TOGETHER] for start in range(0, len(records), TOGETHER))

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,13 +11,17 @@ from redis import Redis
 from typer.testing import CliRunner, Result
 
 from schemas import topics
-from schemas.events import MemoUploaded
-from schemas.redrive_headers import HISTORY
+from schemas.events import DeadLetter, MemoUploaded
+from schemas.ids import dead_letter_id
+from schemas.redrive_headers import HISTORY, REDRIVES
 from schemas.settings import Settings
+from schemas.trimmed_letters import VALUE_SHA256
+from streams.cli.alerts import alerts_app
 from streams.cli.dead_letters import letters_app
-from tests.integration.test_worker import CheapStage, MendedStage, caught_up, event, everything, upload, working
+from tests.integration.test_worker import CODEC, CheapStage, MendedStage, caught_up, event, everything, upload, working
 from tests.servers import Broker, RedisServer
-from workers.kafka.clients import make_reader
+from tests.unit.schemas.records import ALERT, SCORED
+from workers.kafka.clients import make_producer, make_reader
 
 
 @pytest.fixture
@@ -106,3 +112,94 @@ def test_an_unknown_id_is_told(settings: Settings) -> None:
     result = CliRunner().invoke(letters_app, ["show", "nothing"])
     assert result.exit_code == 2
     assert "0 dead letters have such an id" in result.output
+
+
+HOSTILE = "[/x]\x1b[2J\x9b31m\n2026-01-01 00:00 raised drift critical user=forged\u202e"
+"""Markup, escape sequences, a line of its own and a reversal of direction."""
+DEEP = b"[" * 20_000
+AT = datetime(2026, 5, 1, 8, tzinfo=UTC)
+
+
+def letter(stage: str, topic: str, value: bytes | None, **changes: Any) -> DeadLetter:
+    """A dead letter as anyone may write it."""
+    id_ = dead_letter_id(stage, topic, 0, 10_000)
+    made = DeadLetter(id_, stage, topic, 0, 10_000, b"u", value, {}, "audio:missing", "forged", AT)
+    return replace(made, **changes)
+
+
+FORGED = [
+    letter("drift", "risk.scored", CODEC.encode(SCORED)),
+    letter("acoustic", "risk.scored", CODEC.encode(SCORED)),
+    letter("acoustic", "memos.uploaded", b"any bytes"),
+    letter("acoustic", "memos.uploaded", CODEC.encode(event("another's", user="another"))),
+    letter("[/x]", "memos.uploaded", b"v"),
+    letter("acoustic", "[red]orders", b"v", reason="[bold]r[/]"),
+    letter("embedding", "memos.uploaded", b"v", headers={HISTORY: DEEP, HOSTILE: HOSTILE.encode()}, detail=HOSTILE),
+    letter("embedding", "memos.uploaded", None, offset=3, dead_letter_id="x" * 128),
+    letter("embedding", "memos.uploaded", None, headers={VALUE_SHA256: b"ab" * 32, REDRIVES: b"9" * 40}),
+]
+
+
+async def send(settings: Settings, *records: tuple[str, bytes]) -> None:
+    producer = make_producer(settings)
+    await producer.start()
+    try:
+        for topic, value in records:
+            await producer.send_and_wait(topic, value, key=b"u")
+    finally:
+        await producer.stop()
+
+
+def test_forged_dead_letters_are_refused_one_by_one_and_stop_nothing(settings: Settings) -> None:
+    work(settings, CheapStage(), event("bad-1"))
+    gone = event("expired", user="u")
+    expired = letter("acoustic", "memos.uploaded", CODEC.encode(gone), offset=9999)
+    expired = replace(expired, dead_letter_id=dead_letter_id("acoustic", "memos.uploaded", 0, 9999))
+    letters = [CODEC.encode(each) for each in [*FORGED, expired]]
+    asyncio.run(send(settings, *((topics.DEAD.name, value) for value in [*letters, b"no dead letter at all"])))
+    assert len(listed()) == len(FORGED) + 2
+
+    dry = run("redrive", "--dry-run").stdout
+    assert f"2 records would be sent back; {len(FORGED)} refused" in dry
+    done = run("redrive").stdout
+    assert f"2 records sent back; {len(FORGED)} refused" in done
+    assert "nothing" not in done
+    for why in (
+        "that reads risk.scored",
+        "shows that it is genuine",
+        "its value is not a memo",
+        "too large to be kept",
+    ):
+        assert why in done
+    assert asyncio.run(everything(settings, topics.SCORED)) == []
+    work(settings, MendedStage())
+    assert sorted(f.memo_id for f in asyncio.run(everything(settings, topics.FEATURES))) == ["bad-1", "expired"]
+
+
+def test_a_dead_letter_that_contradicts_its_record_is_refused(settings: Settings) -> None:
+    work(settings, CheapStage(), event("bad-1"))
+    (real,) = asyncio.run(everything(settings, topics.DEAD))
+    forged = replace(real, value=CODEC.encode(event("forged")))
+    asyncio.run(send(settings, (topics.DEAD.name, CODEC.encode(forged))))
+    assert "1 records would be sent back; 1 refused" in run("redrive", "--dry-run").stdout
+    assert "is another one" in run("redrive").stdout
+    assert [CODEC.decode(each.value, MemoUploaded).memo_id for each in asyncio.run(uploads(settings))] == ["bad-1"] * 2
+
+
+def test_every_command_that_prints_shows_hostile_records_escaped(settings: Settings) -> None:
+    alert = replace(ALERT, user_id="[/x]", bundle_id="[red]b")
+    records = [(topics.DEAD.name, CODEC.encode(each)) for each in FORGED] + [(topics.ALERTS.name, CODEC.encode(alert))]
+    asyncio.run(send(settings, *records))
+    ids = sorted({each.dead_letter_id for each in FORGED})
+    invoke = CliRunner().invoke
+    assert invoke(alerts_app, ["mute", HOSTILE, "--for", "1h", "--reason", HOSTILE]).exit_code == 0
+    outputs = [run("list").stdout, run("list", "--json").stdout, run("redrive", "--dry-run").stdout]
+    outputs += [invoke(letters_app, ["show", id_, *more]).output for id_ in ids for more in ([], ["--json"])]
+    outputs += [invoke(alerts_app, arguments).output for arguments in (["--once"], ["--once", "--json"], ["mutes"])]
+    for output in outputs:
+        assert output
+        assert [line for line in output.splitlines() if not line.isprintable()] == []
+        assert not any(line.startswith("2026-01-01 00:00 raised") for line in output.splitlines())
+    assert "[/x]" in outputs[0]
+    assert "user=[/x]" in outputs[-3]
+    assert r"\x1b[2J" in outputs[-1].replace("\n", "")

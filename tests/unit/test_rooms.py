@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
     "streams/local/system.py": "tests/integration/test_up.py: all processes of a laptop's system",
     "streams/notify/alertmanager.py": "tests/integration/test_bridge_alertmanager.py: a real Alertmanager",
     "streams/notify/bridge.py": "tests/integration/test_bridge_webhook.py: a consumer group and a receiver",
+    "streams/recovery/originals.py": "tests/integration/test_dead_letters.py: records read at their offsets",
     "streams/recovery/redrive.py": "tests/integration/test_dead_letters.py: records sent back on a broker",
     "streams/roles/agents.py": "tests/integration/test_roles.py: the agents as a process with its permissions",
     "streams/roles/bridge.py": "tests/integration/test_roles.py: a bridge as a process with its permissions",

@@ -1,5 +1,6 @@
 """Dead letters: how a permanently failed record is stored, and how many of them stop a stage."""
 
+import re
 from collections import Counter, deque
 from collections.abc import Hashable
 from datetime import datetime
@@ -9,30 +10,37 @@ from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
 from schemas.ids import dead_letter_id
 from schemas.settings import Settings
-from workers.kafka.record import Source
+from schemas.trimmed_letters import Absent, kept
+from workers.kafka.record import Source, Unread
+from workers.service.terminal import escaped
 
 _ADVICE = (
     "current batch not committed: see `undertone dead-letters list`, fix the cause, restart, "
     "then run `undertone dead-letters redrive`"
 )
+REASON_MOST = 128
+DETAIL_MOST = 600
+"""Characters; an escaped one takes up to ten bytes."""
+_NO_CODE = re.compile("[^!-~]")
 _PROCESSED = object()
 """Stands for a record that did not fail."""
 
 
 def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> DeadLetter:
-    """The dead letter of `source`. The same record at the same stage gives the same id."""
+    """The dead letter of `source`, which fits its topic. The same record at the same stage gives the same id."""
+    value = source.value
+    whole = kept(source.key, Absent(value.size, value.sha256) if isinstance(value, Unread) else value, source.headers)
     return DeadLetter(
         dead_letter_id=dead_letter_id(stage, source.topic, source.partition, source.offset),
         stage=stage,
         topic=source.topic,
         partition=source.partition,
         offset=source.offset,
-        key=source.key,
-        value=source.value,
-        # Kafka headers may be null, which Avro's map of bytes does not allow.
-        headers={name: value or b"" for name, value in source.headers.items()},
-        reason=poison.reason,
-        detail=poison.detail,
+        key=whole.key,
+        value=whole.value,
+        headers=whole.headers,
+        reason=_NO_CODE.sub("?", poison.reason)[:REASON_MOST] or "unknown",
+        detail=escaped(poison.detail[:DETAIL_MOST]),
         at=at,
     )
 

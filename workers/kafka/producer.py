@@ -15,7 +15,8 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison, Transient
 from schemas.events import MemoFeatures, Record
 from schemas.headers import Headers, headers_of
-from schemas.redrive_headers import REDRIVES
+from schemas.redrive_headers import REDRIVES, redrives_of
+from schemas.trimmed_letters import kafka_key
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Source, about
 from workers.service import prometheus, tracing
@@ -67,8 +68,8 @@ class Delivery:
     async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
         value = self.codec.encode(each.record, f"{each.topic.name}-value") if each.value is None else each.value
         headers = headers_of(each.record, self.stage, each.cause.headers)
-        if REDRIVES in each.cause.headers and isinstance(each.record, MemoFeatures):
-            headers.append((REDRIVES, each.cause.headers[REDRIVES]))
+        if isinstance(each.record, MemoFeatures) and (redrives := redrives_of(each.cause.headers)):
+            headers.append((REDRIVES, str(redrives).encode()))
         try:
             sent: asyncio.Future[Any] = await self.producer.send(
                 each.topic.name, value=value, key=each.key, headers=headers
@@ -93,7 +94,7 @@ class Delivery:
             log.warning("%s: record became a dead letter: %s", self.stage, poison, extra=fields)
             prometheus.DEAD_LETTERS.labels(stage=self.stage, reason=poison.reason).inc()
             record = dead_letter(source, poison, self.stage, datetime.now(UTC))
-            outgoing.append(Outgoing(topics.DEAD, source.key, record, source))
+            outgoing.append(Outgoing(topics.DEAD, kafka_key(source.key), record, source))
         return outgoing
 
     def _memo_id(self, source: Source, poison: Poison) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
 
+from schemas.headers import span_of
 from workers.service.logs import reference
 
 
@@ -77,12 +78,12 @@ def timestamp_ms_of(timestamp: float | None) -> int:
 
 def about(source: Source, memo_id: str | None = None) -> Mapping[str, Any]:
     """`extra` of a log line about a record: its offset, its trace, and the hashes of its user and memo."""
-    traceparent = (source.headers.get("traceparent") or b"").decode("ascii", "replace").split("-")
+    span = span_of(source.headers)
     fields = {
         "topic": source.topic,
         "partition": source.partition,
         "offset": source.offset,
-        "trace_id": traceparent[1] if len(traceparent) > 1 else None,
+        "trace_id": None if span is None else f"{span.trace_id:032x}",
         "user": reference("user", None if source.key is None else source.key.decode("utf-8", "replace")),
         "memo": reference("memo", memo_id),
     }

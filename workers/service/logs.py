@@ -21,7 +21,9 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from schemas.errors import UndertoneError
+from schemas.json_records import json_line
 from schemas.settings import Settings
+from workers.service.terminal import escaped
 
 EXTRAS = ("stage", "topic", "partition", "offset", "reason", "memo", "user", "trace_id")
 """Fields that a line may have besides its message: `key=value` after it in text, fields in JSON."""
@@ -95,7 +97,7 @@ class Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
         """The message and the extras of the record, on one line."""
         pairs = (f"{name}={_quoted(value)}" for name, value in _extras(record).items())
-        return " ".join((super().formatMessage(record), *pairs))
+        return " ".join((escaped(super().formatMessage(record)), *pairs))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name that logging calls
         """The exception and its stack, without quoted values."""
@@ -121,7 +123,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"], *line["stack"] = exception_lines(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json_line(line)
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
@@ -143,4 +145,5 @@ def exception_lines(error: Any) -> list[str]:
     kind, value, trace = error
     frames = traceback.extract_tb(trace)
     places = [f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno} in {frame.name}" for frame in frames]
-    return [f"{kind.__name__}: {value}" if isinstance(value, UndertoneError | KafkaError) else kind.__name__, *places]
+    told = isinstance(value, UndertoneError | KafkaError)
+    return [escaped(f"{kind.__name__}: {value}") if told else kind.__name__, *places]

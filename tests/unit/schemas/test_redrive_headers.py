@@ -1,10 +1,11 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from schemas.events import DeadLetter
-from schemas.redrive_headers import HISTORY, REDRIVES, history_of, redriven_headers, redrives_of
+from schemas.redrive_headers import HISTORY, HISTORY_MOST, REDRIVES, history_of, redriven_headers, redrives_of
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 LETTER = DeadLetter(
@@ -32,11 +33,48 @@ def test_nothing_of_an_earlier_history_is_lost() -> None:
     assert redrives_of(letter.headers) == 5
 
 
-@pytest.mark.parametrize("value", [b"", b"many", b"-3", b"\xff"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"many",
+        b"-3",
+        b"\xff",
+        b"99999999999999999999",
+        b"9" * 100_000,
+        b"1001",
+        b" 1",
+        b"1_0",
+        b"\xd9\xa3",
+        b"1\n",
+    ],
+)
 def test_a_count_that_is_none_of_ours_is_none(value: bytes) -> None:
     assert redrives_of({REDRIVES: value}) == 0
 
 
-@pytest.mark.parametrize("value", [b"", b"not JSON", b"[1]", b"{}", b'[{"stage": "acoustic"}]', b"7"])
+def failure(**changes: object) -> bytes:
+    entry = {"dead_letter_id": "i", "stage": "s", "reason": "r", "topic": "t", "partition": 0, "offset": 1, "at": "now"}
+    return json.dumps([{**entry, **changes}]).encode()
+
+
+def test_a_history_ends_with_the_newest_failures_and_stays_readable() -> None:
+    letter = LETTER
+    for attempt in range(1, HISTORY_MOST + 10):
+        headers = dict(redriven_headers(letter, attempt))
+        letter = replace(letter, dead_letter_id=f"{attempt:0128}", reason="r" * 128, headers=headers)
+    history = history_of(dict(redriven_headers(letter, 99)))
+    assert len(history) == HISTORY_MOST
+    assert history[-1].dead_letter_id == letter.dead_letter_id
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"not JSON", b"[1]", b"{}", b'[{"stage": "acoustic"}]', b"7", b"\xff", b"null"),
+        *(b"[" * 20_000, b'{"a":' * 10_000, failure(stage={"deep": []}), failure(offset="1"), failure(partition=True)),
+        failure(reason="x" * 70_000),
+    ],
+)
 def test_a_history_that_cannot_be_read_is_empty(value: bytes) -> None:
     assert history_of({HISTORY: value}) == ()

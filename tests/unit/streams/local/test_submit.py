@@ -67,6 +67,19 @@ def test_a_file_that_cannot_be_read_is_poison_without_its_path(tmp_path: Path) -
         assert str(tmp_path) not in poison.value.detail
 
 
+@pytest.mark.parametrize("user", ["", "u" * 129, "two\nlines", " ann", "\x1b[2J", "\udcff"])
+def test_a_user_outside_of_the_limits_is_refused_by_name(audio: Path, user: str) -> None:
+    with pytest.raises(Poison, match="the user must be 1 to 128 bytes, printable"):
+        event_of(audio, user, NOON, where_it_lies)
+
+
+def test_an_event_outside_of_the_limits_is_refused_by_its_field(audio: Path) -> None:
+    with pytest.raises(Poison, match=r"MemoUploaded\.recorded_at must be a time of the years"):
+        event_of(audio, "ann", datetime(9999, 1, 1, tzinfo=UTC), where_it_lies)
+    with pytest.raises(Poison, match=r"MemoUploaded\.audio_uri must be"):
+        event_of(audio, "ann", NOON, lambda *_: "file:///" + "a" * 5000)
+
+
 def test_audio_that_workers_may_read_stays_where_it_is(audio: Path, tmp_path: Path) -> None:
     settings = Settings.load(audio_prefixes=((tmp_path / "elsewhere").resolve().as_uri(),))
     inbox = Inbox(tmp_path / "inbox")

@@ -1,12 +1,16 @@
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 
 from schemas.codec import Codec
 from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
+from schemas.headers import headers_of
+from schemas.topics import DEAD
+from schemas.trimmed_letters import HEADERS_MOST_BYTES, KEY_MOST, VALUE_BYTES, VALUE_MOST, VALUE_SHA256, kafka_key
 from workers.kafka.dead_letters import DeadLetterCap, dead_letter
-from workers.kafka.record import Source
+from workers.kafka.record import Source, Unread
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -23,6 +27,49 @@ def test_a_null_header_is_kept_as_an_empty_one() -> None:
     source = Source("t", 0, 1, None, None, {"null": None, "ce_id": b"1"})  # type: ignore[dict-item]  # as clients give it
     found = dead_letter(source, Poison("r", "d"), "acoustic", NOW)
     assert Codec().decode(Codec().encode(found), DeadLetter).headers == {"null": b"", "ce_id": b"1"}
+
+
+HOSTILE: dict[str, Source] = {
+    "a large value": Source("memos.uploaded", 0, 1, b"k", bytes(9_000_000)),
+    "a large key": Source("memos.uploaded", 0, 1, bytes(3_000_000), b"v"),
+    "many headers": Source("memos.uploaded", 0, 1, b"k", b"v", {f"h{n}": b"x" for n in range(10_000)}),
+    "large headers": Source("memos.uploaded", 0, 1, b"k", b"v", {f"h{n}": bytes(300_000) for n in range(3)}),
+    "a header that is no text": Source("memos.uploaded", 0, 1, b"k", b"v", {"\udcff": b"x", "\x1b\n": b"y"}),
+    "a long tracestate": Source("memos.uploaded", 0, 1, b"k", b"v", {"tracestate": bytes(900_000)}),
+    "all that the topic takes": Source(
+        "memos.uploaded", 0, 1, bytes(KEY_MOST), bytes(VALUE_MOST), {"x": bytes(HEADERS_MOST_BYTES - 1)}
+    ),
+    "an unread value": Source("memos.uploaded", 0, 1, b"k", Unread.too_large(bytes(100), 10)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_dead_letter_fits_its_topic_whatever_the_record(name: str) -> None:
+    source = HOSTILE[name]
+    found = dead_letter(source, Poison("event:undecodable", "d\n" * 10_000), "acoustic", NOW)
+    encoded = Codec().encode(found)
+    headers = headers_of(found, "acoustic", source.headers)
+    key = kafka_key(source.key)
+    assert len(encoded) + len(key or b"") + sum(len(n) + len(v) for n, v in headers) + 1024 < DEAD.max_bytes
+    assert Codec().decode(encoded, DeadLetter) == found
+    assert found.detail.isprintable()
+    if len(source.value or b"") > VALUE_MOST:
+        assert found.value is None
+        assert found.headers[VALUE_SHA256].decode() == sha256(source.value or b"").hexdigest()
+        assert int(found.headers[VALUE_BYTES]) == len(source.value or b"")
+
+
+def test_a_value_that_was_not_read_is_known_by_its_digest_and_size() -> None:
+    found = dead_letter(HOSTILE["an unread value"], Poison("event:too_large", "d"), "acoustic", NOW)
+    assert found.value is None
+    assert found.headers == {VALUE_SHA256: sha256(bytes(100)).hexdigest().encode(), VALUE_BYTES: b"100"}
+
+
+def test_a_reason_is_a_code_whatever_raised_it() -> None:
+    assert dead_letter(Source("t", 0, 1, None, None), Poison("defect:Ünknown\n" + "x" * 200, "d"), "s", NOW).reason == (
+        "defect:?nknown?" + "x" * 113
+    )
+    assert dead_letter(Source("t", 0, 1, None, None), Poison("", "d"), "s", NOW).reason == "unknown"
 
 
 def test_the_same_record_gives_the_same_id_and_another_stage_another() -> None:
