@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos parade bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos parade fuzz bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -48,7 +48,7 @@ test: $(VENV)/.dev  ## Run all tests, three groups in parallel.
 test-pure: $(VENV)/.dev  ## Run the unit tests, which need no server.
 	# openSMILE runs in its own process, as in production: it has aborted in one process with TensorFlow, librdkafka and FFmpeg.
 	$(BIN)/python -m pytest $(OPENSMILE_TESTS)
-	$(BIN)/python -m pytest tests/unit schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
+	$(BIN)/python -m pytest tests/unit tests/fuzz schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
 
 test-servers: $(VENV)/.dev  ## Run the contract and integration tests, with brokers and stores.
 	$(BIN)/python -m pytest tests/contract tests/integration $(addprefix --ignore=,$(PLATFORM_TESTS))
@@ -93,6 +93,10 @@ chaos: $(VENV)/.dev  ## Run long fault-injection scenarios (SEED=7 repeats one).
 
 parade: $(VENV)/.dev  ## Run every poison among 500 good memos (SEED=7 repeats an order).
 	$(BIN)/python -m tests.faults.parade long --report tests/benchmarks/results/parade.md $(if $(SEED),--seed $(SEED))
+
+fuzz: SECONDS ?= 120
+fuzz: $(VENV)/.dev  ## Fuzz records, state and recordings for two minutes (SECONDS=7200 for longer, SEED=7 repeats inputs).
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --report tests/benchmarks/results/fuzz.md $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift selects some) and write tests/benchmarks/results.
 	$(BIN)/python -m tests.benchmarks $(ONLY)
