@@ -1,7 +1,8 @@
 """Headers of a redriven record: how often it was redriven, and its earlier failures.
 
 A dead letter keeps the headers of its record, so the history of a record that fails again grows with every redrive.
-Features of a redriven memo say how often it was redriven, so that a join closed by a dead letter accepts them. Pure.
+Features of a redriven memo say how often it was redriven, so that a join closed by a dead letter accepts them, and how
+many scores it has had, so that the next one has an id of its own. Pure.
 """
 
 import json
@@ -23,6 +24,8 @@ HISTORY_MOST = 50
 """Failures that a record's history keeps: the newest."""
 HISTORY_BYTES = 64 * 1024
 """A longer history is not read."""
+REVISION = "undertone-revision"
+"""How many scores without all modalities this memo has had, in digits; `undertone rescore` writes it."""
 _COUNT = re.compile(rb"[0-9]{1,9}")
 
 
@@ -41,8 +44,29 @@ class Failure:
 
 def redrives_of(headers: Mapping[str, bytes]) -> int:
     """How often a record was redriven; 0 also for what is no count of ours: other bytes, or more than REDRIVES_MOST."""
-    value = headers.get(REDRIVES) or b""
+    return _count(headers, REDRIVES)
+
+
+def revision_of(headers: Mapping[str, bytes]) -> int:
+    """How many scores without all modalities a memo has had; 0 also for what is no count of ours."""
+    return _count(headers, REVISION)
+
+
+def _count(headers: Mapping[str, bytes], name: str) -> int:
+    value = headers.get(name) or b""
     return int(value) if _COUNT.fullmatch(value) and int(value) <= REDRIVES_MOST else 0
+
+
+def carried_headers(headers: Mapping[str, bytes]) -> Headers:
+    """The counts of an upload, which its features carry too."""
+    counts = {name: _count(headers, name) for name in (REDRIVES, REVISION)}
+    return [(name, str(count).encode()) for name, count in counts.items() if count]
+
+
+def rescored_headers(headers: Mapping[str, bytes]) -> Headers:
+    """Headers of an upload that is written again so that its memo is scored again."""
+    counts = {name: min(_count(headers, name) + 1, REDRIVES_MOST) for name in (REDRIVES, REVISION)}
+    return list({**headers, **{name: str(count).encode() for name, count in counts.items()}}.items())
 
 
 def history_of(headers: Mapping[str, bytes]) -> tuple[Failure, ...]:

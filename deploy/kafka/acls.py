@@ -60,6 +60,9 @@ def rights() -> list[Right]:
             for topic in (UPLOADED, FEATURES, SCORED)
             for operation in ("Read", "Write")
         ),
+        Right("rescore", "topic", SCORED.name, "Read"),
+        *(Right("rescore", "topic", UPLOADED.name, each) for each in ("Read", "Write")),
+        *(Right("rescore", "group", stage.group, "Describe") for stage in FEATURE_STAGES),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from schemas.errors import Stop, Transient
-from streams.cli import alerts, bridge, dead_letters, demo, drift, memos, offline, services, train
+from streams.cli import alerts, bridge, dead_letters, demo, drift, memos, offline, rescore, services, train
 
 app = typer.Typer(
     name="undertone",
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for commands in (demo, memos, alerts, offline, drift, train, services, bridge, dead_letters):
+for commands in (demo, memos, alerts, offline, drift, train, services, bridge, dead_letters, rescore):
     commands.add_to(app)
 
 

@@ -16,7 +16,7 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, RiskScored
 from schemas.pipeline import FUSION
-from schemas.redrive_headers import redrives_of
+from schemas.redrive_headers import redrives_of, revision_of
 from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
 from streams.fusion.join import Join
@@ -142,7 +142,8 @@ class FusionAgent:
     ) -> dict[str, Join]:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
             headers = causes[key].headers
-            join = fusion.add_parts(state, parts[key], redrives_of(headers), headers.get("traceparent") or b"")
+            trace = headers.get("traceparent") or b""
+            join = fusion.add_parts(state, parts[key], redrives_of(headers), trace, revision_of(headers))
             join = fusion.add_late_parts(join, parts[key], self._rules.modalities)
             if state is None and not join.missing(self._rules.modalities):
                 return None, join  # all parts are in this batch: after a crash they are redelivered together

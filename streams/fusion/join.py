@@ -114,11 +114,16 @@ def _from_millis(millis: int) -> datetime:
 
 
 def add_parts(
-    state: bytes | None, parts: Collection[tuple[MemoFeatures, bytes]], attempt: int = 0, trace: bytes = b""
+    state: bytes | None,
+    parts: Collection[tuple[MemoFeatures, bytes]],
+    attempt: int = 0,
+    trace: bytes = b"",
+    revision: int = 0,
 ) -> Join:
     """The join with the parts added.
 
-    parts: decoded and encoded, all of one memo; attempt: how often it was redriven; trace: `traceparent` of one part.
+    parts: decoded and encoded, all of one memo; attempt: how often it was redriven; trace: `traceparent` of one part;
+    revision: how many scores without all modalities the memo has had, as far as the sender knows.
 
     A decided join accepts no more parts of the same or an earlier attempt. A later attempt reopens it, with its stored
     parts, unless it was scored.
@@ -129,9 +134,11 @@ def add_parts(
         first = next(iter(parts))[0]
         join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at, trace=trace)
     if attempt > join.attempt and not join.scored:
-        revision = max(join.revision, int(join.closed_at is not None))
-        join = replace(join, attempt=attempt, settled=False, dead=False, closed_at=None, revision=revision)
-    return join if join.decided else replace(join, parts=_with_parts(join, parts))
+        known = max(join.revision, int(join.closed_at is not None))
+        join = replace(join, attempt=attempt, settled=False, dead=False, closed_at=None, revision=known)
+    if join.decided:
+        return join
+    return replace(join, parts=_with_parts(join, parts), revision=max(join.revision, revision))
 
 
 def add_late_parts(join: Join, parts: Collection[tuple[MemoFeatures, bytes]], needed: Collection[Modality]) -> Join:

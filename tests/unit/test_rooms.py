@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "streams/cli/dead_letters.py": "tests/integration/test_dead_letters.py: commands against a broker",
     "streams/cli/memos.py": "tests/integration/test_up.py: commands that start a system and feed it",
     "streams/cli/offline.py": "tests/integration/test_offline.py: commands on files with the real models",
+    "streams/cli/rescore.py": "tests/integration/test_rescore.py: the command against a broker",
     "streams/cli/services.py": "tests/integration/test_roles.py: processes with the rights of their roles",
     "streams/cli/train.py": "tests/unit/workers/evaluation/test_evaluate.py: trains and evaluates by command",
     "streams/drift/detector_state.py": "tests/unit/streams/drift/test_detector.py: states of the detector",

@@ -15,7 +15,7 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison, Transient
 from schemas.events import MemoFeatures, Record
 from schemas.headers import Headers, headers_of
-from schemas.redrive_headers import REDRIVES, redrives_of
+from schemas.redrive_headers import carried_headers
 from schemas.trimmed_letters import kafka_key
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Source, about
@@ -68,8 +68,8 @@ class Delivery:
     async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
         value = self.codec.encode(each.record, f"{each.topic.name}-value") if each.value is None else each.value
         headers = headers_of(each.record, self.stage, each.cause.headers)
-        if isinstance(each.record, MemoFeatures) and (redrives := redrives_of(each.cause.headers)):
-            headers.append((REDRIVES, str(redrives).encode()))
+        if isinstance(each.record, MemoFeatures):
+            headers += carried_headers(each.cause.headers)
         try:
             sent: asyncio.Future[Any] = await self.producer.send(
                 each.topic.name, value=value, key=each.key, headers=headers

@@ -5,7 +5,17 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.events import DeadLetter
-from schemas.redrive_headers import HISTORY, HISTORY_MOST, REDRIVES, history_of, redriven_headers, redrives_of
+from schemas.redrive_headers import (
+    HISTORY,
+    HISTORY_MOST,
+    REDRIVES,
+    REVISION,
+    history_of,
+    redriven_headers,
+    redrives_of,
+    rescored_headers,
+    revision_of,
+)
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 LETTER = DeadLetter(
@@ -78,3 +88,19 @@ def test_a_history_ends_with_the_newest_failures_and_stays_readable() -> None:
 )
 def test_a_history_that_cannot_be_read_is_empty(value: bytes) -> None:
     assert history_of({HISTORY: value}) == ()
+
+
+def test_an_upload_that_is_sent_again_counts_once_more_and_keeps_the_rest() -> None:
+    once = dict(rescored_headers({"traceparent": b"00", REDRIVES: b"2"}))
+    assert (once["traceparent"], redrives_of(once), revision_of(once)) == (b"00", 3, 1)
+    twice = dict(rescored_headers(once))
+    assert (redrives_of(twice), revision_of(twice)) == (4, 2)
+    most = dict(rescored_headers({REDRIVES: b"1000", REVISION: b"1000"}))
+    assert (redrives_of(most), revision_of(most)) == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [(b"3", 3), (b"", 0), (b"-1", 0), (b"x", 0), (b"\xb2", 0), (b"9" * 5000, 0), (b"1001", 0)]
+)
+def test_a_revision_is_a_small_number(value: bytes, count: int) -> None:
+    assert revision_of({REVISION: value}) == count

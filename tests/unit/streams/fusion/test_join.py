@@ -140,3 +140,10 @@ def test_an_incomplete_memo_names_what_is_missing() -> None:
 def test_an_open_join_has_no_incomplete_score() -> None:
     with pytest.raises(ValueError, match="still open"):
         fusion.incomplete(fusion.add_parts(None, [part(Modality.ACOUSTIC)]), BOTH, "demo-1")
+
+
+def test_a_memo_that_redis_has_forgotten_is_revised_as_its_sender_says() -> None:
+    forgotten = fusion.add_parts(None, [part(m) for m in BOTH], attempt=1, revision=1)
+    assert (forgotten.revision, Join.from_bytes(forgotten.to_bytes()).revision) == (1, 1)
+    scored = replace(fusion.add_parts(None, [part(m) for m in BOTH]), settled=True)
+    assert fusion.add_parts(scored.to_bytes(), [part(m) for m in BOTH], attempt=1, revision=1).revision == 0

@@ -12,7 +12,7 @@ from schemas.codec import Codec
 from schemas.errors import Poison, Transient
 from schemas.events import DeadLetter, MemoFeatures
 from schemas.headers import Headers, span_of
-from schemas.redrive_headers import REDRIVES
+from schemas.redrive_headers import REDRIVES, REVISION
 from tests.samples import counted
 from tests.unit.schemas.records import FEATURES, SCORED, UPLOADED
 from workers.kafka.producer import UNDECODABLE, Delivery, Outgoing
@@ -115,7 +115,7 @@ async def test_every_acknowledged_record_has_its_span_and_no_other_has(monkeypat
 
 async def test_features_say_how_often_their_memo_was_redriven_and_nothing_else_does() -> None:
     broker = Broker()
-    redriven = Source(topics.UPLOADED.name, 1, 7, b"user-1", CAUSE.value, {**TRACE, REDRIVES: b"2"})
+    redriven = Source(topics.UPLOADED.name, 1, 7, b"user-1", CAUSE.value, {**TRACE, REDRIVES: b"2", REVISION: b"1"})
     await delivery(broker).send(
         [
             Outgoing(topics.FEATURES, b"user-1", FEATURES, redriven),
@@ -124,6 +124,7 @@ async def test_features_say_how_often_their_memo_was_redriven_and_nothing_else_d
         ]
     )
     assert [dict(headers).get(REDRIVES) for *_, headers in broker.taken] == [b"2", None, None]
+    assert [dict(headers).get(REVISION) for *_, headers in broker.taken] == [b"1", None, None]
 
 
 def test_a_dead_letter_goes_to_the_key_of_its_record_and_is_counted() -> None:

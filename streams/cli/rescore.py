@@ -1,0 +1,62 @@
+"""`undertone rescore`."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.settings import Settings
+from streams.cli.parse_time import since_moment
+
+if TYPE_CHECKING:
+    from streams.recovery.rescore import Plan
+
+
+def add_to(app: typer.Typer) -> None:
+    """Mount the command."""
+    app.command()(rescore)
+
+
+def rescore(
+    since: Annotated[
+        datetime,
+        typer.Option(parser=since_moment, help="Scores written then or later: RFC 3339, or an age: 90m, 12h, 3d."),
+    ],
+    until: Annotated[
+        datetime | None, typer.Option(parser=since_moment, help="Scores written before then. Default: now.")
+    ] = None,
+    per_second: Annotated[
+        int, typer.Option(min=1, help="Most memos a second, so that live ones are not held up.")
+    ] = 50,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print how many memos would be resubmitted.")] = False,
+) -> None:
+    """Resubmit memos whose score lacks a modality (`missing:...`), once its worker runs.
+
+    Their uploads are written to `memos.uploaded` once more; the new score of a memo replaces the one that it has. Memos
+    whose upload a worker has yet to process are left alone, so this may run again at any time.
+    """
+    found = asyncio.run(_rescore(since, until or datetime.now(UTC), per_second, dry_run=dry_run))
+    print(f"{len(found.uploads)} memos {'would be ' if dry_run else ''}resubmitted")
+    if found.under_way:
+        print(f"{found.under_way} left alone: a worker has yet to process their uploads")
+    if found.gone:
+        print(f"{found.gone} cannot be scored: their uploads are no longer on the topic; submit them again")
+
+
+async def _rescore(since: datetime, until: datetime, per_second: int, *, dry_run: bool) -> "Plan":
+    from schemas.schema_registry import make_codec
+    from streams.local.discover import connected
+    from streams.recovery.rescore import find, send
+    from workers.kafka.clients import make_producer
+    from workers.kafka.connect import started
+
+    settings = connected(Settings.load())
+    found = await find(settings, make_codec(settings), since, until)
+    if found.uploads and not dry_run:
+        producer = await started(lambda: make_producer(settings), settings, stage="rescore")
+        try:
+            await send(found.uploads, producer, per_second)
+        finally:
+            await producer.stop()
+    return found
