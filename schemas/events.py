@@ -104,7 +104,9 @@ class Quality:
     speech_s: seconds of speech; snr_db: speech level over noise floor (dB); clipped: share of samples at full scale,
     0 to 1; bandwidth_hz: highest frequency that carries signal; reasons: why the memo is not usable, empty when it is;
     fragile: acoustic markers that this recording may have moved by more than one speaker differs from another. They are
-    still measured: a user who always calls from the same telephone can be compared with themselves.
+    still measured: a user who always calls from the same telephone can be compared with themselves. channel: numbers of
+    the channels measured, from 1, `-` before one of opposite sign, and why: `1` of a mono file, `1+2:one_signal`,
+    `1-2:one_signal`, `2:only_speech`, `2:best_speech`, `2:most_speech`, `1+2:no_speech`; empty from older workers.
     """
 
     speech_s: float
@@ -113,6 +115,7 @@ class Quality:
     bandwidth_hz: float
     reasons: tuple[str, ...] = ()
     fragile: tuple[str, ...] = ()
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -99,6 +99,7 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "bandwidth_hz": number(0, 10_000_000),
         "reasons": codes(64, 128),
         "fragile": codes(1024, 128),
+        "channel": text(0, 128, Alphabet.CODE),
     },
     RiskScored: {
         "score_id": ID,

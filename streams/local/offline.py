@@ -148,6 +148,7 @@ def _line(each: Extracted, scored: Scored | Poison, bundle_id: str) -> dict[str,
         "markers": _markers(parts.get(Modality.ACOUSTIC)),
         "undefined": [entry for part in parts.values() for entry in part.undefined],
         "fragile": list(first.quality.fragile),
+        "channel": first.quality.channel,
         "duration_s": round(first.duration_s, 3),
         "bundle": bundle_id,
     }

@@ -21,7 +21,8 @@ from tests.audio_files import encodings, spoken
 from tests.benchmarks.machine import provenance
 from workers.audio.decode import Decoded, decode
 from workers.audio.memo import SAMPLING_RATE
-from workers.audio.quality import Thresholds, assess, energy_speech_frames, frame_powers, high_passed
+from workers.audio.quality import Thresholds, assess
+from workers.audio.speech_frames import energy_speech_frames, frame_powers, high_passed
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "audio.md"

@@ -11,20 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 
 from schemas.errors import Poison
 from schemas.events import FloatArray
+from workers.audio.channels import Channels, Mono
 from workers.audio.memo import SAMPLING_RATE, Reserve, no_reservation
-from workers.audio.sources import Block, Source, open_source
+from workers.audio.sources import Source, open_source
 from workers.containers.links import Link, links
 
 PADDING_S = 0.1
 """A codec pads its last frame; audio within this time after the declared end is padding."""
-FULL_SCALE = 0.999
-"""Samples with at least this |x| count as clipped; 16-bit full scale is 0.99997."""
-HEADROOM = 2.0
-"""Lossy decoders slightly overshoot full scale; values beyond this are not sound and would disturb the resampler."""
 MISSING_S = 0.1
 MISSING_SHARE = 0.01
 """A file may be this much shorter than its header declares (encoders round), no more."""
@@ -37,19 +33,23 @@ class Decoded:
     """A signal and the properties that resampling hides.
 
     signal: (samples,) float32, mono, 16 kHz, within [-1, 1], finite; clipped: share of the original samples at full
-    scale; sampling_rate: of the file (Hz), twice the highest frequency it can represent.
+    scale; sampling_rate: of the file (Hz), twice the highest frequency it can represent; step: of the samples'
+    quantisation, re full scale, 0 for none; channel: the channels used and why, as in `Quality.channel`.
     """
 
     signal: FloatArray
     clipped: float
     sampling_rate: int
+    step: float = 0.0
+    channel: str = ""
 
 
 def decode(data: bytes, *, max_s: float, min_s: float, reserve: Reserve = no_reservation) -> Decoded:
     """Decode what phones and browsers record: wav, flac, ogg, opus, mp3, m4a, aac, 3gp, amr, webm, caf and similar.
 
-    max_s, min_s: bounds on the length in seconds; max_s bounds memory, however far the file expands. Channels are
-    averaged. Encoder delay is trimmed as the container declares, which keeps encodings of one recording aligned.
+    max_s, min_s: bounds on the length in seconds; max_s bounds memory, however far the file expands. The channel
+    with the speech is chosen (`channels`). Encoder delay is trimmed as the container declares, which keeps encodings of
+    one recording aligned.
     reserve: called before decoding with the length that the file declares, and again when it turns out longer.
     Raises Poison with reason `audio:empty`, `audio:undecodable`, `audio:too_long`, `audio:too_short`,
     `audio:truncated`, `audio:not_finite` or `audio:decoder_memory`; nothing else, whatever the bytes are.
@@ -65,7 +65,9 @@ def decode(data: bytes, *, max_s: float, min_s: float, reserve: Reserve = no_res
         raise Poison("audio:too_short", f"the audio has {duration_s:.3f} s; the minimum is {min_s:g} s")
     clipped = sum(part.clipped * len(part.signal) for part in parts) / max(len(signal), 1)
     rate = min(part.sampling_rate for part in parts)
-    return Decoded(np.clip(signal, -1.0, 1.0, out=signal), clipped, rate)
+    longest = max(parts, key=lambda part: len(part.signal))
+    step = max(part.step for part in parts)
+    return Decoded(np.clip(signal, -1.0, 1.0, out=signal), clipped, rate, step, longest.channel)
 
 
 class _Length:
@@ -122,7 +124,8 @@ def _decode_link(link: Link, length: _Length) -> Decoded:
     length.expect(source.declared_s, source.expected_s)
     if link.truncated:
         raise Poison("audio:truncated", "the file is shorter than its container declares")
-    signal, clipped = _resampled(source, length)
+    mono = _resampled(source, length)
+    signal = mono.signal
     duration_s = len(signal) / SAMPLING_RATE
     declared_s = source.declared_s or 0.0
     if declared_s - duration_s > MISSING_S + MISSING_SHARE * declared_s:
@@ -130,29 +133,18 @@ def _decode_link(link: Link, length: _Length) -> Decoded:
     if 0.0 < duration_s - declared_s <= PADDING_S and declared_s:
         signal = signal[: round(declared_s * SAMPLING_RATE)]
     length.finish(len(signal) / SAMPLING_RATE)
-    return Decoded(signal, clipped, source.sampling_rate)
+    return Decoded(signal, mono.clipped, source.sampling_rate, mono.step, mono.channel)
 
 
-def _resampled(source: Source, length: _Length) -> tuple[FloatArray, float]:
-    """The mono signal at 16 kHz, and the share of original samples at full scale. Stops at the length allowed."""
-    stream = soxr.ResampleStream(source.sampling_rate, SAMPLING_RATE, 1, dtype="float32", quality="HQ")
-    same = source.sampling_rate == SAMPLING_RATE
-    parts: list[FloatArray] = []
-    samples = total = clipped = 0
+def _resampled(source: Source, length: _Length) -> Mono:
+    """The mono signal at 16 kHz, with what it was made of. Stops at the length allowed."""
+    channels: Channels | None = None
+    samples = 0
     for block in source.blocks:
         if not np.isfinite(block).all():
             raise Poison("audio:not_finite", "the audio contains NaN or infinite samples")
-        samples, total = samples + len(block), total + block.size
+        samples += len(block)
         length.reach(samples / source.sampling_rate)
-        clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
-        mono = _mono(block)
-        parts.append(mono if same else stream.resample_chunk(mono))
-    if not same:
-        parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-    return (np.concatenate(parts) if parts else np.zeros(0, np.float32)), clipped / max(total, 1)
-
-
-def _mono(block: Block) -> FloatArray:
-    """(frames, channels) to (frames,): the mean of the channels."""
-    mono: FloatArray = np.clip(block, -HEADROOM, HEADROOM).mean(axis=1, dtype=np.float64).astype(np.float32)
-    return mono
+        channels = channels or Channels(source.sampling_rate, block.shape[1])
+        channels.add(block)
+    return (channels or Channels(source.sampling_rate, 1)).mono()

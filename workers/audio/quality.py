@@ -4,40 +4,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
-from scipy import signal as filters
+from scipy import fft
 
 from schemas.events import FloatArray, Quality
 from schemas.settings import Settings
 from workers.audio.decode import Decoded
 from workers.audio.marker_reliability import fragile_markers
 from workers.audio.memo import SAMPLING_RATE
+from workers.audio.speech_frames import HOP, Frames, energy_speech_frames, frame_powers, high_passed, snr
+from workers.audio.speech_span import speech_spans
 
-HOP = SAMPLING_RATE // 100
-"""Samples between frames: 10 ms."""
-HIGH_PASS_HZ = 80.0
-"""Removes rumble, mains hum's first harmonic and DC, and little speech."""
-RANGE_DB = 10.0
-"""Minimum range of speech between its syllables and its floor; hum and hiss vary less."""
-ABOVE_FLOOR = 0.4
-"""Speech threshold in dB, as a share of the range from floor to peaks."""
-FAINTEST_DB = -75.0
-"""Mean power (dB re full scale) below which nothing counts as speech, whatever the floor."""
-BRIDGE_FRAMES = 15
-"""Gaps up to 0.15 s are closures within words."""
-SHORTEST_FRAMES = 5
-VOICED_SHARE = 0.15
-"""If fewer of the louder frames are periodic, they are bursts of noise, not speech."""
-PERIODICITY = 0.5
-PIECE = 4 * HOP
 NOISE_DB = -50.0
 """Median power (dB re full scale) above which noise may mask speech in a memo where none was found."""
-PITCH_HZ = (60.0, 500.0)
+STEPS_MIN = 4.0
+"""Speech of fewer quantisation steps is distorted by them more than one speaker differs from another."""
+MARGIN_S = 1.0
+"""Seconds around the speech that clipping and bandwidth are measured in."""
 NEAR_PEAK = 0.95
 EDGE_DB = 60.0
 """Bandwidth ends where the long-term spectrum stays this far below its peak."""
-
-Frames = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,95 +44,43 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
     """Assess the quality of a memo.
 
     Reasons: `quality:no_speech`, `quality:too_little_speech`, `quality:noisy`, `quality:clipped`,
-    `quality:narrow_band`. Where no speech was found the SNR is 0 dB, and the only other reason is noise loud enough to
-    mask speech. Whatever the reasons, `fragile` names the acoustic markers that this noise or bandwidth makes
-    unreliable.
+    `quality:narrow_band`, `quality:too_quiet`. Where no speech was found the SNR is 0 dB, and the only other reason is
+    noise loud enough to mask speech. Whatever the reasons, `fragile` names the acoustic markers that this noise or
+    bandwidth makes unreliable. Clipping and bandwidth are those of the part with speech.
     """
     filtered = high_passed(decoded.signal)
     powers = frame_powers(filtered)
     speech = energy_speech_frames(filtered, powers)
     speech_s = float(np.count_nonzero(speech)) * HOP / SAMPLING_RATE
-    clipped = max(decoded.clipped, clipped_share(decoded.signal))
-    bandwidth_hz = bandwidth(decoded.signal, decoded.sampling_rate)
+    part = np.concatenate(
+        [decoded.signal[start:end] for start, end in speech_spans(speech, len(decoded.signal), MARGIN_S)]
+    )
+    # The other samples at full scale are counted over the whole file.
+    clipped = max(min(decoded.clipped * len(decoded.signal) / max(len(part), 1), 1.0), clipped_share(part))
+    bandwidth_hz = bandwidth(part, decoded.sampling_rate)
     if speech_s == 0.0:
         noisy = len(powers) > 0 and float(np.median(powers)) > NOISE_DB
-        return Quality(0.0, 0.0, clipped, bandwidth_hz, ("quality:no_speech", *(["quality:noisy"] if noisy else [])))
+        reasons = ("quality:no_speech", *(["quality:noisy"] if noisy else []))
+        return Quality(0.0, 0.0, clipped, bandwidth_hz, reasons, channel=decoded.channel)
     snr_db = snr(powers, speech)
     rules = {
         "quality:too_little_speech": speech_s < thresholds.min_speech_s,
         "quality:noisy": snr_db < thresholds.min_snr_db,
         "quality:clipped": clipped > thresholds.max_clipped,
         "quality:narrow_band": bandwidth_hz < thresholds.min_bandwidth_hz,
+        "quality:too_quiet": steps_of_speech(powers, speech, decoded.step) < STEPS_MIN,
     }
     reasons = tuple(reason for reason, broken in rules.items() if broken)
-    return Quality(speech_s, snr_db, clipped, bandwidth_hz, reasons, fragile_markers(snr_db, bandwidth_hz))
+    fragile = fragile_markers(snr_db, bandwidth_hz)
+    return Quality(speech_s, snr_db, clipped, bandwidth_hz, reasons, fragile, decoded.channel)
 
 
-def high_passed(signal: FloatArray) -> FloatArray:
-    """The signal above 80 Hz."""
-    sections = filters.butter(2, HIGH_PASS_HZ, "highpass", fs=SAMPLING_RATE, output="sos").astype(np.float32)
-    return np.asarray(filters.sosfilt(sections, signal), np.float32) if len(signal) else signal
+def steps_of_speech(powers: NDArray[np.float64], speech: Frames, step: float) -> float:
+    """Root mean square of the speech in quantisation steps; infinite where the file has no steps.
 
-
-def frame_powers(signal: FloatArray) -> NDArray[np.float64]:
-    """Mean power of each 10 ms, smoothed over 30 ms, in dB re full scale: (frames,)."""
-    frames = len(signal) // HOP
-    blocks = signal[: frames * HOP].reshape(frames, HOP)
-    power = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / HOP
-    smooth: NDArray[np.float64] = 10 * np.log10(ndimage.uniform_filter1d(power, 3, mode="nearest") + 1e-12)
-    return smooth
-
-
-def energy_speech_frames(signal: FloatArray, powers: NDArray[np.float64]) -> Frames:
-    """Frames well above the memo's own floor, if enough of them are periodic: (frames,) bool."""
-    if not len(powers):
-        return np.zeros(0, bool)
-    floor = max(float(np.percentile(_audible(powers), 5)), FAINTEST_DB - RANGE_DB)
-    # At least one second defines the peaks, so that a long memo with little speech has them too.
-    loudest = max(min(len(powers) // 20, SAMPLING_RATE // HOP), 1)
-    peaks = float(np.partition(powers, -loudest)[-loudest])
-    if peaks - floor < RANGE_DB or peaks < FAINTEST_DB:
-        return np.zeros(len(powers), bool)
-    loud = powers > max(floor + ABOVE_FLOOR * (peaks - floor), peaks - 30.0)
-    bridged = ndimage.binary_closing(np.pad(loud, BRIDGE_FRAMES), np.ones(BRIDGE_FRAMES))[BRIDGE_FRAMES:-BRIDGE_FRAMES]
-    speech: Frames = ndimage.binary_opening(bridged, np.ones(SHORTEST_FRAMES))
-    return speech if voiced_share(signal, speech) >= VOICED_SHARE else np.zeros(len(powers), bool)
-
-
-def _audible(powers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The frames above digital silence, which does not reflect room noise; all frames if none is."""
-    audible = powers[powers > FAINTEST_DB - RANGE_DB]
-    return audible if len(audible) else powers
-
-
-def voiced_share(signal: FloatArray, frames: Frames, most: int = 200) -> float:
-    """Share of the given frames that are periodic between 60 and 500 Hz, from at most `most`, evenly spaced."""
-    starts = np.flatnonzero(frames) * HOP
-    starts = starts[starts + PIECE <= len(signal)]
-    if not len(starts):
-        return 0.0
-    starts = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
-    pieces = signal[starts[:, None] + np.arange(PIECE)]
-    spectrum = np.abs(fft.rfft(pieces - pieces.mean(axis=1, keepdims=True), 2 * PIECE)) ** 2
-    correlation = fft.irfft(spectrum)[:, :PIECE]
-    shortest, longest = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
-    # Longer lags sum fewer products: normalised, so that a pure tone has 1 at its period.
-    at_lag = correlation[:, shortest:longest] / (1 - np.arange(shortest, longest) / PIECE)
-    # Peaks only: low-pitched noise has a slope at short lags.
-    inner = at_lag[:, 1:-1]
-    peaks = np.where((inner >= at_lag[:, :-2]) & (inner >= at_lag[:, 2:]), inner, 0.0).max(axis=1)
-    return float(np.mean(peaks > PERIODICITY * np.maximum(correlation[:, 0], 1e-12)))
-
-
-def snr(powers: NDArray[np.float64], speech: Frames) -> float:
-    """Ratio of mean speech power to floor power in dB, after subtracting the floor from the speech.
-
-    The floor is the memo's quietest tenth, because tightly trimmed clips have no longer pause.
+    step: of the original samples, re full scale, 0 for none.
     """
-    linear, audible = 10 ** (powers / 10), _audible(powers)
-    floor = float(np.mean(10 ** (audible[audible <= np.percentile(audible, 10)] / 10)))
-    loud = float(np.mean(linear[speech]))
-    return float(10 * np.log10(max(loud - floor, 1e-12) / max(floor, 1e-12)))
+    return float(np.sqrt(np.mean(10 ** (powers[speech] / 10)))) / step if step > 0.0 else float("inf")
 
 
 def clipped_share(signal: FloatArray) -> float:

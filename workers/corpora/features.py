@@ -50,7 +50,8 @@ class SampleRecording:
         joined = np.concatenate([signal[start:end] for start, end in edges])
         if len(joined) < self.settings.audio_min_s * SAMPLING_RATE:
             raise Poison("audio:too_short", "the transcript points past the end of the recording")
-        decoded = Decoded(joined, quality.clipped, round(2 * max(quality.bandwidth_hz, 1.0)))
+        rate_hz = round(2 * max(quality.bandwidth_hz, 1.0))
+        decoded = Decoded(joined, quality.clipped, rate_hz, channel=quality.channel)
         return joined, assess(decoded, Thresholds.of(self.settings))
 
 

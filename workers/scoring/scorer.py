@@ -96,7 +96,8 @@ class Scorer:
         missing = tuple(f"missing:{modality}" for modality in self.bundle.space.missing(parts))
         known = float(np.mean(np.isfinite(vector)))
         silent = "quality:no_speech" in poor
-        computed = not silent and (known >= LEAST_KNOWN or (bool(missing) and known > 0))
+        unmarked = Modality.ACOUSTIC in parts and self._without_markers(vector)
+        computed = not silent and not unmarked and (known >= LEAST_KNOWN or (bool(missing) and known > 0))
         reasons = (*poor, *missing, *(() if computed or silent or missing else ("features:undefined",)))
         band = self.bundle.bands.of(probability)
         if not reasons and band is Band.INDETERMINATE:
@@ -108,6 +109,10 @@ class Scorer:
             evidence=self._evidence(vector, evidence_sds, _fragile(parts)) if computed else (),
             vector=None if poor or missing or not computed else vector,
         )
+
+    def _without_markers(self, vector: FloatArray) -> bool:
+        """Whether the bundle has markers and the memo none of them: nothing could explain such a score."""
+        return bool(self._markers) and not np.isfinite(vector[self._markers]).any()
 
     def _evidence(self, vector: FloatArray, evidence_sds: FloatArray, fragile: Collection[str]) -> tuple[Evidence, ...]:
         names = self.bundle.names

@@ -177,3 +177,28 @@ def test_the_gate_names_the_markers_that_a_recording_moves() -> None:
 
 def test_an_offset_narrows_no_band() -> None:
     assert judged(SPEECH + 0.5).bandwidth_hz == judged(SPEECH).bandwidth_hz
+
+
+@pytest.mark.parametrize(("level_db", "bits", "too_quiet"), [(-26, 8, False), (-40, 8, True), (-66, 16, False)])
+def test_speech_of_few_steps_is_too_quiet(level_db: float, bits: int, too_quiet: bool) -> None:
+    step = 2.0 ** (1 - bits)
+    coarse = np.round(spoken(8.0, level_db=level_db) / step) * step
+    quality = assess(Decoded(coarse.astype(np.float32), 0.0, SAMPLING_RATE, step), THRESHOLDS)
+    assert ("quality:too_quiet" in quality.reasons) == too_quiet
+
+
+def test_at_the_same_level_without_steps_nothing_is_too_quiet() -> None:
+    assert judged(spoken(8.0, level_db=-66.0)).reasons == ()
+
+
+def test_clipping_is_seen_whatever_silence_follows() -> None:
+    tail = np.zeros(300 * SAMPLING_RATE)
+    assert judged(np.concatenate([clip_at(SPEECH, 8.0), tail])).reasons == ("quality:clipped",)
+    assert judged(np.concatenate([SPEECH, tail])).reasons == ()
+
+
+def test_the_channel_is_told_with_speech_and_without() -> None:
+    for signal in (SPEECH, np.zeros(N, np.float32)):
+        assert (
+            assess(Decoded(signal, 0.0, SAMPLING_RATE, channel="2:only_speech"), THRESHOLDS).channel == "2:only_speech"
+        )

@@ -108,6 +108,14 @@ def test_a_missing_modality_is_named_and_the_rest_still_scored() -> None:
     assert scored.probability > 0.6
 
 
+def test_a_memo_without_a_single_marker_has_no_probability_and_says_why() -> None:
+    nan = float("nan")
+    without = score(memo(nan, nan, nan))
+    assert (without.probability, without.band, without.reasons) == (None, Band.INDETERMINATE, ("features:undefined",))
+    assert without.vector is None
+    assert score(memo(nan, nan, 1.0)).probability is not None
+
+
 def test_when_nearly_all_is_undefined_there_is_no_probability() -> None:
     parts = {
         Modality.ACOUSTIC: part(Modality.ACOUSTIC, [np.nan] * 4),

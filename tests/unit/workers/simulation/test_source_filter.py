@@ -11,7 +11,8 @@ from schemas.events import FloatArray
 from schemas.settings import Settings
 from workers.audio.decode import Decoded
 from workers.audio.memo import SAMPLING_RATE
-from workers.audio.quality import Thresholds, assess, frame_powers
+from workers.audio.quality import Thresholds, assess
+from workers.audio.speech_frames import frame_powers
 from workers.simulation.prosody import SHORTEST_PAUSE_S, TRACK_HZ
 from workers.simulation.source_filter import Voice, speak
 

@@ -1,0 +1,184 @@
+"""Choose the channel, or the mean of channels, that holds the speech of a file. Pure.
+
+Recorders write a second channel that holds the same signal, its negative, noise, hum, music, nothing, or another
+speaker; no rule on the format says which. So the choice is made per file, by what every channel holds.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from schemas.events import FloatArray
+from workers.audio.channels import Choice, Why
+from workers.audio.memo import SAMPLING_RATE
+from workers.audio.speech_frames import (
+    HOP,
+    PERIODICITY,
+    PIECE,
+    PITCH_HZ,
+    Frames,
+    energy_speech_frames,
+    frame_powers,
+    high_passed,
+    loudest_second,
+    snr,
+)
+
+CORRELATED = 0.9
+"""Channels correlated by at least this, of either sign, hold one signal."""
+AS_GOOD_DB = 3.0
+"""A channel with an SNR this much lower than the best is left out of the mean."""
+CLEAN_DB = 30.0
+"""An SNR above this does not make speech any better."""
+ACCEPTABLE = 0.5
+"""A channel is a candidate if its worth is at least this share of the best."""
+CLIPPED_MAX, CLIPPED_WORTH = 0.005, 0.4
+"""A channel with a larger share of clipped samples is worth this share."""
+OWN_DB, OWN_SHARE = 6.0, 0.1
+"""Frames this much louder than in the other channels are a channel's own; with such a share of them, a speaker's."""
+STEADY_ST = 0.1
+"""Pitch that moves less in 10 ms, in semitones, is steady: a note's, seldom a voice's."""
+STEADY_SPEECH, STEADY_MUSIC = 0.5, 0.85
+"""Share of steady steps: below the first in all speech tried, above the second in most music."""
+LEAST_LIKENESS = 0.05
+NEAR_ST = 2.0
+"""Larger steps of pitch are another note, or an octave error."""
+PAIRS_MAX = 1500
+"""Pairs of frames, evenly spaced, whose pitch is compared."""
+PIECES_MAX = 2000
+"""Pieces of 40 ms, evenly spaced over the speech, that are correlated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What one channel holds. powers: (frames,) dB; speech: (frames,); worth: of its speech, 0 (none) to 1."""
+
+    powers: NDArray[np.float64]
+    speech: Frames
+    snr_db: float
+    worth: float
+
+
+def choose(channel: Callable[[int], FloatArray], clipped: Sequence[float]) -> Choice:
+    """The weights of the channels of one file.
+
+    channel: gives the signal of a number from 0, (samples,) at SAMPLING_RATE, and is called for one at a time, because
+    long signals are large; clipped: share of clipped samples of each channel.
+    """
+    each = [heard(channel(number), share) for number, share in enumerate(clipped)]
+    best = max(hearing.worth for hearing in each)
+    if best == 0.0:
+        return Choice(np.full(len(each), 1 / len(each), np.float32), Why.NO_SPEECH)
+    candidates = [number for number, hearing in enumerate(each) if hearing.worth >= ACCEPTABLE * best]
+    main, why = _main(each, candidates)
+    if why is Why.ONE_SIGNAL:
+        return _mean(channel, each, candidates, main)
+    return Choice(_weights(len(each), {main: 1.0}), why)
+
+
+def heard(signal: FloatArray, clipped: float) -> Heard:
+    """Describe one channel. clipped: share of its samples at full scale."""
+    filtered = high_passed(signal)
+    powers = frame_powers(filtered)
+    speech = energy_speech_frames(filtered, powers)
+    if not speech.any():
+        return Heard(powers, speech, 0.0, 0.0)
+    snr_db = snr(powers, speech)
+    worth = speech_likeness(filtered, speech) * float(np.clip(snr_db, 1.0, CLEAN_DB)) / CLEAN_DB
+    return Heard(powers, speech, snr_db, worth * (CLIPPED_WORTH if clipped > CLIPPED_MAX else 1.0))
+
+
+def speech_likeness(signal: FloatArray, speech: Frames) -> float:
+    """From 0 to 1, how much the periodic frames behave like a voice and not like notes, whose pitch is constant."""
+    first = np.flatnonzero(speech[:-1] & speech[1:])
+    first = first[(first + 1) * HOP + PIECE <= len(signal)]
+    if not len(first):
+        return LEAST_LIKENESS
+    first = first[np.linspace(0, len(first) - 1, min(PAIRS_MAX, len(first))).astype(int)]
+    pitch, match = _pitch(signal, first * HOP)
+    later, later_match = _pitch(signal, first * HOP + HOP)
+    steps = np.abs(12 * np.log2(later / pitch))[(match > PERIODICITY) & (later_match > PERIODICITY)]
+    steps = steps[steps < NEAR_ST]
+    if not len(steps):
+        return LEAST_LIKENESS
+    likeness = (STEADY_MUSIC - float(np.mean(steps < STEADY_ST))) / (STEADY_MUSIC - STEADY_SPEECH)
+    return float(np.clip(likeness, LEAST_LIKENESS, 1.0))
+
+
+def _pitch(signal: FloatArray, starts: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+    """Pitch (Hz) of the 40 ms at each start, and its periodicity, by autocorrelation."""
+    pieces = signal[starts[:, None] + np.arange(PIECE)]
+    spectrum = np.abs(fft.rfft(pieces - pieces.mean(axis=1, keepdims=True), 2 * PIECE)) ** 2
+    correlation = fft.irfft(spectrum)[:, :PIECE]
+    shortest, longest = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
+    lags = np.arange(shortest - 1, longest + 2)
+    match = correlation[:, lags] / (1 - lags / PIECE) / np.maximum(correlation[:, :1], 1e-12)
+    inner = match[:, 1:-1]
+    peaks = np.where((inner >= match[:, :-2]) & (inner >= match[:, 2:]), inner, 0.0)
+    # The shortest of nearly equal periods: twice a period is a period, too.
+    at = np.argmax(peaks >= 0.9 * peaks.max(axis=1, keepdims=True), axis=1)
+    rows = np.arange(len(at))
+    before, peak, after = match[rows, at], match[rows, at + 1], match[rows, at + 2]
+    shift = 0.5 * (before - after) / np.minimum(before - 2 * peak + after, -1e-9)
+    return SAMPLING_RATE / (lags[at + 1] + np.clip(shift, -0.5, 0.5)), peaks.max(axis=1)
+
+
+def _main(each: Sequence[Heard], candidates: Sequence[int]) -> tuple[int, Why]:
+    """The channel to use, and why; ONE_SIGNAL where candidates hold the same talk."""
+    if len(candidates) == 1:
+        alone = sum(hearing.worth > 0.0 for hearing in each) == 1
+        return candidates[0], Why.ONLY_SPEECH if alone else Why.BEST_SPEECH
+    own = _own_frames([each[number] for number in candidates])
+    if sorted(own)[-2] >= OWN_SHARE:
+        return candidates[int(np.argmax(own))], Why.MOST_SPEECH
+    return max(candidates, key=lambda number: each[number].snr_db), Why.ONE_SIGNAL
+
+
+def _own_frames(each: Sequence[Heard]) -> list[float]:
+    """For each channel, the share of all frames with speech in which it is louder, re its peaks, than all others."""
+    frames = min(len(hearing.powers) for hearing in each)
+    levels = np.array([hearing.powers[:frames] - loudest_second(hearing.powers) for hearing in each])
+    speech = np.array([hearing.speech[:frames] for hearing in each])
+    anywhere = max(int(np.count_nonzero(speech.any(axis=0))), 1)
+    shares = []
+    for number in range(len(each)):
+        others = np.delete(levels, number, axis=0).max(axis=0)
+        own = speech[number] & (levels[number] - others > OWN_DB)
+        shares.append(float(np.count_nonzero(own)) / anywhere)
+    return shares
+
+
+def _mean(channel: Callable[[int], FloatArray], each: Sequence[Heard], candidates: Sequence[int], main: int) -> Choice:
+    """The mean of the channels that hold the main one's signal as well as it does, with their signs."""
+    starts = np.flatnonzero(each[main].speech) * HOP
+    starts = starts[np.linspace(0, len(starts) - 1, min(PIECES_MAX, len(starts))).astype(int)]
+    reference = _pieces(channel(main), starts)
+    signs = {main: 1.0}
+    for number in candidates:
+        if number == main or each[number].snr_db < each[main].snr_db - AS_GOOD_DB:
+            continue
+        correlation = float(np.sum(_pieces(channel(number), starts) * reference))
+        if abs(correlation) >= CORRELATED:
+            signs[number] = np.sign(correlation)
+    first = signs[min(signs)]  # the first channel keeps its sign
+    weights = _weights(len(each), {number: sign * first / len(signs) for number, sign in signs.items()})
+    return Choice(weights, Why.ONE_SIGNAL if len(signs) > 1 else Why.BEST_SPEECH)
+
+
+def _pieces(signal: FloatArray, starts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The 40 ms at each start without their means, of norm 1 together; zeros past the end."""
+    inside = starts[starts + PIECE <= len(signal)]
+    pieces = np.zeros((len(starts), PIECE))
+    pieces[: len(inside)] = signal[inside[:, None] + np.arange(PIECE)]
+    pieces -= pieces.mean(axis=1, keepdims=True)
+    return np.asarray(pieces / max(float(np.linalg.norm(pieces)), 1e-12))
+
+
+def _weights(channels: int, chosen: dict[int, float]) -> FloatArray:
+    weights = np.zeros(channels, np.float32)
+    for number, weight in chosen.items():
+        weights[number] = weight
+    return weights
