@@ -1,15 +1,19 @@
+import contextlib
+import gzip
 import json
 import logging
 import socket
 import struct
 from collections.abc import Iterator
+from threading import Event, Thread
 
 import pytest
 
 from schemas.codec import Codec, DecodeError
 from schemas.errors import ConfigurationError, Transient
 from schemas.events import MemoUploaded, RiskScored
-from schemas.schema_registry import HttpRegistry
+from schemas.schema_registry import ANSWER_BYTES, REFUSED_MOST, REFUSED_S, SCHEMAS_MOST, HttpRegistry
+from schemas.writer_schemas import SCHEMA_BYTES
 from tests.unit.schemas.records import EXAMPLES, SCORED, UPLOADED
 from tests.unit.schemas.registry_server import RegistryServer, registry_server
 
@@ -126,6 +130,125 @@ def test_an_answer_of_something_else_is_a_wrong_setting(
         registry.id_of("s", '"string"')
     with pytest.raises(ConfigurationError, match="is this a schema registry"):
         registry.schema_of(1)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_unknown_ids_cost_few_requests_and_little_memory(server: RegistryServer) -> None:
+    clock = Clock()
+    with HttpRegistry(server.url, clock=clock) as registry:
+        for schema_id in range(1, 5_000):
+            with pytest.raises(DecodeError):
+                registry.schema_of(schema_id)
+        assert len(server.requests) == REFUSED_MOST
+        assert len(registry._refused) == REFUSED_MOST
+        server.schemas.append({"schema": '"string"'})
+        clock.now = REFUSED_S
+        assert registry.schema_of(1) == '"string"'
+        assert len(registry._refused) == 0
+
+
+def test_schemas_that_are_known_are_read_while_unknown_ids_are_not(server: RegistryServer) -> None:
+    with HttpRegistry(server.url, clock=Clock()) as registry:
+        known = registry.id_of("s", '"string"')
+        assert registry.schema_of(known) == '"string"'
+        for schema_id in range(10, 10 + REFUSED_MOST):
+            with pytest.raises(DecodeError, match="has no schema"):
+                registry.schema_of(schema_id)
+        with pytest.raises(DecodeError, match="not asked for more"):
+            registry.schema_of(5)
+        assert registry.schema_of(known) == '"string"'
+
+
+def test_the_schemas_that_are_remembered_are_few(server: RegistryServer, registry: HttpRegistry) -> None:
+    server.schemas += [{"schema": json.dumps({"type": "string", "n": n})} for n in range(SCHEMAS_MOST + 10)]
+    for schema_id in range(1, len(server.schemas) + 1):
+        registry.schema_of(schema_id)
+    assert len(registry._schemas) == SCHEMAS_MOST
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"<html>",
+        b"[" * 100_000,
+        b"\xff",
+        b"[1]",
+        b'{"id": true}',
+        b'{"id": -1}',
+        b'{"id": 4294967296}',
+        b'{"id": 1, "pad": "' + b"x" * ANSWER_BYTES + b'"}',
+    ],
+    ids=lambda says: repr(says[:20]),
+)
+@pytest.mark.parametrize("status", [None, 401, 403, 404, 422])
+def test_a_registry_that_has_answered_once_may_answer_so_again(
+    server: RegistryServer, registry: HttpRegistry, says: bytes, status: int | None
+) -> None:
+    assert registry.id_of("s", '"string"') == 1
+    server.says, server.fails_with = says, status
+    with pytest.raises(Transient):
+        registry.id_of("other", '"string"')
+    with pytest.raises((Transient, DecodeError)) as caught:
+        registry.schema_of(7)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_schema_that_is_too_large_is_asked_for_once(server: RegistryServer, registry: HttpRegistry) -> None:
+    server.schemas.append({"schema": json.dumps({"type": "string", "doc": "x" * SCHEMA_BYTES})})
+    for _ in range(3):
+        with pytest.raises(DecodeError, match="larger than"):
+            registry.schema_of(1)
+    assert len(server.requests) == 1
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+ENDLESS = {
+    "a head": (b"HTTP/1.1 200 OK\r\nx-pad: ", b"a"),
+    "a body": (HEAD + b"\r\n", b" "),
+    "a body in large pieces": (HEAD + b"\r\n", bytes(1_000_000)),
+    "an inflated body": (HEAD + b"content-encoding: gzip\r\n\r\n", gzip.compress(bytes(50_000_000))),
+}
+
+
+@contextlib.contextmanager
+def endless(first: bytes, then: bytes) -> Iterator[tuple[str, list[int]]]:
+    """A server whose answer does not end: its address, and how many bytes it could send."""
+    stop, sent = Event(), [0]
+
+    def serve(listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(first)
+                while not stop.wait(0.01):
+                    sent[0] += connection.send(then)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", sent
+        finally:
+            stop.set()
+            thread.join(5)
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_answer_without_an_end_is_bounded_in_time_and_bytes(name: str) -> None:
+    with (
+        endless(*ENDLESS[name]) as (url, sent),
+        HttpRegistry(url, timeout_s=1.0) as registry,
+        pytest.raises((Transient, ConfigurationError)),
+    ):
+        registry.schema_of(1)
+    assert sent[0] < 20_000_000  # what the sockets buffer, and little more than the maximum
 
 
 def test_nobody_there_may_be_somebody_later() -> None:
