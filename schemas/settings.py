@@ -64,6 +64,9 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     )
     """Where `undertone up` keeps the embedded store, the journal and submitted audio. Default: the user's state folder,
     on Linux `~/.local/state/undertone`."""
+    audio_retention_s: Annotated[NotNegative, Role.UP] = 7 * 86400.0
+    """Seconds that `undertone up` keeps its copy of submitted audio after the memo has a score or a dead letter; until
+    then the memo can be redriven. Audio that is read where it is is never removed."""
     supervised: Annotated[bool, Role.SERVICES] = False
     """Set by `undertone up` for the processes it starts: they stop when their standard input closes."""
 

@@ -84,8 +84,9 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
     from schemas.errors import Poison
     from schemas.schema_registry import make_codec
     from streams.local.discover import connected, running
+    from streams.local.inbox import Inbox
     from streams.local.journal import Journal
-    from streams.local.submit import Inbox, Submitter, event_of, uri_maker
+    from streams.local.submit import Submitter, event_of, uri_maker
     from workers.service.terminal import escaped
 
     settings = Settings.load()
@@ -94,10 +95,14 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
         found = running(settings)
         live = connected(settings)
         here = found is not None and found.bootstrap == live.kafka_bootstrap
-        embedded = found is not None and found.embedded and here
-        journal = exits.enter_context(Journal(settings.home / "journal.db")) if embedded else None
+        journal = exits.enter_context(Journal(settings.home / "journal.db")) if here else None
         uri_of = uri_maker(settings, Inbox(settings.home / "audio") if here else None)
-        async with Submitter.open(live, make_codec(live), journal) as submitter:
+        codec = make_codec(live)
+        if journal is not None and found is not None and not found.embedded:
+            opening = Submitter.open_durable(live, codec, journal)
+        else:
+            opening = Submitter.open(live, codec, journal)
+        async with opening as submitter:
             for path in track(files, "submitting", disable=json_lines or len(files) < 2 or not sys.stderr.isatty()):
                 try:
                     event = await asyncio.to_thread(event_of, path, user, recorded_at, uri_of)

@@ -1,12 +1,14 @@
-"""Updates the journal from the embedded broker: adds uploads, and marks finished ones."""
+"""Updates the journal from the broker: adds uploads of the embedded one, and marks finished ones."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
@@ -17,7 +19,11 @@ from streams.local.journal import Journal, Upload
 from workers.kafka.clients import make_producer, make_reader
 from workers.kafka.consumer_lag import Observer
 
+log = logging.getLogger(__name__)
+
 CHECK_S = 0.5
+FOLLOW_AGAIN_S = 60.0
+"""Seconds until a broker that failed is followed again."""
 
 
 class JournalSync:
@@ -31,6 +37,8 @@ class JournalSync:
         """Send the unfinished uploads of an earlier run; returns their number."""
         self._journal.forget_finished()
         uploads = self._journal.unfinished()
+        # One of an earlier version does not say yet which audio it needs.
+        self._journal.accept([self._upload(upload.key, upload.value) for upload in uploads])
         async with _started(make_producer(self._settings)) as producer:
             for upload in uploads:
                 await producer.send_and_wait(topics.UPLOADED.name, key=upload.key, value=upload.value)
@@ -46,6 +54,28 @@ class JournalSync:
                 await asyncio.to_thread(self._note, records)
                 if self._scored:
                     self._finish(await observer.positions(AGENTS_GROUP, topics.SCORED.name))
+
+    async def follow_outcomes(self) -> NoReturn:
+        """Mark memos of a durable broker as finished, until cancelled: it keeps its uploads itself.
+
+        A broker that does not answer, or denies this, only delays the removal of audio.
+        """
+        while True:
+            try:
+                await self._follow_outcomes()
+            except (KafkaError, OSError) as error:
+                log.warning("outcomes of memos unknown, copies of their audio stay: %s", type(error).__name__)
+            await asyncio.sleep(FOLLOW_AGAIN_S)
+
+    async def _follow_outcomes(self) -> None:
+        names = (topics.SCORED.name, topics.DEAD.name)
+        async with _started(make_reader(self._settings, *names, start="latest")) as reader:
+            while True:
+                fetched = await reader.getmany(timeout_ms=int(CHECK_S * 1000))
+                await asyncio.to_thread(self._note, [record for several in fetched.values() for record in several])
+                if self._scored:
+                    self._journal.finish([memo for *_, memo in self._scored])
+                    self._scored.clear()
 
     def _note(self, records: list[Any]) -> None:
         accepted, dead = [], []
@@ -69,7 +99,7 @@ class JournalSync:
     def _upload(self, key: bytes | None, value: bytes | None) -> Upload:
         with suppress(DecodeError):
             memo = self._codec.decode(value, MemoUploaded)
-            return Upload(key, value or b"", memo.memo_id, memo.user_id)
+            return Upload(key, value or b"", memo.memo_id, memo.user_id, memo.audio_uri)
         return Upload(key, value or b"", None)
 
     def _finish(self, positions: Mapping[TopicPartition, int]) -> None:

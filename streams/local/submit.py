@@ -1,12 +1,9 @@
 """Submits audio files as `MemoUploaded` events."""
 
 import asyncio
-import fcntl
-import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,8 +19,8 @@ from schemas.headers import headers_of
 from schemas.ids import memo_id
 from schemas.limits import ID, LimitError, check
 from schemas.settings import Settings
+from streams.local.inbox import Inbox
 from streams.local.journal import Journal, Upload
-from streams.local.private_files import private_folder, write_private
 from workers.audio.storage import AudioStore
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_producer
@@ -34,33 +31,6 @@ BACKLOG_RECORDS = 400
 """Memos that may wait in the embedded broker. Their features, some 6 KB per memo, must fit into 5 MB per partition."""
 ASK_EVERY = 25
 """Submissions sent together; at most twice as many between two checks of the backlog."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inbox:
-    """Folder for submitted audio, under an allowed prefix of the workers."""
-
-    folder: Path
-
-    def put(self, data: bytes, name: str) -> str:
-        """Write audio under `name`, atomically, and return its URI. An existing file is kept."""
-        private_folder(self.folder)
-        target = self.folder / name
-        with _locked(self.folder):
-            if not target.exists():
-                write_private(target, data)
-        return target.resolve().as_uri()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time: two may submit the same file."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def event_of(
@@ -112,8 +82,8 @@ def uri_maker(settings: Settings, inbox: Inbox | None) -> Callable[[Path, str], 
 class Submitter:
     """Sends events to `memos.uploaded`. `async with Submitter.open(...) as submitter: await submitter.send(event)`.
 
-    With a journal (the embedded broker) every event is on disk before it is sent, and sending waits while
-    `BACKLOG_RECORDS` memos are in flight, so that the small broker drops none.
+    With a journal every event is on disk before it is sent. With an observer (of the embedded broker) sending waits
+    while `BACKLOG_RECORDS` memos are in flight, so that the small broker drops none.
     """
 
     def __init__(
@@ -125,7 +95,7 @@ class Submitter:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings, codec: Codec, journal: Journal | None) -> AsyncIterator[Self]:
-        """A submitter that is connected while the context is open."""
+        """A submitter that is connected while the context is open. journal: of an embedded broker, None for another."""
         await answered(settings)
         producer = make_producer(settings)
         await producer.start()
@@ -136,6 +106,14 @@ class Submitter:
                 yield cls(codec, producer, observer, journal)
         finally:
             await producer.stop()
+
+    @classmethod
+    @asynccontextmanager
+    async def open_durable(cls, settings: Settings, codec: Codec, journal: Journal) -> AsyncIterator[Self]:
+        """As `open`, for a durable broker: sending never waits, and the journal only notes which audio is needed."""
+        async with cls.open(settings, codec, None) as submitter:
+            submitter._journal = journal
+            yield submitter
 
     async def send(self, event: MemoUploaded) -> None:
         """Send one event; when it returns, the broker has it (and the journal, where there is one)."""
@@ -148,9 +126,13 @@ class Submitter:
 
     async def _send_some(self, events: Sequence[MemoUploaded]) -> None:
         values = [self._codec.encode(event, f"{topics.UPLOADED.name}-value") for event in events]
-        if self._journal is not None and self._observer is not None:
-            uploads = [Upload(e.user_id.encode(), v, e.memo_id, e.user_id) for e, v in zip(events, values, strict=True)]
+        if self._journal is not None:
+            uploads = [
+                Upload(e.user_id.encode(), value, e.memo_id, e.user_id, e.audio_uri)
+                for e, value in zip(events, values, strict=True)
+            ]
             await asyncio.to_thread(self._journal.accept, uploads)
+        if self._observer is not None:
             await self._wait_for_room(len(events), self._observer)
         headers, began = [headers_of(event, "submit", None) for event in events], time.time()
         sent = [

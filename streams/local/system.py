@@ -15,10 +15,10 @@ from schemas.setting_types import PREFIX, Role
 from schemas.settings import Settings, is_setting
 from streams.local.discover import Running, announce, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
+from streams.local.inbox import OUTCOME_WITHIN, Inbox, Retention
 from streams.local.journal import Journal
 from streams.local.journal_sync import JournalSync
 from streams.local.private_files import secure_home
-from streams.local.submit import Inbox
 from streams.local.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -51,13 +51,14 @@ class System:
             redis_url = self._given.redis_url or (self._store.url if self._store else "")
             self.settings = self._given.model_copy(update={"kafka_bootstrap": bootstrap, "redis_url": redis_url})
             self.codec = make_codec(self.settings)
-            self.journal = exits.enter_context(Journal(home / "journal.db")) if self.embedded else None
+            journal = exits.enter_context(Journal(home / "journal.db"))
+            self.journal = journal if self.embedded else None
             self.supervisor = Supervisor(self._roles(), self._environments())
             exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
             # Ended first, so that nothing stopped on purpose is restarted.
             self._tasks = [asyncio.create_task(self._keep_store())]
             exits.push_async_callback(self._end_tasks)
-            await self._start_journal()
+            await self._start_journal(journal)
             self._tasks.append(asyncio.create_task(self.supervisor.run()))
             note = announce(home, Running(bootstrap, redis_url, self.embedded))
             exits.callback(note.unlink, missing_ok=True)
@@ -77,13 +78,17 @@ class System:
     def _start_broker(self, exits: AsyncExitStack) -> str:
         return exits.enter_context(EmbeddedKafka(topic.name for topic in topics.TOPICS)).bootstrap
 
-    async def _start_journal(self) -> None:
-        if self.journal is None:
-            return
-        sync = JournalSync(self.settings, self.codec, self.journal)
-        if resubmitted := await sync.resubmit():
-            log.info("%d unfinished memos of an earlier run resubmitted", resubmitted)
-        self._tasks.append(asyncio.create_task(sync.run()))
+    async def _start_journal(self, journal: Journal) -> None:
+        sync = JournalSync(self.settings, self.codec, journal)
+        if self.embedded:
+            if resubmitted := await sync.resubmit():
+                log.info("%d unfinished memos of an earlier run resubmitted", resubmitted)
+            self._tasks.append(asyncio.create_task(sync.run()))
+        else:
+            self._tasks.append(asyncio.create_task(sync.follow_outcomes()))
+        within = None if self.embedded else OUTCOME_WITHIN
+        retention = Retention(self.inbox, journal, self._given.audio_retention_s, within)
+        self._tasks.append(asyncio.create_task(retention.run()))
 
     async def _keep_store(self) -> None:
         while True:

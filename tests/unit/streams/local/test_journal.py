@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,24 @@ def test_a_journal_of_0_1_is_read_and_finished_by_memo(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.db") as journal:
         journal.finish([("u", "m")])
         assert journal.unfinished() == [Upload(b"u", b"w", "n")]
+
+
+def test_audio_is_needed_until_its_upload_is_finished_and_for_as_long_after_as_is_asked(tmp_path: Path) -> None:
+    now = 100.0
+    with Journal(tmp_path / "journal.db", lambda: now) as journal:
+        journal.accept([Upload(b"user", b"a", "a", "user", "file:///a"), Upload(b"user", b"b", "b", "user", None)])
+        assert journal.needed_audio(finished_after=50.0) == {"file:///a"}
+        assert journal.needed_audio(finished_after=50.0, accepted_after=101.0) == set()
+        now = 200.0
+        journal.finish([("user", "a"), ("user", "b")])
+        now = 300.0
+        journal.finish([("user", "a")], [Upload(b"user", b"a", "a", "user")])
+        assert journal.needed_audio(finished_after=199.0) == {"file:///a"}, "since it was finished first"
+        assert journal.needed_audio(finished_after=200.0) == set()
+
+
+def test_an_upload_of_an_earlier_version_is_completed_when_it_is_read_again(journal: Journal) -> None:
+    journal.accept([upload("a")])
+    journal.accept([replace(upload("a"), audio_uri="file:///a")])
+    assert journal.needed_audio(0.0) == {"file:///a"}
+    assert journal.unfinished() == [upload("a")]

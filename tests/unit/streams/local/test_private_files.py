@@ -10,9 +10,9 @@ import pytest
 
 from schemas.errors import ConfigurationError
 from streams.local.discover import Running, announce, lock
+from streams.local.inbox import Inbox
 from streams.local.journal import Journal, Upload
 from streams.local.private_files import private_folder, private_umask, secure_home, write_private
-from streams.local.submit import Inbox
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077])

@@ -1,6 +1,8 @@
 """Submitting: the same file is the same memo, workers may read its audio, and nothing overfills the broker."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
@@ -16,8 +18,9 @@ from schemas.events import MemoUploaded
 from schemas.headers import span_of
 from schemas.ids import memo_id
 from schemas.settings import Settings
+from streams.local.inbox import Inbox
 from streams.local.journal import Journal
-from streams.local.submit import ASK_EVERY, BACKLOG_RECORDS, Inbox, Submitter, event_of, uri_maker
+from streams.local.submit import ASK_EVERY, BACKLOG_RECORDS, Submitter, event_of, uri_maker
 from tests.unit.schemas.records import UPLOADED
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -97,15 +100,6 @@ def test_other_audio_is_copied_to_the_inbox_under_its_digest_or_refused(audio: P
     assert poison.value.reason == "audio:uri_refused"
 
 
-def test_audio_in_the_inbox_is_whole_and_written_once(tmp_path: Path) -> None:
-    inbox = Inbox(tmp_path / "new" / "inbox")
-    first = inbox.put(b"audio", "a.wav")
-    assert inbox.put(b"changed", "a.wav") == first
-    (inbox.folder / "b.wav.part").write_bytes(b"cut sh")
-    inbox.put(b"whole", "b.wav")
-    assert {path.name: path.read_bytes() for path in inbox.folder.iterdir()} == {"a.wav": b"audio", "b.wav": b"whole"}
-
-
 @dataclass
 class World:
     """A broker, of which it is known how many memos are under way, and when it was asked."""
@@ -181,3 +175,20 @@ async def test_the_broker_is_asked_again_when_what_it_said_is_used_up(tmp_path: 
         for event in events(room + 1):
             await submitting.send(event)
     assert [place for place, what in enumerate(world.log) if what == "asked"] == [0, room + 1]
+
+
+async def test_a_durable_broker_has_its_uploads_noted_and_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncIterator[Submitter]:
+        yield submitter(world)
+
+    monkeypatch.setattr(Submitter, "open", opened)
+    with Journal(tmp_path / "journal.db") as journal:
+        async with Submitter.open_durable(Settings.load(), CODEC, journal) as opening:
+            await opening.send(events(1)[0])
+        assert journal.needed_audio(0.0) == {UPLOADED.audio_uri}
+    assert world.log == ["sent"]
