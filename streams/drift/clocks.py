@@ -1,4 +1,4 @@
-"""Wrong clocks: when a score arrived, and a user's state without times that lie ahead. Pure.
+"""Wrong clocks: a user's state without times that lie ahead. Pure.
 
 A phone stamps `recorded_at`, an uploader `uploaded_at`; either may be years ahead. The time of a user is bounded by two
 clocks of the system itself: Kafka's timestamp of the score, and the agent's clock.
@@ -7,24 +7,9 @@ clocks of the system itself: Kafka's timestamp of the score, and the agent's clo
 from collections.abc import Sequence
 
 from streams.drift.cusum import Chart, ChartRules
-from streams.drift.detector import DAY_S, EARLIEST_S, FUTURE_S, chart_after
+from streams.drift.detector import DAY_S, FUTURE_S, chart_after
 from streams.drift.detector_state import PAST, Day, DriftState
 from streams.drift.episodes import Alerting, Episode
-
-
-def arrived_s(timestamp_ms: int, now_s: float) -> float:
-    """When a record arrived, in Unix seconds: Kafka's timestamp, where that is possible, else the agent's clock.
-
-    The timestamp may be a producer's (CreateTime), so it is ignored when it is missing, from before 2000, or later than
-    now.
-
-    >>> arrived_s(1_767_225_600_000, now_s=1_800_000_000.0)
-    1767225600.0
-    >>> arrived_s(-1, now_s=1_800_000_000.0)
-    1800000000.0
-    """
-    stamp_s = timestamp_ms / 1000
-    return stamp_s if EARLIEST_S <= stamp_s <= now_s else now_s
 
 
 def state_until(state: DriftState, limit_s: float, rules: ChartRules) -> DriftState:

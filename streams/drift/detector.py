@@ -16,6 +16,7 @@ from typing import NamedTuple
 from schemas.events import Band, RiskScored
 from streams.drift.cusum import Chart, ChartRules, end_episode, limit, raise_episode, settle_at_new_level, step
 from streams.drift.detector_state import ID_BYTES, MICRO, PAST, Day, DriftState
+from workers.kafka.record_time import EARLIEST_S
 
 DAY_S = 86400.0
 MEMOS_A_DAY = 48
@@ -24,8 +25,6 @@ MEMOS_OPEN = 192
 FUTURE_S = DAY_S
 """A memo recorded this long after its upload or its arrival has a wrong clock, and would close every day up to it. One
 day: a phone that calls its local time UTC is up to 14 hours ahead."""
-EARLIEST_S = 946_684_800.0
-"""2000-01-01 UTC: clocks that were never set begin at 1970, 1980 or 2000. No upload or arrival is from before."""
 REMEMBERED = 30
 _CERTAIN = 1e-4
 

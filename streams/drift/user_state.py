@@ -16,12 +16,13 @@ from schemas.codec import Codec, DecodeError
 from schemas.events import AlertKind, AlertState, BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
-from streams.drift.clocks import alerting_until, arrived_s, state_until
+from streams.drift.clocks import alerting_until, state_until
 from streams.drift.cusum import Chart, limit
 from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, after, observe, update
 from streams.drift.detector_state import DriftState, windows, with_priors
 from streams.drift.episodes import Alerting, Step, decide
 from streams.drift.rules import Rules
+from workers.kafka.record_time import arrived_s
 
 VERSION = DRIFT.version
 """Of stored states. Version 1, whose charts had no prior, is supported for reading."""

@@ -41,16 +41,16 @@ class Provisional:
     """Collects memos whose score lacks a modality. until: later ones are left alone."""
 
     def __init__(self, until: datetime) -> None:
-        self._until = until
+        self._until_ms = until.timestamp() * 1000
         self._lacking: set[Identity] = set()
         self._scored: set[Identity] = set()
 
-    def add(self, score: RiskScored, written_at: datetime) -> None:
-        """Add a score; also one after `until`, because it may be the one that another lacked."""
+    def add(self, score: RiskScored, timestamp_ms: int) -> None:
+        """Add a score, with Kafka's timestamp; also one after `until`: it may be the one that another lacked."""
         memo = (score.user_id, score.memo_id)
         if not any(reason.startswith(MISSING) for reason in score.reasons):
             self._scored.add(memo)
-        elif written_at < self._until:
+        elif timestamp_ms < self._until_ms:
             self._lacking.add(memo)
 
     def memos(self) -> set[Identity]:
@@ -91,8 +91,7 @@ async def find(settings: Settings, codec: Codec, since: datetime, until: datetim
     provisional = Provisional(until)
     async for record in written(settings, topics.SCORED, since):
         with suppress(DecodeError):
-            at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-            provisional.add(codec.decode(record.value, RiskScored), at)
+            provisional.add(codec.decode(record.value, RiskScored), record.timestamp)
     lacking = provisional.memos()
     if not lacking:
         return Plan()

@@ -99,6 +99,18 @@ async def test_memos_without_an_outcome_are_resubmitted_unchanged_and_once(
     assert sorted(places.values()) == [1, 1, 1, 2, 2]
 
 
+async def test_an_upload_of_a_producer_whose_clock_was_never_set_is_resubmitted_too(
+    settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    """Its timestamp is from 1970, where the topic takes that of the producer."""
+    for memo, timestamp_ms in (("before", None), ("unset", 1000)):
+        await producer.send_and_wait(
+            topics.UPLOADED.name, CODEC.encode(event(memo)), b"user-1", partition=0, timestamp_ms=timestamp_ms
+        )
+    await extracted(settings)
+    assert await Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).reconcile() == 2
+
+
 async def test_uploads_that_a_worker_has_yet_to_process_are_not_resubmitted(
     settings: Settings, producer: AIOKafkaProducer
 ) -> None:

@@ -1,6 +1,7 @@
 """Consumer lag of every stage, measured on the broker."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
@@ -16,6 +17,7 @@ from schemas.settings import Settings
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import client_options, make_reader, make_sampler
 from workers.kafka.connect import stopped
+from workers.kafka.record_time import arrived_s
 
 ANSWER_S = 10.0
 """Timeout of finding a group's coordinator."""
@@ -88,7 +90,10 @@ class Observer:
         return sum(records for _, records in (await self.waiting(group, topic)).values())
 
     async def written_at(self, at: TopicPartition, offset: int) -> float | None:
-        """Unix time at which the first existing record from `offset` on was written; None without such a record."""
+        """Unix time at which the first existing record from `offset` on was written; None without such a record.
+
+        Now for a record with an impossible timestamp.
+        """
         self._sampler.seek(at, offset)
         self._sampler.resume(at)
         try:
@@ -98,7 +103,7 @@ class Observer:
             return None
         finally:
             self._sampler.pause(at)
-        return float(record.timestamp) / 1000
+        return arrived_s(record.timestamp, time.time())
 
     async def size(self, topic: str) -> tuple[int, int]:
         """The numbers of partitions and records of a topic."""

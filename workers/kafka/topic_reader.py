@@ -15,6 +15,7 @@ from workers.kafka.authorization_errors import must_see, refusals_stop
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_reader
 from workers.kafka.connect import stopped
+from workers.kafka.record_time import EARLIEST_S
 
 R = TypeVar("R")
 
@@ -44,6 +45,7 @@ async def written(
 ) -> AsyncIterator[ConsumerRecord]:
     """Raw records of a topic, from the first one written at `since` or later.
 
+    A record whose timestamp a clock that was never set has given (CreateTime) counts as written after the one before.
     until: the offset after the last record, by partition; None: the current end offsets. Raises as `follow`.
     """
     async with _started(settings, topic, "earliest") as reader:
@@ -57,7 +59,8 @@ async def written(
         while not await _past(reader, stops):
             for at, records in (await reader.getmany(timeout_ms=200)).items():
                 for record in records:
-                    if record.offset < stops[at] and record.timestamp >= since_ms:
+                    dated = record.timestamp >= EARLIEST_S * 1000
+                    if record.offset < stops[at] and (record.timestamp >= since_ms or not dated):
                         yield record
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.events import AlertState, RiskAlert, RiskScored
-from streams.drift.clocks import alerting_until, arrived_s, state_until
+from streams.drift.clocks import alerting_until, state_until
 from streams.drift.detector import DAY_S, FUTURE_S, Outcome, Transition, after, observe, update
 from streams.drift.episodes import Alerting, Episode
 from streams.drift.user_state import User, delivered, follow_in_detail, pack, unpack
@@ -42,22 +42,6 @@ def played(
 
 def in_time(scores: Sequence[RiskScored]) -> list[tuple[RiskScored, int]]:
     return [(score, round(score.recorded_at.timestamp() * 1000)) for score in scores]
-
-
-@pytest.mark.parametrize(
-    ("timestamp_s", "arrived"),
-    [
-        (NOW_S - 5, NOW_S - 5),
-        (NOW_S + 60, NOW_S),
-        (-1e-3, NOW_S),
-        (-1e15, NOW_S),
-        (4e10, NOW_S),
-        (0, NOW_S),
-        (5e8, NOW_S),
-    ],
-)
-def test_an_impossible_timestamp_counts_as_now(timestamp_s: float, arrived: float) -> None:
-    assert arrived_s(round(timestamp_s * 1000), NOW_S) == arrived
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def lacking(memo: str, user: str = "u") -> RiskScored:
 def found(*scores: tuple[RiskScored, timedelta], until: timedelta = 9 * HOUR) -> set[tuple[str, str]]:
     provisional = Provisional(START + until)
     for score, after in scores:
-        provisional.add(score, START + after)
+        provisional.add(score, round((START + after).timestamp() * 1000))
     return provisional.memos()
 
 
