@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from schemas.channels import CHANNELS
 from schemas.pipeline import MODALITIES, STAGES
+from schemas.reasons import ABSTENTIONS, OTHER
 
 PREFIX = "undertone_"
 
@@ -35,7 +36,8 @@ def _named(values: Iterable[str]) -> str:
 LABELS = {
     "stage": f"Pipeline stage: {_named(stage.name for stage in STAGES)} (dead letters), and "
     f"the bridges {_named(channel.name for channel in CHANNELS)}.",
-    "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`.",
+    "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`; of abstentions one of "
+    f"{_named(ABSTENTIONS)}, else `{OTHER}`.",
     "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",

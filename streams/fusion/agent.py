@@ -16,6 +16,7 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison
 from schemas.events import MemoFeatures, RiskScored
 from schemas.pipeline import FUSION
+from schemas.reasons import label_of
 from schemas.redrive_headers import redrives_of, revision_of
 from schemas.state_keys import JOIN
 from streams.fusion import join as fusion
@@ -104,7 +105,7 @@ class FusionAgent:
             for join in timed_out
         ]
         await self._delivery.send([_outgoing(*pair) for pair in zip(records, causes, strict=True)])
-        _count(records)
+        count_scores(records)
         for record in records:
             for reason in record.reasons:
                 prometheus.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
@@ -187,7 +188,7 @@ class FusionAgent:
         scores = [(each, r) for each, r in zip(complete, results, strict=True) if isinstance(r, EncodedScore)]
         outgoing = [_outgoing(score.record, each.cause, score.encoded) for each, score in scores]
         await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
-        _count([score.record for _, score in scores])
+        count_scores([score.record for _, score in scores])
         now = self._clock().timestamp()
         for _, score in scores:
             prometheus.observe_latency(STAGE, score.record.recorded_at, score.record.uploaded_at, now)
@@ -231,11 +232,12 @@ def _outgoing(record: RiskScored, cause: Source, encoded: bytes | None = None) -
     return Outgoing(topics.SCORED, record.user_id.encode(), record, cause, encoded)
 
 
-def _count(records: Sequence[RiskScored]) -> None:
+def count_scores(records: Sequence[RiskScored]) -> None:
+    """Count delivered scores, their bands, probabilities and reasons."""
     prometheus.RECORDS_OUT.labels(stage=STAGE).inc(len(records))
     for (band, bundle), count in Counter((record.band, record.bundle_id) for record in records).items():
         prometheus.SCORES.labels(band=band, bundle=bundle).inc(count)
-    for reason, count in Counter(reason for record in records for reason in record.reasons).items():
+    for reason, count in Counter(label_of(reason) for record in records for reason in record.reasons).items():
         prometheus.INDETERMINATE.labels(reason=reason).inc(count)
     for record in records:
         if record.probability is not None:

@@ -15,13 +15,18 @@ from schemas.events import (
     DeadLetter,
     Modality,
 )
+from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.settings import Settings
 from schemas.state_keys import DRIFT
 from streams.drift.user_state import open_episode
+from streams.fusion.agent import count_scores
 from streams.fusion.rules import FusionRules
+from tests.samples import counted
+from tests.unit.schemas.records import SCORED
 from tests.unit.streams.mortal_world import CODEC, NOW, Faults, Killed, MortalStore, World, both, dead_letter_of, source
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Batch, Source
+from workers.service.prometheus import REGISTRY
 from workers.state.store import MemoryStore
 
 
@@ -454,3 +459,18 @@ async def test_a_score_that_no_part_causes_belongs_to_the_trace_of_the_part_that
     assert await world.restart().close_overdue() == 1
     (cause,) = world.topic.causes
     assert cause.headers == {"traceparent": parent}
+
+
+def test_reasons_of_records_never_become_series_of_their_own() -> None:
+    def series() -> set[str]:
+        metric = next(m for m in REGISTRY.collect() if m.name == "undertone_scores_indeterminate")
+        return {sample.labels["reason"] for sample in metric.samples}
+
+    invented = [replace(SCORED, reasons=tuple(f"quality:{n}-{m}" for m in range(10))) for n in range(100)]
+    with (
+        counted("scores_indeterminate_total", reason=OTHER) as others,
+        counted("scores_indeterminate_total", reason="quality:noisy") as noisy,
+    ):
+        count_scores([*invented, replace(SCORED, reasons=("quality:noisy",))])
+    assert (others, noisy) == ([1000], [1])
+    assert series() <= {OTHER, *ABSTENTIONS}

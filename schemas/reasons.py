@@ -1,0 +1,33 @@
+"""The reasons for which a score abstains, as one table. Metrics name these and count any other as `other`.
+
+Reasons travel in records, and whoever writes a record may write any: as label values they would each be a series.
+"""
+
+from collections.abc import Mapping
+
+from schemas.events import Modality
+
+OTHER = "other"
+"""Label value of a reason that is not in the table, such as one of a newer version."""
+
+ABSTENTIONS: Mapping[str, str] = {
+    "quality:no_speech": "No speech was found.",
+    "quality:too_little_speech": "Less speech than UNDERTONE_MIN_SPEECH_S.",
+    "quality:too_quiet": "The speech is too quiet for the resolution of its samples.",
+    "quality:noisy": "The SNR is below UNDERTONE_MIN_SNR_DB.",
+    "quality:clipped": "More samples are clipped than UNDERTONE_MAX_CLIPPED.",
+    "quality:narrow_band": "The bandwidth is below UNDERTONE_MIN_BANDWIDTH_HZ.",
+    "features:undefined": "Too few of the features that the bundle scores are defined.",
+    "undecided": "The probability is within the bundle's undecided band.",
+    **{f"missing:{modality}": f"The modality {modality} is missing." for modality in Modality},
+}
+"""Every reason of this version, and its meaning."""
+
+
+def label_of(reason: str) -> str:
+    """The reason as a label value: itself when it is in the table.
+
+    >>> label_of("quality:noisy"), label_of("anything else")
+    ('quality:noisy', 'other')
+    """
+    return reason if reason in ABSTENTIONS else OTHER
