@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos parade fuzz bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos parade shutdown fuzz bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -93,6 +93,9 @@ chaos: $(VENV)/.dev  ## Run long fault-injection scenarios (SEED=7 repeats one).
 
 parade: $(VENV)/.dev  ## Run every poison among 500 good memos (SEED=7 repeats an order).
 	$(BIN)/python -m tests.faults.parade long --report tests/benchmarks/results/parade.md $(if $(SEED),--seed $(SEED))
+
+shutdown: $(VENV)/.dev  ## End two hundred processes in every way and measure how long each takes (SEED=7 repeats the moments).
+	$(BIN)/python -m tests.faults.shutdown --report tests/benchmarks/results/shutdown.md $(if $(SEED),--seed $(SEED))
 
 fuzz: SECONDS ?= 120
 fuzz: $(VENV)/.dev  ## Fuzz records, state and recordings for two minutes (SECONDS=7200 for longer, SEED=7 repeats inputs).
