@@ -19,10 +19,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from schemas import topics
+from schemas.errors import Poison
 from schemas.settings import Settings
 from streams.agents.batch_locks import BatchLocks
-from streams.agents.faust_consumer import App
-from workers.kafka.record import Batch, Source, timestamp_ms_of
+from streams.agents.faust_consumer import App, DeliveredConsumer
+from workers.kafka.record import Batch, Source, source_of
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part
@@ -74,12 +75,11 @@ def add_agent(
                 prometheus.RECORDS_IN.labels(stage=name).inc(len(events))
                 try:
                     with prometheus.STAGE_DURATION.labels(stage=name).time():
-                        await retry_transient(_attempt(part, processor, events), stage=name, target="redis")
+                        await _process(app.consumer, processor, events, part, name)
                 except Exception as error:
                     log.exception("%s: unhandled exception; current batch not committed", name)
                     crash(error)
                     raise
-                app.consumer.delivered(event.message for event in events)
             part.rest()
             prometheus.LAST_PROGRESS.labels(stage=name).set(time.time())
 
@@ -100,8 +100,22 @@ async def next_batch(waiting: asyncio.Queue[Any], not_before: float, full: int) 
     return batch
 
 
-def _attempt(part: Part, processor: Agent, events: Sequence[Any]) -> Callable[[], Awaitable[None]]:
-    batch = Batch([_source(event) for event in events])
+async def _process(
+    consumer: DeliveredConsumer, processor: Agent, events: Sequence[Any], part: Part, stage: str
+) -> None:
+    """Process and deliver these events: together, or in small batches, one agent at a time, after a process died."""
+    while events:
+        at_once = await consumer.at_once()
+        batch, events = events[:at_once], events[len(events) if at_once is None else at_once :]
+        async with contextlib.nullcontext() if at_once is None else consumer.alone:
+            await consumer.begin([event.message for event in batch])
+            sources = [_source(event, consumer.condemned(event.message)) for event in batch]
+            await retry_transient(_attempt(part, processor, sources), stage=stage, target="redis")
+            consumer.delivered(event.message for event in batch)
+
+
+def _attempt(part: Part, processor: Agent, sources: Sequence[Source]) -> Callable[[], Awaitable[None]]:
+    batch = Batch(sources)
 
     def attempt() -> Awaitable[None]:
         part.begin("a batch", needs=("broker", "redis"))
@@ -110,16 +124,7 @@ def _attempt(part: Part, processor: Agent, events: Sequence[Any]) -> Callable[[]
     return attempt
 
 
-def _source(event: Any) -> Source:
+def _source(event: Any, condemned: Poison | None = None) -> Source:
     message = event.message
-    headers = dict(message.headers) if message.headers else {}
-    return Source(
-        message.topic,
-        message.partition,
-        message.offset,
-        message.key,
-        message.value,
-        headers,
-        # Faust gives seconds.
-        timestamp_ms=timestamp_ms_of(None if message.timestamp is None else message.timestamp * 1000),
-    )
+    # Faust gives seconds.
+    return source_of(message, None if message.timestamp is None else message.timestamp * 1000, condemned)

@@ -24,6 +24,8 @@ from workers.service.shutdown import SHUTDOWN
 log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 0.5
+RELEASE_S = 1.0
+"""Timeout of removing the marks of a batch that was stopped."""
 WATCH_EVERY_S = 0.5
 """Interval of checking whether Faust still runs and has permission to read."""
 
@@ -89,6 +91,8 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
             if not in_time:
                 log.warning("batch timeout after %g s; it will be reprocessed", settings.stop_deadline_s)
             await app.consumer.commit()
+            if in_time:
+                await app.consumer.release()
 
     async def watch() -> None:
         while not app._crashed.is_set():
@@ -109,6 +113,10 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
             yield app, failed
         if not (failed.done() or app._crashed.is_set()):
             await _in_time(finish(), settings.stop_deadline_s)
+    except Exception:
+        # An error is no death: no record is to blame.
+        await _in_time(app.consumer.release(), RELEASE_S)
+        raise
     finally:
         for task in tasks:
             task.cancel()

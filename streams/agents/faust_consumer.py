@@ -12,12 +12,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import faust
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from schemas.errors import Poison
+from schemas.pipeline import AGENTS_GROUP
+from workers.consumer.attempts import PROCESS_DIED, Attempts
+from workers.consumer.commit import committed_metadata
 from workers.kafka import record_batches
 from workers.kafka.authorization_errors import refused_topics
 from workers.kafka.clients import COMMITTED
+from workers.kafka.retry import retry_transient
 
 FETCH_WAIT_S = 0.05
 """`fetch.max.wait.ms`, in seconds: how long a broker delays its response to a fetch that finds no records.
@@ -45,11 +52,24 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
         client = super()._create_worker_consumer(transport)
         client._fetch_max_wait_ms = int(FETCH_WAIT_S * 1000)
         client._isolation_level = COMMITTED
+        commit = client.commit
+
+        async def commit_with_metadata(offsets: Mapping[Any, Any]) -> None:
+            await commit(self.consumer.with_metadata(offsets))
+
+        client.commit = commit_with_metadata
         return client
+
+    async def committed_metadata(self, partitions: Collection[TP]) -> Mapping[Any, tuple[int, str]]:
+        """Committed offset and metadata of each partition. Raises Transient and KafkaError."""
+        found: Mapping[Any, tuple[int, str]] = await self.call_thread(
+            committed_metadata, self._ensure_consumer(), [TopicPartition(*tp) for tp in partitions]
+        )
+        return found
 
 
 class DeliveredConsumer(driver.Consumer):
-    """Commits the offsets up to which agents have called `delivered`."""
+    """Commits the offsets up to which agents have called `delivered`, and marks those that they work on."""
 
     logger = LOG
 
@@ -58,6 +78,13 @@ class DeliveredConsumer(driver.Consumer):
         self._delivered: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
         """Offsets that the broker has accepted."""
+        self._attempts = Attempts()
+        self._recalling = asyncio.Lock()
+        self.alone = asyncio.Lock()
+        """Held by the agent that works on suspects: what another works on would be suspected, too."""
+        self._first: dict[TP, int] = {}
+        self._last: dict[TP, int] = {}
+        """First and last offset of the batch that an agent works on, or has worked on last."""
 
     def _new_consumer_thread(self) -> ReadingThread:
         return ReadingThread(self, loop=self.loop, beacon=self.beacon)
@@ -70,6 +97,54 @@ class DeliveredConsumer(driver.Consumer):
         for message in messages:
             if message.generation_id == self.app.consumer_generation_id:
                 self._delivered[message.tp] = message.offset + 1
+
+    # Records that kill their process
+
+    async def at_once(self) -> int | None:
+        """How many messages may be processed at once; None without a limit. Retries while the broker is unavailable."""
+        async with self._recalling:
+            await self._recall([tp for tp in self.assignment() if not self._attempts.knows(tp)])
+        return self._attempts.at_once((tp, self._delivered.get(tp, 0)) for tp in self.assignment())
+
+    async def _recall(self, partitions: Collection[TP]) -> None:
+        if not partitions:
+            return
+        found = await retry_transient(
+            lambda: self._thread.committed_metadata(partitions), stage=AGENTS_GROUP, target="broker"
+        )
+        at = {TP(*tp): found[tp] for tp in found}
+        suspected = {tp: position for tp, (position, mark) in at.items() if self._attempts.recall(tp, position, mark)}
+        if suspected:
+            LOG.warning("agents: a process died; its records are processed again, in small batches")
+            await self._commit(suspected)
+
+    async def begin(self, messages: Sequence[Any]) -> None:
+        """Mark these messages, which are processed next, where that is due."""
+        self._first.update({message.tp: message.offset for message in reversed(messages)})
+        self._last.update({message.tp: message.offset for message in messages})
+        if due := {message.tp for message in messages if self._attempts.due(message.tp)}:
+            await self._commit({tp: self._first[tp] for tp in due})
+
+    def condemned(self, message: Any) -> Poison | None:
+        """Why a message is not processed: it has killed its last process."""
+        return PROCESS_DIED if self._attempts.condemns(message.tp, message.offset) else None
+
+    async def release(self) -> None:
+        """Remove the marks: this process ends, and not because of a record."""
+        marked = self._attempts.marked() & self._first.keys()
+        self._last.clear()
+        if marked:
+            await self._commit({tp: self._delivered.get(tp, self._first[tp]) for tp in marked})
+
+    def with_metadata(self, offsets: Mapping[Any, Any]) -> Mapping[Any, OffsetAndMetadata]:
+        """The offsets of a commit, each with the mark of the messages that an agent works on. Called in the thread."""
+        marked = {}
+        for at, offset in offsets.items():
+            last = self._last.get(TP(*at), -1)
+            metadata = self._attempts.metadata(TP(*at), offset.offset, last if last >= offset.offset else None)
+            self._attempts.committed(TP(*at), metadata)
+            marked[at] = OffsetAndMetadata(offset.offset, metadata)
+        return marked
 
     def refused_topics(self) -> set[str]:
         """Topics that the broker does not authorize this client to read."""
@@ -96,6 +171,9 @@ class DeliveredConsumer(driver.Consumer):
         for partition in partitions:
             self._delivered.pop(partition, None)
             self._committed.pop(partition, None)
+            self._first.pop(partition, None)
+            self._last.pop(partition, None)
+        self._attempts.forget(partitions)
 
     # Reading
 

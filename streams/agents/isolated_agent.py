@@ -7,7 +7,7 @@ from schemas.errors import Poison
 from streams.agents.agent_loop import Agent
 from workers.consumer.isolation import isolated
 from workers.kafka.dead_letters import DeadLetterCap
-from workers.kafka.record import Batch, Source, Unread
+from workers.kafka.record import Batch, Source
 from workers.service import prometheus
 from workers.service.health import HEALTH
 
@@ -30,12 +30,8 @@ class IsolatedAgent:
 
         Raises Transient; DeadLetterCapReached when the agent fails on too many users' records.
         """
-        unread, sources = [], []
-        for source in batch.sources:
-            if isinstance(source.value, Unread):
-                unread.append((source, Poison(source.value.reason, source.value.detail)))
-            else:
-                sources.append(source)
+        refused = [(source, source.poison) for source in batch.sources if source.poison is not None]
+        sources = [source for source in batch.sources if source.poison is None]
 
         async def work(part: Sequence[Source]) -> None:
             HEALTH.part(self._stage).progress()
@@ -43,7 +39,7 @@ class IsolatedAgent:
 
         failed = await isolated(work, sources, self._stage) if sources else []
         self._count(sources, failed)
-        if failures := unread + failed:
+        if failures := refused + failed:
             prometheus.RECORDS_FAILED.labels(stage=self._stage).inc(len(failures))
             await self._reject(failures)
 

@@ -5,6 +5,7 @@ It says `begun` when a batch is begun. Settings come from the environment, as fo
 
 import asyncio
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -15,11 +16,13 @@ from schemas.errors import ConfigurationError
 from schemas.events import MemoFeatures
 from schemas.settings import Settings
 from streams.agents.faust_app import reading
+from streams.agents.isolated_agent import Failures, IsolatedAgent
 from streams.roles.process import until_asked_to_stop
 from tests.integration.test_worker import CODEC, CheapStage, load
 from workers.audio.memo import Memo
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
+from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Batch
 
@@ -95,6 +98,38 @@ async def hanging_agents(settings: Settings, _: float, stop: asyncio.Event) -> N
     await task
 
 
+def die_of(names: Sequence[str]) -> None:
+    """The end of this process, without an exception, when the deadly one is among these."""
+    print("begun", flush=True)
+    if "memo-05" in names:
+        os._exit(9)
+
+
+async def deadly_worker(settings: Settings, _: float, stop: asyncio.Event) -> None:
+    stage = CheapStage(lambda batch: die_of([memo.event.memo_id for memo in batch]))
+    async with Worker(settings, stage, load, CODEC, owns_input=True) as worker:
+        asking = asyncio.create_task(stop.wait())
+        asking.add_done_callback(lambda _: worker.stop())
+        await worker.run()
+
+
+async def deadly_agents(settings: Settings, _: float, stop: asyncio.Event) -> None:
+    async with make_producer(settings) as producer:
+        delivery = Delivery(producer, CODEC, "fusion")
+
+        class Deadly(PassingOn):
+            async def process(self, batch: Batch) -> None:
+                die_of([CODEC.decode(source.value, MemoFeatures).memo_id for source in batch.sources])
+                await super().process(batch)
+
+        async def reject(failures: Failures) -> None:
+            await delivery.send(delivery.dead_letters(failures))
+
+        agent = IsolatedAgent(Deadly(delivery, 0.0), "fusion", DeadLetterCap.of(settings), reject)
+        async with reading(settings, {"fusion": agent}):
+            await stop.wait()
+
+
 async def blocked(settings: Settings, _: float, stop: asyncio.Event) -> None:
     """Blocks the event loop for ever."""
     print("begun", flush=True)
@@ -109,6 +144,8 @@ if __name__ == "__main__":
         "agents": agents,
         "hanging worker": hanging_worker,
         "hanging agents": hanging_agents,
+        "deadly worker": deadly_worker,
+        "deadly agents": deadly_agents,
         "blocked": blocked,
     }
     role = roles[name]

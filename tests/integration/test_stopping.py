@@ -8,16 +8,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas import topics
 from schemas.errors import ConfigurationError, Poison
-from schemas.events import MemoFeatures
+from schemas.events import DeadLetter, MemoFeatures, MemoUploaded
 from schemas.pipeline import ACOUSTIC, AGENTS_GROUP
 from schemas.settings import Settings
 from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
 from tests.servers import Broker
+from workers.consumer.attempts import DEADLY
 from workers.kafka.clients import make_producer
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
@@ -54,6 +56,21 @@ class Role:
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(PATIENCE_S)
         return code, time.monotonic() - began
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+
+    def lives_until(self, state: Callable[[], bool]) -> bool:
+        """Whether it lives until this state is reached."""
+        until = time.monotonic() + PATIENCE_S
+        while self._process.poll() is None:
+            if state():
+                return True
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        return False
 
     def wait(self) -> int:
         """Its exit code, when it ends by itself."""
@@ -160,3 +177,38 @@ def test_a_blocked_event_loop_does_not_outlive_the_deadline(settings: Settings) 
     with Role(settings.model_copy(update={"stop_deadline_s": 1.0}), "blocked", 0.0) as role:
         role.wait_for_work()
         assert role.stop()[0] == 1
+
+
+def dead(settings: Settings) -> list[DeadLetter]:
+    async def read() -> list[DeadLetter]:
+        return [r async for r in follow(settings, CODEC, topics.DEAD, DeadLetter, from_start=True, once=True)]
+
+    return asyncio.run(read())
+
+
+def test_a_memo_that_kills_its_process_becomes_a_dead_letter_and_the_others_are_processed(
+    settings: Settings, kind: str
+) -> None:
+    deaths = 0
+    while deaths <= DEADLY + 1:
+        with Role(settings, f"deadly {kind}", 0.0) as role:
+            if role.lives_until(lambda: committed(settings, kind) == len(MEMOS)):
+                break
+        deaths += 1
+    # The mark of a busy partition may not have reached the batch of the first death.
+    assert deaths in (DEADLY, DEADLY + 1)
+    (letter,) = dead(settings)
+    record: Any = CODEC.decode(letter.value, MemoUploaded if kind == "worker" else MemoFeatures)
+    assert (letter.reason, record.memo_id) == ("defect:ProcessDied", "memo-05")
+    assert set(delivered(settings, kind)) == {memo.memo_id for memo in MEMOS} - {"memo-05"}
+
+
+def test_a_process_that_was_killed_with_memos_in_work_costs_no_memo(settings: Settings, kind: str) -> None:
+    for _ in range(DEADLY - 1):
+        with Role(settings, kind, 0.5) as role:
+            role.wait_for_work()
+            role.kill()
+    with Role(settings, kind, 0.0) as role:
+        assert role.lives_until(lambda: committed(settings, kind) == len(MEMOS))
+    assert set(delivered(settings, kind)) == {memo.memo_id for memo in MEMOS}
+    assert dead(settings) == []

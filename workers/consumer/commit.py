@@ -1,14 +1,19 @@
 """Commit offsets: the finished records of each partition determine the group's committed position."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
+from schemas.errors import Transient
+from workers.consumer.attempts import Attempts
 from workers.consumer.offset_tracker import OffsetTracker
+from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 
 log = logging.getLogger(__name__)
@@ -22,7 +27,10 @@ class Committer:
     def __init__(self, consumer: Any, stage: str) -> None:
         self._consumer, self._stage = consumer, stage
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
+        self._attempts = Attempts()
         self._committed_at = 0.0
+        self._writing = asyncio.Lock()
+        """Held during a request: of two at once, the later might carry the earlier position."""
 
     @property
     def under_way(self) -> int:
@@ -34,10 +42,11 @@ class Committer:
         for partition in partitions:
             self._trackers[partition] = OffsetTracker()
 
-    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+    def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Forget these partitions; records finished later are not committed."""
         for partition in partitions:
             self._trackers.pop(partition, None)
+        self._attempts.forget(partitions)
 
     def started(self, partition: TopicPartition, offsets: Collection[int]) -> OffsetTracker | None:
         """Register fetched records; returns the tracker to report finished ones to, None if revoked meanwhile."""
@@ -54,13 +63,58 @@ class Committer:
     async def commit(self) -> None:
         """Commit new positions. A retriable failure leaves them due; raises any other KafkaError."""
         self._committed_at = time.monotonic()
-        positions = {p: t.committable() for p, t in self._trackers.items()}
-        due = {p: position for p, position in positions.items() if position is not None}
+        async with self._writing:
+            positions = {p: t.committable() for p, t in self._trackers.items()}
+            await self._write({p: position for p, position in positions.items() if position is not None})
+
+    # Records that kill their process
+
+    async def recall(self) -> None:
+        """Read what the last owners have left at newly assigned partitions. Retries while the broker is unavailable."""
+        unknown = [partition for partition in self._trackers if not self._attempts.knows(partition)]
+        if not unknown:
+            return
+        found = await retry_transient(
+            lambda: committed_metadata(self._consumer, unknown), stage=self._stage, target="broker"
+        )
+        async with self._writing:
+            ours = {partition: at for partition, at in found.items() if partition in self._trackers}
+            await self._write(
+                {p: position for p, (position, mark) in ours.items() if self._attempts.recall(p, position, mark)}
+            )
+        if (at_once := self.at_once()) is not None:
+            log.warning("%s: a process died; its records are processed again, at_once=%d", self._stage, at_once)
+
+    def at_once(self) -> int | None:
+        """How many records may be in flight; None without a limit."""
+        return self._attempts.at_once((p, t.position or 0) for p, t in self._trackers.items())
+
+    def condemns(self, partition: TopicPartition, offset: int) -> bool:
+        """Whether this record has killed its last process."""
+        return self._attempts.condemns(partition, offset)
+
+    async def mark(self, partitions: Collection[TopicPartition]) -> None:
+        """Mark the records in flight of these partitions, where that is due. Raises as `commit`."""
+        async with self._writing:
+            positions = {p: self._trackers[p].position for p in partitions if p in self._trackers}
+            await self._write({p: at for p, at in positions.items() if at is not None and self._attempts.due(p)})
+
+    async def release(self) -> None:
+        """Remove the marks: this process ends, and not because of a record."""
+        async with self._writing:
+            marked = self._attempts.marked() & self._trackers.keys()
+            due = {p: at for p in marked if (at := self._trackers[p].position) is not None}
+            await self._write(due, marks=False)
+
+    async def _write(self, due: Mapping[TopicPartition, int], *, marks: bool = True) -> None:
+        """Commit these positions, each with the mark of its records in flight."""
         if not due:
             return
+        lasts = {p: self._trackers[p].last if marks else None for p in due}
+        request = {p: OffsetAndMetadata(at, self._attempts.metadata(p, at, lasts[p])) for p, at in due.items()}
         outcome = "failed"
         try:
-            await self._consumer.commit(due)
+            await self._consumer.commit(request)
             outcome = "ok"
         except (CommitFailedError, IllegalStateError):
             log.info("offset commit rejected after rebalance; batch will be reprocessed")
@@ -72,5 +126,24 @@ class Committer:
             for partition, position in due.items():
                 if partition in self._trackers:
                     self._trackers[partition].committed(position)
+                    self._attempts.committed(partition, request[partition].metadata)
         finally:
             prometheus.COMMITS.labels(stage=self._stage, outcome=outcome).inc()
+
+
+async def committed_metadata(
+    consumer: Any, partitions: Collection[TopicPartition]
+) -> Mapping[TopicPartition, tuple[int, str]]:
+    """Committed offset and metadata of each partition, 0 and empty without one. Raises Transient and KafkaError.
+
+    aiokafka's `committed` gives the offset alone.
+    """
+    try:
+        found = await consumer._coordinator.fetch_committed_offsets(list(partitions))
+    except KafkaError as error:
+        if error.retriable:
+            raise Transient(f"cannot read committed offsets ({type(error).__name__})") from error
+        raise
+    empty = OffsetAndMetadata(0, "")
+    each = {partition: found.get(partition, empty) for partition in partitions}
+    return {partition: (max(at.offset, 0), at.metadata or "") for partition, at in each.items()}

@@ -20,12 +20,13 @@ from schemas.errors import Poison
 from schemas.events import MemoUploaded
 from schemas.settings import Settings
 from workers.audio.memo import Memo, Reserve, no_reservation
+from workers.consumer.attempts import PROCESS_DIED
 from workers.consumer.audio_room import AudioRoom, Share
 from workers.consumer.commit import Committer
 from workers.consumer.isolation import isolated
 from workers.consumer.offset_tracker import OffsetTracker
 from workers.consumer.user_queues import UserQueues
-from workers.kafka.record import Source, Unread, timestamp_ms_of
+from workers.kafka.record import Source, source_of
 from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import HEALTH
@@ -105,15 +106,25 @@ class Intake:
             part.rest()
 
     async def _fetch(self) -> None:
+        await self._committer.recall()
         self._pause_or_resume()
-        fetched = await self._consumer.getmany(timeout_ms=100, max_records=LOADING_RECORDS)
+        at_once = self._committer.at_once() or LOADING_RECORDS
+        fetched = await self._consumer.getmany(timeout_ms=100, max_records=at_once)
+        trackers = {
+            partition: self._committer.started(partition, [record.offset for record in records])
+            for partition, records in fetched.items()
+        }
+        if not self._open.is_set():
+            return
+        await self._committer.mark([partition for partition, tracker in trackers.items() if tracker is not None])
         for partition, records in fetched.items():
-            tracker = self._committer.started(partition, [record.offset for record in records])
+            tracker = trackers[partition]
             if tracker is None or not self._open.is_set():
                 continue
             prometheus.RECORDS_IN.labels(stage=self._stage).inc(len(records))
             for record in records:
-                self._queues.begin(partition, record.key, self._item(record, tracker))
+                condemned = PROCESS_DIED if self._committer.condemns(partition, record.offset) else None
+                self._queues.begin(partition, record.key, self._item(record, tracker, condemned))
 
     def take(self) -> list[Item]:
         """Items that are ready, each user's in order, up to a batch's limits."""
@@ -167,23 +178,16 @@ class Intake:
         prometheus.PARTITIONS_PAUSED.labels(stage=self._stage).set(0 if room else len(partitions))
 
     def _has_room(self) -> bool:
+        if self._committer.at_once() is not None:
+            return self._committer.under_way == 0
         return (
             self._queues.loading < LOADING_RECORDS
             and self._committer.under_way < UNDER_WAY_RECORDS
             and not self._room.is_full
         )
 
-    async def _item(self, record: Any, tracker: OffsetTracker) -> Item:
-        headers = dict(record.headers or ())
-        source = Source(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.key,
-            record.value,
-            headers,
-            timestamp_ms=timestamp_ms_of(record.timestamp),
-        )
+    async def _item(self, record: Any, tracker: OffsetTracker, condemned: Poison | None) -> Item:
+        source = source_of(record, record.timestamp, condemned)
         share = self._room.share()
         lock = self._in_turn.setdefault((TopicPartition(record.topic, record.partition), record.key), asyncio.Lock())
         try:
@@ -197,8 +201,8 @@ class Intake:
 
     async def _content(self, source: Source, reserve: Reserve) -> Memo | Poison:
         """The memo of a record, or why it has none, whatever the error."""
-        if isinstance(source.value, Unread):
-            return Poison(source.value.reason, source.value.detail)
+        if source.poison is not None:
+            return source.poison
         contents: list[Memo | Poison] = []
 
         async def load(_: Sequence[Source]) -> None:

@@ -23,6 +23,16 @@ class OffsetTracker:
         """Records from the position on, finished or not."""
         return len(self._pending)
 
+    @property
+    def position(self) -> int | None:
+        """The offset of the first record that is not finished, or the next to read; None before the first fetch."""
+        return self._pending[0] if self._pending else self._position
+
+    @property
+    def last(self) -> int | None:
+        """The offset of the last record in flight; None without one."""
+        return self._pending[-1] if self._pending else None
+
     def started(self, offsets: Iterable[int]) -> None:
         """Register fetched records. Raises ValueError when an offset is not after those already fetched."""
         for offset in offsets:

@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from schemas import topics
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 LOADERS = 4
 """Memos read and decoded concurrently."""
+RELEASE_S = 1.0
+"""Timeout of removing marks at the end."""
 IDLE_S = 0.5
 """Seconds between two iterations while no record is ready."""
 SLOWEST = 0.1
@@ -124,16 +127,25 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             if self._stopping.is_set():
                 await asyncio.wait({working}, timeout=self._settings.stop_deadline_s)
         finally:
+            past_deadline = self._stopping.is_set() and not working.done()
             self._intake.close()
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             self._working.rest()
+            if not past_deadline:
+                await self._release()
         if self._intake.failed.done():
             self._intake.failed.result()
         for failure in results:
             if isinstance(failure, Exception):
                 raise refusal(failure) or failure
+
+    async def _release(self) -> None:
+        """Remove the marks of records that did not end this process; a broker that is away keeps them."""
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await self._committer.release()
 
     # Processing and delivery
 
@@ -258,7 +270,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._idle.wait()
         except TimeoutError:
             log.warning("partitions revoked before their batch finished; batch will be reprocessed")
-        await self._committer.commit()
+            await self._committer.commit()
+        else:
+            await self._committer.commit()
+            await self._committer.release()
         self._committer.revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:

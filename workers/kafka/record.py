@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
 
+from schemas.errors import Poison
 from schemas.headers import span_of
 from workers.service.logs import reference
 
@@ -57,6 +58,8 @@ class Source:
     timestamp_ms: int = -1
     """Kafka's timestamp in Unix milliseconds: the broker's clock (LogAppendTime), or the producer's, right or wrong
     (CreateTime); -1 without one."""
+    poison: Poison | None = None
+    """Why this record is not to be processed; None for all others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +74,21 @@ class Batch:
     results: dict[str, Any] = field(default_factory=dict)
 
 
-def timestamp_ms_of(timestamp: float | None) -> int:
-    """Kafka's timestamp of a record as `Source.timestamp_ms`; a client gives None where the record has none."""
-    return -1 if timestamp is None else round(timestamp)
+def source_of(record: Any, timestamp_ms: float | None, condemned: Poison | None = None) -> Source:
+    """A client's record. timestamp_ms: Kafka's; condemned: why it is not to be processed, although it can be read."""
+    poison = condemned
+    if isinstance(record.value, Unread):
+        poison = Poison(record.value.reason, record.value.detail)
+    return Source(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        dict(record.headers or ()),
+        timestamp_ms=-1 if timestamp_ms is None else round(timestamp_ms),
+        poison=poison,
+    )
 
 
 def about(source: Source, memo_id: str | None = None) -> Mapping[str, Any]:

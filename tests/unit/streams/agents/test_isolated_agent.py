@@ -1,13 +1,14 @@
 """A record that an agent fails on becomes a dead letter; the others are processed."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 from schemas.errors import DeadLetterCapReached, Transient
 from streams.agents.isolated_agent import Failures, IsolatedAgent
 from workers.kafka.dead_letters import DeadLetterCap
-from workers.kafka.record import Batch, Source, Unread
+from workers.kafka.record import Batch, Source, Unread, source_of
 
 
 @dataclass
@@ -33,8 +34,13 @@ class World:
         self.rejected += [(source.key, poison.reason) for source, poison in failures]
 
     async def process(self, *values: bytes) -> None:
-        sources = [Source("t", 0, n, f"user-{n}".encode(), value) for n, value in enumerate(values)]
-        await self.isolated.process(Batch(sources))
+        await self.isolated.process(Batch([source(n, value) for n, value in enumerate(values)]))
+
+
+def source(offset: int, value: bytes) -> Source:
+    key = f"user-{offset}".encode()
+    record = SimpleNamespace(topic="t", partition=0, offset=offset, key=key, value=value, headers=())
+    return source_of(record, None)
 
 
 async def test_a_record_that_fails_is_rejected_alone() -> None:

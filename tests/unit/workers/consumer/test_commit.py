@@ -11,9 +11,11 @@ from aiokafka.errors import (
     KafkaConnectionError,
     TopicAuthorizationFailedError,
 )
+from aiokafka.structs import OffsetAndMetadata
 
 from tests.samples import sample
 from workers.consumer import commit
+from workers.consumer.attempts import DEADLY, GROUP
 from workers.consumer.commit import COMMIT_INTERVAL_S, Committer
 from workers.consumer.offset_tracker import OffsetTracker
 
@@ -26,11 +28,22 @@ class Consumer:
 
     errors: list[Exception] = field(default_factory=list)
     commits: list[dict[TopicPartition, int]] = field(default_factory=list)
+    metadata: dict[TopicPartition, OffsetAndMetadata] = field(default_factory=dict)
 
-    async def commit(self, positions: dict[TopicPartition, int]) -> None:
+    async def commit(self, positions: dict[TopicPartition, OffsetAndMetadata]) -> None:
         if self.errors:
             raise self.errors.pop(0)
-        self.commits.append(dict(positions))
+        self.commits.append({partition: each.offset for partition, each in positions.items()})
+        self.metadata |= positions
+
+    async def fetch_committed_offsets(
+        self, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {partition: self.metadata[partition] for partition in partitions if partition in self.metadata}
+
+    @property
+    def _coordinator(self) -> "Consumer":
+        return self
 
 
 def fetched(committer: Committer, partition: TopicPartition, *offsets: int) -> OffsetTracker:
@@ -139,3 +152,60 @@ async def test_commits_in_time_are_half_a_second_apart(
         tracker.finished(offset)
         await committer.commit_in_time()
     assert consumer.commits == [{FIRST: 1}, {FIRST: 3}]
+
+
+async def test_the_records_of_a_process_that_died_are_few_at_once_until_they_are_finished(consumer: Consumer) -> None:
+    died, after = Committer(consumer, "test"), Committer(consumer, "test")
+    died.assigned([FIRST])
+    await died.recall()
+    assert died.at_once() is None
+    fetched(died, FIRST, 5, 6, 7)
+    await died.mark([FIRST])
+    after.assigned([FIRST])
+    await after.recall()
+    assert after.at_once() == GROUP
+    tracker = fetched(after, FIRST, 5, 6, 7)
+    for offset in (5, 6, 7):
+        assert after.at_once() == GROUP
+        tracker.finished(offset)
+    assert after.at_once() is None
+
+
+async def test_a_process_that_ends_leaves_no_mark(consumer: Consumer) -> None:
+    ended, after = Committer(consumer, "test"), Committer(consumer, "test")
+    ended.assigned([FIRST])
+    await ended.recall()
+    fetched(ended, FIRST, 5, 6, 7)
+    await ended.mark([FIRST])
+    await ended.release()
+    assert consumer.commits[-1] == {FIRST: 5}
+    after.assigned([FIRST])
+    await after.recall()
+    assert after.at_once() is None
+
+
+async def test_only_what_a_process_worked_on_when_it_died_is_suspected_more(consumer: Consumer) -> None:
+    for deaths in range(1, DEADLY + 1):
+        committer = Committer(consumer, "test")
+        committer.assigned([FIRST, SECOND])
+        await committer.recall()
+        partitions = [FIRST, SECOND] if deaths == 1 else [FIRST]
+        for partition in partitions:
+            fetched(committer, partition, 5)
+        await committer.mark(partitions)
+    last = Committer(consumer, "test")
+    last.assigned([FIRST, SECOND])
+    await last.recall()
+    assert last.condemns(FIRST, 5)
+    assert not last.condemns(SECOND, 5)
+
+
+async def test_the_broker_is_asked_once_for_the_mark_of_a_busy_partition(consumer: Consumer) -> None:
+    committer = Committer(consumer, "test")
+    committer.assigned([FIRST])
+    await committer.recall()
+    fetched(committer, FIRST, 5)
+    await committer.mark([FIRST])
+    fetched(committer, FIRST, 6)
+    await committer.mark([FIRST])
+    assert consumer.commits == [{FIRST: 5}]

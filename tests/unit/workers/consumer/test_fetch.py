@@ -55,6 +55,15 @@ class Consumer:
     def assignment(self) -> set[TopicPartition]:
         return {FIRST, SECOND}
 
+    async def commit(self, _: object) -> None: ...
+
+    async def fetch_committed_offsets(self, _: object) -> dict[TopicPartition, Any]:
+        return {}
+
+    @property
+    def _coordinator(self) -> "Consumer":
+        return self
+
     def pause(self, *partitions: TopicPartition) -> None:
         self.paused |= {*partitions}
 

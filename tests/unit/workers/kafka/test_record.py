@@ -1,10 +1,12 @@
 """What a log line says of a record: where it came from, never whose it is."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from workers.kafka.record import Source, about, timestamp_ms_of
+from workers.consumer.attempts import PROCESS_DIED
+from workers.kafka.record import Source, Unread, about, source_of
 from workers.service import logs
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -47,10 +49,28 @@ def test_the_time_at_which_a_record_was_taken_makes_it_no_other_record() -> None
     assert replace(SOURCE, offset=18) != SOURCE
 
 
+def record(value: bytes | None = b"bytes", headers: object = ()) -> SimpleNamespace:
+    """A record as a client gives it."""
+    return SimpleNamespace(topic="memos.uploaded", partition=2, offset=17, key=b"anna", value=value, headers=headers)
+
+
 def test_a_record_without_a_timestamp_has_none() -> None:
     assert SOURCE.timestamp_ms == -1
-    assert timestamp_ms_of(None) == -1
+    assert source_of(record(), None).timestamp_ms == -1
 
 
 def test_a_timestamp_in_milliseconds_is_whole() -> None:
-    assert timestamp_ms_of(1_767_225_600.123 * 1000) == 1_767_225_600_123
+    assert source_of(record(), 1_767_225_600.123 * 1000).timestamp_ms == 1_767_225_600_123
+
+
+def test_a_record_is_taken_as_it_is() -> None:
+    source = source_of(record(headers=(("n", b"1"), ("n", b"2"))), 5)
+    assert (source.topic, source.partition, source.offset, source.key) == ("memos.uploaded", 2, 17, b"anna")
+    assert (source.value, source.headers, source.poison) == (b"bytes", {"n": b"2"}, None)
+
+
+def test_a_value_that_was_not_read_is_poison_for_its_reason() -> None:
+    source = source_of(record(Unread.because("event:too_large", "too large", b"12345678")), 5)
+    assert source.poison is not None
+    assert (source.poison.reason, source.poison.detail) == ("event:too_large", "too large")
+    assert source_of(record(), 5, PROCESS_DIED).poison is PROCESS_DIED

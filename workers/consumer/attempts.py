@@ -1,0 +1,113 @@
+"""Finds the record that kills its process: by a signal, for lack of memory, or past a deadline.
+
+Such a death leaves no exception. So a consumer marks the records that it works on, in the metadata of the committed
+offset, which every member of its group can read, and removes the mark when they are finished or handed over. Whoever
+finds a mark takes over from a process that died, and marks those records as waiting until it works on them:
+
+    deaths   how the marked records are processed
+    1        in groups of GROUP, each marked before it starts
+    2        one at a time, each marked before it starts
+    3        the one that is marked becomes a dead letter `defect:ProcessDied`
+
+The mark of a busy partition is as old as its last commit, so the first death may go unnoticed. A process that is killed
+for another reason costs a few small batches.
+"""
+
+import re
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass
+
+from schemas.errors import Poison
+
+GROUP = 8
+"""Records in a batch after one death: few enough to find the one, enough to keep a worker's processes busy."""
+DEADLY = 3
+"""Deaths after which a record is not processed again."""
+EXACT_S = 600.0
+"""Seconds after a death in which its records are suspects, and every batch is marked before it starts."""
+
+PROCESS_DIED = Poison("defect:ProcessDied", f"{DEADLY} processes died while they processed this record")
+
+_MARK = re.compile(r"undertone/1 deaths=(\d{1,6}) to=(\d{1,19})( waiting)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Records of a partition that a process worked on when it died. position, to: their first and last offset."""
+
+    position: int
+    to: int
+    deaths: int
+
+
+class Attempts:
+    """The marks of one consumer, by partition. Pure: the caller reads and commits the metadata. clock: monotonic, s."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._suspects: dict[Hashable, Suspects | None] = {}
+        self._marked: set[Hashable] = set()
+        self._exact_until = -1.0
+
+    def knows(self, partition: Hashable) -> bool:
+        """Whether the metadata of a partition has been read since it was assigned."""
+        return partition in self._suspects
+
+    def recall(self, partition: Hashable, position: int, metadata: str) -> bool:
+        """Take over a partition: its committed offset and metadata. Returns whether records of it are suspects.
+
+        Metadata of other programs is no mark.
+        """
+        found = _MARK.fullmatch(metadata)
+        if found is None or int(found[2]) < position:
+            self._suspects[partition] = None
+            return False
+        deaths = int(found[1]) + (0 if found[3] else 1)
+        self._suspects[partition] = Suspects(position, int(found[2]), deaths)
+        self._exact_until = self._clock() + EXACT_S
+        return True
+
+    def forget(self, partitions: Collection[Hashable]) -> None:
+        """Partitions that this process no longer has."""
+        for partition in partitions:
+            self._suspects.pop(partition, None)
+            self._marked.discard(partition)
+
+    def at_once(self, positions: Iterable[tuple[Hashable, int]]) -> int | None:
+        """How many records may be processed at once; None without a limit.
+
+        positions: every partition with its next offset.
+        """
+        deaths = max((self._deaths(partition, position) for partition, position in positions), default=0)
+        return {0: None, 1: GROUP}.get(deaths, 1)
+
+    def condemns(self, partition: Hashable, offset: int) -> bool:
+        """Whether this record was alone in its process at its last death, and has had its last attempt."""
+        suspects = self._suspects.get(partition)
+        return suspects is not None and suspects.deaths >= DEADLY and offset == suspects.position == suspects.to
+
+    def due(self, partition: Hashable) -> bool:
+        """Whether records of this partition must be marked before they are processed."""
+        return partition not in self._marked or self._clock() < self._exact_until
+
+    def metadata(self, partition: Hashable, position: int, to: int | None) -> str:
+        """The metadata to commit with `position`. to: last offset that is being processed, None for no record."""
+        deaths, suspects = self._deaths(partition, position), self._suspects.get(partition)
+        if to is not None:
+            return f"undertone/1 deaths={deaths} to={to}"
+        return f"undertone/1 deaths={deaths} to={suspects.to} waiting" if deaths and suspects else ""
+
+    def committed(self, partition: Hashable, metadata: str) -> None:
+        """Register that the broker accepted this metadata."""
+        works = metadata and not metadata.endswith(" waiting")
+        (self._marked.add if works else self._marked.discard)(partition)
+
+    def marked(self) -> set[Hashable]:
+        """Partitions whose last mark stands."""
+        return set(self._marked)
+
+    def _deaths(self, partition: Hashable, position: int) -> int:
+        suspects = self._suspects.get(partition)
+        suspected = suspects is not None and position <= suspects.to and self._clock() < self._exact_until
+        return suspects.deaths if suspects is not None and suspected else 0
