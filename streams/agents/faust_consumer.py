@@ -55,7 +55,8 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
         commit = client.commit
 
         async def commit_with_metadata(offsets: Mapping[Any, Any]) -> None:
-            await commit(self.consumer.with_metadata(offsets))
+            if offsets:  # none is left when all partitions were revoked meanwhile
+                await commit(self.consumer.with_metadata(offsets))
 
         client.commit = commit_with_metadata
         return client
