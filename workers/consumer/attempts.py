@@ -104,7 +104,7 @@ class Attempts:
         (self._marked.add if works else self._marked.discard)(partition)
 
     def marked(self) -> set[Hashable]:
-        """Partitions whose last mark stands."""
+        """Partitions with records that are marked."""
         return set(self._marked)
 
     def _deaths(self, partition: Hashable, position: int) -> int:

@@ -142,7 +142,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 raise refusal(failure) or failure
 
     async def _release(self) -> None:
-        """Remove the marks of records that did not end this process; a broker that is away keeps them."""
+        """Remove the marks of records that did not end this process; an unavailable broker keeps them."""
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(RELEASE_S):
                 await self._committer.release()
