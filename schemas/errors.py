@@ -29,6 +29,17 @@ class Poison(UndertoneError):
         return type(self), (self.reason, self.detail)
 
 
+class UnreadableState(UndertoneError, ValueError):
+    """A value of the store cannot be read: it is moved to quarantine, and its user or list restarts.
+
+    newer: whether its version is one that a newer Undertone may write.
+    """
+
+    def __init__(self, what: str, *, newer: bool = False) -> None:
+        super().__init__(what)
+        self.newer = newer
+
+
 class Transient(UndertoneError):
     """Storage, Redis or the broker is unavailable; a retry may succeed."""
 
@@ -58,6 +69,6 @@ class StoreRefused(Stop):
 
 
 class ConfigurationError(Stop):
-    """A setting, bundle or checkpoint cannot be used; the message says which, and why."""
+    """A setting, bundle, checkpoint or state of a newer Undertone cannot be used; the message says which, and why."""
 
     exit_code = 78

@@ -12,6 +12,7 @@ from enum import StrEnum
 from schemas.channels import CHANNELS
 from schemas.pipeline import MODALITIES, STAGES
 from schemas.reasons import ABSTENTIONS, OTHER
+from schemas.state_keys import STATE_KEYS
 
 PREFIX = "undertone_"
 
@@ -43,6 +44,7 @@ LABELS = {
     "partition": "Kafka partition.",
     "modality": f"{_named(MODALITIES)}.",
     "band": "`low`, `high`, `indeterminate`.",
+    "entry": f"Kind of key in Redis: {_named(row.name for row in STATE_KEYS)}, `other`.",
     "kind": "`drift`, `level`.",
     "state": "`raised`, `escalated`, `resolved`.",
     "outcome": "`ok` or `failed`; of drift updates `charted`, `indeterminate`, `duplicate`, `late`, `crowded`, "
@@ -183,6 +185,11 @@ BASELINE_RESETS = _counter(
     "baseline_resets",
     "Baselines restarted: a new `bundle`, an `unreadable` state, or one `lost` from Redis.",
     "reason",
+)
+STATE_UNREADABLE = _counter(
+    "state_unreadable",
+    "Values in Redis that could not be read: moved to quarantine, and their user or list restarted.",
+    "entry",
 )
 
 # Bridges

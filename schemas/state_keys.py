@@ -6,14 +6,23 @@ Encodings of 0.1 without a version begin with other bytes: a list of MessagePack
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from schemas.errors import UnreadableState
 
 PREFIX = "undertone:"
 """Before every key, so that systems can share a server."""
 
 LISTS = 0x90
 """Lowest first byte of an encoding of 0.1 that is a MessagePack list with the version as first item."""
+
+
+NEWER = 4
+"""How far above the newest known version a first byte is one of a newer Undertone: versions are counted one by one.
+Farther bytes are damage: text, lists of MessagePack, random bytes."""
 
 
 class Kind(StrEnum):
@@ -25,6 +34,8 @@ class Kind(StrEnum):
     """Members by due time, in Unix seconds."""
     BITMAP = "bitmap"
     """Bits that are only ever set."""
+    ANY = "any"
+    """As it was found."""
 
 
 _ESCAPES = re.compile("}|%(?=7D|25)")
@@ -89,11 +100,32 @@ class StateKey:
         return bytes((self.version,)) + body
 
     def opened(self, data: bytes) -> tuple[int, bytes]:
-        """Version and body of a value. Raises ValueError for a version that this program does not read."""
+        """Version and body of a value. Raises UnreadableState for a version that this program does not read."""
         if not data or data[0] not in self.versions:
-            found = data[:1].hex() or "none"
-            raise ValueError(f"{self.name} of version {found}, this program reads {', '.join(map(str, self.versions))}")
+            raise self.of_version(data[:1].hex() or "none", newer=self.is_newer(data))
         return data[0], data[1:]
+
+    def of_version(self, version: object, *, newer: bool) -> UnreadableState:
+        """The error for a version that this program does not read."""
+        known = ", ".join(map(str, self.versions))
+        return UnreadableState(f"{self.name} of version {version}, this program reads {known}", newer=newer)
+
+    def is_newer(self, data: bytes) -> bool:
+        """Whether a value begins with a version that a newer Undertone may write."""
+        return bool(data) and self.version < data[0] <= self.version + NEWER
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """The block decodes a value; whatever it raises becomes UnreadableState, without content.
+
+        Bytes that no process wrote may make a decoder raise anything: RecursionError, OverflowError, KeyError.
+        """
+        try:
+            yield
+        except UnreadableState:
+            raise
+        except Exception as error:
+            raise UnreadableState(f"not a {self.name}: {type(error).__name__}") from None
 
 
 DRIFT = StateKey(
@@ -211,9 +243,26 @@ ROSTER = StateKey(
     encoding="Bloom filter, 2 MiB, three probes: a membership test for user ids",
     meaning="Which watched keys were ever written, so that a lost one is noticed.",
 )
+QUARANTINE = StateKey(
+    "quarantine",
+    "quarantine:<key>",
+    owner="whichever process finds that it cannot read the key",
+    readers="operators",
+    lifetime="30 days",
+    personal=True,
+    kind=Kind.ANY,
+    encoding="the value as it was found, of any type",
+    meaning="State that could not be read, under its former key; the first of each key is kept.",
+    escaped=False,
+)
 
 STATE_KEYS: tuple[StateKey, ...] = tuple(row for row in tuple(globals().values()) if isinstance(row, StateKey))
 """All of them, in the order above."""
 
 WATCHED = tuple(row.prefix for row in STATE_KEYS if row.watched)
 """Prefixes of the keys whose loss is counted: drift states are meant to stay; joins and the like expire."""
+
+
+def row_of(key: str) -> StateKey | None:
+    """The row of a key without PREFIX; None for a key that is in no row."""
+    return next((row for row in STATE_KEYS if key.startswith(row.prefix)), None)

@@ -18,7 +18,7 @@ from streams.drift import mutes
 from streams.drift.detector import DAY_S, Outcome
 from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool, prior_from_bytes, prior_to_bytes
 from streams.drift.rules import Rules
-from streams.drift.user_state import Followed, delivered, follow_in_detail
+from streams.drift.user_state import Followed, delivered, follow_in_detail, unpack
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Batch, Source
 from workers.service import prometheus
@@ -37,16 +37,24 @@ async def with_prior(rules: Rules, store: Store) -> Rules:
 
     When no prior is stored, the pooled estimate becomes the prior, once for all agents.
     """
-    stored = await store.read([PRIOR.key(), POOL.key()])
-    prior = prior_from_bytes(stored[PRIOR.key()])
+
+    def stored(_: str, data: bytes | None) -> tuple[None, float | None]:
+        return None, prior_from_bytes(data)
+
+    def summed(_: str, data: bytes | None) -> tuple[None, Pool]:
+        return None, Pool.from_bytes(data)
+
+    ttl_s = PRIOR_DAYS * DAY_S
+    prior = (await store.update([PRIOR.key()], stored, ttl_s=ttl_s))[PRIOR.key()]
     if prior is None:
-        pooled = Pool.from_bytes(stored[POOL.key()]).autocorrelation(rules.chart.phi)
+        pool = (await store.update([POOL.key()], summed, ttl_s=ttl_s))[POOL.key()]
+        pooled = pool.autocorrelation(rules.chart.phi)
 
         def first(_: str, data: bytes | None) -> tuple[bytes | None, float]:
             other = prior_from_bytes(data)
             return (prior_to_bytes(pooled), pooled) if other is None else (None, other)
 
-        prior = (await store.update([PRIOR.key()], first, ttl_s=PRIOR_DAYS * DAY_S))[PRIOR.key()]
+        prior = (await store.update([PRIOR.key()], first, ttl_s=ttl_s))[PRIOR.key()]
     return rules._replace(chart=rules.chart._replace(phi=prior))
 
 
@@ -109,6 +117,8 @@ class DriftAgent:
 
         def follow(key: str, state: bytes | None) -> tuple[bytes | None, Followed]:
             followed = follow_in_detail(state, scores[key], rules, now_s, timestamps_ms[key])
+            if state is not None and not followed.readable:
+                unpack(state)  # raises UnreadableState
             return (None if followed.state == state else followed.state), followed
 
         return follow
@@ -130,7 +140,8 @@ class DriftAgent:
         if not alerts:
             return alerts
         now = self._clock()
-        active = mutes.load((await self._store.read([MUTES.key()]))[MUTES.key()])
+        stored = await self._store.update([MUTES.key()], lambda _, data: (None, mutes.load(data)), ttl_s=mutes.TTL_S)
+        active = stored[MUTES.key()]
         resolved = AlertState.RESOLVED
         users = [alert.user_id for _, alert in alerts if alert.state is not resolved]
         suppressed = [user for user in users if mutes.muted_by(active, user, now)]
@@ -157,8 +168,6 @@ class DriftAgent:
         for _, alert in alerts:
             prometheus.ALERTS.labels(kind=alert.kind, state=alert.state).inc()
         for one in followed.values():
-            if not one.readable:
-                prometheus.BASELINE_RESETS.labels(reason="unreadable").inc()
             for outcome in one.outcomes:
                 prometheus.DRIFT_UPDATES.labels(outcome=outcome).inc()
                 if outcome is Outcome.RESTARTED:

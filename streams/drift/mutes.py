@@ -44,12 +44,13 @@ class Mute:
 
 
 def load(data: bytes | None) -> list[Mute]:
-    """The mutes in stored bytes, oldest first. Raises ValueError when they are unreadable."""
+    """The mutes in stored bytes, oldest first. Raises UnreadableState."""
     if not data:
         return []
-    # Version 0.1 wrote the list without a version.
-    body = data if data.startswith(b"[") else MUTES.opened(data)[1]
-    return [_read(one) for one in json.loads(body)]
+    with MUTES.decoding():
+        # Version 0.1 wrote the list without a version.
+        body = data if data.startswith(b"[") else MUTES.opened(data)[1]
+        return [_read(one) for one in json.loads(body)]
 
 
 def dump(mutes: Iterable[Mute], now: datetime) -> bytes:
@@ -88,11 +89,8 @@ def with_withheld(mutes: Iterable[Mute], users: Iterable[str], now: datetime) ->
 
 
 def _read(one: Mapping[str, str]) -> Mute:
-    return Mute(
-        Scope(one["scope"]),
-        one["name"],
-        datetime.fromisoformat(one["since"]),
-        datetime.fromisoformat(one["until"]),
-        one["reason"],
-        int(one["withheld"]),
-    )
+    """One mute of the list. Raises KeyError, TypeError or ValueError for anything else."""
+    since, until = datetime.fromisoformat(one["since"]), datetime.fromisoformat(one["until"])
+    if since.tzinfo is None or until.tzinfo is None or not isinstance(one["name"] + one["reason"], str):
+        raise ValueError("not a mute")
+    return Mute(Scope(one["scope"]), one["name"], since, until, one["reason"], int(one["withheld"]))

@@ -17,6 +17,7 @@ LARGEST = 0.5
 _POOL = struct.Struct("<qq")
 _PRIOR = struct.Struct("<d")
 _MICRO = 1e6
+_MOST = 1 << 60
 
 
 class Pool(NamedTuple):
@@ -41,11 +42,14 @@ class Pool(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> "Pool":
-        """The pool in stored bytes; an empty one for None or unreadable bytes."""
-        try:
-            return cls() if data is None else cls(*_POOL.unpack(POOL.opened(data)[1]))
-        except (ValueError, struct.error):
+        """The pool in stored bytes; an empty one for None. Raises UnreadableState."""
+        if data is None:
             return cls()
+        with POOL.decoding():
+            pool = cls(*_POOL.unpack(POOL.opened(data)[1]))
+            if not 0 <= pool.pairs <= _MOST or abs(pool.products) > _MOST:
+                raise ValueError("sums beyond any number of days")
+            return pool
 
 
 def prior_to_bytes(prior: float) -> bytes:
@@ -54,8 +58,11 @@ def prior_to_bytes(prior: float) -> bytes:
 
 
 def prior_from_bytes(data: bytes | None) -> float | None:
-    """The prior in stored bytes; None for None or unreadable bytes."""
-    try:
-        return None if data is None else float(_PRIOR.unpack(PRIOR.opened(data)[1])[0])
-    except (ValueError, struct.error):
+    """The prior in stored bytes; None for None. Raises UnreadableState."""
+    if data is None:
         return None
+    with PRIOR.decoding():
+        prior = float(_PRIOR.unpack(PRIOR.opened(data)[1])[0])
+        if not 0.0 <= prior <= LARGEST:
+            raise ValueError("no autocorrelation that is assumed of anybody")
+        return prior

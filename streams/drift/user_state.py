@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schemas.codec import Codec, DecodeError
+from schemas.errors import UnreadableState
 from schemas.events import AlertKind, AlertState, BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
@@ -36,8 +37,8 @@ _CODEC = Codec()
 class Followed(NamedTuple):
     """One user after some scores. alerts: undelivered ones, oldest first; outcomes: one per score, in order.
 
-    readable: whether the stored bytes were readable; if not, the user's state restarted. pairs, products: added by
-    these scores to the pooled autocorrelation.
+    readable: whether the stored bytes were readable; if not, the user's state restarted, and `unpack` says why. pairs,
+    products: added by these scores to the pooled autocorrelation.
     """
 
     state: bytes
@@ -80,7 +81,7 @@ def follow_in_detail(
     if state is not None:
         try:
             start = unpack(state)
-        except (struct.error, ValueError):
+        except UnreadableState:
             state, readable = None, False
     outcomes, new = list[Outcome](), list[RiskAlert]()
     user = _brought_back(start, scored, timestamps_ms, now_s, rules)
@@ -126,7 +127,7 @@ def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
     """The state without these alerts, after their delivery; the same bytes when it contains none of them."""
     try:
         user = unpack(state)
-    except (struct.error, ValueError):
+    except UnreadableState:
         return state
     outbox = tuple(alert for alert in user.outbox if alert.alert_id not in alert_ids)
     return state if len(outbox) == len(user.outbox) else pack(user._replace(outbox=outbox))
@@ -159,7 +160,7 @@ def summary_line(state: bytes | None, rules: Rules) -> str:
 
 
 def prior_of(state: bytes) -> float:
-    """The prior autocorrelation of a user's chart. Raises struct.error or ValueError as `unpack`."""
+    """The prior autocorrelation of a user's chart. Raises UnreadableState."""
     return unpack(state).drift.chart.prior
 
 
@@ -181,17 +182,17 @@ def pack(user: User) -> bytes:
 
 
 def unpack(state: bytes) -> User:
-    """The user in stored bytes. Raises struct.error or ValueError when they are corrupt or of another version."""
-    version, drift, alerting, _ = _HEAD.unpack_from(state)
-    if version not in DRIFT.versions:
-        raise ValueError(f"drift state of version {version}; supported versions: {DRIFT.versions}")
-    at = _HEAD.size
-    stored = state[at : at + drift]
-    return User(
-        DriftState.from_bytes(stored if version == VERSION else with_priors(stored)),
-        Alerting.from_bytes(state[at + drift : at + drift + alerting]),
-        tuple(_outbox(state[at + drift + alerting :])),
-    )
+    """The user in stored bytes. Raises UnreadableState when they are damaged or of another version."""
+    with DRIFT.decoding():
+        DRIFT.opened(state)
+        version, drift, alerting, _ = _HEAD.unpack_from(state)
+        at = _HEAD.size
+        stored = state[at : at + drift]
+        return User(
+            DriftState.from_bytes(stored if version == VERSION else with_priors(stored)),
+            Alerting.from_bytes(state[at + drift : at + drift + alerting]),
+            tuple(_outbox(state[at + drift + alerting :])),
+        )
 
 
 def _joined(drift: bytes, alerting: bytes, outbox: Sequence[RiskAlert]) -> bytes:

@@ -70,7 +70,9 @@ class FusionAgent:
         """
         parts, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
-        joins = await self._joined(parts, causes)
+        joined = await self._joined(parts, causes)
+        joins = {key: join for key, (join, _) in joined.items()}
+        decoded = {key: each for key, (_, each) in joined.items()}
         complete, waiting = [], []
         for key, join in joins.items():
             if key in batch.results:
@@ -80,7 +82,7 @@ class FusionAgent:
             elif join.missing(self._rules.modalities):
                 waiting.append(key)
             else:
-                complete.append(Complete(join, self._parts(join, parts[key]), causes[key]))
+                complete.append(Complete(join, decoded[key], causes[key]))
         await self._wait_for_others(waiting)
         await self._delivery.send(self._delivery.dead_letters(failures))
         complete.sort(key=lambda each: each.join.recorded_at)
@@ -94,8 +96,9 @@ class FusionAgent:
         """
         now = await self._deadlines.now()
         keys = await self._deadlines.due(now - self._rules.wait(self._behind_s()), CLOSED_AT_ONCE)
+        joins = [key for key in keys if key.startswith(JOIN.prefix)]
         checked = await self._store.update(
-            keys, lambda _, state: self._closing(state, now), ttl_s=self._rules.join_ttl_s
+            joins, lambda key, state: self._closing(key, state, now), ttl_s=self._rules.join_ttl_s
         )
         closed = {key: join for key, (join, _) in checked.items() if join is not None}
         timed_out = list(closed.values())
@@ -110,7 +113,8 @@ class FusionAgent:
             for reason in record.reasons:
                 prometheus.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
         await self._settle(closed)
-        await self._deadlines.drop([key for key, (_, expired) in checked.items() if expired])
+        # What names no join can never be closed, and would be the first of every search.
+        await self._deadlines.drop([key for key in keys if key not in checked or checked[key][1]])
         await self._observe_joins(now)
         return len(keys)
 
@@ -140,16 +144,22 @@ class FusionAgent:
 
     async def _joined(
         self, parts: Mapping[str, list[tuple[MemoFeatures, bytes]]], causes: Mapping[str, Source]
-    ) -> dict[str, Join]:
-        def add(key: str, state: bytes | None) -> tuple[bytes | None, Join]:
+    ) -> dict[str, tuple[Join, Parts]]:
+        """The joins with these parts added; and all parts of those that are complete, decoded."""
+
+        def add(key: str, state: bytes | None) -> tuple[bytes | None, tuple[Join, Parts]]:
             headers = causes[key].headers
             trace = headers.get("traceparent") or b""
             join = fusion.add_parts(state, parts[key], redrives_of(headers), trace, revision_of(headers))
             join = fusion.add_late_parts(join, parts[key], self._rules.modalities)
+            fusion.check_identity(key, join)
+            complete = not (join.decided or join.missing(self._rules.modalities))
+            decoded = self._parts(join, parts[key]) if complete else {}
             if state is None and not join.missing(self._rules.modalities):
-                return None, join  # all parts are in this batch: after a crash they are redelivered together
+                # All parts are in this batch: after a crash they are redelivered together.
+                return None, (join, decoded)
             encoded = join.to_bytes()
-            return (None if encoded == state else encoded), join
+            return (None if encoded == state else encoded), (join, decoded)
 
         return await self._store.update(list(parts), add, ttl_s=self._rules.join_ttl_s)
 
@@ -159,16 +169,21 @@ class FusionAgent:
             await self._deadlines.put(dict.fromkeys(keys, due))
 
     def _parts(self, join: Join, here: Sequence[tuple[MemoFeatures, bytes]]) -> Parts:
-        """The parts of a join; those of this batch are already decoded."""
+        """The parts of a join; those of this batch are already decoded. Raises UnreadableState for stored ones."""
         decoded = {encoded: features for features, encoded in here}
-        return {m: decoded.get(part) or self._codec.decode(part, MemoFeatures) for m, part in join.parts.items()}
+        with JOIN.decoding():
+            parts = {m: decoded.get(part) or self._codec.decode(part, MemoFeatures) for m, part in join.parts.items()}
+            if any((m, each.user_id, each.memo_id) != (each.modality, *join.identity) for m, each in parts.items()):
+                raise ValueError("parts of another memo")
+            return parts
 
-    def _closing(self, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
+    def _closing(self, key: str, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
         """The join if this process closes it now; and whether its deadline is no longer needed."""
         join = fusion.close(state, self._rules.modalities, now)
         if join is None or state is None:
             # A complete join keeps its deadline until it is scored.
             return None, (None, state is None or Join.from_bytes(state).decided)
+        fusion.check_identity(key, join)
         taken_at = Join.from_bytes(state).closed_at
         if taken_at is not None and now - taken_at < CLOSING_WITHIN:
             return None, (None, False)

@@ -18,12 +18,15 @@ import msgpack
 import numpy as np
 
 from schemas.events import FloatArray
+from schemas.state_keys import BASELINE
 from workers.scoring.personal_baseline import PersonalNormal, updated
 
 PACKED, COMPRESSED = b"\x02", b"\x01"
 """First byte of a stored state: its encoding."""
 LARGE = 2048
 """Bytes above which compression pays: smaller states are mostly floats and digests, which do not shrink."""
+LARGEST = 1 << 20
+"""Maximum bytes of a decompressed state: thousands of features and a full outbox."""
 SEEN = 64
 """Last memos recognised as duplicates; older ones are settled joins."""
 OUTBOX = 16
@@ -53,24 +56,26 @@ class BaselineState:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "BaselineState":
-        """The inverse of `to_bytes`. Raises ValueError for another version or bytes that are not a state."""
-        if data[:1] not in {PACKED, COMPRESSED}:
-            raise ValueError(f"baseline of version {data[:1].hex() or 'none'}; supported versions: 01 and 02")
-        try:
+        """The inverse of `to_bytes`. Raises UnreadableState for another version or bytes that are not a state."""
+        with BASELINE.decoding():
             bundle_id, count, mean, variance, seen, outbox = _unpacked(data)
-        except (zlib.error, ValueError, TypeError) as error:
-            raise ValueError(f"not a baseline: {type(error).__name__}") from error
-        normal = PersonalNormal(
-            np.frombuffer(count, "<u2").astype(np.float32),
-            np.frombuffer(mean, "<f4").astype(np.float32),
-            np.frombuffer(variance, "<f4").astype(np.float32),
-        )
-        digests = tuple(seen[i : i + 8] for i in range(0, len(seen), 8))
-        return cls(bundle_id, normal, digests, dict(outbox))
+            normal = PersonalNormal(
+                np.frombuffer(count, "<u2").astype(np.float32),
+                np.frombuffer(mean, "<f4").astype(np.float32),
+                np.frombuffer(variance, "<f4").astype(np.float32),
+            )
+            digests = tuple(seen[i : i + 8] for i in range(0, len(seen), 8))
+            state = cls(bundle_id, normal, digests, dict(outbox))
+            if not _is_sound(state):
+                raise ValueError("impossible fields")
+            return state
 
 
 def load(data: bytes | None, bundle_id: str, features: int) -> BaselineState:
-    """The state in `data`; an empty one when `data` is None or belongs to another bundle."""
+    """The state in `data`; an empty one when `data` is None or belongs to another bundle.
+
+    Raises UnreadableState.
+    """
     if data is not None:
         state = BaselineState.from_bytes(data)
         if state.bundle_id == bundle_id and state.normal.count.shape == (features,):
@@ -113,6 +118,24 @@ def _digest(memo_id: str) -> bytes:
 
 
 def _unpacked(data: bytes) -> list[Any]:
-    body = memoryview(data)[1:]
-    unpacked: list[Any] = msgpack.unpackb(zlib.decompress(body) if data[:1] == COMPRESSED else body)
+    _, body = BASELINE.opened(data)
+    if data[:1] == COMPRESSED:
+        inflated = zlib.decompressobj()
+        body = inflated.decompress(body, LARGEST)
+        if inflated.unconsumed_tail or not inflated.eof:
+            raise ValueError("cut off, or larger than any baseline")
+    unpacked: list[Any] = msgpack.unpackb(body)
     return unpacked
+
+
+def _is_sound(state: BaselineState) -> bool:
+    """Whether the fields are of their types and sizes, and the numbers finite."""
+    normal = state.normal
+    texts = [state.bundle_id, *state.outbox]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(each, bytes) for each in (*state.seen, *state.outbox.values()))
+        and normal.count.shape == normal.mean.shape == normal.variance.shape
+        and bool(np.isfinite(normal.mean).all() and np.isfinite(normal.variance).all())
+        and bool((normal.variance >= 0).all())
+    )

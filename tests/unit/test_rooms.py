@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
     "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
     "workers/state/deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
+    "workers/state/quarantine.py": "tests/contract/test_store.py: damaged values and keys of any type, in both stores",
     "workers/state/redis_deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
     "workers/state/redis_store.py": "tests/contract/test_store.py: one contract for both stores",
     "workers/state/store.py": "tests/contract/test_store.py: one contract for both stores",

@@ -2,16 +2,21 @@
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from redis.exceptions import ResponseError
+
 from schemas.state_keys import OPEN_JOINS, PREFIX
+from workers.state import quarantine
 from workers.state.redis_client import NOTHING, redis_call, redis_client
+from workers.state.redis_errors import WRONG_TYPE, code_of
 
 CLOCK_S = 10.0
 """Interval of requesting the server's time."""
 KEY = PREFIX + OPEN_JOINS.key()
+_LATEST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 class RedisDeadlines:
@@ -47,32 +52,52 @@ class RedisDeadlines:
     async def put(self, due: Mapping[str, datetime]) -> None:
         """See Deadlines."""
         if due:
-            async with redis_call(self._client, "deadlines"):
-                await self._client.zadd(self._key, {key: moment.timestamp() for key, moment in due.items()}, nx=True)
+            members = {key: moment.timestamp() for key, moment in due.items()}
+            await self._call(lambda: self._client.zadd(self._key, members, nx=True))
 
     async def drop(self, keys: Collection[str]) -> None:
         """See Deadlines."""
         if keys:
-            async with redis_call(self._client, "deadlines"):
-                await self._client.zrem(self._key, *keys)
+            await self._call(lambda: self._client.zrem(self._key, *keys))
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
-        async with redis_call(self._client, "deadlines"):
-            found = await self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
-        return [key.decode() for key in found]
+        found = await self._call(
+            lambda: self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
+        )
+        keys = {member: _text(member) for member in found}
+        if foreign := [member for member, key in keys.items() if key is None]:
+            await self._call(lambda: self._client.zrem(self._key, *foreign))
+            quarantine.note(OPEN_JOINS.key(), "members that are no text were dropped")
+        return [key for key in keys.values() if key is not None]
 
     async def count(self) -> int:
         """See Deadlines."""
-        async with redis_call(self._client, "deadlines"):
-            waiting: int = await self._client.zcard(self._key)
+        waiting: int = await self._call(lambda: self._client.zcard(self._key))
         return waiting
 
     async def earliest(self) -> datetime | None:
         """See Deadlines."""
+        first = await self._call(lambda: self._client.zrange(self._key, 0, 0, withscores=True))
+        return datetime.fromtimestamp(min(max(first[0][1], 0.0), _LATEST_S), UTC) if first else None
+
+    async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer to a command; a key of another type is moved to quarantine first, and all timeouts restart.
+
+        Joins whose timeout was lost are given one by their next part, or expire.
+        """
+        try:
+            async with redis_call(self._client, "deadlines"):
+                return await command()
+        except ResponseError as error:
+            if code_of(error) != WRONG_TYPE:
+                raise
         async with redis_call(self._client, "deadlines"):
-            first = await self._client.zrange(self._key, 0, 0, withscores=True)
-        return datetime.fromtimestamp(first[0][1], UTC) if first else None
+            key = self._key.removeprefix(PREFIX)
+            prefix = self._key.removesuffix(key)
+            if await quarantine.move(self._client, key, None, OPEN_JOINS.kind, prefix=prefix):
+                quarantine.note(key, quarantine.WRONG_TYPE)
+            return await command()
 
     async def __aenter__(self) -> Self:
         """Return self; connections are opened on demand."""
@@ -81,3 +106,10 @@ class RedisDeadlines:
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _text(member: bytes) -> str | None:
+    try:
+        return member.decode()
+    except UnicodeDecodeError:
+        return None

@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
 
-from schemas.state_keys import WATCHED
+from schemas.errors import UnreadableState
+from schemas.state_keys import QUARANTINE, WATCHED
+from workers.state import quarantine
 
 T = TypeVar("T")
 
 Update: TypeAlias = Callable[[str, bytes | None], tuple[bytes | None, T]]
 """Key and its value (None: missing) → new value (None: unchanged) and a result.
 
-Pure: it is called again with the newer value when another writer won.
+Pure: it is called again with the newer value when another writer won. Raises UnreadableState for a damaged value.
 """
 
 
@@ -33,11 +35,16 @@ class Store(Protocol):
 
         One read and one pipelined write for the batch; a key that another writer changed in between is read, computed
         and written again, alone. ttl_s: TTL of a written value in seconds, renewed by each write.
-        Raises Transient when the store is unavailable; some keys may have been written by then.
+        A key with whose value `fn` raises UnreadableState, or which is of another type, is moved to quarantine and
+        computed as a missing one. Raises Transient when the store is unavailable, ConfigurationError for a value of a
+        newer Undertone; some keys may have been written by then.
         """
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
-        """The current values, None for a missing key. Raises Transient when the store is unavailable."""
+        """The current values, None for a missing key or one of another type. Raises Transient.
+
+        To decode them, use `update` with a function that changes nothing: it costs the same, and sees to damaged ones.
+        """
 
     async def find(self, pattern: str) -> list[str]:
         """Keys that match a glob pattern, sorted; scans the whole store, so for operators and timers only."""
@@ -70,9 +77,14 @@ class MemoryStore:
         results: dict[str, T] = {}
         for key in dict.fromkeys(keys):
             stored = self._value(key)
-            value, results[key] = fn(key, stored)
+            found = quarantine.attempt(fn, key, stored, whole=lambda: True)
+            damaged = isinstance(found, UnreadableState)
+            if isinstance(found, UnreadableState):
+                self._quarantine(key, str(found))
+                stored, found = None, fn(key, None)
+            value, results[key] = found
             if value is not None:
-                if stored is None and key.startswith(self._watched):
+                if stored is None and not damaged and key.startswith(self._watched):
                     self.lost += key in self._known
                     self._known.add(key)
                 self._values[key] = (value, self._clock() + ttl_s)
@@ -90,6 +102,13 @@ class MemoryStore:
         """As Store.delete."""
         for key in keys:
             self._values.pop(key, None)
+
+    def _quarantine(self, key: str, why: str) -> None:
+        place = QUARANTINE.key(key)
+        value, _ = self._values.pop(key)
+        if self._value(place) is None:
+            self._values[place] = value, self._clock() + quarantine.LIFETIME_S
+        quarantine.note(key, why)
 
     def _value(self, key: str) -> bytes | None:
         value, until = self._values.get(key, (None, 0.0))

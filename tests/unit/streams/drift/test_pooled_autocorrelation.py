@@ -1,9 +1,11 @@
 """The pooled autocorrelation."""
 
 import itertools
+import math
 
 import pytest
 
+from schemas.errors import UnreadableState
 from streams.drift.pooled_autocorrelation import LARGEST, Pool, prior_from_bytes, prior_to_bytes
 
 
@@ -28,12 +30,18 @@ def test_the_order_of_adding_does_not_matter() -> None:
     assert len(totals) == 1
 
 
-def test_a_pool_survives_storage_and_damage() -> None:
+def test_a_pool_survives_storage_and_damage_is_told() -> None:
     pool = Pool().plus(12, 3.25)
     assert Pool.from_bytes(pool.to_bytes()) == pool
-    assert Pool.from_bytes(None) == Pool.from_bytes(b"junk") == Pool()
+    assert Pool.from_bytes(None) == Pool()
+    for damaged in (b"junk", b"", pool.to_bytes()[:-1], Pool(-1, 0).to_bytes(), Pool(0, 1 << 62).to_bytes()):
+        with pytest.raises(UnreadableState):
+            Pool.from_bytes(damaged)
 
 
-def test_a_prior_survives_storage_and_damage() -> None:
+def test_a_prior_survives_storage_and_damage_is_told() -> None:
     assert prior_from_bytes(prior_to_bytes(0.35)) == 0.35
-    assert prior_from_bytes(None) is prior_from_bytes(b"junk") is None
+    assert prior_from_bytes(None) is None
+    for damaged in (b"junk", b"", prior_to_bytes(math.nan), prior_to_bytes(math.inf), prior_to_bytes(-1.0)):
+        with pytest.raises(UnreadableState):
+            prior_from_bytes(damaged)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.errors import UnreadableState
 from streams.recovery.resubmit import LEASE_S, Mark, _memo_hash, acquire_lease, mark_done
 from tests.unit.schemas.records import SCORED, UPLOADED
 
@@ -41,8 +42,16 @@ def test_a_second_loss_restarts_and_the_first_cannot_be_marked_done() -> None:
     assert mark_done(second.to_bytes(), Mark(150.0, "another", 0.0)) is None
 
 
-@pytest.mark.parametrize("state", [b"\x91\x63", b"\x63", b"\x63\x94\x01\x02\x03\x04"])
-def test_a_mark_of_another_version_is_ignored(state: bytes) -> None:
+@pytest.mark.parametrize(
+    "state", [b"", b"\x63", b"\x63\x94\x01\x02\x03\x04", b"\x02\xc0", b"\x02\x94\xc3\xa1a\x00\xc2\x00"]
+)
+def test_a_damaged_mark_is_told(state: bytes) -> None:
+    with pytest.raises(UnreadableState):
+        Mark.of(state)
+
+
+@pytest.mark.parametrize("state", [b"\x91\x63", b"\x03", b"\x04\x94\x01\x02\x03\x04"])
+def test_a_mark_of_a_newer_version_is_ignored(state: bytes) -> None:
     assert Mark.of(state) is None
     assert acquire_lease(state, "one", 100.0) == Mark(100.0, "one", 100.0 + LEASE_S)
 
