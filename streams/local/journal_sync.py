@@ -112,8 +112,8 @@ class JournalSync:
 
 @asynccontextmanager
 async def _started(client: AIOKafkaConsumer) -> AsyncIterator[Any]:
-    await client.start()
     try:
+        await client.start()
         yield client
     finally:
         await client.stop()

@@ -1,5 +1,6 @@
 """The journal follows the topics: what was uploaded is kept until its score was followed or it became a dead letter."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,12 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import DeadLetter, MemoUploaded, Record, RiskScored
 from schemas.settings import Settings
+from streams.local import journal_sync
+from streams.local.embedded import EmbeddedKafka
 from streams.local.journal import Journal, Upload
 from streams.local.journal_sync import JournalSync
 from tests.unit.schemas.records import DEAD, SCORED, UPLOADED
+from workers.kafka.clients import make_producer
 
 CODEC = Codec()
 TOPICS = {MemoUploaded: topics.UPLOADED, RiskScored: topics.SCORED, DeadLetter: topics.DEAD}
@@ -115,3 +119,35 @@ def test_scores_and_dead_letters_that_cannot_be_read_hold_up_nothing(world: Worl
     world.note(fetched(SCORED, value=b"garbage"), fetched(DEAD, value=b"garbage"), fetched(uploaded("a")))
     world.agents_at(100)
     assert world.unfinished == ["a"]
+
+
+async def test_outcomes_on_a_durable_broker_finish_memos_and_its_uploads_are_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a real connection; a broker that cannot be reached at first only delays it."""
+    monkeypatch.setattr(journal_sync, "FOLLOW_AGAIN_S", 0.1)
+    letter = replace(DEAD, topic=topics.UPLOADED.name, key=b"user-1", value=CODEC.encode(uploaded("dead")))
+    others = (scored("scored"), letter, uploaded("of another producer"))
+    with EmbeddedKafka(topic.name for topic in topics.TOPICS) as kafka, Journal(tmp_path / "journal.db") as journal:
+        settings = Settings.load(kafka_bootstrap=kafka.bootstrap)
+        sync = JournalSync(settings, CODEC, journal)
+        journal.accept(
+            [sync._upload(b"user-1", CODEC.encode(uploaded(name))) for name in ("scored", "dead", "waiting")]
+        )
+        following = [
+            asyncio.create_task(JournalSync(at, CODEC, journal).follow_outcomes())
+            for at in (settings, Settings.load(kafka_bootstrap="127.0.0.1:9"))
+        ]
+        producer = make_producer(settings)
+        await producer.start()
+        try:
+            while len(journal.unfinished()) > 1:
+                for record in others:
+                    await producer.send_and_wait(TOPICS[type(record)].name, CODEC.encode(record), b"user-1")
+            assert [upload.memo_id for upload in journal.unfinished()] == ["waiting"]
+            assert not any(task.done() for task in following)
+        finally:
+            await producer.stop()
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
