@@ -41,12 +41,14 @@ from schemas.limit_types import (
 )
 from schemas.topics import DEAD, MAX_RECORD_BYTES
 
+OVERHEAD_BYTES = 16 * 1024
+"""Left for the key, the headers and the framing of a record that fills its topic's maximum."""
 RECORD_BYTES: Mapping[type[Any], int] = {
     MemoUploaded: 64 * 1024,
-    MemoFeatures: MAX_RECORD_BYTES,
+    MemoFeatures: MAX_RECORD_BYTES - OVERHEAD_BYTES,
     RiskScored: 64 * 1024,
     RiskAlert: 64 * 1024,
-    DeadLetter: DEAD.max_bytes,
+    DeadLetter: DEAD.max_bytes - OVERHEAD_BYTES,
 }
 """Maximum bytes of an encoded record, with room for fields that newer writers add."""
 RECORD_VALUES = 20_000
@@ -58,7 +60,8 @@ LABEL = text(1, 256, Alphabet.PRINTABLE)
 TIME = moment(1970, 2199)
 SECONDS = number(0, 86_400)
 LENGTH = number(0, 86_400, above=True)
-FINITE = number(-1e12, 1e12)
+FINITE = number(-1e39, 1e39)
+"""What 32-bit floats hold, and so every value that is derived from features without an overflow."""
 COUNT = whole(0, 2**53 - 1)
 
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from schemas.events import DeadLetter
 from schemas.limit_types import utf8_length
-from schemas.redrive_headers import HISTORY, REDRIVES
+from schemas.redrive_headers import HISTORY, REDRIVES, REVISION
 from schemas.topics import MAX_RECORD_BYTES
 
 VALUE_SHA256 = "undertone-value-sha256"
@@ -30,7 +30,7 @@ KEY_MOST = 4096
 HEADERS_MOST = 128
 HEADERS_MOST_BYTES = 64 * 1024
 """Bytes of all names and values of headers that are kept."""
-FIRST = ("traceparent", "tracestate", REDRIVES, "ce_id", "ce_type", "ce_source", "ce_time", HISTORY)
+FIRST = ("traceparent", "tracestate", REDRIVES, REVISION, "ce_id", "ce_type", "ce_source", "ce_time", HISTORY)
 """Headers that are kept before all others."""
 
 

@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaError
 from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison, Transient
-from schemas.events import MemoFeatures, Record
+from schemas.events import DeadLetter, MemoFeatures, Record
 from schemas.headers import Headers, headers_of
+from schemas.limits import LimitError
 from schemas.redrive_headers import carried_headers
 from schemas.trimmed_letters import kafka_key
 from workers.kafka.dead_letters import dead_letter
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 UNDECODABLE = "event:undecodable"
 """Reason code of dead letters whose record could not be decoded."""
+REFUSED = "result:refused"
+"""Reason code of dead letters whose record led to a result that is outside of the limits of records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Delivery:
                 raise error
 
     async def _send(self, each: Outgoing) -> asyncio.Future[Any]:
-        value = self.codec.encode(each.record, f"{each.topic.name}-value") if each.value is None else each.value
+        each, value = self._encoded(each)
         headers = headers_of(each.record, self.stage, each.cause.headers)
         if isinstance(each.record, MemoFeatures):
             headers += carried_headers(each.cause.headers)
@@ -82,6 +85,18 @@ class Delivery:
             lambda done: self._trace(each, headers) if not done.cancelled() and done.exception() is None else None
         )
         return sent
+
+    def _encoded(self, each: Outgoing) -> tuple[Outgoing, bytes]:
+        """A record and its bytes; in place of one outside of its limits the dead letter of its cause."""
+        if each.value is not None:
+            return each, each.value
+        try:
+            return each, self.codec.encode(each.record, f"{each.topic.name}-value")
+        except LimitError as error:
+            if isinstance(each.record, DeadLetter):
+                raise
+            (letter,) = self.dead_letters([(each.cause, Poison(REFUSED, f"the result cannot be written: {error}"))])
+            return letter, self.codec.encode(letter.record, f"{letter.topic.name}-value")
 
     def _trace(self, each: Outgoing, headers: Headers) -> None:
         tracing.delivered(self.stage, each.topic.name, headers, each.cause.headers, each.cause.taken_at)

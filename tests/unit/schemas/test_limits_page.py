@@ -1,6 +1,7 @@
 """The page about limits names every field."""
 
-from schemas.limits import FIELDS
+from schemas.events import MemoFeatures
+from schemas.limits import FIELDS, RECORD_BYTES
 from schemas.limits_page import limits_page
 
 
@@ -12,4 +13,4 @@ def test_every_field_with_a_limit_has_its_row() -> None:
                 assert any(path.endswith(f".{name}") and limit.rule in row for path, row in rows.items()), (kind, name)
     assert "a number from 0 to 1" in rows["MemoFeatures.quality.clipped"]
     assert "visible ASCII" in rows["RiskScored.evidence[].name"]
-    assert "4,194,304" in rows["MemoFeatures"]
+    assert f"{RECORD_BYTES[MemoFeatures]:,}" in rows["MemoFeatures"]

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, RequestTimedOutError
 
@@ -15,7 +16,7 @@ from schemas.headers import Headers, span_of
 from schemas.redrive_headers import REDRIVES, REVISION
 from tests.samples import counted
 from tests.unit.schemas.records import FEATURES, SCORED, UPLOADED
-from workers.kafka.producer import UNDECODABLE, Delivery, Outgoing
+from workers.kafka.producer import REFUSED, UNDECODABLE, Delivery, Outgoing
 from workers.kafka.record import Source
 from workers.service import logs, tracing
 
@@ -68,6 +69,18 @@ async def test_a_value_that_was_encoded_before_is_sent_as_it_is() -> None:
     broker = Broker()
     await delivery(broker).send([Outgoing(topics.FEATURES, None, FEATURES, CAUSE, value=b"encoded")])
     assert broker.taken[0][1:3] == (b"encoded", None)
+
+
+async def test_a_result_outside_of_the_limits_becomes_the_dead_letter_of_its_cause() -> None:
+    broker = Broker()
+    huge = replace(FEATURES, windows=np.zeros((1_000_001, 1), np.float32))
+    with counted("dead_letters_total", stage="acoustic", reason=REFUSED) as grown:
+        await delivery(broker).send([replace(FEATURES_OUT, record=huge), FEATURES_OUT])
+    assert [topic for topic, *_ in broker.taken] == ["memos.dead", "memos.features"]
+    letter = CODEC.decode(broker.taken[0][1], DeadLetter)
+    assert (letter.value, letter.offset, letter.reason) == (CAUSE.value, CAUSE.offset, REFUSED)
+    assert "MemoFeatures.windows must be" in letter.detail
+    assert grown == [1]
 
 
 async def test_send_returns_when_every_record_is_acknowledged() -> None:
