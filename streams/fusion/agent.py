@@ -35,6 +35,8 @@ from workers.state.store import Store
 STAGE = FUSION.name
 CLOSED_AT_ONCE = 500
 """Batch size of overdue joins."""
+CLOCKS_APART = timedelta(minutes=1)
+"""How far a due time may lie beyond the timeout, because another process took Redis's time a little later."""
 CLOSING_WITHIN = timedelta(seconds=30)
 """While one process closes a join, others skip it for this long; after that, the process is presumed dead."""
 
@@ -95,6 +97,7 @@ class FusionAgent:
         A join is overdue after the timeout and once all workers have passed its memo, at the latest after `give_up`.
         """
         now = await self._deadlines.now()
+        await self._deadlines.bring_back(now + self._rules.join_timeout + CLOCKS_APART, CLOSED_AT_ONCE)
         keys = await self._deadlines.due(now - self._rules.wait(self._behind_s()), CLOSED_AT_ONCE)
         joins = [key for key in keys if key.startswith(JOIN.prefix)]
         checked = await self._store.update(
@@ -185,7 +188,7 @@ class FusionAgent:
             return None, (None, state is None or Join.from_bytes(state).decided)
         fusion.check_identity(key, join)
         taken_at = Join.from_bytes(state).closed_at
-        if taken_at is not None and now - taken_at < CLOSING_WITHIN:
+        if taken_at is not None and abs(now - taken_at) < CLOSING_WITHIN:
             return None, (None, False)
         return join.to_bytes(), (join, True)
 

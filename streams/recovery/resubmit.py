@@ -95,9 +95,11 @@ class Mark:
 def acquire_lease(state: bytes | None, agent: str, now: float) -> Mark | None:
     """The mark after `agent` has acquired or renewed the lease; None when all is done, or another agent holds it."""
     mark = Mark.of(state) or Mark(now, agent, 0.0)
-    if mark.done or (mark.by != agent and now < mark.until):
+    held = now < mark.until <= now + 2 * LEASE_S  # a lease that ends later is of a clock that was ahead
+    if mark.done or (mark.by != agent and held):
         return None
-    return replace(mark, by=agent, until=now + LEASE_S)
+    since = mark.since if mark.since <= now + LEASE_S else now
+    return replace(mark, since=since, by=agent, until=now + LEASE_S)
 
 
 def mark_done(state: bytes | None, mark: Mark) -> Mark | None:

@@ -64,6 +64,24 @@ async def test_the_earliest_due_time_is_reported(deadlines: Deadlines) -> None:
     assert await deadlines.earliest() == after(3)
 
 
+async def test_due_times_that_no_clock_can_have_given_are_brought_back(deadlines: Deadlines) -> None:
+    await deadlines.put({"soon": after(3), "edge": after(60), "year": after(365 * 86400), "ages": after(8e9)})
+    assert await deadlines.bring_back(after(60), 1) == 1
+    assert await deadlines.bring_back(after(60), 10) == 1
+    assert await deadlines.bring_back(after(60), 10) == 0
+    assert await deadlines.due(after(59), 10) == ["soon"]
+    assert sorted(await deadlines.due(after(60), 10)) == ["ages", "edge", "soon", "year"]
+
+
+async def test_a_due_time_of_infinity_is_brought_back(redis_server: RedisServer) -> None:
+    key = f"open:{uuid4()}"
+    async with RedisDeadlines(redis_server.url, key=key) as shared:
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.zadd(key, {"infinite": "inf"})
+        assert await shared.bring_back(after(60), 10) == 1
+        assert await shared.due(after(60), 10) == ["infinite"]
+
+
 async def test_its_clock_is_monotonic(deadlines: Deadlines) -> None:
     first = await deadlines.now()
     assert abs(first - datetime.now(UTC)) < timedelta(seconds=5)

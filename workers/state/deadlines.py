@@ -22,6 +22,12 @@ class Deadlines(Protocol):
     async def due(self, now: datetime, most: int) -> list[str]:
         """At most `most` keys that are due, earliest first; they stay until dropped."""
 
+    async def bring_back(self, latest: datetime, most: int) -> int:
+        """Make at most `most` keys that are due after `latest` due then; returns how many.
+
+        A clock that was ahead when they were put would keep them for as long.
+        """
+
     async def count(self) -> int:
         """The number of keys."""
 
@@ -57,6 +63,13 @@ class MemoryDeadlines:
         await asyncio.sleep(0)
         found = ((moment, key) for key, moment in self._due.items() if moment <= now)
         return [key for _, key in heapq.nsmallest(most, found)]
+
+    async def bring_back(self, latest: datetime, most: int) -> int:
+        """See Deadlines."""
+        await asyncio.sleep(0)
+        ahead = [key for key, moment in self._due.items() if moment > latest][:most]
+        self._due |= dict.fromkeys(ahead, latest)
+        return len(ahead)
 
     async def count(self) -> int:
         """See Deadlines."""

@@ -71,6 +71,14 @@ class RedisDeadlines:
             quarantine.note(OPEN_JOINS.key(), "members that are no text were dropped")
         return [key for key in keys.values() if key is not None]
 
+    async def bring_back(self, latest: datetime, most: int) -> int:
+        """See Deadlines."""
+        after, due_s = f"({latest.timestamp()}", latest.timestamp()
+        ahead = await self._call(lambda: self._client.zrangebyscore(self._key, after, "+inf", start=0, num=most))
+        if ahead:
+            await self._call(lambda: self._client.zadd(self._key, dict.fromkeys(ahead, due_s), xx=True))
+        return len(ahead)
+
     async def count(self) -> int:
         """See Deadlines."""
         waiting: int = await self._call(lambda: self._client.zcard(self._key))

@@ -392,6 +392,30 @@ async def test_a_join_is_given_up_once_the_workers_have_passed_its_memo(
     assert world.outcomes()["m"][-1] == "low"
 
 
+async def test_a_join_that_was_being_given_up_by_a_clock_that_was_ahead_is_given_up_in_time() -> None:
+    """The process died before it had delivered the score."""
+    world = World()
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
+    world.now = lambda: NOW + timedelta(days=3000)
+    world.faults.steps, world.faults.at = 0, 3
+    with pytest.raises(Killed):
+        await world.restart().close_overdue()
+    world.now = lambda: NOW + timedelta(minutes=3)
+    await world.restart().close_overdue()
+    assert world.outcomes() == {"m": ["indeterminate missing:embedding"]}
+
+
+async def test_a_join_whose_deadline_came_of_a_clock_that_was_ahead_is_given_up_in_time() -> None:
+    world = World()
+    world.now = lambda: NOW + timedelta(days=3000)
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC)]))
+    world.now = lambda: NOW
+    await world.restart().close_overdue()
+    world.now = lambda: NOW + timedelta(minutes=3)
+    await world.restart().close_overdue()
+    assert world.outcomes() == {"m": ["indeterminate missing:embedding"]}
+
+
 @pytest.mark.parametrize(
     ("given", "seconds"),
     [

@@ -22,6 +22,11 @@ def test_a_lease_is_renewed_and_taken_over_from_a_dead_agent_with_the_time_of_th
     assert acquire_lease(mark.to_bytes(), "another", 100.0 + LEASE_S) == Mark(100.0, "another", 100.0 + 2 * LEASE_S)
 
 
+def test_a_lease_and_a_loss_by_a_clock_that_was_ahead_hold_nobody_up() -> None:
+    ahead = Mark(1e9, "one", 1e9 + LEASE_S)
+    assert acquire_lease(ahead.to_bytes(), "another", 100.0) == Mark(100.0, "another", 100.0 + LEASE_S)
+
+
 def test_done_holds_for_all_agents() -> None:
     mark = acquire_lease(None, "one", 100.0)
     assert mark is not None
