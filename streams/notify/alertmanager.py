@@ -21,7 +21,7 @@ from schemas.errors import Poison, Transient, UndertoneError
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.alertmanager_payload import Episode, advanced, as_posted
-from streams.notify.http_client import checked_url, make_client, post
+from streams.notify.http_client import RetryLater, checked_url, make_client, post_at_once
 from streams.notify.receivers import Receiver
 from workers.service import prometheus
 
@@ -125,17 +125,21 @@ class Alertmanager:
         self._count_open()
 
     async def _post(self, episodes: Sequence[Episode]) -> None:
-        """Post to every instance; one that accepts is enough. Raises a failure, Transient if any, when none does."""
+        """Post to every instance; one that accepts is enough. Raises a failure, Transient if any, when none does.
+
+        Only then it waits for as long as an instance asks: one that is overloaded must not delay the others.
+        """
         now = self._clock()
         body = json.dumps([as_posted(episode, now) for episode in episodes]).encode()
         results = await asyncio.gather(*(self._post_to(url, body) for url in self._urls))
         failures = [result for result in results if result is not None]
         if len(failures) == len(self._urls):
+            await asyncio.sleep(max(each.wait_s if isinstance(each, RetryLater) else 0.0 for each in failures))
             raise next((failure for failure in failures if isinstance(failure, Transient)), failures[-1])
 
     async def _post_to(self, url: str, body: bytes) -> UndertoneError | None:
         try:
-            await post(self._client, url, body, {})
+            await post_at_once(self._client, url, body, {})
         except (Poison, Transient) as failure:
             return failure
         return None

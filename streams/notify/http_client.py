@@ -31,6 +31,14 @@ ANSWER_BYTES = 64 * 1024
 """Most bytes of an answer that are read: enough for the id of a message or the name of an error."""
 
 
+class RetryLater(Transient):
+    """The receiver asks to be left alone for `wait_s` seconds, at most `LONGEST_RETRY_AFTER_S`."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 def make_client(timeout_s: float) -> httpx.AsyncClient:
     """A client for `post`, whose requests, including the answer, take at most `timeout_s`."""
     return httpx.AsyncClient(
@@ -67,11 +75,26 @@ async def post(
     headers: dict[str, str],
     refused: Callable[[int, str], bool] = is_refusal,
 ) -> str:
+    """As `post_at_once`, but waits for the receiver's `Retry-After` before it raises Transient."""
+    try:
+        return await post_at_once(client, url, body, headers, refused)
+    except RetryLater as later:
+        await asyncio.sleep(later.wait_s)
+        raise
+
+
+async def post_at_once(
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    refused: Callable[[int, str], bool] = is_refusal,
+) -> str:
     """Post a JSON body and return the start of the response text. Raises Poison and Transient by the table above.
 
     client: of `make_client`; refused: whether a status and response text mean that the request fails permanently. No
-    error contains the address or the response text: they may contain a secret. Waits for the receiver's `Retry-After`
-    before Transient.
+    error contains the address or the response text: they may contain a secret. A status that is transient is
+    RetryLater.
     """
     timeout_s = client.timeout.read
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
@@ -92,9 +115,8 @@ async def post(
     if refused(answer.status_code, text):
         raise Poison("receiver:refused", f"receiver refused the alert with HTTP {answer.status_code}")
     wait_s = retry_after_s(answer.headers.get("Retry-After", ""), datetime.now(UTC), LONGEST_RETRY_AFTER_S)
-    await asyncio.sleep(wait_s)
     hint = "; check its address and secret" if answer.is_redirect or answer.is_client_error else ""
-    raise Transient(f"receiver returned HTTP {answer.status_code}{hint}")
+    raise RetryLater(f"receiver returned HTTP {answer.status_code}{hint}", wait_s)
 
 
 async def _beginning(answer: httpx.Response, deadline: float | None) -> str:
