@@ -7,12 +7,15 @@ report delivered events, in order, and those offsets are committed.
 """
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import faust
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -20,7 +23,7 @@ from faust.types import TP
 from schemas.errors import Poison
 from schemas.pipeline import AGENTS_GROUP
 from workers.consumer.attempts import PROCESS_DIED, Attempts
-from workers.consumer.commit import committed_metadata
+from workers.consumer.commit import POSITION_S, committed_metadata
 from workers.kafka import record_batches
 from workers.kafka.authorization_errors import refused_topics
 from workers.kafka.clients import COMMITTED
@@ -37,6 +40,8 @@ READ_WITHIN_S = 0.05
 """Interval of checking which partitions are active: one whose queue was full is not read until the next check."""
 LOG = logging.getLogger("faust.undertone")
 """Logger of these services: otherwise Faust logs their start and stop under the name of this module."""
+PASS_EVERY_S = 1.0
+"""Interval of stepping past what is no record."""
 TURN_EVERY = 100
 """Messages after which the event loop gets control."""
 
@@ -68,6 +73,19 @@ class ReadingThread(driver.AIOKafkaConsumerThread):
         )
         return found
 
+    async def positions(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """The offset that is read next, of partitions that have one."""
+        return cast("Mapping[TP, int]", await self.call_thread(_positions, self._ensure_consumer(), partitions))
+
+
+async def _positions(consumer: Any, partitions: Collection[TP]) -> Mapping[TP, int]:
+    found = {}
+    for tp in partitions:
+        with contextlib.suppress(IllegalStateError, TimeoutError):
+            async with asyncio.timeout(POSITION_S):
+                found[tp] = await consumer.position(TopicPartition(*tp))
+    return found
+
 
 class DeliveredConsumer(driver.Consumer):
     """Commits the offsets up to which agents have called `delivered`, and marks those that they work on."""
@@ -80,6 +98,9 @@ class DeliveredConsumer(driver.Consumer):
         self._committed: dict[TP, int] = {}
         """Offsets that the broker has accepted."""
         self._attempts = Attempts()
+        self._found: dict[TP, int] = {}
+        """Committed offsets at the assignment, of partitions that had one."""
+        self._passed_at = 0.0
         self._recalling = asyncio.Lock()
         self.alone = asyncio.Lock()
         """Held by the agent that works on suspects: what another works on would be suspected, too."""
@@ -114,6 +135,7 @@ class DeliveredConsumer(driver.Consumer):
             lambda: self._thread.committed_metadata(partitions), stage=AGENTS_GROUP, target="broker"
         )
         at = {TP(*tp): found[tp] for tp in found}
+        self._found.update({tp: position for tp, (position, _) in at.items() if position})
         suspected = {tp: position for tp, (position, mark) in at.items() if self._attempts.recall(tp, position, mark)}
         if suspected:
             LOG.warning("agents: a process died; its records are processed again, in small batches")
@@ -172,6 +194,7 @@ class DeliveredConsumer(driver.Consumer):
         for partition in partitions:
             self._delivered.pop(partition, None)
             self._committed.pop(partition, None)
+            self._found.pop(partition, None)
             self._first.pop(partition, None)
             self._last.pop(partition, None)
         self._attempts.forget(partitions)
@@ -192,9 +215,26 @@ class DeliveredConsumer(driver.Consumer):
                 fetched = [each async for each in self.getmany(timeout=READ_WITHIN_S)]
                 if fetched:
                     await self.wait_first(self._hand_over(fetched), self.suspend_flow.wait())
+                elif time.monotonic() - self._passed_at >= PASS_EVERY_S:
+                    await self._pass_what_is_no_record()
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
+
+    async def _pass_what_is_no_record(self) -> None:
+        """Step past the markers of transactions and the records of aborted ones: consumer lag counts them.
+
+        Called between two fetches: whatever was fetched is with its agent.
+        """
+        self._passed_at = time.monotonic()
+        idle = {}
+        for tp in self.assignment():
+            delivered, read = self._delivered.get(tp, self._found.get(tp)), self._read_offset[tp]
+            if delivered is not None and (read is None or read < delivered):
+                idle[tp] = delivered
+        for tp, position in (await self._thread.positions(idle)).items():
+            if position > idle[tp] and tp in self.assignment() and self._delivered.get(tp, idle[tp]) == idle[tp]:
+                self._delivered[tp] = position
 
     async def _hand_over(self, fetched: Sequence[tuple[TP, Any]]) -> None:
         """Pass messages to their agents, until a rebalance: the rest is fetched again."""

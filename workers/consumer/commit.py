@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -19,6 +20,8 @@ from workers.service import prometheus
 log = logging.getLogger(__name__)
 
 COMMIT_INTERVAL_S = 0.5
+POSITION_S = 0.05
+"""Timeout of a position: a new partition has none until the broker responds."""
 
 
 class Committer:
@@ -28,6 +31,8 @@ class Committer:
         self._consumer, self._stage = consumer, stage
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._attempts = Attempts()
+        self._found: dict[TopicPartition, int] = {}
+        """Committed offsets at the assignment, of partitions that had one."""
         self._committed_at = 0.0
         self._writing = asyncio.Lock()
         """Held during a request: of two at once, the later might carry the earlier position."""
@@ -46,6 +51,7 @@ class Committer:
         """Forget these partitions; records finished later are not committed."""
         for partition in partitions:
             self._trackers.pop(partition, None)
+            self._found.pop(partition, None)
         self._attempts.forget(partitions)
 
     def started(self, partition: TopicPartition, offsets: Collection[int]) -> OffsetTracker | None:
@@ -63,9 +69,20 @@ class Committer:
     async def commit(self) -> None:
         """Commit new positions. A retriable failure leaves them due; raises any other KafkaError."""
         self._committed_at = time.monotonic()
+        await self._pass_what_is_no_record()
         async with self._writing:
             positions = {p: t.committable() for p, t in self._trackers.items()}
             await self._write({p: position for p, position in positions.items() if position is not None})
+
+    async def _pass_what_is_no_record(self) -> None:
+        """Step past the markers of transactions and the records of aborted ones: consumer lag counts them."""
+        for partition, tracker in list(self._trackers.items()):
+            position = tracker.position if tracker.position is not None else self._found.get(partition)
+            with suppress(IllegalStateError, TimeoutError):
+                async with asyncio.timeout(POSITION_S):
+                    consumed = await self._consumer.position(partition)
+                if position is not None and consumed > position:
+                    tracker.passed(consumed)
 
     # Records that kill their process
 

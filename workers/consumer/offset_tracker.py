@@ -50,6 +50,14 @@ class OffsetTracker:
         while self._pending and self._pending[0] not in self._open:
             self._position = self._pending.popleft() + 1
 
+    def passed(self, position: int) -> None:
+        """Register that no record is left before `position`; no effect while records are in flight.
+
+        The consumer's position is past the markers of transactions and the records of aborted ones.
+        """
+        if not self._pending:
+            self._position = max(position, self._position or 0)
+
     def committable(self) -> int | None:
         """Position to commit (the next offset to read), or None without a new one.
 

@@ -1,5 +1,6 @@
 """Commits: only what is finished, on partitions that are ours, again after a failure."""
 
+import asyncio
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -29,6 +30,7 @@ class Consumer:
     errors: list[Exception] = field(default_factory=list)
     commits: list[dict[TopicPartition, int]] = field(default_factory=list)
     metadata: dict[TopicPartition, OffsetAndMetadata] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
 
     async def commit(self, positions: dict[TopicPartition, OffsetAndMetadata]) -> None:
         if self.errors:
@@ -40,6 +42,11 @@ class Consumer:
         self, partitions: list[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         return {partition: self.metadata[partition] for partition in partitions if partition in self.metadata}
+
+    async def position(self, partition: TopicPartition) -> int:
+        if partition not in self.positions:
+            await asyncio.sleep(3600)
+        return self.positions[partition]
 
     @property
     def _coordinator(self) -> "Consumer":
@@ -209,3 +216,30 @@ async def test_the_broker_is_asked_once_for_the_mark_of_a_busy_partition(consume
     fetched(committer, FIRST, 6)
     await committer.mark([FIRST])
     assert consumer.commits == [{FIRST: 5}]
+
+
+async def test_markers_behind_the_last_record_are_passed(committer: Committer, consumer: Consumer) -> None:
+    tracker = fetched(committer, FIRST, 5, 7)
+    consumer.positions[FIRST] = 9
+    tracker.finished(5)
+    await committer.commit()
+    assert consumer.commits[-1] == {FIRST: 6}
+    tracker.finished(7)
+    await committer.commit()
+    assert consumer.commits[-1] == {FIRST: 9}
+    fetched(committer, FIRST, 9)
+    await committer.commit()
+    assert len(consumer.commits) == 2
+
+
+async def test_a_partition_with_nothing_but_markers_is_passed_and_one_that_was_rewound_is_not(
+    consumer: Consumer,
+) -> None:
+    consumer.metadata = {FIRST: OffsetAndMetadata(5, ""), SECOND: OffsetAndMetadata(5, "")}
+    consumer.positions = {FIRST: 6, SECOND: 0}
+    committer = Committer(consumer, "test")
+    committer.assigned([FIRST, SECOND])
+    await committer.recall()
+    await committer.commit()
+    assert consumer.commits == [{FIRST: 6}]
+    fetched(committer, SECOND, 0)
