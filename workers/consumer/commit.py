@@ -95,10 +95,9 @@ class Committer:
             lambda: committed_metadata(self._consumer, unknown), stage=self._stage, target="broker"
         )
         async with self._writing:
-            ours = {partition: at for partition, at in found.items() if partition in self._trackers}
-            await self._write(
-                {p: position for p, (position, mark) in ours.items() if self._attempts.recall(p, position, mark)}
-            )
+            ours = [(p, *at) for p, at in found.items() if p in self._trackers]
+            self._found |= {p: position for p, position, _ in ours if position}
+            await self._write({p: position for p, position, mark in ours if self._attempts.recall(p, position, mark)})
         if (at_once := self.at_once()) is not None:
             log.warning("%s: a process died; its records are processed again, at_once=%d", self._stage, at_once)
 

@@ -37,6 +37,8 @@ LOADING_RECORDS = 64
 """Maximum records that are loading; their length is unknown before they are read."""
 UNDER_WAY_RECORDS = 1000
 """Maximum uncommitted records, so that one that stays unread eventually blocks its partition."""
+FETCHED_BYTES = 64 * 1024 * 1024
+"""Maximum bytes of fetched records that are not processed; a valid one has some hundred."""
 BATCH_RECORDS = 256
 """Maximum records in one batch: unreadable ones have no audio length to limit it."""
 LOAD_WITHIN_S = 120.0
@@ -85,6 +87,7 @@ class Intake:
         self._room = AudioRoom(settings.inflight_audio_s, prometheus.INFLIGHT_AUDIO.labels(stage=stage).set)
         self._in_turn: WeakValueDictionary[tuple[TopicPartition, bytes], asyncio.Lock] = WeakValueDictionary()
         """One lock per user whose memos load: a memo with a share of the room never waits for one without."""
+        self._fetched_bytes = 0
         self._open = asyncio.Event()
         """Set while partitions are assigned; records fetched during a revocation are redelivered to the new owner."""
 
@@ -129,19 +132,21 @@ class Intake:
     def take(self) -> list[Item]:
         """Items that are ready, each user's in order, up to a batch's limits."""
         batch: list[Item] = []
-        seconds = 0.0
-        while seconds < self._settings.batch_audio_s and len(batch) < BATCH_RECORDS:
+        seconds, size = 0.0, 0
+        while seconds < self._settings.batch_audio_s and len(batch) < BATCH_RECORDS and size < FETCHED_BYTES:
             item = self._queues.take()
             if item is None:
                 break
             batch.append(item)
             seconds += item.audio_s
+            size += _size(item.source)
         return batch
 
     def finished(self, items: Sequence[Item]) -> None:
         """Give back the room of items that were taken, once nothing needs their audio any more."""
         for item in items:
             item.share.close()
+            self._fetched_bytes -= _size(item.source)
 
     async def wait(self, timeout_s: float) -> None:
         """Return when an item became ready since the last call, or after the timeout."""
@@ -183,11 +188,13 @@ class Intake:
         return (
             self._queues.loading < LOADING_RECORDS
             and self._committer.under_way < UNDER_WAY_RECORDS
+            and self._fetched_bytes < FETCHED_BYTES
             and not self._room.is_full
         )
 
     async def _item(self, record: Any, tracker: OffsetTracker, condemned: Poison | None) -> Item:
         source = source_of(record, record.timestamp, condemned)
+        self._fetched_bytes += _size(source)
         share = self._room.share()
         lock = self._in_turn.setdefault((TopicPartition(record.topic, record.partition), record.key), asyncio.Lock())
         try:
@@ -195,6 +202,7 @@ class Intake:
                 item = Item(source, tracker, await self._content(source, share.reserve), share)
         except BaseException:
             share.close()
+            self._fetched_bytes -= _size(source)
             raise
         share.settle(item.audio_s)
         return item
@@ -234,3 +242,7 @@ class Intake:
                 part.begin("a memo", within_s=LOAD_WITHIN_S)
 
             return self._load(self._codec.decode(value, MemoUploaded), reserve=reserve_at_rest)
+
+
+def _size(source: Source) -> int:
+    return len(source.value or b"")

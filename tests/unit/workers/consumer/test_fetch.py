@@ -20,7 +20,7 @@ from schemas.topics import UPLOADED as TOPIC
 from tests.unit.schemas.records import UPLOADED
 from workers.audio.memo import SAMPLING_RATE, Memo, Reserve
 from workers.consumer.commit import Committer
-from workers.consumer.fetch import BATCH_RECORDS, LOADING_RECORDS, UNDER_WAY_RECORDS, Intake, Item, Load
+from workers.consumer.fetch import BATCH_RECORDS, FETCHED_BYTES, LOADING_RECORDS, UNDER_WAY_RECORDS, Intake, Item, Load
 from workers.kafka.record import Unread
 from workers.service.health import HEALTH
 
@@ -398,3 +398,14 @@ async def test_a_wait_for_room_is_no_sign_of_a_stuck_worker(monkeypatch: pytest.
         await world.until(lambda: not [fault for fault in HEALTH.faults() if fault.startswith("loading")])
         world.intake.finished([held])
         assert names(await world.taken(1)) == ["b1"]
+
+
+async def test_records_of_many_bytes_are_fetched_until_their_bound() -> None:
+    large = bytes(FETCHED_BYTES // 4)
+    polls = [{FIRST: [record(FIRST, n, f"{n}", large)]} for n in range(8)]
+    async with fetching(polls) as world:
+        await world.until(lambda: world.consumer.paused)
+        assert len(world.consumer.topic) >= 2, "the rest waits on its paused partition"
+        while world.consumer.topic:
+            await world.loaded()
+            world.intake.finished(world.intake.take())
