@@ -5,8 +5,10 @@ import json
 import struct
 import time
 from collections.abc import Iterator
+from importlib import resources
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import fastavro
 import pytest
@@ -17,7 +19,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.codec import Codec
-from schemas.events import DeadLetter
+from schemas.events import DeadLetter, MemoFeatures
 from schemas.generate_docs import DOCS
 from schemas.pipeline import ACOUSTIC
 from schemas.schema_registry import HttpRegistry
@@ -160,6 +162,44 @@ async def test_a_registry_that_is_away_delays_and_loses_nothing(
         await work(real_settings, Codec(client), framed)
         await recovery
     assert len(await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 1)) == 1
+
+
+def uploaded_schema(**types: Any) -> dict[str, Any]:
+    """The schema of memos.uploaded with other types of these fields."""
+    schema: dict[str, Any] = json.loads((resources.files("schemas.avro") / "memo_uploaded.avsc").read_text())
+    for field in schema["fields"]:
+        field["type"] = types.pop(field["name"], field["type"])
+    return schema | {"fields": schema["fields"] + [{"name": name, "type": node} for name, node in types.items()]}
+
+
+async def test_schemas_of_a_registry_that_lie_cost_their_own_records_only(
+    real_settings: Settings, registry: RegistryServer
+) -> None:
+    deep: Any = "int"
+    for _ in range(300):
+        deep = {"type": "array", "items": deep}
+    node = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+    body = Codec().encode(event("memo-1"))[10:]
+    lies = [
+        uploaded_schema(last=deep),
+        uploaded_schema(last=node),
+        uploaded_schema(last={"type": "array", "items": "null"}),
+        uploaded_schema() | {"name": "Order"},
+    ]
+    registry.schemas += [{"schema": json.dumps(schema)} for schema in lies]
+    framed = [struct.pack(">bI", 0, number) + body + b"\xfe" * 5 + b"\x7f" for number in range(1, len(lies) + 1)]
+    named = event(str(UUID(int=7)))
+    registry.schemas.append({"schema": json.dumps(uploaded_schema(memo_id={"type": "string", "logicalType": "uuid"}))})
+    framed.append(struct.pack(">bI", 0, len(registry.schemas)) + Codec().encode(named)[10:])
+    with HttpRegistry(registry.url) as client:
+        await work(real_settings, Codec(client), *framed, event("memo-2"))
+        found = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 2)
+        features = [Codec(client).decode(message.value(), MemoFeatures) for message in found]
+        dead = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.dead", len(lies))
+        letters = [Codec(client).decode(message.value(), DeadLetter) for message in dead]
+    assert sorted(each.memo_id for each in features) == sorted([named.memo_id, "memo-2"])
+    assert [each.reason for each in letters] == ["event:undecodable"] * len(lies)
+    assert all("Avro schema cannot be used" in each.detail for each in letters)
 
 
 async def test_the_largest_garbage_becomes_a_dead_letter_whole(settings: Settings) -> None:
