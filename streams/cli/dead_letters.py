@@ -1,6 +1,8 @@
 """`undertone dead-letters`: list dead letters, and redrive them after the cause is fixed."""
 
 import asyncio
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -49,7 +51,10 @@ def list_letters(
     from schemas.json_records import to_json
     from streams.recovery.redrive import DeadLetterFilter
 
-    kept = asyncio.run(_find(DeadLetterFilter(since, stage, reason)))
+    skipped: Counter[str] = Counter()
+    kept = asyncio.run(_find(DeadLetterFilter(since, stage, reason), skipped))
+    if skipped:
+        print(f"{skipped.total()} records on memos.dead are no dead letters, or outside of the limits", file=sys.stderr)
     if json_lines:
         for each in kept:
             print(to_json(_summary(each)))
@@ -131,12 +136,12 @@ def _print_refused(refused: "Sequence[Refused]") -> None:
         print(f"refused {len(refused) - REFUSED_SHOWN} more")
 
 
-async def _find(wanted: "DeadLetterFilter") -> "list[StoredDeadLetter]":
+async def _find(wanted: "DeadLetterFilter", skipped: "Counter[str] | None" = None) -> "list[StoredDeadLetter]":
     from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
 
     async with _connected() as (settings, store):
-        return await letters.find(settings, make_codec(settings), store, wanted)
+        return await letters.find(settings, make_codec(settings), store, wanted, skipped)
 
 
 async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) -> "tuple[Selection, int]":

@@ -6,8 +6,8 @@ itself; the others are redriven. The store counts redrives, so that redriving th
 After a crash between the two, the next run sends the same attempt once more, which every stage deduplicates.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,11 +82,16 @@ class Selection:
     refused: list[Refused]
 
 
-async def find(settings: Settings, codec: Codec, store: Store, wanted: DeadLetterFilter) -> list[StoredDeadLetter]:
-    """The dead letters on `memos.dead` that match, oldest first, without duplicates."""
+async def find(
+    settings: Settings, codec: Codec, store: Store, wanted: DeadLetterFilter, skipped: Counter[str] | None = None
+) -> list[StoredDeadLetter]:
+    """The dead letters on `memos.dead` that match, oldest first, without duplicates.
+
+    skipped: counts records of the topic that are not dead letters. Raises Transient and BrokerRefused.
+    """
     # An id alone does not tell a dead letter from a forged one that was written first.
     different: dict[tuple[str, bytes | None, bytes | None], DeadLetter] = {}
-    async for letter in _all(settings, codec):
+    async for letter in follow(settings, codec, topics.DEAD, DeadLetter, from_start=True, once=True, skipped=skipped):
         if wanted.matches(letter):
             different.setdefault((letter.dead_letter_id, letter.key, letter.value), letter)
     counts = await store.update(
@@ -94,10 +99,6 @@ async def find(settings: Settings, codec: Codec, store: Store, wanted: DeadLette
     )
     found = [StoredDeadLetter(letter, counts[REDRIVEN.key(id_)]) for (id_, _, _), letter in different.items()]
     return sorted(found, key=lambda each: (each.letter.at, each.place))
-
-
-def _all(settings: Settings, codec: Codec) -> AsyncIterator[DeadLetter]:
-    return follow(settings, codec, topics.DEAD, DeadLetter, from_start=True, once=True)
 
 
 def select(dead_letters: Sequence[StoredDeadLetter], *, again: bool) -> Selection:

@@ -158,6 +158,7 @@ def test_forged_dead_letters_are_refused_one_by_one_and_stop_nothing(settings: S
     letters = [CODEC.encode(each) for each in [*FORGED, expired]]
     asyncio.run(send(settings, *((topics.DEAD.name, value) for value in [*letters, b"no dead letter at all"])))
     assert len(listed()) == len(FORGED) + 2
+    assert "1 records on memos.dead are no dead letters" in run("list").stderr
 
     dry = run("redrive", "--dry-run").stdout
     assert f"2 records would be sent back; {len(FORGED)} refused" in dry

@@ -1,5 +1,6 @@
 """Reading a topic without a consumer group and without commits."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,11 +22,19 @@ R = TypeVar("R")
 
 
 async def follow(
-    settings: Settings, codec: Codec, topic: topics.Topic, record: type[R], *, from_start: bool, once: bool
+    settings: Settings,
+    codec: Codec,
+    topic: topics.Topic,
+    record: type[R],
+    *,
+    from_start: bool,
+    once: bool,
+    skipped: Counter[str] | None = None,
 ) -> AsyncIterator[R]:
     """Records of a topic as they arrive; with `once`, only existing ones. Skips undecodable records.
 
-    Raises Transient when the broker is unavailable, BrokerRefused when it refuses.
+    skipped: counts what was skipped under the name of the topic. Raises Transient when the broker is unavailable,
+    BrokerRefused when it refuses.
     """
     async with _started(settings, topic, "earliest" if from_start else "latest") as reader:
         ends = await reader.end_offsets(list(reader.assignment())) if once else None
@@ -35,7 +44,8 @@ async def follow(
                     try:
                         yield codec.decode(each.value, record)
                     except DecodeError:
-                        continue
+                        if skipped is not None:
+                            skipped[topic.name] += 1
             if ends is not None and await _past(reader, ends):
                 return
 
