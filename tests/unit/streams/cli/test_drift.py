@@ -35,6 +35,20 @@ def test_replay_prints_alerts_as_lines() -> None:
     assert alerts[0]["at"].endswith("Z")
 
 
+def test_replay_counts_what_the_agent_would_ignore_as_late() -> None:
+    """A history that is imported after the first live memo."""
+    lines = _text().splitlines()
+    result = _run("replay", stdin="\n".join([lines[61], *lines[:61], *lines[62:]]))
+    assert (result.exit_code, result.stderr) == (0, "ignored: 59 late\n")
+    assert "59 late" in _run("replay", "--any-order", stdin="\n".join([lines[61], *lines[:61], *lines[62:]])).stderr
+
+
+def test_replay_takes_lines_without_an_order_of_arrival_when_asked() -> None:
+    lines = _text().splitlines()
+    swapped = [line for pair in zip(lines[1::2], lines[::2], strict=True) for line in pair]
+    assert _run("replay", "--any-order", stdin="\n".join(swapped)).stdout == _run("replay", stdin=_text()).stdout
+
+
 def test_replay_names_bad_lines_and_follows_the_rest() -> None:
     result = _run("replay", stdin="{}\n" + _text() + "\nnonsense\n")
     assert result.exit_code == 1
