@@ -37,6 +37,11 @@ class Plan:
     gone: int = 0
 
 
+def is_provisional(score: RiskScored) -> bool:
+    """Whether a score lacks a modality, so that another may replace it."""
+    return any(reason.startswith(MISSING) for reason in score.reasons)
+
+
 class Provisional:
     """Collects memos whose score lacks a modality. until: later ones are left alone."""
 
@@ -48,7 +53,7 @@ class Provisional:
     def add(self, score: RiskScored, timestamp_ms: int) -> None:
         """Add a score, with Kafka's timestamp; also one after `until`: it may be the one that another lacked."""
         memo = (score.user_id, score.memo_id)
-        if not any(reason.startswith(MISSING) for reason in score.reasons):
+        if not is_provisional(score):
             self._scored.add(memo)
         elif timestamp_ms < self._until_ms:
             self._lacking.add(memo)

@@ -29,9 +29,12 @@ from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Transient
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
+from schemas.headers import Headers
 from schemas.pipeline import AGENTS_GROUP, feature_stages
+from schemas.redrive_headers import rescored_headers
 from schemas.settings import Settings
 from schemas.state_keys import LISTS, MARK
+from streams.recovery.rescore import is_provisional
 from workers.kafka.clients import UNAVAILABLE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import written
@@ -189,15 +192,19 @@ class Reconciler:
 
     async def _resubmit(self, mark: Mark, extracted: Mapping[TopicPartition, int]) -> int:
         since = datetime.fromtimestamp(mark.since, UTC) - timedelta(seconds=self._settings.reconciled_s)
-        found = array("Q")
-        async for memo in self._outcomes(since):
-            found.append(memo)
-        outcomes = np.unique(np.frombuffer(found, np.uint64))
+        found, provisional = array("Q"), array("Q")
+        async for memo, final in self._outcomes(since):
+            (found if final else provisional).append(memo)
+        outcomes, revised = (np.unique(np.frombuffer(each, np.uint64)) for each in (found, provisional))
         acknowledgements, sent = [], 0
         async for upload in written(self._settings, topics.UPLOADED, since, extracted):
             with suppress(DecodeError):  # a feature worker wrote a dead letter for it
-                if not _contains(outcomes, _memo_hash(self._codec.decode(upload.value, MemoUploaded))):
-                    acknowledgements.append(await self._send(upload))
+                memo = _memo_hash(self._codec.decode(upload.value, MemoUploaded))
+                if not _contains(outcomes, memo):
+                    headers = list(upload.headers)
+                    if _contains(revised, memo):
+                        headers = rescored_headers(dict(headers))
+                    acknowledgements.append(await self._send(upload, headers))
                     sent += 1
             if len(acknowledgements) == TOGETHER:
                 await asyncio.gather(*acknowledgements)
@@ -205,24 +212,28 @@ class Reconciler:
         await asyncio.gather(*acknowledgements)
         return sent
 
-    async def _send(self, upload: ConsumerRecord) -> asyncio.Future[object]:
+    async def _send(self, upload: ConsumerRecord, headers: Headers) -> asyncio.Future[object]:
         """Send the same record to the same partition: its producer may have used another partitioner."""
         sent: asyncio.Future[object] = await self._producer.send(
-            upload.topic, upload.value, upload.key, partition=upload.partition, headers=list(upload.headers)
+            upload.topic, upload.value, upload.key, partition=upload.partition, headers=headers
         )
         return sent
 
-    async def _outcomes(self, since: datetime) -> AsyncIterator[int]:
-        """Hashes of memos that have a score or a dead letter."""
+    async def _outcomes(self, since: datetime) -> AsyncIterator[tuple[int, bool]]:
+        """Hashes of memos that have a score or a dead letter, and whether that is their last one.
+
+        A score that lacks a modality is not: it may have been lost with the join.
+        """
         async for record in written(self._settings, topics.SCORED, since):
             with suppress(DecodeError):
-                yield _memo_hash(self._codec.decode(record.value, RiskScored))
+                score = self._codec.decode(record.value, RiskScored)
+                yield _memo_hash(score), not is_provisional(score)
         kinds = {topics.UPLOADED.name: MemoUploaded, topics.FEATURES.name: MemoFeatures}
         async for record in written(self._settings, topics.DEAD, since):
             with suppress(DecodeError):
                 dead_letter = self._codec.decode(record.value, DeadLetter)
                 if dead_letter.topic in kinds:
-                    yield _memo_hash(self._codec.decode(dead_letter.value, kinds[dead_letter.topic]))
+                    yield _memo_hash(self._codec.decode(dead_letter.value, kinds[dead_letter.topic])), True
 
     async def _acquire_lease(self) -> Mark | None:
         """The mark if this agent holds the lease now. Uses the clock of deadlines: no wall clock that jumps."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas import topics
 from schemas.errors import Poison
 from schemas.pipeline import ACOUSTIC, AGENTS_GROUP, feature_stages
+from schemas.redrive_headers import revision_of
 from schemas.settings import Settings
 from schemas.state_keys import MARK
 from streams.recovery import resubmit
@@ -97,6 +99,22 @@ async def test_memos_without_an_outcome_are_resubmitted_unchanged_and_once(
     again = [r async for r in everywhere if dict(r.headers) == dict(HEADERS)]
     places = Counter((r.key, r.value, r.partition) for r in again)
     assert sorted(places.values()) == [1, 1, 1, 2, 2]
+
+
+async def test_a_memo_that_lost_a_modality_with_its_join_is_resubmitted_too(
+    settings: Settings, producer: AIOKafkaProducer
+) -> None:
+    """Its other part was read after the loss, and has led to a score without the lost one."""
+    for memo in ("lost a part", "not usable"):
+        await producer.send_and_wait(topics.UPLOADED.name, CODEC.encode(event(memo)), b"user-1", partition=0)
+    reasons = {"lost a part": ("missing:acoustic",), "not usable": ("quality:noisy",)}
+    for memo, why in reasons.items():
+        score = replace(scored(None, 0, memo=memo), reasons=why)
+        await producer.send_and_wait(topics.SCORED.name, CODEC.encode(score), b"user-1")
+    await extracted(settings)
+    assert await Reconciler(settings, MemoryStore(), MemoryDeadlines(), producer, CODEC).reconcile() == 1
+    uploads = [r async for r in written(settings, topics.UPLOADED, datetime(2026, 1, 1, tzinfo=UTC))]
+    assert [revision_of(dict(r.headers)) for r in uploads] == [0, 0, 1]
 
 
 async def test_an_upload_of_a_producer_whose_clock_was_never_set_is_resubmitted_too(
