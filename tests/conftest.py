@@ -16,6 +16,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """More work for tests that can do any amount of it."""
+    parser.addoption("--voices", type=int, default=1, help="simulated voices per container, read by several decoders")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests run on asyncio, which the Kafka clients are made for."""

@@ -17,7 +17,10 @@ HEAD_BYTES = 1 << 20
 LOST_SHARE = 0.01
 """Share of unknown bytes between frames above which audio is lost."""
 LOST_BYTES = 4096
-SLACK_BYTES = 64
+SLACK_BYTES = 4
+"""Some encoders leave out the padding of the last frame."""
+TAIL_BYTES = 256
+"""So many unknown bytes at the end of an AMR file, such as a multipart boundary, are none of its frames."""
 ID3V1_BYTES = 128
 APE_BYTES = 32
 AMR_MAGIC = re.compile(rb"#!AMR(-WB)?\n")
@@ -128,7 +131,11 @@ def amr_streams(data: bytes) -> Iterator[Stream]:
         mode = data[at] >> 3 & 15
         length = sizes[mode] if mode < len(sizes) else 1 if mode >= 14 else 0
         if not length or data[at] & 0x83:
-            break  # no frame: the decoder judges the rest
+            is_tail = len(data) - at <= TAIL_BYTES or tag_length(data, at) > 0
+            yield Stream(
+                data[start : at if is_tail else len(data)], truncated=False
+            )  # else the decoder judges the rest
+            return
         if at + length > len(data):
             yield Stream(data[start:at], truncated=True)
             return

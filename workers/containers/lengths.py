@@ -11,6 +11,17 @@ EBML_SEGMENT = b"\x18\x53\x80\x67"
 OGG_HEADER_BYTES = 27
 HEAD_BYTES = 1 << 16
 W64_GUID_BYTES = 16
+W64_GUID_END = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+"""Of every chunk inside of a W64 file; that of the file itself ends otherwise."""
+ASF_OBJECTS = tuple(
+    bytes.fromhex(text)
+    for text in (
+        "3026b2758e66cf11a6d900aa0062ce6c",  # header
+        "3626b2758e66cf11a6d900aa0062ce6c",  # data
+        "90080033b1e5cf1189f400a0c90349cb",  # simple index
+        "d329e2d6da35d111903400a0c90349be",  # index
+    )
+)
 
 
 def declares_mpeg_frames(data: bytes) -> bool:
@@ -70,10 +81,21 @@ def _w64_chunks(data: bytes) -> Chunks:
     position = 40
     while position + 24 <= len(data):
         size = struct.unpack_from("<Q", data, position + W64_GUID_BYTES)[0]
-        if size < 24:
+        if size < 24 or data[position + 4 : position + W64_GUID_BYTES] != W64_GUID_END:
             return
         yield data[position : position + 4], position + 24, size - 24
         position += (size + 7) // 8 * 8
+
+
+def _asf_objects(data: bytes) -> Chunks:
+    position = 0
+    while position + 24 <= len(data):
+        name, size = struct.unpack_from("<16sQ", data, position)
+        first = not position
+        if size < 24 or name not in ASF_OBJECTS or (name == ASF_OBJECTS[0] and not first):
+            return
+        yield name, position + 24, size - 24
+        position += size
 
 
 def _matroska_chunks(data: bytes) -> Chunks:
@@ -107,4 +129,4 @@ _READERS = {
     "matroska": _matroska_chunks,
     "ogg": _ogg_chunks,
 }
-_ENDS = {"aiff": _iff_chunks, "caf": _caf_chunks, "au": _au_chunks, "w64": _w64_chunks}
+_ENDS = {"aiff": _iff_chunks, "caf": _caf_chunks, "au": _au_chunks, "w64": _w64_chunks, "asf": _asf_objects}

@@ -17,7 +17,6 @@ LINKS_MAX = 1000
 STARTS = {
     "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
     "matroska": re.compile(rb"\x1a\x45\xdf\xa3(?=.{1,64}\x42\x82)", re.DOTALL),
-    "asf": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
 }
 """How a file of this kind begins: such bytes do not occur within one."""
 

@@ -123,3 +123,9 @@ def test_no_bytes_raise(kind: str, data: bytes) -> None:
     for start in (data, FILES[kind][:2000] + data):
         assert sum(len(stream.data) for stream in framed_streams(start, kind)) <= len(start)
         assert sum(len(stream.data) for stream in amr_streams(b"#!AMR\n" + start)) <= len(start) + 6
+
+
+@pytest.mark.parametrize("tail", [b"\r\n--boundary--\r\n", b"TAG" + b"x" * 125])
+def test_bytes_after_amr_are_left_out_and_bytes_within_are_left_to_the_decoder(tail: bytes) -> None:
+    assert [stream.data for stream in amr_streams(AMR + tail)] == [AMR]
+    assert [stream.data for stream in amr_streams(AMR + b"\xff" + AMR[6:])] == [AMR + b"\xff" + AMR[6:]]

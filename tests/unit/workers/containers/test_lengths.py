@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_files import encodings, spoken
-from workers.containers.lengths import container_end, declares_mpeg_frames, ends_early
+from workers.containers.lengths import W64_GUID_END, container_end, declares_mpeg_frames, ends_early
 
 SECONDS = 3.0
 SIGNAL = spoken(SECONDS)
@@ -44,7 +44,7 @@ def declaring(kind: str, size: int) -> bytes:
     before, inner = b"\0" * 24, b"\0" * 50
     return {
         "au": struct.pack(">4sIIIII", b".snd", 24, size, 3, 8000, 1),
-        "w64": b"riff" + b"\0" * 36 + b"data" + b"\0" * 12 + struct.pack("<Q", size + 24),
+        "w64": b"riff" + b"\0" * 36 + b"data" + W64_GUID_END + struct.pack("<Q", size + 24),
         "aiff": b"FORM" + struct.pack(">I", size),
         "caf": b"caff\0\1\0\0" + struct.pack(">4sQ", b"desc", 50) + inner + struct.pack(">4sQ", b"data", size),
         "mov": struct.pack(">I4s", 32, b"ftyp") + before + struct.pack(">I4s", size + 8, b"mdat"),
