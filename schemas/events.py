@@ -245,6 +245,7 @@ class DeadLetter:
     """A record that failed permanently: its original bytes, where they came from, and why.
 
     reason: a short code; detail: one sentence for an operator, free of ids, paths and content; headers: as they came.
+    What is too large to be kept is left out, and headers say so: `schemas/trimmed_letters.py`.
     """
 
     dead_letter_id: str

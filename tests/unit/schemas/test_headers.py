@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from schemas.events import Modality, Record
-from schemas.headers import headers_for, headers_of
+from schemas.headers import TRACESTATE_BYTES, headers_for, headers_of
 from tests.unit.schemas.records import ALERT, AT, DEAD, EXAMPLES, FEATURES, SCORED, UPLOADED, records
 
 # The example of the W3C Trace Context specification.
@@ -107,3 +107,10 @@ def test_ids_are_those_of_the_records() -> None:
     ids = [dict(headers_of(record, "s", None))["ce_id"].decode() for record in (UPLOADED, SCORED, ALERT, DEAD)]
     assert ids == ["memo-1", "score-1", "alert-1", "dead-1"]
     assert all(b"user-1" not in value for record in EXAMPLES for _, value in headers_of(record, "s", None))
+
+
+@pytest.mark.parametrize(("size", "kept"), [(TRACESTATE_BYTES, True), (TRACESTATE_BYTES + 1, False), (900_000, False)])
+def test_a_long_tracestate_is_not_passed_on(size: int, kept: bool) -> None:
+    headers = dict(headers_of(UPLOADED, "stage", {"traceparent": PARENT, "tracestate": bytes(size)}))
+    assert ("tracestate" in headers) is kept
+    assert headers["traceparent"].split(b"-")[1] == PARENT.split(b"-")[1]

@@ -74,3 +74,13 @@ def test_letters_beyond_ascii_are_written_as_they_are() -> None:
 def test_a_value_without_a_json_form_is_refused_by_its_type(value: object) -> None:
     with pytest.raises(TypeError, match=f"a {type(value).__name__} has no JSON form"):
         to_plain(value)
+
+
+HOSTILE = ["\x1b[2J", "\x9b31m", "a\nb", "\u202eanna", "\u2028", "\ud800", "\U000e0001", "\x7f", "Köln 中 [/x]"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_line_of_json_is_printable_and_means_the_same(text: str) -> None:
+    line = to_json({text: [text]})
+    assert line.isprintable()
+    assert json.loads(line) == {text: [text]}

@@ -74,3 +74,8 @@ def test_a_value_that_was_not_read_is_poison_for_its_reason() -> None:
     assert source.poison is not None
     assert (source.poison.reason, source.poison.detail) == ("event:too_large", "too large")
     assert source_of(record(), 5, PROCESS_DIED).poison is PROCESS_DIED
+
+
+@pytest.mark.parametrize("value", [b"00-" + b"x" * 900_000, b"00-a\nb-c-01", b"\xff-\x1b[2J", b"--"])
+def test_a_trace_that_is_none_is_not_logged(value: bytes) -> None:
+    assert "trace_id" not in about(replace(SOURCE, headers={"traceparent": value}))

@@ -139,3 +139,13 @@ def test_other_libraries_log_no_requests_even_at_debug(capsys: pytest.CaptureFix
         warnings.warn("beware", stacklevel=1)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["message"].splitlines()[0].split(": ")[-1] for line in lines] == ["ours", "beware"]
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\n2026-01-01 ERROR forged", "\u202e", "\x9b31m", "\ud800"])
+def test_a_message_stays_on_its_line_and_moves_no_cursor(text: str) -> None:
+    for line in (Lines().format(record("failed: %s", text)), JsonLines("acoustic").format(record("failed: %s", text))):
+        assert line.isprintable()
+    assert json.loads(JsonLines("acoustic").format(record("failed: %s", text)))["message"] == f"failed: {text}"
+    (first, *_) = Lines().formatException((Poison, Poison("a:b", text), None)).splitlines()
+    assert first.startswith("Poison: a:b: ")
+    assert first.isprintable()
