@@ -3,10 +3,14 @@
     Poison     the record fails permanently      → dead letter for this record only; the batch continues
     Transient  a retry may succeed               → retried with back-off while the partition waits
     Stop       continuing would do harm          → the process exits with its own code; nothing is committed
-    any other  a bug                             → the process exits; nothing is committed; the batch is reprocessed
+    any other  a bug, met by one record or by all → the record that fails alone becomes a dead letter `defect:<type>`;
+                                                   the cap on dead letters ends a process that fails on many
 
 Messages say what is wrong, where in the data, and what to do; they contain no id, path, or content.
 """
+
+DEFECT = "defect:"
+"""Start of the reason code of records that the program fails on; the type of the exception follows."""
 
 
 class UndertoneError(Exception):

@@ -131,11 +131,12 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     they are decoded and partitions are paused. A longer memo proceeds alone."""
     dead_letter_max_share: Annotated[Share, Role.WORKER | Role.AGENTS] = 0.25
     """Largest share of dead letters among the last `UNDERTONE_DEAD_LETTER_WINDOW` records; beyond it the process stops,
-    a worker only after one retry."""
+    a worker only after one retry. Of one user at most a quarter of it counts."""
     dead_letter_window: Annotated[Count, Role.WORKER | Role.AGENTS] = 100
     """Number of records for `UNDERTONE_DEAD_LETTER_MAX_SHARE`."""
     dead_letter_max_run: Annotated[Count, Role.WORKER | Role.AGENTS] = 20
-    """Most dead letters in a row; beyond it the process stops, a worker only after one retry."""
+    """Most dead letters in a row; beyond it the process stops, a worker only after one retry. Of one user at most a
+    quarter of it counts."""
     dead_letter_back_off_s: Annotated[Positive, Role.WORKER] = 5.0
     """Seconds that a worker waits before it retries a record after too many dead letters."""
     encoder_batch_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 16.0

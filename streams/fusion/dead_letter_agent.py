@@ -1,4 +1,4 @@
-"""Closes the joins of memos that became dead letters during feature extraction.
+"""Closes the joins of memos that became dead letters before they were scored.
 
 Without it such a memo would have two outcomes: the dead letter, and, after the join timeout of the missing modality, an
 indeterminate score. A memo has one outcome; see `docs/decisions/0019-one-outcome-a-memo.md`.
@@ -6,10 +6,12 @@ indeterminate score. A memo has one outcome; see `docs/decisions/0019-one-outcom
 
 import logging
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
-from schemas.events import DeadLetter, MemoUploaded
+from schemas.errors import DEFECT
+from schemas.events import DeadLetter, MemoFeatures, MemoUploaded
 from schemas.pipeline import DEAD_LETTERS
 from schemas.redrive_headers import redrives_of
 from schemas.state_keys import JOIN
@@ -23,6 +25,9 @@ from workers.state.store import Store, Update
 log = logging.getLogger(__name__)
 
 STAGE = DEAD_LETTERS.name
+Memo: TypeAlias = MemoUploaded | MemoFeatures
+_KINDS: Mapping[str, type[Any]] = {topics.UPLOADED.name: MemoUploaded, topics.FEATURES.name: MemoFeatures}
+"""The records that name a memo which is not scored yet, by their topic."""
 
 
 class DeadLetterAgent:
@@ -33,7 +38,7 @@ class DeadLetterAgent:
 
     async def process(self, batch: Batch) -> None:
         """Mark the joins of these dead letters as dead. Raises Transient."""
-        memos: dict[str, tuple[MemoUploaded, int]] = {}
+        memos: dict[str, tuple[Memo, int]] = {}
         for source in batch.sources:
             found = self._memo(source)
             if found is not None:
@@ -43,7 +48,7 @@ class DeadLetterAgent:
         dead = await self._store.update(list(memos), self._marking(memos), ttl_s=self._rules.join_ttl_s)
         await self._deadlines.drop([key for key, is_dead in dead.items() if is_dead])
 
-    def _memo(self, source: Source) -> tuple[MemoUploaded, int] | None:
+    def _memo(self, source: Source) -> tuple[Memo, int] | None:
         """The memo of a dead letter and its attempt; None for other topics, and records that are not memos."""
         try:
             dead_letter = self._codec.decode(source.value, DeadLetter)
@@ -51,15 +56,18 @@ class DeadLetterAgent:
             prometheus.RECORDS_FAILED.labels(stage=STAGE).inc()
             log.warning("undecodable dead letter skipped: %s", error)
             return None
-        if dead_letter.topic != topics.UPLOADED.name:
+        kind = _KINDS.get(dead_letter.topic)
+        # Fusion itself closes the join of features that it cannot score, but not of those that it fails on.
+        if kind is None or (kind is MemoFeatures and not dead_letter.reason.startswith(DEFECT)):
             return None
         try:
-            return self._codec.decode(dead_letter.value, MemoUploaded), redrives_of(dead_letter.headers)
+            memo: Memo = self._codec.decode(dead_letter.value, kind)
         except DecodeError:
             return None
+        return memo, redrives_of(dead_letter.headers)
 
     @staticmethod
-    def _marking(memos: Mapping[str, tuple[MemoUploaded, int]]) -> Update[bool]:
+    def _marking(memos: Mapping[str, tuple[Memo, int]]) -> Update[bool]:
         def mark(key: str, state: bytes | None) -> tuple[bytes | None, bool]:
             join = fusion.mark_dead(state, *memos[key])
             return (None if join is None else join.to_bytes()), join is not None

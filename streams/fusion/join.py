@@ -180,7 +180,7 @@ def _with_parts(join: Join, parts: Collection[tuple[MemoFeatures, bytes]]) -> di
     return {**join.parts, **{features.modality: encoded for features, encoded in parts}}
 
 
-def mark_dead(state: bytes | None, memo: MemoUploaded, attempt: int) -> Join | None:
+def mark_dead(state: bytes | None, memo: MemoUploaded | MemoFeatures, attempt: int) -> Join | None:
     """The join of a memo that became a dead letter; None when that changes nothing: decided, or redriven since.
 
     It keeps its parts, because a redrive may resubmit only the missing ones.

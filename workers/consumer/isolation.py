@@ -18,14 +18,12 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
-from schemas.errors import Poison, Stop, Transient
+from schemas.errors import DEFECT, Poison, Stop, Transient
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-DEFECT = "defect:"
-"""Start of the reason code of records that the program fails on."""
 OF_RECORDS = (
     InvalidMessageError,
     InvalidTimestampError,

@@ -314,6 +314,20 @@ async def test_a_dead_letter_of_a_scored_memo_changes_nothing() -> None:
     assert await world.store.read(await world.store.find("*")) == before
 
 
+async def test_a_memo_whose_features_the_program_fails_on_has_one_outcome() -> None:
+    """The dead letter of its last part closes the join; a redrive of that part scores it."""
+    world = World()
+    agent = world.restart()
+    await agent.process(Batch([source("m", Modality.ACOUSTIC)]))
+    failed = dead_letter(source("m", Modality.EMBEDDING), Poison("defect:ValueError", "a bug"), "fusion", NOW)
+    await world.dead_letters().process(Batch([Source("memos.dead", 0, 0, b"user", CODEC.encode(failed))]))
+    world.now = lambda: NOW + timedelta(days=30)
+    await world.restart().close_overdue()
+    assert world.topic.records == []
+    await world.restart().process(Batch([source("m", Modality.EMBEDDING, redrives=1)]))
+    assert world.outcomes() == {"m": ["low"]}
+
+
 async def test_dead_letters_of_records_that_are_not_memos_are_skipped() -> None:
     world = World()
     other = dead_letter(Source("memos.features", 0, 1, b"u", b"x"), Poison("r", "d"), "fusion", NOW)
