@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import Codec
 from schemas.errors import Poison
-from schemas.events import AlertState, RiskAlert, RiskScored
+from schemas.events import AlertState, Band, RiskAlert, RiskScored
 from schemas.json_records import to_plain
 from streams.drift.agent import DriftAgent
 from streams.drift.detector import Outcome
@@ -54,7 +54,7 @@ WRONG_CLOCKS = tuple(datetime(year, 1, 1, tzinfo=UTC) for year in (2035, 2199, 1
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[tuple[RiskScored, int]]:
-    """A user's scores with Kafka's timestamps, in an order of arrival: late, doubled, of two bundles, wrong clocks."""
+    """A user's scores with Kafka's timestamps, as they arrive: late, doubled, revised, of two bundles, wrong clocks."""
     rng = random.Random(draw(st.integers(0, 2**32)))
     spread = draw(st.sampled_from([0.0, 1.0, 3.0, 30.0]))
     changed, moved = draw(st.integers(20, 90)), draw(st.integers(30, 200))
@@ -69,6 +69,9 @@ def arrivals(draw: st.DrawFn) -> list[tuple[RiskScored, int]]:
         stamp = round(scored(0.0, arrived + 0.5).recorded_at.timestamp() * 1000)
         stamp = rng.choice([-1, -(2**63), 2**62, 0]) if rng.random() < 0.05 else stamp
         found += [(arrived, one, stamp)] * (1 + (rng.random() < 0.05))
+        if logit is None and rng.random() < 0.5:
+            revised = replace(one, probability=rng.random(), band=Band.LOW, reasons=(), score_id="revised")
+            found.append((arrived + rng.uniform(0, 3), revised, stamp))
     return [(one, stamp) for _, one, stamp in sorted(found, key=lambda each: each[0])]
 
 
