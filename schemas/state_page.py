@@ -1,7 +1,7 @@
 """`docs/state.md`: every key in Redis with its owner, lifetime, encoding and whether it holds personal data."""
 
 from schemas.generated_page import page, table
-from schemas.state_keys import PREFIX, STATE_KEYS, Kind, StateKey
+from schemas.state_keys import NEWER, PREFIX, STATE_KEYS, Kind, StateKey
 
 INTRODUCTION = f"""\
 Everything that Undertone keeps in Redis. Each key begins with `{PREFIX}`, which the patterns leave out; braces keep all
@@ -11,7 +11,12 @@ A value is 8 bytes of BLAKE2b over its content, then the content, so that agents
 of the content is the version of the encoding. Older versions in the table are read, and replaced at the next write;
 of a baseline both are current.
 An agent of an older Undertone that meets a newer version exits with its batch uncommitted; an upgraded agent
-reprocesses it. A rolling upgrade loses nothing, but roll agents forward quickly."""
+reprocesses it. A rolling upgrade loses nothing, but roll agents forward quickly. A version is newer when it is one to
+{NEWER} above those in the table and the digest matches.
+
+Any other value that cannot be read, and a key of another type, is moved to `quarantine:<key>` and its user or list
+restarts; [the runbook](runbook.md#undertonestateunreadable) says how to look at it and restore it. In keys, `}}` in a
+name is written `%7D`."""
 
 
 def state_page() -> str:

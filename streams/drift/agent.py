@@ -11,7 +11,7 @@ from datetime import datetime
 
 from schemas import pipeline, topics
 from schemas.codec import DecodeError
-from schemas.errors import Poison
+from schemas.errors import Poison, UnreadableState
 from schemas.events import AlertState, RiskAlert, RiskScored
 from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR
 from streams.drift import mutes
@@ -116,7 +116,13 @@ class DriftAgent:
         now_s = self._clock().timestamp()
 
         def follow(key: str, state: bytes | None) -> tuple[bytes | None, Followed]:
-            followed = follow_in_detail(state, scores[key], rules, now_s, timestamps_ms[key])
+            try:
+                followed = follow_in_detail(state, scores[key], rules, now_s, timestamps_ms[key])
+            except Exception as error:
+                if state is None:
+                    raise
+                follow(key, None)  # raises where a score is at fault
+                raise UnreadableState(f"a drift state that cannot be continued: {type(error).__name__}") from None
             if state is not None and not followed.readable:
                 unpack(state)  # raises UnreadableState
             return (None if followed.state == state else followed.state), followed

@@ -54,6 +54,8 @@ class DriftState(NamedTuple):
         head = _HEAD.unpack_from(data)
         base, last, chart = (Chart(*head[i : i + _FLOATS]) for i in (0, _FLOATS, 2 * _FLOATS))
         latest_s, horizon_s, bundle, retired, retired_until_s, closed_days, count = head[3 * _FLOATS :]
+        if not sum(map(abs, (*head[: 3 * _FLOATS], latest_s, horizon_s))) < _LARGEST:
+            raise ValueError("numbers that no memo leads to")  # also for NaN, which would stay for ever
         at, days = _HEAD.size + _INT_BYTES * closed_days, []
         past = data[_HEAD.size : at]
         for i in range(count):
@@ -75,6 +77,7 @@ def with_priors(data: bytes) -> bytes:
     return b"".join((*(chart + struct.pack("<d", PHI) for chart in charts), data[_CHARTS_1.size :]))
 
 
+_LARGEST = 1e15
 _FLOATS = len(Chart._fields)
 _HEAD = struct.Struct(f"<{3 * _FLOATS}d dd QQd HH")
 _DAY = struct.Struct("<iqHH")

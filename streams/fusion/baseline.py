@@ -19,12 +19,14 @@ import numpy as np
 
 from schemas.events import FloatArray
 from schemas.state_keys import BASELINE
-from workers.scoring.personal_baseline import PersonalNormal, updated
+from workers.scoring.personal_baseline import MEMORY, PersonalNormal, updated
 
 PACKED, COMPRESSED = b"\x02", b"\x01"
 """First byte of a stored state: its encoding."""
 LARGE = 2048
 """Bytes above which compression pays: smaller states are mostly floats and digests, which do not shrink."""
+FARTHEST = 1e12
+"""Beyond any feature of a voice; squares stay within single precision."""
 LARGEST = 1 << 20
 """Maximum bytes of a decompressed state: thousands of features and a full outbox."""
 SEEN = 64
@@ -129,13 +131,13 @@ def _unpacked(data: bytes) -> list[Any]:
 
 
 def _is_sound(state: BaselineState) -> bool:
-    """Whether the fields are of their types and sizes, and the numbers finite."""
+    """Whether the fields are of their types and sizes, and the numbers possible."""
     normal = state.normal
     texts = [state.bundle_id, *state.outbox]
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(each, bytes) for each in (*state.seen, *state.outbox.values()))
         and normal.count.shape == normal.mean.shape == normal.variance.shape
-        and bool(np.isfinite(normal.mean).all() and np.isfinite(normal.variance).all())
-        and bool((normal.variance >= 0).all())
+        and bool((normal.count <= MEMORY).all() and (np.abs(normal.mean) <= FARTHEST).all())
+        and bool(((normal.variance >= 0) & (normal.variance <= FARTHEST**2)).all())
     )

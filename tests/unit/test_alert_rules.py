@@ -204,6 +204,8 @@ CASES = [
     ),
     Case("UndertoneBaselinesLost", True, "10m", {'undertone_baseline_resets_total{reason="lost"}': "0x10 2x40"}),
     Case("UndertoneBaselinesLost", False, "10m", {'undertone_baseline_resets_total{reason="bundle"}': "0x10 200x40"}),
+    Case("UndertoneStateUnreadable", True, "10m", {'undertone_state_unreadable_total{entry="join"}': "0x10 1x40"}),
+    Case("UndertoneStateUnreadable", False, "10m", {'undertone_state_unreadable_total{entry="join"}': "0x50"}),
     Case("UndertoneRedisEmptied", True, "10m", {"undertone_state_losses_total": "0x10 1x40"}),
     Case("UndertoneRedisEmptied", False, "10m", {"undertone_state_losses_total": "0x50"}),
     Case(

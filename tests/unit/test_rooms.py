@@ -12,7 +12,6 @@ ROOM_MAX = 15
 
 TESTED_ELSEWHERE = {
     "workers/consumer/worker.py": "tests/integration/test_worker.py: the loop between two Kafka clients",
-    "workers/kafka/admin.py": "tests/integration/test_published_contract.py: creates topics on a broker",
     "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
     "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
     "workers/state/deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",

@@ -1,11 +1,11 @@
 """The topics on the broker: created from `schemas/topics.py`, and described from the broker's metadata."""
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from rich.table import Table
 
 from schemas import topics
-from schemas.errors import Stop
+from schemas.errors import Stop, Transient
 from schemas.pipeline import stages
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusal
@@ -52,7 +52,22 @@ def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
 
 
 async def describe_topics(settings: Settings) -> Table:
-    """The pipeline's topics as a table: retention, partitions, records, and consumer lag by group."""
+    """The pipeline's topics as a table: retention, partitions, records, and consumer lag by group.
+
+    Raises Transient when the broker is not ready for that after several seconds of retries.
+    """
+    try:
+        return await _described(settings)
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        raise Transient(
+            f"the broker cannot report consumer lag yet ({type(error).__name__}); a coordinator that starts loads its "
+            "offsets first: run the command again in a minute"
+        ) from error
+
+
+async def _described(settings: Settings) -> Table:
     table = Table("topic", "retention", "partitions", "records", "consumer lag", "meaning")
     await answered(settings)
     async with Observer(settings) as observer:

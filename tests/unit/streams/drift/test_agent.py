@@ -1,5 +1,6 @@
 """The drift agent under redelivery and crashes at any step, with the store in memory."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from schemas.codec import Codec
 from schemas.events import AlertState, Band, Modality, RiskAlert, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
-from schemas.state_keys import MUTES, POOL, PRIOR
+from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR
 from streams.drift import mutes
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.detector import DAY_S
@@ -210,3 +211,24 @@ async def test_an_alert_is_caused_by_the_score_of_its_memo_however_many_came_tog
     assert world.topic.records
     for alert, cause in zip(world.topic.records, world.topic.causes, strict=True):
         assert CODEC.decode(cause.value, RiskScored).memo_id == alert.memo_id
+
+
+def damaged(seed: int, value: bytes) -> bytes:
+    """A value that was cut off, or whose bytes or numbers changed."""
+    rng = np.random.default_rng(seed)
+    at, kind = int(rng.integers(len(value))), seed % 3
+    wrong = [b"", rng.bytes(8), struct.pack("<d", (np.nan, -np.inf, 1e300, -1.0)[seed % 4])][kind]
+    return value[:at] + wrong + (b"" if kind == 0 else value[at + len(wrong) :])
+
+
+async def test_a_damaged_state_restarts_its_user_and_no_other() -> None:
+    way, calm = way_of("changed", 30, 20), way_of("calm", 30, 1000, seed=1)
+    healthy = World()
+    await play(healthy, way + calm, 10)
+    states = await healthy.state()
+    for seed in range(200):
+        world = World()
+        wrong = {**states, DRIFT.key("changed"): damaged(seed, states[DRIFT.key("changed")])}
+        await world.store.update(list(wrong), lambda key, _, wrong=wrong: (wrong[key], None), ttl_s=1e9)
+        await world.restart().process(Batch(way[-2:] + calm[-2:]))
+        assert (await world.state())[DRIFT.key("calm")] == states[DRIFT.key("calm")], f"seed {seed}"

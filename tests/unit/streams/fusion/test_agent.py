@@ -1,6 +1,7 @@
 """The fusion agent under redelivery and crashes at any step, with the store in memory."""
 
 import asyncio
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from schemas.events import (
 )
 from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.settings import Settings
-from schemas.state_keys import DRIFT
+from schemas.state_keys import BASELINE, DRIFT, JOIN, QUARANTINE
 from streams.drift.user_state import open_episode
 from streams.fusion.agent import count_scores
 from streams.fusion.rules import FusionRules
@@ -512,3 +513,40 @@ def test_reasons_of_records_never_become_series_of_their_own() -> None:
         count_scores([*invented, replace(SCORED, reasons=("quality:noisy",))])
     assert (others, noisy) == ([1000], [1])
     assert series() <= {OTHER, *ABSTENTIONS}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"\x00", b"\xff" * 99, b"\x0c\x91" * 50, b"\x90" * 3000, b"\x01" + zlib.compress(bytes(1 << 26)), b"[{}]"],
+)
+async def test_a_damaged_join_or_baseline_restarts_its_memo_or_user_and_no_other(damaged: bytes) -> None:
+    world = World()
+    await world.restart().process(Batch([*both("first", user="anna"), source("m", Modality.ACOUSTIC, "anna")]))
+    keys = [JOIN.key("anna", "m"), BASELINE.key("anna")]
+    await world.store.update(keys, lambda *_: (damaged, None), ttl_s=1e9)
+    await world.restart().process(Batch([*both("m", user="anna"), *both("n", user="bert")]))
+    assert {"m", "n"} <= set(world.topic.scores())
+    kept = await world.store.read([QUARANTINE.key(key) for key in keys])
+    assert set(kept.values()) == {damaged}
+
+
+async def test_a_join_under_the_key_of_another_memo_is_damage() -> None:
+    world = World()
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC, "anna")]))
+    one, other = JOIN.key("anna", "m"), JOIN.key("bert", "n")
+    state = (await world.store.read([one]))[one]
+    await world.store.update([other], lambda *_: (state, None), ttl_s=1e9)
+    await world.restart().process(Batch([source("n", Modality.EMBEDDING, "bert")]))
+    assert world.topic.records == []
+    assert await world.store.read([QUARANTINE.key(other)]) == {QUARANTINE.key(other): state}
+
+
+async def test_timeouts_that_name_no_join_are_dropped() -> None:
+    world = World()
+    await world.restart().process(Batch(both("m", user="anna")))
+    before = await world.store.read(await world.store.find("*"))
+    await world.deadlines.put({BASELINE.key("anna"): NOW, "anything": NOW})
+    world.now = lambda: NOW + timedelta(hours=1)
+    await world.restart().close_overdue()
+    assert await world.deadlines.count() == 0
+    assert await world.store.read(await world.store.find("*")) == before
