@@ -66,7 +66,7 @@ class Extraction(AbstractContextManager["Extraction"]):
 
         stage = self._stages[EMBEDDING.name]
         assert isinstance(stage, EmbeddingStage)
-        frames = stage.embedder.embed_frames([signal])[0].frames
+        frames = stage.embedder.embed_frames([stage.heard(signal)])[0].frames
         assert frames is not None
         return frames
 

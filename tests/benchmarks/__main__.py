@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = (
     "contracts",
     "audio",
+    "voice",
     "acoustic_cost",
     "acoustic",
     "acoustic_praat",

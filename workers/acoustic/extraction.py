@@ -4,15 +4,25 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import signal as filters
 
 from schemas.events import Extractor, FloatArray
 from workers.acoustic.frame_track import voice_track
 from workers.acoustic.markers import MARKERS_VERSION, markers
 from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass, configuration_hash
 from workers.acoustic.window_statistics import window_statistics
+from workers.audio.memo import SAMPLING_RATE
+from workers.audio.speech_span import SPAN_VERSION, SpokenPart, spoken_part
 
 NAME = "egemaps+markers"
 VERSION = "1"
+MARGIN_S = 0.25
+"""Seconds of silence kept at either end: enough for a faint consonant, too few to weigh in a mean over the memo."""
+OFFSET_HZ = 2.0
+"""Offsets wander more slowly than this. A higher corner turns the phase of low voices, which moves their pitch."""
+
+BLOCK = 1 << 20
+"""Samples filtered at once, with twice the precision and so twice the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +47,10 @@ class AcousticFeatures:
 def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
     """Extract all acoustic features of one memo in this process; not thread-safe.
 
-    signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1]. Raises what `acoustic_pass` raises.
+    signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1]; measured are its spoken part, at one level.
+    Raises what `acoustic_pass` raises.
     """
+    signal = steadied(spoken_part(signal, MARGIN_S))
     found = acoustic_pass(signal)
     marked = markers(voice_track(signal, found.lld, HOP_S))
     return AcousticFeatures(
@@ -49,7 +61,25 @@ def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
     )
 
 
+def steadied(part: SpokenPart) -> FloatArray:
+    """The part at one level, without a wandering offset, which would look like harmonics; as it is without speech.
+
+    openSMILE computes with 16-bit integers, and its loudness is not quite independent of the level.
+    """
+    if part.level_db is None:
+        return part.signal
+    sections = filters.butter(2, OFFSET_HZ, "highpass", fs=SAMPLING_RATE, output="sos")
+    levelled = part.at_level()
+    state = filters.sosfilt_zi(sections) * np.mean(levelled[: SAMPLING_RATE // 20])
+    for at in range(0, len(levelled), BLOCK):
+        levelled[at : at + BLOCK], state = filters.sosfilt(sections, levelled[at : at + BLOCK], zi=state)
+    return levelled
+
+
 def extractor() -> Extractor:
-    """Provenance of the features: openSMILE's configuration and version, and the version of the markers."""
-    digest = hashlib.sha256(f"{configuration_hash()} markers {MARKERS_VERSION}".encode()).hexdigest()
+    """Provenance of the features: openSMILE's configuration and version, versions of the markers and of the span."""
+    versions = (
+        f"{configuration_hash()} markers {MARKERS_VERSION} span {SPAN_VERSION} margin {MARGIN_S} offset {OFFSET_HZ}"
+    )
+    digest = hashlib.sha256(versions.encode()).hexdigest()
     return Extractor(NAME, VERSION, digest)

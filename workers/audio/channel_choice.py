@@ -39,6 +39,8 @@ CLIPPED_MAX, CLIPPED_WORTH = 0.005, 0.4
 """A channel with a larger share of clipped samples is worth this share."""
 OWN_DB, OWN_SHARE = 6.0, 0.1
 """Frames this much louder than in the other channels are a channel's own; with such a share of them, a speaker's."""
+TOGETHER_SHARE = 0.2
+"""Speakers take turns: with a larger share of frames that are as loud in two channels, one of them holds no speaker."""
 STEADY_ST = 0.1
 """Pitch that moves less in 10 ms, in semitones, is steady: a note's, seldom a voice's."""
 STEADY_SPEECH, STEADY_MUSIC = 0.5, 0.85
@@ -54,11 +56,16 @@ PIECES_MAX = 2000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """What one channel holds. powers: (frames,) dB; speech: (frames,); worth: of its speech, 0 (none) to 1."""
+    """What one channel holds.
+
+    powers: (frames,) dB; speech: (frames,); steady: share of its steps of pitch that are steady, 1 without any; worth:
+    of its speech, 0 (none) to 1.
+    """
 
     powers: NDArray[np.float64]
     speech: Frames
     snr_db: float
+    steady: float
     worth: float
 
 
@@ -85,27 +92,26 @@ def heard(signal: FloatArray, clipped: float) -> Heard:
     powers = frame_powers(filtered)
     speech = energy_speech_frames(filtered, powers)
     if not speech.any():
-        return Heard(powers, speech, 0.0, 0.0)
+        return Heard(powers, speech, 0.0, 1.0, 0.0)
     snr_db = snr(powers, speech)
-    worth = speech_likeness(filtered, speech) * float(np.clip(snr_db, 1.0, CLEAN_DB)) / CLEAN_DB
-    return Heard(powers, speech, snr_db, worth * (CLIPPED_WORTH if clipped > CLIPPED_MAX else 1.0))
+    steady = steady_share(filtered, speech)
+    likeness = (STEADY_MUSIC - steady) / (STEADY_MUSIC - STEADY_SPEECH)
+    worth = float(np.clip(likeness, LEAST_LIKENESS, 1.0) * np.clip(snr_db, 1.0, CLEAN_DB)) / CLEAN_DB
+    return Heard(powers, speech, snr_db, steady, worth * (CLIPPED_WORTH if clipped > CLIPPED_MAX else 1.0))
 
 
-def speech_likeness(signal: FloatArray, speech: Frames) -> float:
-    """From 0 to 1, how much the periodic frames behave like a voice and not like notes, whose pitch is constant."""
+def steady_share(signal: FloatArray, speech: Frames) -> float:
+    """Share of the steps of pitch, from 10 ms to 10 ms, that are steady: notes have a constant pitch, voices do not."""
     first = np.flatnonzero(speech[:-1] & speech[1:])
     first = first[(first + 1) * HOP + PIECE <= len(signal)]
     if not len(first):
-        return LEAST_LIKENESS
+        return 1.0
     first = first[np.linspace(0, len(first) - 1, min(PAIRS_MAX, len(first))).astype(int)]
     pitch, match = _pitch(signal, first * HOP)
     later, later_match = _pitch(signal, first * HOP + HOP)
     steps = np.abs(12 * np.log2(later / pitch))[(match > PERIODICITY) & (later_match > PERIODICITY)]
     steps = steps[steps < NEAR_ST]
-    if not len(steps):
-        return LEAST_LIKENESS
-    likeness = (STEADY_MUSIC - float(np.mean(steps < STEADY_ST))) / (STEADY_MUSIC - STEADY_SPEECH)
-    return float(np.clip(likeness, LEAST_LIKENESS, 1.0))
+    return float(np.mean(steps < STEADY_ST)) if len(steps) else 1.0
 
 
 def _pitch(signal: FloatArray, starts: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
@@ -131,24 +137,27 @@ def _main(each: Sequence[Heard], candidates: Sequence[int]) -> tuple[int, Why]:
     if len(candidates) == 1:
         alone = sum(hearing.worth > 0.0 for hearing in each) == 1
         return candidates[0], Why.ONLY_SPEECH if alone else Why.BEST_SPEECH
-    own = _own_frames([each[number] for number in candidates])
+    own, together = _own_frames([each[number] for number in candidates])
+    if sorted(own)[-2] >= OWN_SHARE and together > TOGETHER_SHARE:
+        return min(candidates, key=lambda number: each[number].steady), Why.BEST_SPEECH
     if sorted(own)[-2] >= OWN_SHARE:
         return candidates[int(np.argmax(own))], Why.MOST_SPEECH
     return max(candidates, key=lambda number: each[number].snr_db), Why.ONE_SIGNAL
 
 
-def _own_frames(each: Sequence[Heard]) -> list[float]:
-    """For each channel, the share of all frames with speech in which it is louder, re its peaks, than all others."""
+def _own_frames(each: Sequence[Heard]) -> tuple[list[float], float]:
+    """Of all frames with speech: for each channel, the share in which it is louder, re its peaks, than all others.
+
+    And the share in which two channels hold speech and none is louder.
+    """
     frames = min(len(hearing.powers) for hearing in each)
     levels = np.array([hearing.powers[:frames] - loudest_second(hearing.powers) for hearing in each])
     speech = np.array([hearing.speech[:frames] for hearing in each])
     anywhere = max(int(np.count_nonzero(speech.any(axis=0))), 1)
-    shares = []
-    for number in range(len(each)):
-        others = np.delete(levels, number, axis=0).max(axis=0)
-        own = speech[number] & (levels[number] - others > OWN_DB)
-        shares.append(float(np.count_nonzero(own)) / anywhere)
-    return shares
+    others = [np.delete(levels, number, axis=0).max(axis=0) for number in range(len(each))]
+    own = speech & (levels - np.array(others) > OWN_DB)
+    together = (speech.sum(axis=0) > 1) & ~own.any(axis=0)
+    return (own.sum(axis=1) / anywhere).tolist(), float(together.sum() / anywhere)
 
 
 def _mean(channel: Callable[[int], FloatArray], each: Sequence[Heard], candidates: Sequence[int], main: int) -> Choice:

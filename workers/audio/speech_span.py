@@ -35,7 +35,7 @@ class SpokenPart:
     level_db: float | None
 
     def at_level(self) -> FloatArray:
-        """The signal with its speech at LEVEL_DB, unchanged without speech; peaks may exceed [-1, 1]."""
+        """The signal with its speech at LEVEL_DB, a copy; itself without speech. Peaks may exceed [-1, 1]."""
         if self.level_db is None:
             return self.signal
         return self.signal * np.float32(10 ** ((LEVEL_DB - self.level_db) / 20))
@@ -52,8 +52,8 @@ def spoken_part(signal: FloatArray, margin_s: float) -> SpokenPart:
     speech = energy_speech_frames(filtered, powers)
     if not speech.any():
         return SpokenPart(signal, None)
-    spans = speech_spans(speech, len(signal), margin_s)
-    part = signal if spans == [(0, len(signal))] else np.concatenate([signal[start:end] for start, end in spans])
+    pieces = [signal[start:end] for start, end in speech_spans(speech, len(signal), margin_s)]
+    part = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     level_db = 10 * np.log10(np.mean(10 ** (powers[speech] / 10)))
     return SpokenPart(part - np.float32(np.mean(part, dtype=np.float64)), float(level_db))
 

@@ -117,7 +117,7 @@ def make(out: Path, folder: Path | None) -> Bundle:
         features = extracted(memos, stages, folder)
         extractors = {each.modality: each.extractor for each in stages}
     training = {
-        "data": "simulated voices only (workers.training.synthetic); says nothing about people",
+        "data": "simulated voices only (workers.simulation); says nothing about people",
         "memos": len(memos),
         "speakers": SPEAKERS,
         "seed": SEED,

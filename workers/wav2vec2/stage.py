@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from schemas.errors import Poison
-from schemas.events import Extractor, MemoFeatures, Modality
+from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
 from schemas.settings import Settings
 from workers.audio.memo import SAMPLING_RATE, Memo
+from workers.audio.speech_span import SPAN_VERSION, spoken_part
 from workers.consumer.stage import Outcome
 from workers.service import prometheus
 from workers.wav2vec2 import checkpoint, compilation
@@ -14,6 +15,8 @@ from workers.wav2vec2.embedder import Embedder, Embedding
 
 ENCODER_FOLDER = "encoder"
 """Folder in a bundle: the checkpoint that its head was trained on."""
+MARGIN_S = 1.0
+"""Seconds of silence kept at either end: most memos are embedded whole."""
 
 
 class EmbeddingStage:
@@ -47,13 +50,23 @@ class EmbeddingStage:
     def process(self, batch: Sequence[Memo]) -> list[Outcome[MemoFeatures]]:
         """One `MemoFeatures` per memo, or Poison: `embedding:too_short`, `embedding:not_finite`."""
         carried_s, computed_s = self.embedder.work.carried_s, self.embedder.work.computed_s
-        usable = [index for index, memo in enumerate(batch) if len(memo.signal) >= self.embedder.shortest]
-        embeddings = dict(zip(usable, self.embedder.embed([batch[index].signal for index in usable]), strict=True))
+        signals = [self.heard(memo.signal) for memo in batch]
+        usable = [index for index, signal in enumerate(signals) if len(signal) >= self.embedder.shortest]
+        embeddings = dict(zip(usable, self.embedder.embed([signals[index] for index in usable]), strict=True))
         work = self.embedder.work
         if work.computed_s > computed_s:
             padding = 1 - (work.carried_s - carried_s) / (work.computed_s - computed_s)
             prometheus.PADDING_SHARE.labels(stage=self.name).observe(padding)
         return [self._outcome(memo, embeddings.get(index)) for index, memo in enumerate(batch)]
+
+    def heard(self, signal: FloatArray) -> FloatArray:
+        """The part of a memo that is embedded: its spoken part.
+
+        At one level if the checkpoint normalises signals: it then divides by a power to which it adds a constant, so
+        that very quiet ones would come out quieter. Other checkpoints were trained on signals at their own level.
+        """
+        part = spoken_part(signal, MARGIN_S)
+        return part.at_level() if self.embedder.checkpoint.normalise else part.signal
 
     def close(self) -> None:
         """Nothing to release: programs live as long as the process."""
@@ -81,4 +94,5 @@ def embedder_from(settings: Settings) -> Embedder:
 
 def extractor_of(source: checkpoint.Checkpoint) -> Extractor:
     """Provenance of an embedding: everything that determines its values."""
-    return Extractor(name="wav2vec2", version=source.version, weights_hash=source.weights_hash)
+    version = f"{source.version}-span{SPAN_VERSION}"
+    return Extractor(name="wav2vec2", version=version, weights_hash=source.weights_hash)

@@ -2,14 +2,19 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.errors import Poison
 from schemas.markers import MARKER_NAMES
 from tests.unit.workers.acoustic.voices import buzz, silence
 from workers.acoustic import extraction
-from workers.acoustic.extraction import AcousticFeatures, extract, extractor
+from workers.acoustic.extraction import AcousticFeatures, extract, extractor, steadied
 from workers.acoustic.feature_names import FEATURE_NAMES, FUNCTIONAL_NAMES, WINDOW_NAMES
 from workers.acoustic.opensmile_pass import acoustic_pass
+from workers.audio.memo import SAMPLING_RATE
+from workers.audio.speech_span import SpokenPart
+from workers.simulation.source_filter import Voice, speak
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +66,39 @@ def test_numbers_of_another_configuration_or_other_markers_are_somebody_else_s(m
     with monkeypatch.context() as changed:
         changed.setattr(extraction, "configuration_hash", lambda: "another")
         assert extractor().weights_hash != ours.weights_hash
+    with monkeypatch.context() as changed:
+        changed.setattr(extraction, "SPAN_VERSION", "another")
+        assert extractor().weights_hash != ours.weights_hash
+
+
+VOICE = speak(Voice(), 6.0, np.random.default_rng(5))[0]
+
+
+@settings(max_examples=8)
+@given(gain_db=st.floats(-40.0, 5.0), offset=st.floats(-0.1, 0.1))
+def test_neither_level_nor_offset_moves_a_feature(gain_db: float, offset: float) -> None:
+    plain = extract(VOICE)
+    changed = extract((VOICE * 10 ** (gain_db / 20) + offset).astype(np.float32))
+    np.testing.assert_allclose(changed.markers, plain.markers, rtol=0.02, atol=0.01)
+    np.testing.assert_allclose(changed.functionals, plain.functionals, rtol=0.05, atol=0.5)
+
+
+def test_an_offset_that_wanders_is_no_harmonic() -> None:
+    start = 0.1 * np.exp(-np.arange(len(VOICE)) / SAMPLING_RATE)
+    plain, changed = extract(VOICE), extract((VOICE + start).astype(np.float32))
+    hnr = MARKER_NAMES.index("hnr")
+    assert changed.markers[hnr] == pytest.approx(plain.markers[hnr], abs=0.3)
+
+
+@pytest.mark.parametrize("loud", [0.0, 1e-4])
+def test_what_follows_the_speech_is_not_measured(loud: float) -> None:
+    tail = loud * np.random.default_rng(0).standard_normal(120 * SAMPLING_RATE)
+    plain, changed = extract(VOICE), extract(np.concatenate([VOICE, tail]).astype(np.float32))
+    pauses = [MARKER_NAMES.index(name) for name in ("pause_share", "pause_rate", "pause_longest", "voiced_rate")]
+    np.testing.assert_allclose(changed.markers[pauses], plain.markers[pauses], rtol=0.1)
+    assert len(changed.windows) == len(plain.windows)
+
+
+def test_a_memo_without_speech_is_measured_as_it_is() -> None:
+    part = SpokenPart(silence(1.0), None)
+    assert steadied(part) is part.signal

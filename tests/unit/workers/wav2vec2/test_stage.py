@@ -13,6 +13,7 @@ from tests.unit.workers.wav2vec2.checkpoints import LAYER, noise, tiny
 from workers.audio.memo import Memo
 from workers.consumer.stage import settle
 from workers.service.health import HEALTH
+from workers.simulation.source_filter import Voice, speak
 from workers.wav2vec2.embedder import Embedder
 from workers.wav2vec2.stage import EmbeddingStage
 
@@ -99,3 +100,26 @@ def test_settings_lead_to_the_shipped_encoder() -> None:
 def test_a_setting_that_leads_nowhere_says_so() -> None:
     with pytest.raises(ConfigurationError, match="neither a folder nor a hub name"):
         EmbeddingStage.from_settings(Settings.load(encoder="./absent/encoder"))
+
+
+def test_what_precedes_and_follows_the_speech_is_not_embedded(stage: EmbeddingStage) -> None:
+    speech = speak(Voice(), 3.0, np.random.default_rng(0))[0]
+    tail = np.zeros(60 * 16000, np.float32)
+
+    heard = stage.heard(np.concatenate([tail, speech, tail]))
+
+    assert len(speech) <= len(heard) <= len(speech) + 2.1 * 16000
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_a_checkpoint_that_normalises_hears_every_memo_at_one_level(gain: float) -> None:
+    speech = speak(Voice(), 3.0, np.random.default_rng(0))[0]
+    embedder = Embedder(tiny(LAYER), row_lengths=(64_000,))
+    levelled = EmbeddingStage(embedder, 15.0).heard(speech * np.float32(gain) + np.float32(0.05))
+    np.testing.assert_allclose(levelled, EmbeddingStage(embedder, 15.0).heard(speech), atol=1e-3)
+
+
+def test_another_checkpoint_hears_it_at_its_own_level() -> None:
+    speech = speak(Voice(), 3.0, np.random.default_rng(0))[0]
+    raw = EmbeddingStage(Embedder(replace(tiny(LAYER), normalise=False)), 15.0)
+    np.testing.assert_allclose(raw.heard(speech), speech - speech.mean(), atol=1e-6)
