@@ -141,13 +141,16 @@ class HttpRegistry:
             raise Transient(f"schema registry does not answer for {what}: {type(error).__name__}") from None
         if not httpx.codes.is_success(status):
             raise self._refusal(status, method, what)
+        if method == "GET" and len(content) > ANSWER_BYTES:
+            # Whoever registered it, one record that names it must not make the others wait.
+            raise DecodeError(f"{what} of the registry is larger than {SCHEMA_BYTES:,} bytes")
         try:
             return cast("Answer", dict(json.loads(content)))
         except (ValueError, TypeError, RecursionError):
             raise self._unexpected(f"the answer for {what} is not a JSON object") from None
 
     async def _exchange(self, method: str, path: str, body: Answer | None) -> tuple[int, bytes]:
-        """Status and body of the answer; of a longer one its first ANSWER_BYTES, which are no JSON."""
+        """Status and body of the answer; of a longer one ANSWER_BYTES and one more, which are no JSON."""
         headers = {"accept": CONTENT_TYPE, "content-type": CONTENT_TYPE, "accept-encoding": "identity"}
         content = bytearray()
         async with (
@@ -165,7 +168,7 @@ class HttpRegistry:
                 content += chunk
                 if len(content) > ANSWER_BYTES:
                     break
-            return response.status_code, bytes(content[:ANSWER_BYTES])
+            return response.status_code, bytes(content[: ANSWER_BYTES + 1])
 
     def _refusal(self, status: int, method: str, what: str) -> Exception:
         if status == httpx.codes.TOO_MANY_REQUESTS or status == httpx.codes.REQUEST_TIMEOUT or status >= 500:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import exp
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
@@ -468,9 +468,9 @@ def digest_of(batches: Iterable[Batch]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def as_said(records: Sequence[Any]) -> list[Any]:
+def as_said(records: Sequence[Any]) -> list[dict[str, Any]]:
     """Records in the fields that 0.1 had."""
-    plain: list[Any] = to_plain(records)
+    plain = cast("list[dict[str, Any]]", to_plain(records))
     for record in plain:
         record.get("quality", {}).pop("channel", None)
     return plain
