@@ -26,7 +26,7 @@ from workers.audio.memo import SAMPLING_RATE
 
 RESULT = Path(__file__).parent / "results" / "voice.md"
 PLAIN, CHANGED = 4, 36
-"""One clip in this many is scored as it is; one in this many also changed."""
+"""One clip in this many is scored as it is; one in this many also changed, times `--thin`."""
 
 Samples: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = dict[str, dict[str, list[float | str | None]]]
@@ -92,7 +92,7 @@ def clips(shared: Path) -> Iterator[tuple[str, Samples]]:
             yield row["path"], soundfile.read(shared / "audio" / row["path"])[0]
 
 
-def scores(shared: Path) -> Scores:
+def scores(shared: Path, thin: int) -> Scores:
     """Score clips as they are, and some changed."""
     found: Scores = {}
     for name, (subtype, change) in CHANGES.items():
@@ -161,16 +161,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--before", type=Path, default=None)
     parser.add_argument("--scores", type=Path, default=None)
+    parser.add_argument("--thin", type=int, default=1, help="only one in so many of the clips, for a busy machine")
     arguments = parser.parse_args()
     shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared"))
     if not (shared / "audio" / "manifest.csv").is_file():
         sys.exit("no real speech here: put the shared folder beside the project or name it in UNDERTONE_SHARED")
-    now = scores(shared)
+    now = scores(shared, arguments.thin)
     if arguments.scores:
         arguments.scores.write_text(json.dumps(now))
         return
     before = json.loads(arguments.before.read_text()) if arguments.before else None
-    command = "python -m tests.benchmarks.voice" + (" --before FILE" if before else "")
+    command = f"python -m tests.benchmarks.voice --thin {arguments.thin}" + (" --before FILE" if before else "")
     lines = ["# What must not move a score", "", provenance(command), "", *page(now, before)]
     RESULT.write_text("\n".join(lines) + "\n")
 
