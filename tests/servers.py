@@ -34,6 +34,13 @@ GROUPS_S = 60.0
 """For the group of a killed process to be empty: longer than any session in the tests."""
 
 
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class RedisServer:
     """One Redis, every change on disk before it answers. It can be killed and started again, with its data or empty.
 
@@ -48,9 +55,7 @@ class RedisServer:
         self._options = [*options, *(("--appendonly", "yes", "--appendfsync", "always") if durable else ())]
         self._port_option = "--tls-port" if encrypted else "--port"
         self._folder = Path(tempfile.mkdtemp(prefix="undertone-redis-"))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -68,6 +68,12 @@ class Roles:
         """Names of those that run."""
         return [name for name, role in self._roles.items() if role.process]
 
+    def pid(self, name: str) -> int:
+        """The process of one that runs."""
+        process = self._roles[name].process
+        assert process, f"{name} does not run"
+        return process.pid
+
     def begin(self, name: str) -> None:
         """Start a process."""
         kind, number = name.split("-")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from tests.faults.judge import Seen
 from tests.faults.proxy import Link
 from tests.faults.reader import Positions, Reader
 from tests.faults.roles import Command, Roles
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 
 
 class World:
@@ -58,7 +57,7 @@ class World:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             self._folder.mkdir(parents=True)
-            ports = [_free_port() for _ in scenario.KINDS]
+            ports = [free_port() for _ in scenario.KINDS]
             self._links = {
                 kind: exits.enter_context(Link(port)) for kind, port in zip(scenario.KINDS, ports, strict=True)
             }
@@ -230,9 +229,3 @@ class World:
     def _create_topics(self) -> None:
         environment = {**os.environ, "KAFKA_BOOTSTRAP": self._kafka.bootstrap, "UNDERTONE_PARTITIONS": "4"}
         subprocess.run([sys.executable, "-m", "streams.cli", "topics", "create"], env=environment, check=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

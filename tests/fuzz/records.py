@@ -15,7 +15,7 @@ from schemas.codec import Codec
 from schemas.events import DeadLetter
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MUTES, POOL, PRIOR
 from tests.faults.judge import Content
-from tests.faults.parade import avro
+from tests.faults.poisons import avro
 from tests.fuzz.pipeline import Pipeline, Record
 from tests.fuzz.values import TEXTS, mutated, scrambled
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from schemas.state_keys import DRIFT
-from tests.faults.parade import avro
+from tests.faults.poisons import avro
 from tests.fuzz import containers, recordings, records, targets
 from tests.fuzz.campaign import campaign
 from tests.fuzz.pipeline import Pipeline, Record

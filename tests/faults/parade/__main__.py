@@ -51,13 +51,14 @@ def counted(found: Parade) -> dict[str, float]:
         "wrong": len(verdict.wrong),
         "undocumented": len(verdict.poisons),
         "uninvited": len(verdict.uninvited),
+        "swollen": len(verdict.swollen),
         "throughput": round(found.throughput, 3),
     }
 
 
 def _faults(found: Parade) -> list[str]:
     verdict = found.verdict
-    return [*verdict.exits, *verdict.wrong, *verdict.poisons, *verdict.uninvited]
+    return [*verdict.exits, *verdict.wrong, *verdict.poisons, *verdict.uninvited, *verdict.swollen]
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ from random import Random
 import numpy as np
 
 from schemas.events import MemoUploaded
-from tests.faults.parade import avro
 from tests.faults.parade.crowd import Crowd, noise
 from tests.faults.parade.judge import Day, Verdict, judge
-from tests.faults.parade.poison import Kitchen, Poison
-from tests.faults.parade.table import poisons
 from tests.faults.parade.world import World
+from tests.faults.poisons import avro
+from tests.faults.poisons.poison import Kitchen, Poison
+from tests.faults.poisons.table import poisons
+from tests.unit.schemas.registry_server import registry_server
 
-PATIENCE_S = 240.0
+PATIENCE_S = 150.0
 LISTENERS = 6
 """Good alerts that wait for the bridge beside those of the agents."""
 
@@ -42,23 +43,26 @@ def parade(crowd: Crowd, seed: int, folder: Path, only: str = "") -> Parade:
     audio = folder / "audio"
     audio.mkdir()
     memos = list(crowd.write(audio))
-    kitchen = Kitchen(audio, noise(np.random.default_rng(seed)))
-    rows = [row for row in poisons(kitchen) if only in row.name]
-    quiet = march(memos, (), Random(seed), folder / "quiet", audio)
-    day = march(memos, rows, Random(seed), folder / "day", audio)
     good = [(memo.user_id, memo.memo_id) for memo in memos]
+    with registry_server() as registry:
+        kitchen = Kitchen(audio, noise(np.random.default_rng(seed)), registry)
+        rows = [row for row in poisons(kitchen) if only in row.name]
+        quiet = march(memos, (), Random(seed), folder / "quiet", audio, registry.url)
+        day = march(memos, rows, Random(seed), folder / "day", audio, registry.url)
     return Parade(len(memos), rows, quiet, day, judge(day, quiet, good))
 
 
-def march(memos: Sequence[MemoUploaded], rows: Sequence[Poison], rng: Random, folder: Path, audio: Path) -> Day:
-    """Send everything, wait until all are through, end the roles; what it came to."""
+def march(
+    memos: Sequence[MemoUploaded], rows: Sequence[Poison], rng: Random, folder: Path, audio: Path, registry: str
+) -> Day:
+    """Send everything, wait until all are through, end the roles; what it came to. registry: its address."""
     ahead, first = [row for row in rows if row.alone], memos[0]
     order: list[MemoUploaded | Poison] = list(memos[1:])
     for row in rows:
         if not row.alone:
             order.insert(rng.randrange(len(order) + 1), row)
     good = {(memo.user_id, memo.memo_id) for memo in memos}
-    with World(folder, audio) as world:
+    with World(folder, audio, {"SCHEMA_REGISTRY_URL": registry}) as world:
         for row in ahead:
             world.send(row)
             world.flush()
@@ -82,5 +86,6 @@ def march(memos: Sequence[MemoUploaded], rows: Sequence[Poison], rng: Random, fo
         good_s = time.monotonic() - began
         if not world.wait_until(world.met, PATIENCE_S):
             print(world.roles.told(), flush=True)
+        footprint = world.footprint()
         world.leave(PATIENCE_S)
-        return world.day(good_s)
+        return world.day(good_s, footprint)

@@ -12,7 +12,8 @@ Good memos of a few users, and among them every poison of tests/faults/parade on
 roles as processes of their own, decoding as in production, features that cost nothing. The same good memos on a day
 without poisons are the measure. *exits*: roles that ended by themselves; *wrong*: good scores, alerts and posted alerts
 that differ from the quiet day in any byte but the time; *undocumented*: poisons with another outcome than one dead
-letter, or what is documented for them; *uninvited*: results that nobody asked for; *throughput*: good memos a second,
+letter, or what is documented for them; *uninvited*: results that nobody asked for; *swollen*: memory past
+the limits of deploy/k8s, metrics past 5,000 series, operators' commands that fail; *throughput*: good memos a second,
 as a share of the quiet day's, on a machine that also did other things. `make parade SEED=…` repeats a run.
 """
 COLUMNS = (
@@ -25,6 +26,8 @@ COLUMNS = (
     "wrong",
     "undocumented",
     "uninvited",
+    "swollen",
+    "peak memory (MB)",
     "throughput",
 )
 
@@ -33,9 +36,11 @@ def report(path: Path, name: str, seed: int, found: Parade) -> None:
     """Add the outcome to the file, below those that stand there."""
     text = path.read_text() if path.exists() else HEAD
     verdict = found.verdict
+    peaks = ", ".join(f"{role} {mb:.0f}" for role, mb in found.day.footprint.peak_mb.items())
     values = (
         name, seed, found.good, len(found.rows), len(found.quiet.written.alerts), len(verdict.exits),
-        len(verdict.wrong), len(verdict.poisons), len(verdict.uninvited), f"{found.throughput:.3f}",
+        len(verdict.wrong), len(verdict.poisons), len(verdict.uninvited), len(verdict.swollen), peaks,
+        f"{found.throughput:.3f}",
     )  # fmt: skip
     rows = (COLUMNS, ["---"] * len(COLUMNS), values)
     lines = ["", provenance(f"make parade SEED={seed}"), "", *map(_row, rows)]

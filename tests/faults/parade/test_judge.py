@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.judge import Content
-from tests.faults.parade.judge import Day, Verdict, judge
-from tests.faults.parade.poison import Found, Letter, Nothing, Scored, Sent
+from tests.faults.parade.judge import Day, Footprint, Verdict, judge
 from tests.faults.parade.topics import Written
+from tests.faults.poisons.poison import Found, Letter, Nothing, Scored, Sent
 
 GOOD = [("u", "one"), ("v", "one")]
 PLACE = ("memos.uploaded", 0, 7)
@@ -26,7 +26,7 @@ def score(user: str, memo: str, **changes: object) -> Content:
 
 
 def alert(name: str, user: str = "u", **changes: object) -> Content:
-    return {"alert_id": name, "user_id": user, "statistic": 4.0, **changes}
+    return {"alert_id": name, "user_id": user, "memo_id": f"memo of {name}", "statistic": 4.0, **changes}
 
 
 def letter(**changes: object) -> Content:
@@ -38,7 +38,15 @@ def letter(**changes: object) -> Content:
 def day(*, quiet: bool = False) -> Day:
     scores, letters = [score(*memo) for memo in GOOD], [] if quiet else [letter()]
     sent = {} if quiet else {PLACE: ROTTEN}
-    return Day(Written(scores, [alert("a")], letters), sent, dict.fromkeys(sent, "rotten"), {"a"}, [], 1.0)
+    return Day(
+        Written(scores, [alert("a")], letters),
+        sent,
+        dict.fromkeys(sent, "rotten"),
+        {"a"},
+        [],
+        1.0,
+        Footprint({"agents-0": 300.0}, {"agents": 500}),
+    )
 
 
 def verdict(found: Day) -> Verdict:
@@ -48,7 +56,7 @@ def verdict(found: Day) -> Verdict:
 def test_a_day_whose_poison_is_one_dead_letter_has_no_fault() -> None:
     found = day()
     found.written.scores.append(score(*GOOD[0], scored_at=2))
-    assert verdict(found) == Verdict([], [], [], [])
+    assert verdict(found) == Verdict([], [], [], [], [])
     assert verdict(found).good
 
 
@@ -81,6 +89,18 @@ def test_what_is_lost_is_a_fault(fault: str, kind: str) -> None:
 def test_an_exit_and_an_alert_that_was_not_posted_are_faults() -> None:
     assert verdict(replace(day(), ended=[("agents-0", 1)])).exits == ["agents-0 ended with 1"]
     assert verdict(replace(day(), posted=set())).wrong == ["alert a was not posted"]
+
+
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        Footprint({"agents-0": 3000.0}, {}),
+        Footprint({}, {"agents": 6000}),
+        Footprint({}, {}, ["dead-letters list ends with 1"]),
+    ],
+)
+def test_memory_series_and_commands_past_their_limits_are_faults(footprint: Footprint) -> None:
+    assert len(verdict(replace(day(), footprint=footprint)).swollen) == 1
 
 
 def test_alerts_of_poisons_are_their_own_matter() -> None:

@@ -27,5 +27,5 @@ def test_nothing_that_comes_in_stops_anybody(kafka: KafkaServer, seed: int) -> N
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout[-20_000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["poisons"] > 80
-    assert (found["exits"], found["wrong"], found["undocumented"], found["uninvited"]) == (0, 0, 0, 0)
+    assert found["poisons"] > 200
+    assert not any(found[fault] for fault in ("exits", "wrong", "undocumented", "uninvited", "swollen"))

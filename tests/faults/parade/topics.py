@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.channels import WEBHOOK, bridge_group
 from schemas.pipeline import STAGES
 from tests.faults.judge import Content
-from tests.faults.parade.avro import KINDS, SINGLE_OBJECT, source
+from tests.faults.poisons.avro import KINDS, SINGLE_OBJECT, source
 
 Place: TypeAlias = tuple[str, int, int]
 """Topic, partition, offset."""

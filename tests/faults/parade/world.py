@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import urlopen
 
 from confluent_kafka import Producer
 from kafka import KafkaProducer
@@ -18,17 +19,24 @@ from redis import Redis
 from deploy.kafka.server import KafkaServer
 from schemas.codec import Codec
 from schemas.events import MemoUploaded
-from tests.faults.parade.judge import Day, outcomes
-from tests.faults.parade.poison import Poison, RawKey, Sent
+from tests.faults.parade.judge import Day, Footprint, outcomes
 from tests.faults.parade.topics import Place, Topics, Written
+from tests.faults.poisons.poison import Poison, RawKey, Sent
 from tests.faults.roles import Command, Roles
 from tests.receivers import receiving
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 
 ROLES = ("acoustic-0", "embedding-0", "agents-0", "bridge-0")
 PARTITIONS = 4
-LARGEST = 8 << 20
+LARGEST = 1 << 29
 """Bytes of a request: more than any topic takes."""
+COMMANDS = (
+    ("dead-letters", "list"),
+    ("dead-letters", "redrive", "--dry-run"),
+    ("topics", "describe"),
+    ("alerts", "mutes"),
+)
+"""What operators ask when they are called."""
 SETTINGS = {
     "UNDERTONE_ALERTS_PER_USER_YEAR": "0.25",
     "UNDERTONE_AUDIO_RETRY_S": "0.05",
@@ -45,13 +53,14 @@ def hearing(kind: str) -> Sequence[str]:
 
 
 class World:
-    """Servers and roles while the context is open. folder: for logs; audio: the folder of the memos' audio."""
+    """Servers and roles while the context is open.
 
-    def __init__(
-        self, folder: Path, audio: Path, command: Command = hearing, settings: Mapping[str, str] | None = None
-    ) -> None:
+    folder: for logs; audio: the folder of the memos' audio; settings: of the roles, beside SETTINGS.
+    """
+
+    def __init__(self, folder: Path, audio: Path, settings: Mapping[str, str], command: Command = hearing) -> None:
         self._folder, self._audio, self._command = folder, audio, command
-        self._settings = {**SETTINGS, **(settings or {})}
+        self._settings = {**SETTINGS, **settings}
         self.places: dict[Place, Sent] = {}
         """Where every record of a poison lies."""
         self._names: dict[Place, str] = {}
@@ -82,7 +91,13 @@ class World:
             self._raw = KafkaProducer(bootstrap_servers=self._kafka.bootstrap)
             exits.callback(self._raw.close)
             self._client: Redis = exits.enter_context(Redis.from_url(self._redis.url))
-            self.roles = Roles(self._folder, self._command, lambda _: environment)
+            self._environment = {**os.environ, **environment}
+            self._ports = {name.split("-")[0]: free_port() for name in ROLES}
+            self.roles = Roles(
+                self._folder,
+                self._command,
+                lambda kind: {**environment, "UNDERTONE_METRICS_PORT": str(self._ports[kind])},
+            )
             exits.callback(self.roles.end_all)
             for name in ROLES:
                 self.roles.begin(name)
@@ -151,10 +166,27 @@ class World:
         met = all(any(o.matches(found[place]) for o in sent.outcomes) for place, sent in self.places.items())
         return met and self.topics.passed({*self.good, *self.places} - self._withdrawn)
 
-    def day(self, good_s: float) -> Day:
+    def day(self, good_s: float, footprint: Footprint) -> Day:
         """What it all came to, once the roles have ended."""
         posted = {request.headers.get("webhook-id", "") for request in self.receiver.requests}
-        return Day(self._read(), self.places, self._names, posted, self.roles.chronicle.ended_by_themselves, good_s)
+        return Day(
+            self._read(), self.places, self._names, posted, self.roles.chronicle.ended_by_themselves, good_s, footprint
+        )
+
+    def footprint(self) -> Footprint:
+        """What the roles take that run now, and what operators are told."""
+        peaks = {name: _peak_mb(self.roles.pid(name)) for name in self.roles.running}
+        series = {kind: _samples(port) for kind, port in self._ports.items()}
+        return Footprint(peaks, series, [fault for command in COMMANDS if (fault := self._complaint(command))])
+
+    def _complaint(self, command: Sequence[str]) -> str:
+        """What is wrong with the answer of a command; empty if nothing is."""
+        run = [sys.executable, "-m", "streams.cli", *command]
+        done = subprocess.run(run, env=self._environment, capture_output=True, check=False)
+        text = done.stdout.decode("utf-8", "replace")
+        if done.returncode:
+            return f"{' '.join(command)} ends with {done.returncode}: {done.stderr[-500:]!r}"
+        return "" if text.replace("\n", "").isprintable() else f"{' '.join(command)} prints control characters"
 
     def leave(self, patience_s: float) -> None:
         """End all roles in good order."""
@@ -189,3 +221,17 @@ class World:
             note((message.topic(), message.partition(), message.offset()))
 
         return delivered
+
+
+def _samples(port: int) -> int:
+    """How many series a process exports."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        return sum(not line.startswith(b"#") for line in answer.read().splitlines())
+
+
+def _peak_mb(pid: int) -> float:
+    """The most resident memory that a process and its children have taken, each at its own time."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own / 1024 + sum(_peak_mb(int(child)) for child in children)

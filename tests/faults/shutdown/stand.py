@@ -1,7 +1,6 @@
 """Where processes are ended: a broker and a Redis behind links, a receiver, and records that never run out."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -31,12 +30,12 @@ from redis import Redis
 
 from deploy.kafka.server import KafkaServer, dies_with_parent
 from schemas.settings import SHIPPED_BUNDLE
-from tests.faults.parade import avro
 from tests.faults.parade.crowd import noise
 from tests.faults.parade.world import hearing
+from tests.faults.poisons import avro
 from tests.faults.proxy import Link
 from tests.receivers import Request, receiving
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 from workers.scoring.bundle import Bundle
 
 READS = {"acoustic": "memos.uploaded", "agents": "memos.features", "bridge": "risk.alerts"}
@@ -79,7 +78,7 @@ class Stand:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             (self.folder / "audio").mkdir()
-            behind = _free_port()
+            behind = free_port()
             self.broker_link = exits.enter_context(Link(behind))
             self.kafka = exits.enter_context(KafkaServer(properties=AUTHORIZER, links={behind: self.broker_link.port}))
             self.redis = exits.enter_context(RedisServer(durable=False))
@@ -114,7 +113,7 @@ class Stand:
 
     def begin(self, role: str) -> Process:
         """Start a role."""
-        port, log = _free_port(), self.folder / f"{role}-{next(self._numbers)}.log"
+        port, log = free_port(), self.folder / f"{role}-{next(self._numbers)}.log"
         environment = {**self.environment, "UNDERTONE_METRICS_PORT": str(port)}
         with log.open("wb") as out:
             command = [*dies_with_parent(), sys.executable, *hearing(role)]
@@ -211,9 +210,3 @@ def _parts() -> Iterator[dict[str, object]]:
             "nobody", "none", modality=str(modality), extractor=fields, names=names,
             windows=avro.array(numbers, 1, length), summary=avro.array(numbers, length),
         )  # fmt: skip
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -5,20 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from redis import Redis
 
-from tests.faults.parade import avro
-
-REDIS_PREFIX = "undertone:"
-"""Before every key of the system."""
+from tests.faults.parade.crowd import noise
+from tests.faults.poisons import avro
+from tests.unit.schemas.registry_server import RegistryServer
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a record came to. letters: reasons of its dead letters, by id; scores: ids of its memo's scores."""
+    """What a record came to. letters: reasons of its dead letters; scores, alerts: ids of those of its memo."""
 
     letters: tuple[str, ...] = ()
     scores: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,16 @@ class Nothing:
         return found == Found()
 
 
-Outcome = Letter | Scored | Nothing
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """An alert about its memo, and no dead letter."""
+
+    def matches(self, found: Found) -> bool:
+        """Whether that is what was found."""
+        return bool(found.alerts) and not found.letters
+
+
+Outcome = Letter | Scored | Nothing | Alerted
 
 
 class RawKey(str):
@@ -103,10 +113,13 @@ class Poison:
 
 @dataclass(slots=True)
 class Kitchen:
-    """Where poisons are made. folder: of the audio; sound: the audio of a memo with which nothing is wrong."""
+    """Where poisons are made. folder: of the audio; sound: the audio of a memo with which nothing is wrong; registry:
+    of writer schemas.
+    """
 
     folder: Path
     sound: bytes
+    registry: RegistryServer
     _served: int = field(default=0)
 
     def audio(self, data: bytes | None = None) -> str:
@@ -115,6 +128,15 @@ class Kitchen:
         path = self.folder / f"poison-{self._served:04d}.bin"
         path.write_bytes(self.sound if data is None else data)
         return path.as_uri()
+
+    def sounds(self, number: int) -> bytes:
+        """Another sound for every number, with which nothing is wrong."""
+        return noise(np.random.default_rng([7, number]))
+
+    def register(self, schema: str) -> int:
+        """Put a writer schema, or what is none, into the registry; its id."""
+        self.registry.schemas.append({"schema": schema})
+        return len(self.registry.schemas)
 
     def upload(self, name: str, *outcomes: Outcome, audio: bytes | None = None, **changes: object) -> Sent:
         """An upload of a user of its own. audio: what lies in its file; changes: of its fields."""

@@ -1,14 +1,18 @@
 """Poisons whose record is good and whose recording is not."""
 
+import os
+import socket
 import struct
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from tests.audio_files import broken, ffmpeg, spoken, wave_header
-from tests.faults.parade.poison import Kitchen, Letter, Poison
+from tests.faults.poisons.bombs import claiming, covered, many_frames, noisy_vorbis, silent_flac
+from tests.faults.poisons.poison import Kitchen, Letter, Poison, Scored
 
 AUDIO = Letter("audio:.*")
 RATE = 16000
@@ -30,8 +34,36 @@ def recordings(kitchen: Kitchen) -> Iterator[Poison]:
         "a folder": kitchen.folder.as_uri(),
     }.items():
         yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio_uri=uri),))
+    for name, make in {"FIFO": os.mkfifo, "socket": _socket, "link out": _link}.items():
+        path = kitchen.folder / f"poison-{name.replace(' ', '-')}.wav"
+        make(path)
+        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio_uri=path.as_uri()),))
+    for name, data in _bombs().items():
+        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, Scored(), audio=data),))
     other = kitchen.upload("audio of another digest", AUDIO, sha256="0" * 64)
     yield Poison("audio of another digest", (other,))
+
+
+def _bombs() -> dict[str, bytes]:
+    """Files that want more than they give: refused by name, or scored within the limits of a memo."""
+    return {
+        "of 85 million samples": claiming(),
+        "of 2^32 samples": claiming(2**32 - 1),
+        "with a large picture": covered(8000),
+        "with many frames in its tag": many_frames(20_000),
+        "of eight channels at 655 kHz": silent_flac(4, rate=655_350, channels=8),
+        "of 64 channels at 192 kHz": noisy_vorbis(1, rate=96_000, channels=64),
+        "of 29 minutes of silence": silent_flac(29 * 60),
+    }
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
 
 
 def _odd() -> dict[str, bytes]:

@@ -1,0 +1,93 @@
+"""Values in Redis that no program of ours has written, and the memo of the user whose they are."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from hashlib import blake2b
+
+import msgpack
+from redis import Redis
+
+from schemas.state_keys import PREFIX
+from tests.faults.poisons import avro
+from tests.faults.poisons.poison import Alerted, Kitchen, Nothing, Poison, Scored, Sent
+
+OF_A_USER = ("drift:{<user>}", "baseline:{<user>}", "join:{<user>}:<memo>")
+OF_ALL = ("drift-pool", "drift-prior", "mutes", "reconciliation")
+INDEXES = ("joins:open", "roster")
+"""Keys of all users, of which none is one value."""
+Put = Callable[[Redis, str], object]
+HIGH = 8
+"""Scores in the high band, one after the other: more than a level alert waits for."""
+
+
+def stored(content: bytes) -> bytes:
+    """A value as the store writes it: eight bytes of BLAKE2b over the content, then the content."""
+    return blake2b(content, digest_size=8).digest() + content
+
+
+def _contents() -> Mapping[str, bytes]:
+    # None is of a version one to four above the newest: with a digest that matches, that is state of a newer program.
+    return {
+        "empty": b"",
+        "short": b"\x01",
+        "bytes without a digest": bytes(range(256)),
+        "no content": stored(b""),
+        "of no version": stored(b"\x7fwhat a later program writes"),
+        "cut": stored(b"\x01"),
+        "noise": stored(b"\x01" + bytes(range(256))),
+        "another MessagePack": stored(b"\x01" + msgpack.packb([1, {"a": [None]}, "text"])),
+        "text": stored(b'\x01{"not": "a list"}'),
+        "numbers without end": stored(b"\x01" + b"\xff" * 64),
+    }
+
+
+def values() -> Mapping[str, Put]:
+    """What puts a wrong value, or one of another Redis type, under a key."""
+    puts: dict[str, Put] = {
+        "list": lambda client, key: client.rpush(key, "a", "b"),
+        "hash": lambda client, key: client.hset(key, "a", "b"),
+        "set": lambda client, key: client.sadd(key, "a"),
+        "sorted set": lambda client, key: client.zadd(key, {"a": 1.0}),
+        "stream": lambda client, key: client.xadd(key, {"a": "b"}),
+    }
+    return puts | {name: partial(_set, content) for name, content in _contents().items()}
+
+
+def state(kitchen: Kitchen) -> Iterator[Poison]:
+    """All of them: whatever is found, the memo is scored, once."""
+    for row in OF_A_USER:
+        for name, put in values().items():
+            upload = kitchen.upload(f"{row} {name}", Scored())
+            user, memo = upload.memo
+            key = PREFIX + row.replace("<user>", user).replace("<memo>", memo)
+            yield Poison(f"state {row} {name}", (upload,), before=partial(_before, put, (key,)))
+    for name, put in values().items():
+        keys = tuple(PREFIX + row for row in OF_ALL)
+        yield Poison(
+            f"state of all {name}", (kitchen.upload(f"all {name}", Scored()), *_high(f"user of {name}")),
+            before=partial(_before, put, keys), alone=True,
+        )  # fmt: skip
+    for index in INDEXES:
+        for name in ("list", "hash", "noise"):
+            upload = kitchen.upload(f"index {index} {name}", Scored())
+            before = partial(_before, values()[name], (PREFIX + index,))
+            yield Poison(f"state {index} {name}", (upload,), before=before, alone=True)
+
+
+def _high(user: str) -> Iterator[Sent]:
+    """Scores that raise an alert, for which mutes are read."""
+    for number in range(HIGH):
+        memo, at_ms = f"high {number} of {user}", avro.NOON_MS + number * avro.DAY_MS
+        content = avro.score(user, memo, at_ms, probability=0.95, band="high")
+        value, either = avro.framed("risk_scored", content), (Nothing(), Alerted())
+        yield Sent("risk.scored", user.encode(), value, either, (user, memo))
+
+
+def _before(put: Put, keys: tuple[str, ...], client: Redis) -> None:
+    for key in keys:
+        client.delete(key)
+        put(client, key)
+
+
+def _set(content: bytes, client: Redis, key: str) -> None:
+    client.set(key, content)
