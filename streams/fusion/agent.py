@@ -23,6 +23,7 @@ from streams.fusion import join as fusion
 from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
 from streams.fusion.score_memos import Complete, EncodedScore, PersonalScores, Result, at_most_per_user
+from workers.consumer.isolation import isolated
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Batch, Source
@@ -99,6 +100,14 @@ class FusionAgent:
         now = await self._deadlines.now()
         await self._deadlines.bring_back(now + self._rules.join_timeout + CLOCKS_APART, CLOSED_AT_ONCE)
         keys = await self._deadlines.due(now - self._rules.wait(self._behind_s()), CLOSED_AT_ONCE)
+        failed = await isolated(lambda part: self._close(part, now), keys, STAGE) if keys else []
+        if failed:  # A join that the program fails on is tried again later, behind all others.
+            await self._deadlines.drop([key for key, _ in failed])
+            await self._deadlines.put({key: now + self._rules.join_timeout for key, _ in failed})
+        await self._observe_joins(now)
+        return len(keys)
+
+    async def _close(self, keys: Sequence[str], now: datetime) -> None:
         joins = [key for key in keys if key.startswith(JOIN.prefix)]
         checked = await self._store.update(
             joins, lambda key, state: self._closing(key, state, now), ttl_s=self._rules.join_ttl_s
@@ -118,8 +127,6 @@ class FusionAgent:
         await self._settle(closed)
         # What names no join can never be closed, and would be the first of every search.
         await self._deadlines.drop([key for key in keys if key not in checked or checked[key][1]])
-        await self._observe_joins(now)
-        return len(keys)
 
     async def _observe_joins(self, now: datetime) -> None:
         prometheus.JOINS_OPEN.set(await self._deadlines.count())

@@ -24,6 +24,7 @@ from schemas.errors import Poison, Transient
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.receivers import Receiver
+from workers.consumer.isolation import isolated
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import stopped
 from workers.kafka.retry import retry_transient
@@ -187,13 +188,24 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         alert = self._decoded(record)
         if alert is None:
             return
-        try:
-            await retry_transient(lambda: self._attempt(queue, alert), stage=stage, target="receiver")
-        except Poison as poison:
+        if poison := await self._refused(queue, alert):
             self._count_undelivered(record, poison)
             return
         prometheus.RECORDS_OUT.labels(stage=stage).inc()
         prometheus.DELIVERY_LATENCY.labels(stage=stage).observe(max(time.time() - record.timestamp / 1000, 0.0))
+
+    async def _refused(self, queue: PartitionQueue, alert: RiskAlert) -> Poison | None:
+        """Why an alert cannot be delivered, None once it is; one that the program fails on delays no other."""
+        stage = self._receiver.name
+
+        async def attempt(_: Sequence[RiskAlert]) -> None:
+            await retry_transient(lambda: self._attempt(queue, alert), stage=stage, target="receiver")
+
+        try:
+            failed = await isolated(attempt, [alert], stage)
+        except Poison as poison:
+            return poison
+        return failed[0][1] if failed else None
 
     async def _attempt(self, queue: PartitionQueue, alert: RiskAlert) -> None:
         within_s = ATTEMPT_WITHIN_S + self._settings.bridge_timeout_s

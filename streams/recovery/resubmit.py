@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -35,6 +35,7 @@ from schemas.redrive_headers import rescored_headers
 from schemas.settings import Settings
 from schemas.state_keys import LISTS, MARK
 from streams.recovery.rescore import is_provisional
+from workers.consumer.isolation import of_record
 from workers.kafka.clients import UNAVAILABLE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import written
@@ -207,16 +208,20 @@ class Reconciler:
                     acknowledgements.append(await self._send(upload, headers))
                     sent += 1
             if len(acknowledgements) == TOGETHER:
-                await asyncio.gather(*acknowledgements)
+                await _acknowledged(acknowledgements)
                 acknowledgements = []
-        await asyncio.gather(*acknowledgements)
+        await _acknowledged(acknowledgements)
         return sent
 
     async def _send(self, upload: ConsumerRecord, headers: Headers) -> asyncio.Future[object]:
         """Send the same record to the same partition: its producer may have used another partitioner."""
-        sent: asyncio.Future[object] = await self._producer.send(
-            upload.topic, upload.value, upload.key, partition=upload.partition, headers=headers
-        )
+        try:
+            sent: asyncio.Future[object] = await self._producer.send(
+                upload.topic, upload.value, upload.key, partition=upload.partition, headers=headers
+            )
+        except KafkaError as error:
+            sent = asyncio.get_running_loop().create_future()
+            sent.set_exception(error)
         return sent
 
     async def _outcomes(self, since: datetime) -> AsyncIterator[tuple[int, bool]]:
@@ -251,6 +256,15 @@ class Reconciler:
             return (None if finished is None else finished.to_bytes()), finished is not None
 
         return (await self._store.update([MARK.key()], finish, ttl_s=self._settings.state_ttl_s))[MARK.key()]
+
+
+async def _acknowledged(sent: Sequence[asyncio.Future[object]]) -> None:
+    """Wait until the broker has answered for each record; one that it does not take delays no other."""
+    for answer in await asyncio.gather(*sent, return_exceptions=True):
+        if isinstance(answer, Exception):
+            if not of_record(answer):
+                raise answer
+            log.error("a memo cannot be resubmitted: %s", type(answer).__name__)
 
 
 def _memo_hash(record: MemoUploaded | MemoFeatures | RiskScored) -> int:

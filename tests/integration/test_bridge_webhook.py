@@ -9,6 +9,7 @@ import time
 import pytest
 
 from schemas import topics
+from schemas.events import RiskAlert
 from schemas.json_records import to_plain
 from schemas.settings import Settings
 from streams.notify.webhook import Webhook
@@ -97,6 +98,27 @@ async def test_a_receiver_that_breaks_on_one_alert_does_not_keep_the_others_for_
             await delivered(live, "webhook")
     assert gave_up == [1]
     assert receiver.requests[-1].json["alert_id"] == second.alert_id
+
+
+async def test_an_alert_that_the_program_fails_on_is_counted_and_delays_no_other(settings: Settings) -> None:
+    first, second, third = episode_of()
+
+    class Fragile(Webhook):
+        async def deliver(self, partition: int, alert: RiskAlert) -> None:
+            if alert.alert_id == second.alert_id:
+                raise OverflowError
+            await super().deliver(partition, alert)
+
+    await publish(settings, first, second, third)
+    with (
+        counted("alerts_undelivered_total", stage="webhook", reason="defect:OverflowError") as failed,
+        receiving() as receiver,
+    ):
+        live = to(settings, receiver.url)
+        async with bridging(live, Fragile(live)):
+            await delivered(live, "webhook")
+    assert failed == [1]
+    assert [request.json["alert_id"] for request in receiver.requests] == [first.alert_id, third.alert_id]
 
 
 async def test_a_bridge_that_is_stopped_while_its_receiver_is_away_loses_nothing(settings: Settings) -> None:

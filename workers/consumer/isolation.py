@@ -35,7 +35,8 @@ OF_RECORDS = (
 
 def of_record(error: Exception) -> bool:
     """Whether a record may have caused this error; False for what a retry, an operator or a restart resolves."""
-    return not isinstance(error, Transient | Stop | KafkaError) or isinstance(error, OF_RECORDS)
+    known = isinstance(error, Transient | Stop | Poison | KafkaError)
+    return not known or isinstance(error, OF_RECORDS)
 
 
 def defect(error: Exception, stage: str) -> Poison:

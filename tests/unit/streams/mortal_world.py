@@ -40,7 +40,7 @@ NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 CODEC = Codec()
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process crashed here."""
 
 

@@ -20,7 +20,9 @@ from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.settings import Settings
 from schemas.state_keys import BASELINE, DRIFT, JOIN, QUARANTINE
 from streams.drift.user_state import open_episode
+from streams.fusion import join as fusion
 from streams.fusion.agent import count_scores
+from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
 from tests.samples import counted
 from tests.unit.schemas.records import SCORED
@@ -539,6 +541,28 @@ async def test_a_join_under_the_key_of_another_memo_is_damage() -> None:
     await world.restart().process(Batch([source("n", Modality.EMBEDDING, "bert")]))
     assert world.topic.records == []
     assert await world.store.read([QUARANTINE.key(other)]) == {QUARANTINE.key(other): state}
+
+
+async def test_a_join_that_the_program_fails_on_keeps_no_other_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def incomplete(join: Join, *rest: Any) -> Any:
+        if join.memo_id == "bad":
+            raise ZeroDivisionError
+        return as_it_is(join, *rest)
+
+    as_it_is = fusion.incomplete
+    world = World()
+    names = ["a", "bad", "b", "c"]
+    await world.restart().process(Batch([source(name, Modality.ACOUSTIC) for name in names]))
+    monkeypatch.setattr(fusion, "incomplete", incomplete)
+    for minutes in (60, 61):  # the second time, because the first has claimed them all
+        world.now = lambda minutes=minutes: NOW + timedelta(minutes=minutes)  # type: ignore[misc]
+        await world.restart().close_overdue()
+    assert set(world.outcomes()) == {"a", "b", "c"}
+    assert await world.deadlines.due(world.now(), 10) == []
+    monkeypatch.setattr(fusion, "incomplete", as_it_is)
+    world.now = lambda: NOW + timedelta(hours=2)
+    await world.restart().close_overdue()
+    assert set(world.outcomes()) == set(names)
 
 
 async def test_timeouts_that_name_no_join_are_dropped() -> None:
