@@ -166,6 +166,7 @@ def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
 async def _live(user: str, rules: "Rules") -> Live:
     """The user's scores and alerts in the topics, the rules for the user, and the state in Redis."""
     from schemas import topics
+    from schemas.errors import UnreadableState
     from schemas.events import RiskAlert, RiskScored
     from schemas.schema_registry import make_codec
     from schemas.settings import Settings
@@ -186,9 +187,13 @@ async def _live(user: str, rules: "Rules") -> Live:
     async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
         key = DRIFT.key(user)
         state = (await store.read([key]))[key]
-        if state is not None:
-            rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
-        return Live(lines, rules, list(alerts.values()), summary_line(state, rules))
+        try:
+            if state is not None:
+                rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
+            note = summary_line(state, rules)
+        except UnreadableState:
+            note = "the state in Redis cannot be read; the next score starts a new one"
+        return Live(lines, rules, list(alerts.values()), note)
 
 
 def _settings(*asked: float | None) -> "Settings":

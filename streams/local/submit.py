@@ -43,6 +43,8 @@ def event_of(
     """
     if not ID.accepts(user_id):
         raise Poison("event:refused", f"cannot be submitted: the user must be {ID.rule}")
+    if path.exists() and not path.is_file():
+        raise Poison("file:unreadable", "cannot be read: not a regular file")
     try:
         digest = sha256(path.read_bytes()).hexdigest()
         moment = recorded_at or datetime.fromtimestamp(path.stat().st_mtime, UTC)

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from typer.testing import CliRunner, Result
 
 from schemas import topics
 from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
+from schemas.state_keys import DRIFT
 from streams.cli import app
 from streams.drift.agent import DriftAgent
 from streams.drift.rules import Rules
@@ -77,6 +79,12 @@ def test_a_live_user_is_drawn_from_the_topics_and_redis(live: Live, tmp_path: Pa
     raised = [alert for alert in live.published() if alert.user_id == "drawn"]
     assert raised
     assert live.undertone("drift", "plot", "--user", "nobody").exit_code == 1
+    with Redis.from_url(live.settings.redis_url or "") as redis:
+        (key,) = redis.scan_iter(f"*{DRIFT.key('drawn')}")
+        redis.set(key, b"no state")
+    told = live.undertone("drift", "plot", "--user", "drawn", "--out", str(picture))
+    assert told.exit_code == 0, told.output
+    assert "cannot be read" in told.stdout
 
 
 def test_a_cohort_is_muted_as_it_is_typed(live: Live) -> None:

@@ -1,6 +1,7 @@
 """Submitting: the same file is the same memo, workers may read its audio, and nothing overfills the broker."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -63,7 +64,8 @@ def test_without_a_moment_it_is_when_the_file_was_changed(audio: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_poison_without_its_path(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.wav", tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe.wav")
+    for path in (tmp_path / "absent.wav", tmp_path, pipe):
         with pytest.raises(Poison) as poison:
             event_of(path, "ann", NOON, where_it_lies)
         assert poison.value.reason == "file:unreadable"
