@@ -21,6 +21,7 @@ from schemas.errors import Poison
 from schemas.events import MemoUploaded, Quality, RiskAlert
 from schemas.json_records import to_json
 from schemas.pipeline import ACOUSTIC, DEAD_LETTERS, DRIFT, FUSION
+from schemas.redrive_headers import history_of, redrives_of
 from schemas.settings import SHIPPED_BUNDLE, Settings
 from streams.agents.agent_loop import Agent
 from streams.agents.isolated_agent import Failures, IsolatedAgent
@@ -189,6 +190,8 @@ def _features(event: MemoUploaded, source: Source) -> list[Outgoing]:
 
 def _source(record: Record) -> Source:
     limit = next(each.max_bytes for each in topics.TOPICS if each.name == record.topic)
+    assert redrives_of(record.headers) >= 0
+    assert all(isinstance(each.stage, str) for each in history_of(record.headers))
     value = within(record.value, limit)
     return Source(record.topic, 0, record.offset, record.key, value, record.headers, 0.0, record.timestamp_ms)
 

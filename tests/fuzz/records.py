@@ -11,9 +11,9 @@ from random import Random
 import msgpack
 
 from schemas import topics
-from schemas.codec import Codec
+from schemas.codec import Codec, DecodeError
 from schemas.events import DeadLetter
-from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MUTES, POOL, PRIOR
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MUTES, POOL, PRIOR, row_of
 from tests.faults.judge import Content
 from tests.faults.poisons import avro
 from tests.fuzz.pipeline import Pipeline, Record
@@ -76,10 +76,10 @@ def fuzzed_state(rng: Random) -> Batch:
         uploads.append(Record("memos.uploaded", user.encode(), value, {}, 1000 + number))
         for key in (DRIFT.key(user), BASELINE.key(user), BASELINE_0_1.key(user), JOIN.key(user, memo)):
             if rng.random() < 0.6:
-                values[key] = _value(key.partition(":")[0], rng)
+                values[key] = _damaged(key, rng)
     for key in (POOL.key(), PRIOR.key(), MUTES.key()):
         if rng.random() < 0.3:
-            values[key] = _value(key, rng)
+            values[key] = _damaged(key, rng)
     return Batch(tuple(uploads), values)
 
 
@@ -89,7 +89,7 @@ def outcome(batch: Batch) -> Outcome:
     try:
         written = asyncio.run(Pipeline(batch.values).offer(_among_good(batch)))
     except Exception as error:
-        return Outcome(f"ends the process: {_signature(error)}", {}, time.process_time() - began)
+        return Outcome(f"ends the process: {signature(error)}", {}, time.process_time() - began)
     took_s = time.process_time() - began
     letters = _letters(written)
     reasons = Counter(f"{letter.stage} {letter.reason}" for letter in letters)
@@ -98,6 +98,8 @@ def outcome(batch: Batch) -> Outcome:
         return Outcome("the outcome of good memos is another", reasons, took_s)
     if len({letter.dead_letter_id for letter in letters}) < len(letters):
         return Outcome("two dead letters of one record", reasons, took_s)
+    if any(_is_unreadable(each) for each in written):
+        return Outcome("a record is written that cannot be read", reasons, took_s)
     if took_s > SLOW_S and (len(batch.records) == 1 or any(_is_slow(each) for each in batch.records)):
         return Outcome("a record takes too long", reasons, took_s)
     return Outcome("", reasons, took_s)
@@ -155,7 +157,8 @@ def unpacked(data: bytes) -> Batch:
 
 
 @cache
-def _examples() -> Mapping[str, Content]:
+def examples() -> Mapping[str, Content]:
+    """A record of every topic with which nothing is wrong, as plain Avro."""
     upload = avro.framed("memo_uploaded", avro.upload("stranger", "m", "file:///x"))
     return {
         "memos.uploaded": avro.upload("stranger", "m", "file:///x"),
@@ -168,13 +171,13 @@ def _examples() -> Mapping[str, Content]:
 
 @cache
 def _encoded() -> tuple[bytes, ...]:
-    return tuple(avro.framed(avro.KINDS[topic], content) for topic, content in _examples().items())
+    return tuple(avro.framed(avro.KINDS[topic], content) for topic, content in examples().items())
 
 
 def _record(rng: Random, offset: int) -> Record:
     topic = rng.choice([each.name for each in topics.TOPICS])
     kind = avro.KINDS[topic]
-    content = _examples()[topic]
+    content = examples()[topic]
     if "user_id" in content:
         content = {**content, "user_id": rng.choice(USERS), "memo_id": f"m{rng.randrange(10)}"}
     for _ in range(rng.choice((0, 1, 1, 2, 3))):
@@ -219,6 +222,12 @@ def _written_state() -> Mapping[str, tuple[bytes, ...]]:
     return asyncio.run(run())
 
 
+def _damaged(key: str, rng: Random) -> bytes:
+    """A wrong value, of no version that a newer program may have written: for those a process stops on purpose."""
+    value, row = _value(key.partition(":")[0], rng), row_of(key)
+    return b"\0" + value[1:] if row and row.is_newer(value) else value
+
+
 def _value(kind: str, rng: Random) -> bytes:
     of_kind = _written_state().get(kind, (b"\x01",))
     every = [value for values in _written_state().values() for value in values]
@@ -248,6 +257,15 @@ def _alone() -> Mapping[str, tuple[bytes, ...]]:
     return _of_good(asyncio.run(Pipeline().offer(good())))
 
 
+def _is_unreadable(record: Record) -> bool:
+    kind = next(topic.record for topic in topics.TOPICS if topic.name == record.topic)
+    try:
+        Codec().decode(record.value, kind)
+    except DecodeError:
+        return True
+    return False
+
+
 def _of_good(written: Sequence[Record]) -> dict[str, tuple[bytes, ...]]:
     """What was written of every good user's memos, but features and where they are written."""
     found: dict[str, tuple[bytes, ...]] = {f"good-{user}": () for user in range(GOOD_USERS)}
@@ -263,7 +281,7 @@ def _letters(written: Sequence[Record]) -> list[DeadLetter]:
     return [codec.decode(each.value, DeadLetter) for each in written if each.topic == topics.DEAD.name]
 
 
-def _signature(error: BaseException) -> str:
+def signature(error: BaseException) -> str:
     """Kind and innermost place of an error of ours."""
     at, place = error.__traceback__, ""
     while at is not None:

@@ -11,7 +11,8 @@ HEAD = """# Fuzzing
 
 `make fuzz SECONDS=… SEED=…` tries inputs of a seed, always the same ones in the same order, in processes that may die.
 *records*: of every topic, among good memos, through decoding, isolation, agents, state and delivery in one process.
-*state*: values in the store under the keys of users whose memos then come. *recordings*: encodings of one sound with
+*state*: values in the store under the keys of users whose memos then come. *writers*: schemas as a registry may
+have them, and records that name them. *recordings*: encodings of one sound with
 changes to their chunks, boxes, pages and bytes, through the decoder. A fault is: an end of the process, a hang, a good
 memo with another outcome than alone, two dead letters of one record, a record that takes a CPU second, a recording that
 takes more than 60 CPU seconds and twice its length. *defects*: records that the program fails on and isolates; each is

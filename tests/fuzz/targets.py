@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.fuzz import recordings, records
+from tests.fuzz import recordings, records, writers
 
 SHRINK_S = 20.0
 """Seconds for making an input smaller."""
@@ -48,6 +48,14 @@ def _recording(data: bytes) -> Verdict:
     return Verdict(found.fault, {found.reason: 1}, found.cpu_s, found.length_s)
 
 
+def _writer(given: writers.Written) -> Verdict:
+    return Verdict(*writers.fault_of(given))
+
+
+def _unchanged(given: writers.Written, _: str) -> writers.Written:
+    return given
+
+
 def _same(data: bytes) -> bytes:
     return data
 
@@ -61,6 +69,7 @@ TARGETS = {
         "records", records.TOGETHER, records.fuzzed_records, _batch, _smaller, records.packed, records.unpacked
     ),
     "state": Target("values", records.OWNERS, records.fuzzed_state, _batch, _smaller, records.packed, records.unpacked),
+    "writers": Target("schemas", 1, writers.fuzzed_writer, _writer, _unchanged, writers.packed, writers.unpacked),
     "recordings": Target(
         "recordings",
         1,

@@ -15,7 +15,7 @@ from tests.fuzz.targets import TARGETS, Target, Verdict, made
 from tests.fuzz.worker import Tally, tally_of, work
 
 SEED = 17
-COUNTS = {"records": 6, "state": 12, "recordings": 120}
+COUNTS = {"records": 6, "state": 12, "writers": 500, "recordings": 120}
 
 
 @pytest.mark.slow
