@@ -93,7 +93,9 @@ class Codec:
         body.seek(start)
         try:
             check_size(kind, len(data))
-            if len(data) > RECORD_VALUES:  # each value takes a byte at least
+            # Each value takes a byte at least. In fields that only a registry's schema has, fastavro skips values that
+            # are not there, as many as a count claims.
+            if len(data) > RECORD_VALUES or data[:1] == CONFLUENT_MAGIC:
                 ValueCount(data, start, writer.types, RECORD_VALUES).walk(writer.parsed)
             decoded = _decoder(kind)(fastavro.schemaless_reader(body, writer.parsed, _schema(kind).parsed))
             check(decoded)

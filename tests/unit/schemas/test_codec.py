@@ -287,6 +287,19 @@ def test_the_schema_of_another_record_with_the_same_fields_is_refused() -> None:
             Codec(registry).decode(frame + CODEC.encode(UPLOADED)[10:], MemoUploaded)
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("items", ["boolean", "float", "double", {"type": "fixed", "name": "F", "size": 16}])
+def test_values_that_are_claimed_and_not_there_are_not_waited_for(items: Any) -> None:
+    schema = json.loads((resources.files("schemas.avro") / "memo_uploaded.avsc").read_text())
+    schema["fields"].append({"name": "more", "type": {"type": "array", "items": items}})
+    registry = MemoryRegistry()
+    frame = struct.pack(">bI", 0, registry.id_of("s", json.dumps(schema)))
+    a_billion = b"\x80\xa8\xd6\xb9\x07"
+    for tail in (a_billion, a_billion + b"\0" * 100):
+        with pytest.raises(DecodeError):
+            Codec(registry).decode(frame + CODEC.encode(UPLOADED)[10:] + tail, MemoUploaded)
+
+
 @given(record=records, data=st.data())
 def test_bit_rot_in_a_registrys_framing_never_escapes_either(record: Record, data: st.DataObject) -> None:
     registry = MemoryRegistry()
