@@ -16,7 +16,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import OFFSET_END, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -148,6 +148,14 @@ class Stand:
                 extractor = {"name": "another", "version": "0", "weights_hash": "0"}
                 self.produce("memos.features", user, {**part, "user_id": user, "extractor": extractor})
         self._producer.flush(10)
+
+    def forget(self) -> None:
+        """Take away all that still waits for workers and agents."""
+        self._producer.flush(10)
+        topics = self.admin.list_topics(timeout=10).topics
+        waiting = [TopicPartition(topic, p, OFFSET_END) for topic in READS.values() for p in topics[topic].partitions]
+        for future in self.admin.delete_records(waiting).values():
+            future.result(10)
 
     def produce(self, topic: str, user: str, content: Mapping[str, object]) -> None:
         """Send one record, unless the topic is refused or the broker is away."""

@@ -56,7 +56,7 @@ def _refused(stand: Stand, roles: Collection[str]) -> Callable[[], object]:
 
 def _spoilt(stand: Stand, _: Collection[str]) -> Callable[[], object]:
     stand.spoil()
-    return lambda: None
+    return stand.forget
 
 
 def _locked(stand: Stand, _: Collection[str]) -> Callable[[], object]:
