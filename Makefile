@@ -98,8 +98,9 @@ shutdown: $(VENV)/.dev  ## End two hundred processes in every way and measure ho
 	$(BIN)/python -m tests.faults.shutdown --report tests/benchmarks/results/shutdown.md $(if $(SEED),--seed $(SEED))
 
 fuzz: SECONDS ?= 120
+fuzz: REPORT ?= tests/benchmarks/results/fuzz.md
 fuzz: $(VENV)/.dev  ## Fuzz records, state and recordings for two minutes (SECONDS=7200 for longer, SEED=7 repeats inputs).
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --report tests/benchmarks/results/fuzz.md $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --report $(REPORT) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift selects some) and write tests/benchmarks/results.
 	$(BIN)/python -m tests.benchmarks $(ONLY)
