@@ -282,7 +282,7 @@ async def test_features_that_the_broker_does_not_take_are_a_dead_letter_of_their
     async with working(settings, Verbose()):
         await caught_up(settings)
     (letter,) = await everything(settings, topics.DEAD)
-    assert letter.reason.startswith("defect:")
+    assert letter.reason == "result:refused"
     assert CODEC.decode(letter.value, MemoUploaded).memo_id == "memo-1"
     assert {f.memo_id for f in await everything(settings, topics.FEATURES)} == {"memo-0", "memo-2"}
 
