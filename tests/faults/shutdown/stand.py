@@ -101,7 +101,7 @@ class Stand:
             inside = {**self.environment, "KAFKA_BOOTSTRAP": self.kafka.bootstrap}
             subprocess.run(create, env=inside, check=True, stdout=subprocess.DEVNULL)
             self.admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
-            self._producer = Producer({"bootstrap.servers": self.kafka.bootstrap, "linger.ms": 5, "log_level": 0})
+            self._producer = self._new_producer()
             self._sound = self._audio("memo.wav", noise(np.random.default_rng(0)))
             self._rotten, self._parts = self._audio("rotten.wav", b"no sound"), list(_parts())
             self._exits = exits.pop_all()
@@ -174,6 +174,7 @@ class Stand:
         )
         for future in self.admin.delete_acls([everything]).values():
             future.result(10)
+        self._producer = self._new_producer()  # the one before remembers for a while that topics were refused
 
     def lock_redis(self) -> None:
         """Redis asks for a password from now on, of those who are connected as well."""
@@ -185,6 +186,9 @@ class Stand:
         """Redis asks for none again."""
         with Redis.from_url(self.redis.url, password="another password") as client:
             client.config_set("requirepass", "")
+
+    def _new_producer(self) -> Producer:
+        return Producer({"bootstrap.servers": self.kafka.bootstrap, "linger.ms": 5, "log_level": 0})
 
     def _audio(self, name: str, data: bytes) -> str:
         path = self.folder / "audio" / name
