@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -29,6 +29,11 @@ class Crowd:
     calm_days: int
     changed_days: int
     seed: int = 3
+
+    @property
+    def changed(self) -> list[date]:
+        """The days on which some have changed."""
+        return [(FIRST_DAY + timedelta(days=self.calm_days + day)).date() for day in range(self.changed_days)]
 
     def write(self, folder: Path) -> Iterator[MemoUploaded]:
         """Write the audio of all memos, and give their events day by day."""

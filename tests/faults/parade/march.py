@@ -1,8 +1,10 @@
 """A parade: good memos in their order, and poisons anywhere among them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from schemas.events import MemoUploaded
 from tests.faults.parade.crowd import Crowd, noise
-from tests.faults.parade.judge import Day, Verdict, judge
+from tests.faults.parade.judge import Day, Memo, Verdict, judge
 from tests.faults.parade.world import World
 from tests.faults.poisons import avro
 from tests.faults.poisons.poison import Kitchen, Poison
@@ -47,45 +49,66 @@ def parade(crowd: Crowd, seed: int, folder: Path, only: str = "") -> Parade:
     with registry_server() as registry:
         kitchen = Kitchen(audio, noise(np.random.default_rng(seed)), registry)
         rows = [row for row in poisons(kitchen) if only in row.name]
-        quiet = march(memos, (), Random(seed), folder / "quiet", audio, registry.url)
-        day = march(memos, rows, Random(seed), folder / "day", audio, registry.url)
+        quiet = march(memos, (), Random(seed), folder / "quiet", audio, registry.url, crowd.changed)
+        day = march(memos, rows, Random(seed), folder / "day", audio, registry.url, crowd.changed)
     return Parade(len(memos), rows, quiet, day, judge(day, quiet, good))
 
 
 def march(
-    memos: Sequence[MemoUploaded], rows: Sequence[Poison], rng: Random, folder: Path, audio: Path, registry: str
+    memos: Sequence[MemoUploaded],
+    rows: Sequence[Poison],
+    rng: Random,
+    folder: Path,
+    audio: Path,
+    registry: str,
+    paced: Collection[date],
 ) -> Day:
-    """Send everything, wait until all are through, end the roles; what it came to. registry: its address."""
-    ahead, first = [row for row in rows if row.alone], memos[0]
+    """Send everything, wait until all are through, end the roles; what it came to.
+
+    registry: its address; paced: days before which everything is waited for. An open episode freezes the baseline, so
+    what a score is after an alert depends on how soon it comes.
+    """
     order: list[MemoUploaded | Poison] = list(memos[1:])
     for row in rows:
         if not row.alone:
             order.insert(rng.randrange(len(order) + 1), row)
-    good = {(memo.user_id, memo.memo_id) for memo in memos}
     with World(folder, audio, {"SCHEMA_REGISTRY_URL": registry}) as world:
-        for row in ahead:
-            world.send(row)
-            world.flush()
-            world.wait_until(world.met, PATIENCE_S)
-        # From here on all roles read: what follows measures no start.
-        world.upload(first)
-        world.wait_until(lambda: (first.user_id, first.memo_id) in world.scored(), PATIENCE_S)
+        for row in rows:
+            if row.alone:
+                world.send(row)
+                world.wait_until(world.met, PATIENCE_S)
+        # Once the first memo is scored all roles read: what follows measures no start.
+        world.upload(memos[0])
+        world.wait_until(lambda: world.settled({_whose(memos[0])}), PATIENCE_S)
         began = time.monotonic()
         for number in range(LISTENERS):
             listener = avro.alert(f"listener-{number}", f"alert-{number}")
             world.produce("risk.alerts", listener["user_id"].encode(), avro.framed("risk_alert", listener))
-        world.flush()
-        for each in order:
-            if isinstance(each, Poison):
-                world.send(each)
-            else:
-                world.upload(each)
-            world.roles.tend()
-        world.flush()
-        world.wait_until(lambda: good <= world.scored(), PATIENCE_S)
+        _send(world, order, paced)
+        world.wait_until(lambda: world.scored() >= set(map(_whose, memos)), PATIENCE_S)
         good_s = time.monotonic() - began
         if not world.wait_until(world.met, PATIENCE_S):
             print(world.roles.told(), flush=True)
         footprint = world.footprint()
         world.leave(PATIENCE_S)
         return world.day(good_s, footprint)
+
+
+def _send(world: World, order: Sequence[MemoUploaded | Poison], paced: Collection[date]) -> None:
+    """Send memos and poisons in their order; everything is through before the first memo of a paced day."""
+    sent: set[Memo] = set()
+    day: date | None = None
+    for each in order:
+        if isinstance(each, Poison):
+            world.send(each)
+        else:
+            if each.recorded_at.date() != day and (day := each.recorded_at.date()) in paced:
+                world.wait_until(partial(world.settled, frozenset(sent)), PATIENCE_S)
+            world.upload(each)
+            sent.add(_whose(each))
+        world.roles.tend()
+    world.flush()
+
+
+def _whose(memo: MemoUploaded) -> Memo:
+    return memo.user_id, memo.memo_id

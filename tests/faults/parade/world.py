@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -160,8 +160,14 @@ class World:
         """User and memo of every score so far."""
         return {(score["user_id"], score["memo_id"]) for score in self._read().scores}
 
+    def settled(self, memos: Collection[tuple[str, str]]) -> bool:
+        """Whether these memos are scored, and every group has passed all that good memos led to."""
+        self.flush()
+        return self.scored() >= set(memos) and self.topics.passed(self.good)
+
     def met(self) -> bool:
         """Whether every record of a poison has an outcome that is documented, and every group has passed all."""
+        self.flush()
         found = outcomes(self._read(), self.places)
         met = all(any(o.matches(found[place]) for o in sent.outcomes) for place, sent in self.places.items())
         return met and self.topics.passed({*self.good, *self.places} - self._withdrawn)
