@@ -137,8 +137,9 @@ class DeliveredConsumer(driver.Consumer):
         at = {TP(*tp): found[tp] for tp in found}
         self._found.update({tp: position for tp, (position, _) in at.items() if position})
         suspected = {tp: position for tp, (position, mark) in at.items() if self._attempts.recall(tp, position, mark)}
-        if suspected:
+        if self._attempts.at_once(suspected.items()) is not None:
             LOG.warning("agents: a process died; its records are processed again, in small batches")
+        if suspected:
             await self._commit(suspected)
 
     async def begin(self, messages: Sequence[Any]) -> None:

@@ -78,6 +78,7 @@ def _http_endpoint(settings: Settings) -> Iterator[None]:
 
 def _leave(code: int) -> None:
     sys.stderr.flush()
+    SHUTDOWN.note()
     os._exit(code)
 
 

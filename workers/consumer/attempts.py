@@ -9,7 +9,8 @@ finds a mark takes over from a process that died, and marks those records as wai
     2        one at a time, each marked before it starts
     3        the one that is marked becomes a dead letter `defect:ProcessDied`
 
-The mark of a busy partition is as old as its last commit, so the first death may go unnoticed. A process that is killed
+A process that ends on purpose and cannot reach the broker notes that on its machine (`workers.service.purpose`). The
+mark of a busy partition is as old as its last commit, so the first death may go unnoticed. A process that is killed
 for another reason costs a few small batches.
 """
 
@@ -19,6 +20,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 
 from schemas.errors import Poison
+from workers.service.purpose import ME, ended_on_purpose
 
 GROUP = 8
 """Records in a batch after one death: few enough to find the one, enough to keep a worker's processes busy."""
@@ -29,7 +31,7 @@ EXACT_S = 600.0
 
 PROCESS_DIED = Poison("defect:ProcessDied", f"{DEADLY} processes died while they processed this record")
 
-_MARK = re.compile(r"undertone/1 deaths=(\d{1,6}) to=(\d{1,19})( waiting)?")
+_MARK = re.compile(r"undertone/1 deaths=(\d{1,6}) to=(\d{1,19})(?: by=([0-9a-f]{8}))?( waiting)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,17 @@ class Suspects:
 
 
 class Attempts:
-    """The marks of one consumer, by partition. Pure: the caller reads and commits the metadata. clock: monotonic, s."""
+    """The marks of one consumer, by partition. The caller reads and commits the metadata.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    clock: monotonic, seconds; ended_on_purpose: whether the process of this name was not killed by a record.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        ended_on_purpose: Callable[[str], bool] = ended_on_purpose,
+    ) -> None:
+        self._clock, self._ended_on_purpose = clock, ended_on_purpose
         self._suspects: dict[Hashable, Suspects | None] = {}
         self._marked: set[Hashable] = set()
         self._exact_until = -1.0
@@ -55,7 +64,7 @@ class Attempts:
         return partition in self._suspects
 
     def recall(self, partition: Hashable, position: int, metadata: str) -> bool:
-        """Take over a partition: its committed offset and metadata. Returns whether records of it are suspects.
+        """Take over a partition: its committed offset and metadata. Returns whether its mark is to be written again.
 
         Metadata of other programs is no mark.
         """
@@ -63,7 +72,11 @@ class Attempts:
         if found is None or int(found[2]) < position:
             self._suspects[partition] = None
             return False
-        deaths = int(found[1]) + (0 if found[3] else 1)
+        died = not found[4] and not self._ended_on_purpose(found[3] or "")
+        deaths = int(found[1]) + died
+        if not deaths:
+            self._suspects[partition] = None
+            return True
         self._suspects[partition] = Suspects(position, int(found[2]), deaths)
         self._exact_until = self._clock() + EXACT_S
         return True
@@ -95,7 +108,7 @@ class Attempts:
         """The metadata to commit with `position`. to: last offset that is being processed, None for no record."""
         deaths, suspects = self._deaths(partition, position), self._suspects.get(partition)
         if to is not None:
-            return f"undertone/1 deaths={deaths} to={to}"
+            return f"undertone/1 deaths={deaths} to={to} by={ME}"
         return f"undertone/1 deaths={deaths} to={suspects.to} waiting" if deaths and suspects else ""
 
     def committed(self, partition: Hashable, metadata: str) -> None:

@@ -134,8 +134,12 @@ class Health:
 
     def faults(self) -> list[str]:
         """Reasons to restart this process; empty when it is alive."""
+        return [reason for reason in (self._ended, *self.stuck()) if reason]
+
+    def stuck(self) -> list[str]:
+        """Why parts of this process are stuck; empty when none is."""
         parts, away = [*self._parts.values(), *self._passing], self._lacking.__contains__
-        reasons = [self._ended, *(part.fault(self.stuck_after_s, away) for part in parts)]
+        reasons = [part.fault(self.stuck_after_s, away) for part in parts]
         return [reason for reason in reasons if reason]
 
     def lacking(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from schemas.errors import Stop
 from workers.service.health import HEALTH, Health
+from workers.service.purpose import note_end
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,16 @@ class Shutdown:
             self.begin(error)
             raise
 
+    def note(self) -> None:
+        """Note that this process ends on purpose, unless a part of it is stuck: a record may be the cause of that."""
+        if self._within_s is not None and not self._health.stuck():
+            note_end()
+
     def _end(self, within_s: float, error: BaseException | None) -> None:
         cause = "requested" if error is None else str(error) if isinstance(error, Stop) else type(error).__name__
         log.critical("shutdown not finished after %g s, exiting; cause: %s", within_s, cause)
         sys.stderr.flush()
+        self.note()
         self._leave(error.exit_code if isinstance(error, Stop) else 1)
 
 

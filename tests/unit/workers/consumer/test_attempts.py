@@ -106,7 +106,7 @@ def test_suspects_wait_until_they_are_worked_on_and_their_deaths_stay() -> None:
     waiting = attempts.metadata("p", 6, None)
     assert waiting == "undertone/1 deaths=2 to=7 waiting"
     after.recall("p", 6, waiting)
-    assert after.metadata("p", 6, 6) == "undertone/1 deaths=2 to=6"
+    assert after.metadata("p", 6, 6).startswith("undertone/1 deaths=2 to=6 by=")
     assert after.metadata("p", 8, None) == ""
 
 
@@ -116,3 +116,18 @@ def test_suspects_that_never_come_again_limit_nothing_for_ever() -> None:
     attempts.recall("p", 5, "undertone/1 deaths=1 to=7")
     clock[0] = EXACT_S
     assert attempts.at_once([("p", 5)]) is None
+
+
+def test_an_end_on_purpose_is_no_death() -> None:
+    ended = {"0000000a"}
+    for mark, deaths in (("by=0000000a", 1), ("by=0000000b", 2), ("by=0000000a waiting", 1)):
+        attempts = Attempts(ended_on_purpose=ended.__contains__)
+        assert attempts.recall("p", 5, f"undertone/1 deaths=1 to=7 {mark}")
+        assert attempts.metadata("p", 5, None) == f"undertone/1 deaths={deaths} to=7 waiting"
+
+
+def test_after_an_end_on_purpose_nothing_is_suspected_and_the_mark_is_taken_back() -> None:
+    attempts = Attempts(ended_on_purpose=lambda _: True)
+    assert attempts.recall("p", 5, "undertone/1 deaths=0 to=7 by=0000000a")
+    assert attempts.at_once([("p", 5)]) is None
+    assert attempts.metadata("p", 5, None) == ""

@@ -69,6 +69,27 @@ def test_a_cancellation_is_no_failure() -> None:
     assert process.health.faults() == []
 
 
+@pytest.fixture(autouse=True)
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ends that were noted."""
+    found: list[str] = []
+    monkeypatch.setattr("workers.service.shutdown.note_end", lambda: found.append("noted"))
+    return found
+
+
+def test_an_end_is_on_purpose_unless_a_part_is_stuck(notes: list[str]) -> None:
+    process = Process()
+    process.shutdown.note()
+    assert notes == [], "not armed"
+    process.shutdown.arm(60.0)
+    process.shutdown.begin(ValueError())
+    process.shutdown.note()
+    assert notes == ["noted"]
+    process.health.part("acoustic").begin("a batch", within_s=-1.0)
+    process.shutdown.note()
+    assert notes == ["noted"]
+
+
 def test_without_a_deadline_nothing_happens() -> None:
     process = Process()
     process.shutdown.begin(ValueError())
