@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -30,15 +31,18 @@ from schemas.errors import Stop
 from streams.local.embedded import PARTITIONS, EmbeddedKafka
 
 START_S = 20.0
+SERVER_PORTS = (20_000, 32_000)
 GROUPS_S = 60.0
 """For the group of a killed process to be empty: longer than any session in the tests."""
 
 
 def free_port() -> int:
-    """A port on which nobody listens now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port on which nobody listens now, below those that systems give to clients, which may take one at any time."""
+    for port in Random().sample(range(*SERVER_PORTS), 100):
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no free port was found in {SERVER_PORTS}: end other test runs on this machine")
 
 
 class RedisServer:

@@ -8,13 +8,13 @@ from tests.faults.parade.march import Parade
 
 HEAD = """# Poison parade
 
-Good memos of a few users, and among them every poison of tests/faults/parade once: on real Apache Kafka and real Redis,
-roles as processes of their own, decoding as in production, features that cost nothing. The same good memos on a day
-without poisons are the measure. *exits*: roles that ended by themselves; *wrong*: good scores, alerts and posted alerts
-that differ from the quiet day in any byte but the time; *undocumented*: poisons with another outcome than one dead
-letter, or what is documented for them; *uninvited*: results that nobody asked for; *swollen*: memory past
-the limits of deploy/k8s, metrics past 5,000 series, operators' commands that fail; *throughput*: good memos a second,
-as a share of the quiet day's, on a machine that also did other things. `make parade SEED=…` repeats a run.
+Good memos of a few users, and among them every poison of tests/faults/poisons once: on real Apache Kafka and real
+Redis, roles as processes of their own, decoding as in production, features that cost nothing. The same good memos on a
+day without poisons are the measure. *exits*: roles that ended by themselves; *wrong*: good scores, alerts and posted
+alerts that differ from the quiet day in any byte but the time; *undocumented*: poisons with another outcome than one
+dead letter, or what is documented for them; *uninvited*: results that nobody asked for; *swollen*: memory past the
+limits of deploy/k8s, metrics past 5,000 series, operators' commands that fail; *throughput*: good memos a second, as a
+share of the quiet day's, on a machine that also did other things. `make parade SEED=…` repeats a run.
 """
 COLUMNS = (
     "parade",
