@@ -35,10 +35,15 @@ def refusal(error: BaseException | None) -> BrokerRefused | None:
         if isinstance(error, TokenRefused):
             return BrokerRefused(str(error.args[0]))
         for kind, advice in _ADVICE.items():
-            if isinstance(error, kind):
+            if isinstance(error, kind) or _names(error, kind):
                 return BrokerRefused(f"the broker refuses this client ({kind.__name__}): {advice}")
         error = error.__cause__
     return None
+
+
+def _names(error: BaseException, kind: type[errors.KafkaError]) -> bool:
+    """Whether `error` holds the text of a `kind`: aiokafka raises so what fails while offsets are fetched."""
+    return type(error) is errors.KafkaError and error.args == (repr(kind()),)
 
 
 @contextmanager

@@ -87,3 +87,10 @@ def test_a_topic_that_the_broker_hides_is_asked_about_before_it_is_missed() -> N
     with pytest.raises(errors.TopicAuthorizationFailedError) as refused:
         must_see(client, "a", "c", "b")
     assert refused.value.args == ("b", "c")
+
+
+def test_a_refusal_that_the_client_gives_as_text_is_one() -> None:
+    refused = refusal(errors.KafkaError(repr(errors.TopicAuthorizationFailedError())))
+    assert refused is not None
+    assert "TopicAuthorizationFailedError" in str(refused)
+    assert refusal(errors.KafkaError(repr(errors.UnknownError()))) is None
