@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ SCHEMAS = Path(schemas.avro.__file__).parent
 SINGLE_OBJECT_HEADER = 10
 """Bytes before an Avro body: a magic number and the schema's fingerprint."""
 Content = dict[str, Any]
+MISSING = "missing:"
+"""Start of the reason of a score that lacks a modality."""
 
 
 @dataclass(slots=True)
@@ -40,10 +42,10 @@ class Seen:
 class Verdict:
     """What became of the memos. Each list holds memo, score or alert ids.
 
-    lost: accepted, and neither scored nor a dead letter; several: with more than one score id, or with a score and a
-    dead letter; uninvited: scored, though nobody uploaded them; contradicting: ids under which two different contents
-    were sent; wrong: scored, or alerted, otherwise than on the quiet day; repeated: records sent again unchanged, which
-    at-least-once delivery allows.
+    lost: accepted, and neither scored nor a dead letter; several: with more than one score id, but for a score that
+    lacked a modality and was replaced, or with a score and a dead letter; uninvited: scored, though nobody uploaded
+    them; contradicting: ids under which two different contents were sent; wrong: scored, or alerted, otherwise than on
+    the quiet day; repeated: records sent again unchanged, which at-least-once delivery allows.
     """
 
     accepted: int
@@ -71,6 +73,7 @@ def judge(seen: Seen, expected: Seen, accepted: Collection[str], apart: Collecti
     apart: users whose scores are not compared with the quiet day's, only counted.
     """
     memos = {memo["memo_id"] for memo in seen.uploaded} | set(accepted)
+    seen = replace(seen, scored=_replaced(seen.scored, {s["memo_id"]: s["score_id"] for s in expected.scored}))
     scores = _by(seen.scored, "memo_id")
     dead = {_memo_of(letter) for letter in seen.dead}
     first = {memo: versions[0] for memo, versions in scores.items()}
@@ -88,6 +91,25 @@ def judge(seen: Seen, expected: Seen, accepted: Collection[str], apart: Collecti
         contradicting=[name for records, key in _identified(seen) for name in _contradicting(records, key)],
         wrong=_wrong(_without(seen, apart), _without(expected, apart)),
     )
+
+
+def _replaced(scored: Sequence[Content], quiet: Mapping[str, str]) -> list[Content]:
+    """The scores that count: one that lacks a modality is replaced when that comes late, by a revision of its own id.
+
+    quiet: score ids of the quiet day by memo, which revisions are compared under.
+    """
+    whole: dict[str, set[str]] = defaultdict(set)
+    for score in scored:
+        if not _provisional(score):
+            whole[score["memo_id"]].add(score["score_id"])
+    revised = {score["memo_id"] for score in scored if _provisional(score)} & whole.keys()
+    kept = [score for score in scored if score["memo_id"] not in revised or not _provisional(score)]
+    ids = {memo: quiet[memo] for memo in revised & quiet.keys() if len(whole[memo]) == 1}
+    return [{**score, "score_id": ids.get(score["memo_id"], score["score_id"])} for score in kept]
+
+
+def _provisional(score: Content) -> bool:
+    return any(reason.startswith(MISSING) for reason in score.get("reasons", ()))
 
 
 def _without(seen: Seen, users: Collection[str]) -> Seen:

@@ -41,6 +41,18 @@ def test_a_quiet_day_has_no_fault_and_every_memo_its_end() -> None:
     assert not any(found.faults.values())
 
 
+def test_a_score_that_lacked_a_modality_is_replaced_by_the_one_that_came_late() -> None:
+    seen = day()
+    early = score("one", score_id="early", band="indeterminate", probability=None, reasons=["missing:embedding"])
+    seen.scored[0] = score("one", score_id="revision 1")
+    seen.scored.insert(0, early)
+    assert not any(verdict(seen).faults.values())
+    seen.scored.append(score("one", score_id="revision 2"))
+    assert verdict(seen).several == ["one"]
+    seen.scored[:] = [early, {**early, "score_id": "again"}, score("two")]
+    assert verdict(seen).several == ["one"]
+
+
 def test_what_comes_again_unchanged_is_counted_and_no_fault() -> None:
     seen = day()
     seen.scored.append(score("one"))
