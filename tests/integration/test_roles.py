@@ -60,6 +60,7 @@ LOG_KEY = "the key of the hashes"
 WEBHOOK_SECRET = "whsec_c2VjcmV0IG9mIGEgd2ViaG9vayB0aGF0IGlzIGxvbmc="
 RED_WITHIN_S = 30.0
 ONLY_IN_TROUBLE = {
+    "state_unreadable_total",
     "retries_total",
     "records_repeated_total",
     "joins_timed_out_total",
@@ -345,7 +346,7 @@ def check_dead_letter(roles: Roles) -> None:
 def check_stuck_worker(roles: Roles, tmp_path: Path) -> None:
     """A worker that is stopped answers no probe; one that goes on but is stuck at its stage says so, in time."""
     worker = roles.processes["acoustic"]
-    extracting = children_of(worker.pid)
+    extracting = extractors_of(worker.pid)
     assert extracting
     for process in (*extracting, worker.pid):
         os.kill(process, signal.SIGSTOP)
@@ -365,10 +366,11 @@ def check_stuck_worker(roles: Roles, tmp_path: Path) -> None:
     roles.wait_until(lambda: roles.lag("acoustic")["records"] == 0)
 
 
-def children_of(process: int) -> list[int]:
-    """Processes that a process has started, by whichever of its threads."""
+def extractors_of(process: int) -> list[int]:
+    """The openSMILE processes of a worker, which its threads have started; those that decode audio are not of them."""
     tasks = Path(f"/proc/{process}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [child for child in children if b"decoder_process" not in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def check_every_metric(roles: Roles) -> None:

@@ -11,6 +11,8 @@ SHORTEST_PAUSE_S = 0.25
 SHORTEST_PHRASE_S = 0.4
 CREAK_HZ = (35.0, 60.0)
 SLOW_FRAMES = 60
+FARTHEST = 50.0
+"""Most spans that a pitch is from its median; contours of speech stay within a few."""
 VOWELS_HZ = np.array(
     [
         [700, 1150, 2500, 3500, 4500],  # a
@@ -167,7 +169,8 @@ def _pitch(modal: Mask, phrases: list[tuple[int, int]], rng: np.random.Generator
     if not modal.any():
         return contour
     low, middle, high = np.percentile(contour[modal], (5, 50, 95))
-    return np.asarray((contour - middle) / max(high - low, 1e-9))
+    # Over a single frame the span is 0, and the others would be infinitely far from it.
+    return np.asarray(np.clip((contour - middle) / max(high - low, 1e-9), -FARTHEST, FARTHEST))
 
 
 def _smoothed(track: Array, frames: int) -> Array:

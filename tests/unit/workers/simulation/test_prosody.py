@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workers.simulation.prosody import (
@@ -35,6 +35,7 @@ def planned(seconds: float = 20.0, seed: int = 1, **traits: float) -> Plan:
     pauses_per_min=st.floats(0.0, 60.0),
     creak_share=st.floats(0.0, 1.0),
 )
+@example(seconds=2.0, seed=0, pause_share=0.0, pauses_per_min=0.0, creak_share=0.998046875)
 def test_any_memo_is_whole(
     seconds: float, seed: int, pause_share: float, pauses_per_min: float, creak_share: float
 ) -> None:
