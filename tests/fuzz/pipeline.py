@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from workers.audio.memo import Memo
 from workers.consumer.isolation import isolated
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
-from workers.kafka.record import Batch, Source, within
+from workers.kafka.record import Batch, Source, Unread, source_of
 from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
 from workers.state.deadlines import MemoryDeadlines
@@ -192,8 +193,13 @@ def _source(record: Record) -> Source:
     limit = next(each.max_bytes for each in topics.TOPICS if each.name == record.topic)
     assert redrives_of(record.headers) >= 0
     assert all(isinstance(each.stage, str) for each in history_of(record.headers))
-    value = within(record.value, limit)
-    return Source(record.topic, 0, record.offset, record.key, value, record.headers, 0.0, record.timestamp_ms)
+    value = record.value
+    if value is not None and len(value) > limit:
+        value = Unread.too_large(value, limit)
+    read = SimpleNamespace(
+        topic=record.topic, partition=0, offset=record.offset, key=record.key, value=value, headers=record.headers
+    )
+    return source_of(read, record.timestamp_ms)
 
 
 def _no_cap() -> DeadLetterCap:

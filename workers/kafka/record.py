@@ -38,11 +38,6 @@ class Unread(bytes):
         return cls.because("event:too_large", f"the record is larger than {limit} bytes", value)
 
 
-def within(value: bytes | None, limit: int) -> bytes | None:
-    """The value, or `Unread` in its place when it has more than `limit` bytes."""
-    return value if value is None or len(value) <= limit else Unread.too_large(value, limit)
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """A consumed record: its origin and its bytes."""
