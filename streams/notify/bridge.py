@@ -8,7 +8,7 @@ crash an alert may be delivered twice; deduplication is up to the receiver.
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -24,7 +24,7 @@ from schemas.errors import Poison, Transient
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.receivers import Receiver
-from workers.consumer.isolation import isolated
+from workers.consumer.isolation import attempted
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import stopped
 from workers.kafka.retry import retry_transient
@@ -198,14 +198,13 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Why an alert cannot be delivered, None once it is; one that the program fails on delays no other."""
         stage = self._receiver.name
 
-        async def attempt(_: Sequence[RiskAlert]) -> None:
-            await retry_transient(lambda: self._attempt(queue, alert), stage=stage, target="receiver")
+        def deliver() -> Awaitable[None]:
+            return retry_transient(lambda: self._attempt(queue, alert), stage=stage, target="receiver")
 
         try:
-            failed = await isolated(attempt, [alert], stage)
+            return await attempted(deliver, stage)
         except Poison as poison:
             return poison
-        return failed[0][1] if failed else None
 
     async def _attempt(self, queue: PartitionQueue, alert: RiskAlert) -> None:
         within_s = ATTEMPT_WITHIN_S + self._settings.bridge_timeout_s

@@ -23,7 +23,7 @@ from workers.audio.memo import Memo, Reserve, no_reservation
 from workers.consumer.attempts import PROCESS_DIED
 from workers.consumer.audio_room import AudioRoom, Share
 from workers.consumer.commit import Committer
-from workers.consumer.isolation import isolated
+from workers.consumer.isolation import attempted
 from workers.consumer.offset_tracker import OffsetTracker
 from workers.consumer.user_queues import UserQueues
 from workers.kafka.record import Source, source_of
@@ -211,13 +211,7 @@ class Intake:
         """The memo of a record, or why it has none, whatever the error."""
         if source.poison is not None:
             return source.poison
-        contents: list[Memo | Poison] = []
-
-        async def load(_: Sequence[Source]) -> None:
-            contents.append(await self._loaded_or_poison(source, reserve))
-
-        failed = await isolated(load, [source], self._stage)
-        return failed[0][1] if failed else contents[0]
+        return await attempted(lambda: self._loaded_or_poison(source, reserve), self._stage)
 
     async def _loaded_or_poison(self, source: Source, reserve: Reserve) -> Memo | Poison:
         loop = asyncio.get_running_loop()

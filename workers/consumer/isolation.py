@@ -47,6 +47,21 @@ def defect(error: Exception, stage: str) -> Poison:
     return Poison(DEFECT + kind, "the program failed on this record: see the stack in the log of this stage")
 
 
+async def attempted(work: Callable[[], Awaitable[T]], stage: str) -> T | Poison:
+    """The result of work on one record, or why the program fails on it: it is done again once. Raises as `isolated`."""
+    try:
+        return await work()
+    except Exception as error:
+        if not of_record(error):
+            raise
+    try:
+        return await work()
+    except Exception as error:
+        if not of_record(error):
+            raise
+        return defect(error, stage)
+
+
 async def isolated(
     work: Callable[[Sequence[T]], Awaitable[None]], batch: Sequence[T], stage: str
 ) -> list[tuple[T, Poison]]:
@@ -54,24 +69,15 @@ async def isolated(
 
     Raises what no record causes: Transient, Stop and errors of the broker.
     """
+    if len(batch) == 1:
+        failed = await attempted(lambda: work(batch), stage)
+        return [] if failed is None else [(batch[0], failed)]
     try:
         await work(batch)
     except Exception as error:
         if not of_record(error):
             raise
-        if len(batch) == 1:
-            return await _alone(work, batch[0], stage)
         log.warning("%s: unhandled exception in a batch, records=%d: %s", stage, len(batch), type(error).__name__)
         half = len(batch) // 2
         return await isolated(work, batch[:half], stage) + await isolated(work, batch[half:], stage)
-    return []
-
-
-async def _alone(work: Callable[[Sequence[T]], Awaitable[None]], record: T, stage: str) -> list[tuple[T, Poison]]:
-    try:
-        await work([record])
-    except Exception as error:
-        if not of_record(error):
-            raise
-        return [(record, defect(error, stage))]
     return []
