@@ -74,15 +74,15 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
         workers = [stage.name for stage in feature_stages(settings.modalities)]
         progress = StageProgress(workers, (FUSION.name, DEAD_LETTERS.name))
-        delivery = Delivery(producer, codec, FUSION.name)
-        fusion = FusionAgent(joins, scorer, store, deadlines, delivery, cap, _now, progress.behind_s)
+        scores, alerts = (Delivery(producer, codec, stage.name) for stage in (FUSION, DRIFT))
+        fusion = FusionAgent(joins, scorer, store, deadlines, scores, cap, _now, progress.behind_s)
         # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
         await retry_transient(lambda: with_prior(rules, store), stage=DRIFT.name, target="redis")
-        drift = DriftAgent(rules, settings.state_ttl_s, store, Delivery(producer, codec, DRIFT.name), _now)
+        drift = DriftAgent(rules, settings.state_ttl_s, store, alerts, _now)
         letters = DeadLetterAgent(joins, store, deadlines, codec)
         agents: dict[str, Agent] = {
-            FUSION.name: _isolated(fusion, settings, Delivery(producer, codec, FUSION.name)),
-            DRIFT.name: _isolated(drift, settings, Delivery(producer, codec, DRIFT.name)),
+            FUSION.name: _isolated(fusion, settings, scores),
+            DRIFT.name: _isolated(drift, settings, alerts),
             DEAD_LETTERS.name: IsolatedAgent(letters, DEAD_LETTERS.name, DeadLetterCap.of(settings), _skip),
         }
         async with reading(settings, agents) as (app, failed):
