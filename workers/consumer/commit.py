@@ -78,10 +78,12 @@ class Committer:
         """Step past the markers of transactions and the records of aborted ones: consumer lag counts them."""
         for partition, tracker in list(self._trackers.items()):
             position = tracker.position if tracker.position is not None else self._found.get(partition)
+            if position is None or tracker.last is not None:
+                continue
             with suppress(IllegalStateError, TimeoutError):
                 async with asyncio.timeout(POSITION_S):
                     consumed = await self._consumer.position(partition)
-                if position is not None and consumed > position:
+                if consumed > position:
                     tracker.passed(consumed)
 
     # Records that kill their process
