@@ -2,8 +2,8 @@
 
 Faust 0.15 loses records in ways that its own examples do not avoid, so every agent follows three rules: only
 `DeliveredConsumer` advances the offset, past delivered records alone, whatever Faust acknowledges; batches of one agent
-are processed sequentially, in the order of their events; and a batch that fails permanently ends the process, because
-Faust would continue and skip it.
+are processed sequentially, in the order of their events; and an error that no record causes ends the process, because
+Faust would continue and skip the batch.
 
 Faust's own `take` waits for its batch and then stops reading until that was processed. Here the next batch fills in the
 meantime: at high load batches grow, at low load an event is processed immediately. The agent reads events directly from
