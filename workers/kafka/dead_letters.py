@@ -20,7 +20,7 @@ _ADVICE = (
 )
 REASON_MOST = 128
 DETAIL_MOST = 600
-"""Characters; an escaped one takes up to ten bytes."""
+"""Characters, escaped: of up to four bytes each, within the limit of `DeadLetter.detail`."""
 _NO_CODE = re.compile("[^!-~]")
 _PROCESSED = object()
 """Stands for a record that did not fail."""
@@ -40,7 +40,7 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
         value=whole.value,
         headers=whole.headers,
         reason=_NO_CODE.sub("?", poison.reason)[:REASON_MOST] or "unknown",
-        detail=escaped(poison.detail[:DETAIL_MOST]),
+        detail=escaped(poison.detail)[:DETAIL_MOST],
         at=at,
     )
 

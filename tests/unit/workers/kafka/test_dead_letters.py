@@ -72,6 +72,12 @@ def test_a_reason_is_a_code_whatever_raised_it() -> None:
     assert dead_letter(Source("t", 0, 1, None, None), Poison("", "d"), "s", NOW).reason == "unknown"
 
 
+@pytest.mark.parametrize("character", ["d", "\n", "\U0001f600", "\U000e0001"])
+def test_a_detail_of_any_characters_is_within_its_limit(character: str) -> None:
+    found = dead_letter(Source("t", 0, 1, None, None), Poison("r", character * 10_000), "s", NOW)
+    assert Codec().decode(Codec().encode(found), DeadLetter) == found
+
+
 def test_the_same_record_gives_the_same_id_and_another_stage_another() -> None:
     source, poison = Source("t", 0, 1, None, None), Poison("r", "d")
     first, again = (dead_letter(source, poison, "acoustic", NOW) for _ in range(2))
