@@ -88,16 +88,16 @@ class Codec:
         """
         kind: Kind = record
         data = data or b""
-        writer, start = self._writer(data, kind)
+        own, (writer, start) = _schema(kind), self._writer(data, kind)
         body = BytesIO(data)
         body.seek(start)
         try:
             check_size(kind, len(data))
-            # Each value takes a byte at least. In fields that only a registry's schema has, fastavro skips values that
+            # Each value takes a byte at least. In fields that only the writer's schema has, fastavro skips values that
             # are not there, as many as a count claims.
-            if len(data) > RECORD_VALUES or data[:1] == CONFLUENT_MAGIC:
+            if len(data) > RECORD_VALUES or writer is not own:
                 ValueCount(data, start, writer.types, RECORD_VALUES).walk(writer.parsed)
-            decoded = _decoder(kind)(fastavro.schemaless_reader(body, writer.parsed, _schema(kind).parsed))
+            decoded = _decoder(kind)(fastavro.schemaless_reader(body, writer.parsed, own.parsed))
             check(decoded)
         except (LimitError, ValuesError) as error:
             raise DecodeError(str(error)) from error
@@ -125,7 +125,7 @@ class Codec:
             raise DecodeError("registry framing, but SCHEMA_REGISTRY_URL is not set")
         (schema_id,) = struct.unpack(">I", data[1:5])
         try:
-            return vetted(self.registry.schema_of(schema_id), _full_name(kind)), 5
+            return vetted(self.registry.schema_of(schema_id), _schema(kind)), 5
         except SchemaError as error:
             raise DecodeError(f"not a {kind.__name__}: the registry's Avro schema cannot be used: {error}") from error
 
@@ -151,11 +151,6 @@ def _schema(kind: Kind) -> WriterSchema:
 
 
 @cache
-def _full_name(kind: Kind) -> str:
-    return f"{_source(kind)['namespace']}.{_source(kind)['name']}"
-
-
-@cache
 def _fingerprint(kind: Kind) -> bytes:
     return _fingerprint_of(_source(kind))
 
@@ -170,7 +165,9 @@ def _known(kind: Kind) -> Mapping[bytes, WriterSchema]:
     """Writer schemas by fingerprint: today's, and every released version in `schemas/avro/history`."""
     history = resources.files("schemas.avro") / "history"
     versions = [json.loads(p.read_text()) for p in history.iterdir() if p.name.startswith(f"{schema_name(kind)}.")]
-    return {_fingerprint_of(schema): released(schema) for schema in [_source(kind), *versions]}
+    known = {_fingerprint_of(schema): released(schema) for schema in versions}
+    # The newest version differs from today's in what it says of limits, so fastavro would resolve one to the other.
+    return {**known, _fingerprint(kind): _schema(kind)}
 
 
 def _encode_array(value: np.ndarray) -> dict[str, object]:

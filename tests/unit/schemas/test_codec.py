@@ -149,6 +149,22 @@ def test_a_symbol_that_a_newer_writer_knows_reads_as_unknown() -> None:
         assert getattr(decoded, field) is unknown
 
 
+@pytest.mark.parametrize("codec", [CODEC, Codec(MemoryRegistry())], ids=["fingerprint", "registry"])
+@pytest.mark.parametrize("record", EXAMPLES, ids=lambda r: type(r).__name__)
+def test_a_record_of_todays_schema_is_read_without_resolving_it(
+    codec: Codec, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, same = fastavro.schemaless_reader, []
+
+    def reader(body: BytesIO, written: Any, wanted: Any) -> Any:
+        same.append(written == wanted)
+        return read(body, written, wanted)
+
+    monkeypatch.setattr(fastavro, "schemaless_reader", reader)
+    codec.decode(codec.encode(record, "s"), type(record))
+    assert same == [True]
+
+
 def test_half_precision_travels_in_half_the_bytes_and_arrives_as_single() -> None:
     windows = np.array([[0.5, 65504.0, -0.0]], np.float16)
     half = replace(FEATURES, windows=windows)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.writer_schemas import SCHEMA_BYTES, SchemaError, vetted
+from schemas.writer_schemas import SCHEMA_BYTES, SchemaError, released, vetted
 
 NAME = "undertone.v1.MemoUploaded"
 
@@ -18,8 +18,11 @@ def record(*types: Any, **more: Any) -> dict[str, Any]:
     return {"type": "record", "name": "MemoUploaded", "namespace": "undertone.v1", "fields": fields, **more}
 
 
+OWN = released(record("string"))
+
+
 def field_type(node: Any) -> Any:
-    return vetted(json.dumps(record(node)), NAME).parsed["fields"][0]["type"]
+    return vetted(json.dumps(record(node)), OWN).parsed["fields"][0]["type"]
 
 
 def deep(levels: int) -> Any:
@@ -90,7 +93,7 @@ REFUSED: dict[str, Any] = {
 def test_a_schema_that_could_do_harm_is_refused_by_a_rule(name: str) -> None:
     for _ in range(2):  # the second time from the cache
         with pytest.raises(SchemaError) as refused:
-            vetted(REFUSED[name], NAME)
+            vetted(REFUSED[name], OWN)
         assert 0 < len(str(refused.value)) < 200
 
 
@@ -115,13 +118,20 @@ def test_only_timestamps_keep_their_logical_type(written: Any, read: Any) -> Non
 def test_named_types_are_known_by_full_name_wherever_they_are_defined() -> None:
     inner = {"type": "record", "name": "Inner", "fields": [{"name": "x", "type": "int"}]}
     other = {"type": "fixed", "name": "F", "namespace": "other", "size": 2}
-    schema = vetted(json.dumps(record(["null", inner], "Inner", {"type": "map", "values": other}, "other.F")), NAME)
+    schema = vetted(json.dumps(record(["null", inner], "Inner", {"type": "map", "values": other}, "other.F")), OWN)
     assert {"undertone.v1.MemoUploaded", "undertone.v1.Inner", "other.F"} == set(schema.types)
+
+
+def test_our_own_schema_is_itself_however_it_is_written() -> None:
+    same = json.dumps({**record({"type": "string", "maxLength": 3}), "doc": "d", "x": 1}, indent=1, sort_keys=True)
+    assert vetted(same, OWN) is OWN
+    for other in (record("bytes"), record("string", "string"), record(["string"])):
+        assert vetted(json.dumps(other), OWN) is not OWN
 
 
 def test_what_reading_does_not_need_is_left_behind() -> None:
     schema = vetted(
-        json.dumps(record("int", __fastavro_parsed__=True, __named_schemas={}, doc="d", aliases=["x"])), NAME
+        json.dumps(record("int", __fastavro_parsed__=True, __named_schemas={}, doc="d", aliases=["x"])), OWN
     )
     assert "doc" not in schema.parsed
     assert schema.parsed["fields"][0]["type"] == "int"
@@ -145,4 +155,4 @@ json_nodes = st.recursive(
 def test_any_json_is_a_schema_or_refused(node: Any) -> None:
     for text in (json.dumps(node), json.dumps(record(node))):
         with contextlib.suppress(SchemaError):
-            assert vetted(text, NAME).parsed["name"] == NAME
+            assert vetted(text, OWN).parsed["name"] == NAME
