@@ -30,10 +30,6 @@ KNOWN_FOR_S = 30.0
 LOOK_S = 30.0
 """Timeout of one measurement of all stages."""
 
-Waiting = Mapping[TopicPartition, int]
-"""Consumer lag in records, by partition."""
-
-
 Measured = Mapping[str, Mapping[TopicPartition, tuple[int, int]]]
 """By stage, in the order of a memo, and by partition: the next offset that it reads, and its lag in records."""
 
@@ -41,17 +37,12 @@ Measured = Mapping[str, Mapping[TopicPartition, tuple[int, int]]]
 class LagExporter:
     """Sets `undertone_lag_records` and `undertone_lag_seconds` while it runs.
 
-    seen: called with the lag by stage; measured: with each measurement, and the monotonic time at which it began.
+    seen: called with each measurement, and the monotonic time at which it began.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        seen: Callable[[Mapping[str, Waiting]], None] = lambda _: None,
-        measured: Callable[[Measured, float], None] = lambda *_: None,
-    ) -> None:
+    def __init__(self, settings: Settings, seen: Callable[[Measured, float], None] = lambda *_: None) -> None:
         self._settings, self._stages = settings, stages(settings.modalities)
-        self._seen, self._measured = seen, measured
+        self._seen = seen
         self._first: dict[tuple[str, TopicPartition], tuple[int, float]] = {}
         """Offset of the first waiting record, and when it was written (Unix seconds)."""
         self._looked_at = time.monotonic()
@@ -80,8 +71,7 @@ class LagExporter:
         measured = {stage.name: await self._look_at(stage, observer) for stage in self._stages}
         self._looked_at = time.monotonic()
         prometheus.LAG_OBSERVED.set(time.time())
-        self._measured(measured, began)
-        self._seen({name: {at: waiting for at, (_, waiting) in each.items()} for name, each in measured.items()})
+        self._seen(measured, began)
         # Records that a sampler fetched and did not read are in reference cycles in aiokafka, megabytes each time; the
         # collector counts objects, not bytes, and would leave them. With start-up objects frozen this takes 8 to 41 ms.
         gc.collect()
@@ -121,12 +111,12 @@ class Stalls:
     ) -> None:
         self._stages, self._assigned, self._health = stages, assigned, health
 
-    def look(self, seen: Mapping[str, Waiting]) -> None:
-        """Check every stage; called by the lag exporter with the lag by stage."""
+    def look(self, measured: Measured) -> None:
+        """Check every stage; called by the lag exporter."""
         assigned = self._assigned()
         for stage in self._stages:
             work, fetch = self._health.part(stage), self._health.part(f"{stage} fetch")
-            waits = any(records and at in assigned for at, records in seen[stage].items())
+            waits = any(records and at in assigned for at, (_, records) in measured[stage].items())
             if not waits or work.at_work or work.still_s < EVERY_S:
                 fetch.rest()
             elif not fetch.at_work:

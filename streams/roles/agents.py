@@ -15,7 +15,7 @@ from schemas.settings import Settings
 from streams.agents.agent_loop import Agent
 from streams.agents.faust_app import reading
 from streams.agents.isolated_agent import Failures, IsolatedAgent
-from streams.agents.lag_exporter import LagExporter, Stalls
+from streams.agents.lag_exporter import LagExporter, Measured, Stalls
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
 from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
@@ -87,9 +87,14 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         }
         async with reading(settings, agents) as (app, failed):
             stalls = Stalls(agents, app.consumer.assignment)
+
+            def look(measured: Measured, began: float) -> None:
+                progress.look(measured, began)
+                stalls.look(measured)
+
             tasks = [
                 asyncio.create_task(_close_joins(fusion)),
-                asyncio.create_task(LagExporter(settings, stalls.look, progress.look).run()),
+                asyncio.create_task(LagExporter(settings, look).run()),
                 asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
             for task in tasks:

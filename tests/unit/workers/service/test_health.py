@@ -104,16 +104,16 @@ def test_an_agent_that_takes_no_records_though_some_wait_is_stuck(health: Health
     seconds = range(0, 60, int(EVERY_S))
     for _ in seconds:  # what waits elsewhere is no fault of this process
         clock.now += EVERY_S
-        stalls.look({"fusion": {here: 0, elsewhere: 9}})
+        stalls.look({"fusion": {here: (5, 0), elsewhere: (5, 9)}})
     assert health.faults() == []
     red_after = 0.0
     began = clock.now
     health.part("fusion").rest()
     while not health.faults():
         clock.now += EVERY_S
-        stalls.look({"fusion": {here: 1}})
+        stalls.look({"fusion": {here: (5, 1)}})
         red_after = clock.now - began
     assert red_after < 30
     health.part("fusion").begin("a batch")
-    stalls.look({"fusion": {here: 1}})
+    stalls.look({"fusion": {here: (5, 1)}})
     assert health.faults() == []
