@@ -270,9 +270,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
                 await self._idle.wait()
         except TimeoutError:
             log.warning("partitions revoked before their batch finished; batch will be reprocessed")
-            await self._committer.commit()
-        else:
-            await self._committer.commit()
+        await self._committer.commit()
+        if self._idle.is_set():
             await self._committer.release()
         self._committer.revoked(revoked)
 
