@@ -73,11 +73,8 @@ class FusionAgent:
         """
         parts, causes, failures = self._decoded(batch.sources)
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
-        joined = await self._joined(parts, causes)
-        joins = {key: join for key, (join, _) in joined.items()}
-        decoded = {key: each for key, (_, each) in joined.items()}
         complete, waiting = [], []
-        for key, join in joins.items():
+        for key, (join, decoded) in (await self._joined(parts, causes)).items():
             if key in batch.results:
                 complete.append(batch.results[key][0])
             elif join.decided:
@@ -85,7 +82,7 @@ class FusionAgent:
             elif join.missing(self._rules.modalities):
                 waiting.append(key)
             else:
-                complete.append(Complete(join, decoded[key], causes[key]))
+                complete.append(Complete(join, decoded, causes[key]))
         await self._wait_for_others(waiting)
         await self._delivery.send(self._delivery.dead_letters(failures))
         complete.sort(key=lambda each: each.join.recorded_at)
@@ -121,9 +118,9 @@ class FusionAgent:
         ]
         await self._delivery.send([_outgoing(*pair) for pair in zip(records, causes, strict=True)])
         count_scores(records)
-        for record in records:
-            for reason in record.reasons:
-                prometheus.JOINS_TIMED_OUT.labels(modality=reason.removeprefix("missing:")).inc()
+        for join in timed_out:
+            for modality in join.missing(self._rules.modalities):
+                prometheus.JOINS_TIMED_OUT.labels(modality=modality).inc()
         await self._settle(closed)
         # What names no join can never be closed, and would be the first of every search.
         await self._deadlines.drop([key for key in keys if key not in checked or checked[key][1]])
@@ -160,9 +157,9 @@ class FusionAgent:
         def add(key: str, state: bytes | None) -> tuple[bytes | None, tuple[Join, Parts]]:
             headers = causes[key].headers
             trace = headers.get("traceparent") or b""
-            join = fusion.add_parts(state, parts[key], redrives_of(headers), trace, revision_of(headers))
+            known = fusion.stored(key, state)
+            join = fusion.add_parts(known, parts[key], redrives_of(headers), trace, revision_of(headers))
             join = fusion.add_late_parts(join, parts[key], self._rules.modalities)
-            fusion.check_identity(key, join)
             complete = not (join.decided or join.missing(self._rules.modalities))
             decoded = self._parts(join, parts[key]) if complete else {}
             if state is None and not join.missing(self._rules.modalities):
@@ -189,15 +186,14 @@ class FusionAgent:
 
     def _closing(self, key: str, state: bytes | None, now: datetime) -> tuple[bytes | None, tuple[Join | None, bool]]:
         """The join if this process closes it now; and whether its deadline is no longer needed."""
-        join = fusion.close(state, self._rules.modalities, now)
-        if join is None or state is None:
+        join = fusion.stored(key, state)
+        closed = fusion.close(join, self._rules.modalities, now)
+        if join is None or closed is None:
             # A complete join keeps its deadline until it is scored.
-            return None, (None, state is None or Join.from_bytes(state).decided)
-        fusion.check_identity(key, join)
-        taken_at = Join.from_bytes(state).closed_at
-        if taken_at is not None and abs(now - taken_at) < CLOSING_WITHIN:
+            return None, (None, join is None or join.decided)
+        if join.closed_at is not None and abs(now - join.closed_at) < CLOSING_WITHIN:
             return None, (None, False)
-        return join.to_bytes(), (join, True)
+        return closed.to_bytes(), (closed, True)
 
     # Scoring and delivering
 
@@ -229,11 +225,10 @@ class FusionAgent:
         """Mark these joins settled after their scores were delivered."""
 
         def settled(key: str, state: bytes | None) -> tuple[bytes | None, None]:
-            if state is not None:
-                stored = Join.from_bytes(state)
-                if stored.attempt > joins[key].attempt or stored.closed_at != joins[key].closed_at:
-                    return None, None  # redriven since, or completed after it was given up
-            return (fusion.settle(state) or replace(joins[key], settled=True)).to_bytes(), None
+            join, ours = fusion.stored(key, state), joins[key]
+            if join and (join.attempt > ours.attempt or join.closed_at != ours.closed_at):
+                return None, None  # redriven since, or completed after it was given up
+            return replace(join or ours, settled=True).to_bytes(), None
 
         await self._store.update(list(joins), settled, ttl_s=self._rules.join_ttl_s)
         await self._deadlines.drop(list(joins))
@@ -242,7 +237,7 @@ class FusionAgent:
         """Mark these joins dead after their dead letters were delivered."""
 
         def unscorable(key: str, state: bytes | None) -> tuple[bytes | None, None]:
-            join = fusion.mark_unscorable(joins[key].to_bytes() if state is None else state)
+            join = fusion.mark_unscorable(fusion.stored(key, state) or joins[key])
             return (None if join is None else join.to_bytes()), None
 
         await self._store.update(list(joins), unscorable, ttl_s=self._rules.join_ttl_s)

@@ -69,7 +69,7 @@ class DeadLetterAgent:
     @staticmethod
     def _marking(memos: Mapping[str, tuple[Memo, int]]) -> Update[bool]:
         def mark(key: str, state: bytes | None) -> tuple[bytes | None, bool]:
-            join = fusion.mark_dead(state, *memos[key])
+            join = fusion.mark_dead(fusion.stored(key, state), *memos[key])
             return (None if join is None else join.to_bytes()), join is not None
 
         return mark

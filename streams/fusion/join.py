@@ -1,6 +1,6 @@
 """Joining the parts of a memo: which have arrived, whether any is missing, and the outcome.
 
-Pure: bytes in, bytes out, time as an argument. The state of one join is one value in the store, under `JOIN`.
+Pure, time as an argument. The state of one join is one value in the store, under `JOIN`; `stored` reads it.
 
     open ──all parts──▶ open and complete ──score delivered──▶ settled
       ├──given up──▶ closed ──indeterminate score delivered──▶ settled ──the missing part──▶ open and complete
@@ -137,20 +137,24 @@ def _from_millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
 
 
-def check_identity(key: str, join: Join) -> None:
-    """Raise UnreadableState for a join that is stored under the key of another memo."""
+def stored(key: str, state: bytes | None) -> Join | None:
+    """The join that is stored under this key; None without one. Raises UnreadableState, also for another memo's."""
+    if state is None:
+        return None
+    join = Join.from_bytes(state)
     if JOIN.key(*join.identity) != key:
         raise UnreadableState("join of another memo")
+    return join
 
 
 def add_parts(
-    state: bytes | None,
+    join: Join | None,
     parts: Collection[tuple[MemoFeatures, bytes]],
     attempt: int = 0,
     trace: bytes = b"",
     revision: int = 0,
 ) -> Join:
-    """The join with the parts added.
+    """The join, or a new one, with the parts added.
 
     parts: decoded and encoded, all of one memo; attempt: how often it was redriven; trace: `traceparent` of one part;
     revision: how many scores without all modalities the memo has had, as far as the sender knows.
@@ -158,9 +162,7 @@ def add_parts(
     A decided join accepts no more parts of the same or an earlier attempt. A later attempt reopens it, with its stored
     parts, unless it was scored.
     """
-    if state is not None:
-        join = Join.from_bytes(state)
-    else:
+    if join is None:
         first = next(iter(parts))[0]
         join = Join(first.memo_id, first.user_id, first.recorded_at, first.uploaded_at, trace=trace)
     if attempt > join.attempt and not join.scored:
@@ -183,41 +185,30 @@ def _with_parts(join: Join, parts: Collection[tuple[MemoFeatures, bytes]]) -> di
     return {**join.parts, **{features.modality: encoded for features, encoded in parts}}
 
 
-def mark_dead(state: bytes | None, memo: MemoUploaded | MemoFeatures, attempt: int) -> Join | None:
+def mark_dead(join: Join | None, memo: MemoUploaded | MemoFeatures, attempt: int) -> Join | None:
     """The join of a memo that became a dead letter; None when that changes nothing: decided, or redriven since.
 
     It keeps its parts, because a redrive may resubmit only the missing ones.
     """
-    join = Join(memo.memo_id, memo.user_id, memo.recorded_at, memo.uploaded_at)
-    if state is not None:
-        join = Join.from_bytes(state)
+    join = join or Join(memo.memo_id, memo.user_id, memo.recorded_at, memo.uploaded_at)
     return None if join.decided or attempt < join.attempt else replace(join, dead=True, attempt=attempt)
 
 
-def mark_unscorable(state: bytes) -> Join | None:
+def mark_unscorable(join: Join) -> Join | None:
     """The join whose parts can never be scored, after its dead letter was delivered; None when it is decided."""
-    join = Join.from_bytes(state)
     return None if join.decided else replace(join, dead=True)
 
 
-def close(state: bytes | None, needed: Collection[Modality], now: datetime) -> Join | None:
+def close(join: Join | None, needed: Collection[Modality], now: datetime) -> Join | None:
     """The join, closed; None when it needs no closing: missing, complete, settled, or dead.
 
     Closing twice keeps the first time. A score that comes later has the next revision.
     """
-    if state is None:
-        return None
-    join = Join.from_bytes(state)
-    if join.settled or join.dead or not join.missing(needed):
+    if join is None or join.settled or join.dead or not join.missing(needed):
         return None
     if join.closed_at:
         return join
     return replace(join, closed_at=_from_millis(_to_millis(now)), revision=join.revision + 1)
-
-
-def settle(state: bytes | None) -> Join | None:
-    """The join with its score delivered; None when it is missing."""
-    return None if state is None else replace(Join.from_bytes(state), settled=True)
 
 
 def incomplete(join: Join, needed: Collection[Modality], bundle_id: str) -> RiskScored:

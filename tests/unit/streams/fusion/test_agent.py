@@ -532,15 +532,41 @@ async def test_a_damaged_join_or_baseline_restarts_its_memo_or_user_and_no_other
     assert set(kept.values()) == {damaged}
 
 
+async def under_the_key_of_bert(world: World) -> bytes:
+    """The open join of Anna's memo, also under the key of Bert's."""
+    await world.restart().process(Batch([source("m", Modality.ACOUSTIC, "anna")]))
+    state = (await world.store.read([JOIN.key("anna", "m")]))[JOIN.key("anna", "m")]
+    assert state is not None
+    await world.store.update([JOIN.key("bert", "n")], lambda *_: (state, None), ttl_s=1e9)
+    return state
+
+
 async def test_a_join_under_the_key_of_another_memo_is_damage() -> None:
     world = World()
-    await world.restart().process(Batch([source("m", Modality.ACOUSTIC, "anna")]))
-    one, other = JOIN.key("anna", "m"), JOIN.key("bert", "n")
-    state = (await world.store.read([one]))[one]
-    await world.store.update([other], lambda *_: (state, None), ttl_s=1e9)
+    state = await under_the_key_of_bert(world)
     await world.restart().process(Batch([source("n", Modality.EMBEDDING, "bert")]))
     assert world.topic.records == []
-    assert await world.store.read([QUARANTINE.key(other)]) == {QUARANTINE.key(other): state}
+    moved = QUARANTINE.key(JOIN.key("bert", "n"))
+    assert await world.store.read([moved]) == {moved: state}
+
+
+async def test_neither_the_timer_nor_a_dead_letter_follows_a_join_of_another_memo() -> None:
+    world = World()
+    state = await under_the_key_of_bert(world)
+    moved = QUARANTINE.key(JOIN.key("bert", "n"))
+    await world.dead_letters().process(Batch([dead_letter_of("n", user="bert")]))
+    assert await world.store.read([moved]) == {moved: state}
+    await world.restart().process(Batch(both("n", user="bert")))
+    assert world.topic.records == [], "the dead letter is the outcome of the memo that it names"
+
+    world = World()
+    state = await under_the_key_of_bert(world)
+    await world.deadlines.drop([JOIN.key("anna", "m")])
+    await world.deadlines.put({JOIN.key("bert", "n"): NOW})
+    world.now = lambda: NOW + timedelta(hours=1)
+    await world.restart().close_overdue()
+    assert world.topic.records == []
+    assert await world.store.read([moved]) == {moved: state}
 
 
 async def test_a_join_that_the_program_fails_on_keeps_no_other_open(monkeypatch: pytest.MonkeyPatch) -> None:
