@@ -95,15 +95,17 @@ class PersonalScores:
         bundle = self._scorer.bundle
         joins: dict[str, list[Join]] = defaultdict(list)
         for each in pending:
-            joins[BASELINE.key(each.join.user_id)].append(each.join)
+            for row in (BASELINE, BASELINE_0_1):
+                joins[row.key(each.join.user_id)].append(each.join)
 
         def opened(key: str, data: bytes | None) -> tuple[None, tuple[bytes | None, BaselineState]]:
             state = load(None if key.startswith(DRIFT.prefix) else data, bundle.id, len(bundle.names))
             for join in joins[key]:
                 with BASELINE.decoding():
-                    stored = stored_score(state, join.memo_id)
-                    if stored is not None and self._codec.decode(stored, RiskScored).memo_id != join.memo_id:
-                        raise ValueError("the score of another memo")
+                    if (stored := stored_score(state, join.memo_id)) is not None:
+                        score = self._codec.decode(stored, RiskScored)
+                        if (score.user_id, score.memo_id) != join.identity:
+                            raise ValueError("the score of another memo")
             return None, (data, state)
 
         return opened

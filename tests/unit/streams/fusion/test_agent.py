@@ -18,10 +18,11 @@ from schemas.events import (
 )
 from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.settings import Settings
-from schemas.state_keys import BASELINE, DRIFT, JOIN, QUARANTINE
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, QUARANTINE, StateKey
 from streams.drift.user_state import open_episode
 from streams.fusion import join as fusion
 from streams.fusion.agent import count_scores
+from streams.fusion.baseline import load, scored
 from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
 from tests.samples import counted
@@ -567,6 +568,17 @@ async def test_neither_the_timer_nor_a_dead_letter_follows_a_join_of_another_mem
     await world.restart().close_overdue()
     assert world.topic.records == []
     assert await world.store.read([moved]) == {moved: state}
+
+
+@pytest.mark.parametrize("row", [BASELINE, BASELINE_0_1])
+@pytest.mark.parametrize("undelivered", [CODEC.encode(replace(SCORED, memo_id="m", user_id="anna")), b"no score"])
+async def test_a_score_of_another_user_s_memo_is_damage_and_is_not_sent(row: StateKey, undelivered: bytes) -> None:
+    state = scored(load(None, "demo-test", 1), "m", undelivered, None).to_bytes()
+    world, key = World(), row.key("bert")
+    await world.store.update([key], lambda *_: (state, None), ttl_s=1e9)
+    await world.restart().process(Batch(both("m", user="bert")))
+    assert [(record.user_id, record.memo_id) for record in world.topic.records] == [("bert", "m")]
+    assert await world.store.read([QUARANTINE.key(key)]) == {QUARANTINE.key(key): state}
 
 
 async def test_a_join_that_the_program_fails_on_keeps_no_other_open(monkeypatch: pytest.MonkeyPatch) -> None:
