@@ -125,6 +125,8 @@ class DriftAgent:
                 raise UnreadableState(f"a drift state that cannot be continued: {type(error).__name__}") from None
             if state is not None and not followed.readable:
                 unpack(state)  # raises UnreadableState
+            if any(DRIFT.key(alert.user_id) != key for alert in followed.alerts):
+                raise UnreadableState("drift state of another user")
             return (None if followed.state == state else followed.state), followed
 
         return follow

@@ -13,13 +13,13 @@ from schemas.codec import Codec
 from schemas.events import AlertState, Band, Modality, RiskAlert, RiskScored
 from schemas.ids import score_id
 from schemas.settings import Settings
-from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR
+from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR, QUARANTINE
 from streams.drift import mutes
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.detector import DAY_S
 from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool
 from streams.drift.rules import Rules
-from streams.drift.user_state import prior_of
+from streams.drift.user_state import follow_in_detail, prior_of
 from tests.unit.streams.mortal_world import Faults, Killed, MortalStore, Topic
 from workers.kafka.producer import Delivery
 from workers.kafka.record import Batch, Source
@@ -232,3 +232,14 @@ async def test_a_damaged_state_restarts_its_user_and_no_other() -> None:
         await world.store.update(list(wrong), lambda key, _, wrong=wrong: (wrong[key], None), ttl_s=1e9)
         await world.restart().process(Batch(way[-2:] + calm[-2:]))
         assert (await world.state())[DRIFT.key("calm")] == states[DRIFT.key("calm")], f"seed {seed}"
+
+
+async def test_a_state_under_the_key_of_another_user_is_damage_and_its_alerts_are_not_published() -> None:
+    scores = [CODEC.decode(one.value, RiskScored) for one in way_of("changed", 60, 40)]
+    followed = follow_in_detail(None, scores, RULES, NOW.timestamp())
+    assert followed.alerts
+    world, key = World(), DRIFT.key("calm")
+    await world.store.update([key], lambda *_: (followed.state, None), ttl_s=1e9)
+    await world.restart().process(Batch(way_of("calm", 1, 1000)))
+    assert world.topic.records == []
+    assert await world.store.read([QUARANTINE.key(key)]) == {QUARANTINE.key(key): followed.state}
