@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -81,7 +81,8 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
     app, locks = make_app(settings), BatchLocks()
 
     def crash(error: BaseException | None) -> None:
-        cause = refusal(error) or error or RuntimeError("Faust exited unexpectedly")
+        # After a refusal Faust closes its client, on which an agent may fail before the refusal is seen here.
+        cause = refusal(error) or refusal(app.crash_reason) or error or RuntimeError("Faust exited unexpectedly")
         SHUTDOWN.begin(cause)
         if not failed.done():
             failed.set_exception(cause)
@@ -115,7 +116,7 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
             await _in_time(finish(), settings.stop_deadline_s)
     except Exception:
         # An error is no death: no record is to blame.
-        await _in_time(app.consumer.release(), RELEASE_S)
+        await _attempted(app.consumer.release(), RELEASE_S)
         raise
     finally:
         for task in tasks:
@@ -129,6 +130,14 @@ async def _in_time(finishing: Awaitable[None], within_s: float) -> None:
         await asyncio.wait_for(finishing, within_s)
     except TimeoutError:
         log.warning("commit timeout after %g s; the last batch will be reprocessed", within_s)
+
+
+async def _attempted(work: Coroutine[Any, Any, None], within_s: float) -> None:
+    """Do what may fail, as on a client that Faust has closed: the error before it decides how the process ends."""
+    task = asyncio.create_task(work)
+    await asyncio.wait({task}, timeout=within_s)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _assigned(_: faust.App, assigned: Collection[Any], **__: Any) -> None:

@@ -1,8 +1,10 @@
 """A broker that does not let a role do what it must: it ends with the missing right and a code of its own."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -23,6 +25,7 @@ from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
 from tests.servers import Broker
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
+from workers.kafka.record import Source
 
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -112,3 +115,28 @@ async def test_agents_that_may_not_read_features(settings: Settings, guard: Guar
                 deny()
             with pytest.raises(BrokerRefused, match="read its topic"):
                 await failed
+
+
+async def test_agents_that_fail_on_the_client_which_a_refusal_closed_end_as_refused(settings: Settings) -> None:
+    async def closed(_: Sequence[Source]) -> None:
+        app.crash_reason = TopicAuthorizationFailedError(topics.FEATURES.name)
+        raise RuntimeError("Event loop is closed")
+
+    async with make_producer(settings) as producer:
+        await producer.send_and_wait(topics.FEATURES.name, b"value", b"key")
+    async with reading(settings, {"fusion": Keeping(closed)}) as (app, failed):
+        with pytest.raises(BrokerRefused, match="read its topic"):
+            await failed
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("Event loop is closed"), asyncio.CancelledError()])
+async def test_what_fails_while_refused_agents_end_hides_no_refusal(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    async def release() -> None:
+        raise fault
+
+    with pytest.raises(BrokerRefused, match="no rights"):
+        async with reading(settings, {"fusion": Keeping()}) as (app, _):
+            monkeypatch.setattr(app.consumer, "release", release)
+            raise BrokerRefused("no rights")

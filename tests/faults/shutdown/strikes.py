@@ -97,8 +97,7 @@ def _receiver_hangs(stand: Stand, _: Collection[str]) -> Callable[[], object]:
 ALL = tuple(READS)
 STRIKES = (
     Strike("ordered", ALL, _nothing, ordered=True, codes={0, -signal.SIGTERM}),
-    # Also 1: where Faust's own stop fails before the refusal is told.
-    Strike("refused by the broker", ALL, _refused, ordered=False, codes={77, 1}),
+    Strike("refused by the broker", ALL, _refused, ordered=False, codes={77}),
     Strike("too many dead letters", ("acoustic", "agents"), _spoilt, ordered=False, codes={70}),
     Strike("refused by Redis", ("agents",), _locked, ordered=False, codes={77}),
     Strike("broker cut, then ordered", ALL, _broker_cut, ordered=True),
