@@ -21,7 +21,7 @@ from schemas.errors import Poison, Transient, UndertoneError
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.alertmanager_payload import Episode, advanced, as_posted
-from streams.notify.http_client import RetryLater, checked_url, make_client, post_at_once
+from streams.notify.http_client import RetryLater, checked_url, make_client, post
 from streams.notify.receivers import Receiver
 from workers.service import prometheus
 
@@ -139,7 +139,7 @@ class Alertmanager:
 
     async def _post_to(self, url: str, body: bytes) -> UndertoneError | None:
         try:
-            await post_at_once(self._client, url, body, {})
+            await post(self._client, url, body, {})
         except (Poison, Transient) as failure:
             return failure
         return None

@@ -75,26 +75,11 @@ async def post(
     headers: dict[str, str],
     refused: Callable[[int, str], bool] = is_refusal,
 ) -> str:
-    """As `post_at_once`, but waits for the receiver's `Retry-After` before it raises Transient."""
-    try:
-        return await post_at_once(client, url, body, headers, refused)
-    except RetryLater as later:
-        await asyncio.sleep(later.wait_s)
-        raise
-
-
-async def post_at_once(
-    client: httpx.AsyncClient,
-    url: str,
-    body: bytes,
-    headers: dict[str, str],
-    refused: Callable[[int, str], bool] = is_refusal,
-) -> str:
     """Post a JSON body and return the start of the response text. Raises Poison and Transient by the table above.
 
     client: of `make_client`; refused: whether a status and response text mean that the request fails permanently. No
     error contains the address or the response text: they may contain a secret. A status that is transient is
-    RetryLater.
+    RetryLater: the caller waits as long as the receiver asks for.
     """
     timeout_s = client.timeout.read
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s

@@ -1,5 +1,6 @@
 """Base of receivers that get one POST per step of an episode: a client, and a limit on retries."""
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from typing import Self
 
 from schemas.errors import Poison, Transient
 from schemas.events import RiskAlert
-from streams.notify.http_client import make_client
+from streams.notify.http_client import RetryLater, make_client
 
 
 class HttpReceiver(ABC):
@@ -48,12 +49,14 @@ class HttpReceiver(ABC):
         self._first_tried.pop(partition, None)
 
     async def deliver(self, partition: int, alert: RiskAlert) -> None:
-        """Send one alert. Raises Poison when it is refused or its time is over, else Transient."""
+        """Send one alert. Raises Poison when it is refused or its time is over, else Transient, as late as asked."""
         tried = self._first_tried[partition]
         first = tried.setdefault(alert.alert_id, self._clock())
         try:
             await self.send(partition, alert)
         except Transient as error:
+            if isinstance(error, RetryLater):
+                await asyncio.sleep(error.wait_s)
             if self._clock() - first < self._give_up_s:
                 raise
             del tried[alert.alert_id]
