@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.errors import BrokerRefused
+from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from streams.agents.faust_app import reading
 from tests.integration.test_faust_hazards import Keeping, until
@@ -25,6 +26,7 @@ from tests.integration.test_worker import CODEC, CheapStage, event, load, upload
 from tests.servers import Broker
 from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
+from workers.kafka.consumer_lag import Observer
 from workers.kafka.record import Source
 
 AUTHORIZER = {
@@ -136,7 +138,27 @@ async def test_what_fails_while_refused_agents_end_hides_no_refusal(
     async def release() -> None:
         raise fault
 
-    with pytest.raises(BrokerRefused, match="no rights"):
+    async def refused() -> None:
         async with reading(settings, {"fusion": Keeping()}) as (app, _):
             monkeypatch.setattr(app.consumer, "release", release)
             raise BrokerRefused("no rights")
+
+    with pytest.raises(BrokerRefused, match="no rights"):
+        await refused()
+
+
+async def test_an_observer_that_may_not_read_a_topic_any_more_waits_and_is_refused_at_its_next_start(
+    settings: Settings, guard: Guard
+) -> None:
+    async with Observer(settings) as observer:
+        guard.deny(ResourceType.TOPIC, topics.FEATURES.name, AclOperation.READ)
+
+        async def look() -> None:
+            while True:
+                await observer.positions(AGENTS_GROUP, topics.FEATURES.name)
+
+        with pytest.raises(UnknownTopicOrPartitionError):
+            await look()
+    with pytest.raises(TopicAuthorizationFailedError):
+        async with Observer(settings):
+            pass

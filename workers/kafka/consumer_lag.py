@@ -8,7 +8,8 @@ from typing import Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupLoadInProgressError, KafkaError
+from aiokafka.errors import GroupLoadInProgressError, KafkaError, NoError, UnknownTopicOrPartitionError
+from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from schemas import topics
@@ -72,12 +73,24 @@ class Observer:
             reraise=True,
         ):
             with attempt:
-                committed = await self._admin.list_consumer_group_offsets(group, partitions=partitions)
+                committed = await self._committed(group, partitions)
                 if missing := [at for at in partitions if at not in committed]:
                     # A coordinator that is still loading omits partitions, and aiokafka ignores its error.
                     raise GroupLoadInProgressError(f"{len(missing)} committed offsets of {group} missing")
         starts = await self._reader.beginning_offsets(partitions)
         return {at: max(committed[at].offset, starts[at]) for at in partitions}
+
+    async def _committed(
+        self, group: str, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, OffsetAndMetadata]:
+        try:
+            found: Mapping[TopicPartition, OffsetAndMetadata] = await self._admin.list_consumer_group_offsets(
+                group, partitions=partitions
+            )
+        except NoError as error:
+            # aiokafka's word for any error of a partition: its topic is gone, or refused, which the next start tells.
+            raise UnknownTopicOrPartitionError(*error.args) from error
+        return found
 
     async def waiting(self, group: str, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
         """By partition of `topic`: the next offset that `group` will read, and its consumer lag in records."""
