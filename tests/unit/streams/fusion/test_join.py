@@ -113,7 +113,9 @@ def test_every_score_of_a_memo_has_an_id_of_its_own() -> None:
     opened = fusion.add_parts(None, [part(Modality.ACOUSTIC)])
     first = fusion.close(opened, BOTH, NOW)
     assert first is not None
-    redriven = fusion.add_parts(Join.from_bytes(replace(first, settled=True).to_bytes()), [part(Modality.ACOUSTIC)], attempt=1)
+    redriven = fusion.add_parts(
+        Join.from_bytes(replace(first, settled=True).to_bytes()), [part(Modality.ACOUSTIC)], attempt=1
+    )
     second = fusion.close(redriven, BOTH, NOW)
     assert second is not None
     ids = [fusion.incomplete(join, BOTH, "demo-1").score_id for join in (first, second)]
@@ -155,4 +157,7 @@ def test_a_memo_that_redis_has_forgotten_is_revised_as_its_sender_says() -> None
     forgotten = fusion.add_parts(None, [part(m) for m in BOTH], attempt=1, revision=1)
     assert (forgotten.revision, Join.from_bytes(forgotten.to_bytes()).revision) == (1, 1)
     scored = replace(fusion.add_parts(None, [part(m) for m in BOTH]), settled=True)
-    assert fusion.add_parts(Join.from_bytes(scored.to_bytes()), [part(m) for m in BOTH], attempt=1, revision=1).revision == 0
+    assert (
+        fusion.add_parts(Join.from_bytes(scored.to_bytes()), [part(m) for m in BOTH], attempt=1, revision=1).revision
+        == 0
+    )
