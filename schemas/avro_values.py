@@ -73,15 +73,17 @@ class ValueCount:
         keyed = node["type"] == "map"
         item = node["values"] if keyed else node["items"]
         while count := self._long():
-            if count < 0:
-                count = -count
-                self._long()  # bytes of the block
-            if count > self.most:
+            size = self._long() if count < 0 else None
+            if abs(count) > self.most:
                 raise ValuesError(f"more than {self.most:,} values in one record")
-            for _ in range(count):
+            start = self.at
+            for _ in range(abs(count)):
                 if keyed:
                     self._pass(self._long())
                 self.walk(item)
+            # A reader that skips a block trusts this size: below zero, it would read the block again for ever.
+            if size is not None and size != self.at - start:
+                raise ValuesError("a block has another size than it states")
 
     def _long(self) -> int:
         """A number in zig-zag varint encoding."""

@@ -94,6 +94,19 @@ def test_bytes_that_end_early_or_lie_are_refused(schema: Any, data: bytes) -> No
         walked(schema, data)
 
 
+def test_a_block_states_its_own_size() -> None:
+    block = b"\x03\x04\x02\x02\x00"  # two numbers in two bytes, and the end of the array
+    assert walked({"type": "array", "items": "int"}, block).found == 5
+
+
+@pytest.mark.parametrize("size", [-100, -1, 0, 1, 3, 100])
+def test_a_block_with_the_size_of_another_is_refused(size: int) -> None:
+    """A reader that skips the block by its size goes elsewhere: with one below zero back, and for ever."""
+    data = b"\x03" + written("long", size) + b"\x02\x02\x00"
+    with pytest.raises(ValuesError, match="another size than it states"):
+        walked({"type": "array", "items": "int"}, data)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_walked_or_refused(data: bytes) -> None:
     try:
