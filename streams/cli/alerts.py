@@ -112,7 +112,6 @@ async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datet
     """The mutes after a change, written by compare-and-set."""
     from streams.drift import mutes
     from streams.local.discover import connected
-    from workers.state.redis_client import redis_access
     from workers.state.redis_store import RedisStore
 
     def changed(_: str, data: bytes | None) -> "tuple[bytes, list[Mute]]":
@@ -120,6 +119,6 @@ async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datet
         return mutes.dump(known, now), known
 
     settings = connected(Settings.load())
-    async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
+    async with RedisStore.of(settings) as store:
         found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
     return found[MUTES.key()]

@@ -168,11 +168,10 @@ async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) ->
 @asynccontextmanager
 async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
     from streams.local.discover import connected
-    from workers.state.redis_client import redis_access
     from workers.state.redis_store import RedisStore
 
     settings = connected(Settings.load())
-    async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
+    async with RedisStore.of(settings) as store:
         yield settings, store
 
 

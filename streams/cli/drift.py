@@ -175,7 +175,6 @@ async def _live(user: str, rules: "Rules") -> Live:
     from streams.drift.user_state import prior_of, summary_line
     from streams.local.discover import connected
     from workers.kafka.topic_reader import follow
-    from workers.state.redis_client import redis_access
     from workers.state.redis_store import RedisStore
 
     settings = connected(Settings.load())
@@ -184,7 +183,7 @@ async def _live(user: str, rules: "Rules") -> Live:
     lines = [line_of(score) async for score in scored if score.user_id == user]
     alerted = follow(settings, codec, topics.ALERTS, RiskAlert, from_start=True, once=True)
     alerts = {alert.alert_id: alert async for alert in alerted if alert.user_id == user}
-    async with RedisStore(settings.redis_url or "", redis_access(settings)) as store:
+    async with RedisStore.of(settings) as store:
         key = DRIFT.key(user)
         state = (await store.read([key]))[key]
         try:

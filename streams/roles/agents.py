@@ -36,7 +36,6 @@ from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
 from workers.service.shutdown import SHUTDOWN
-from workers.state.redis_client import redis_access
 from workers.state.redis_deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
 
@@ -66,9 +65,8 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
     """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
     rules = Rules.from_settings(settings)  # budgets outside the shipped table are refused before anything is read
     async with AsyncExitStack() as exits:
-        access = redis_access(settings)
-        store = await exits.enter_async_context(RedisStore(settings.redis_url or "", access))
-        deadlines = await exits.enter_async_context(RedisDeadlines(settings.redis_url or "", access))
+        store = await exits.enter_async_context(RedisStore.of(settings))
+        deadlines = await exits.enter_async_context(RedisDeadlines.of(settings))
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(stopped, producer)
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)

@@ -8,9 +8,10 @@ from typing import Any, Self
 
 from redis.exceptions import ResponseError
 
+from schemas.settings import Settings
 from schemas.state_keys import OPEN_JOINS, PREFIX
 from workers.state import quarantine
-from workers.state.redis_client import NOTHING, redis_call, redis_client
+from workers.state.redis_client import NOTHING, redis_access, redis_call, redis_client
 from workers.state.redis_errors import WRONG_TYPE, code_of
 
 CLOCK_S = 10.0
@@ -39,6 +40,11 @@ class RedisDeadlines:
         self._requested_at = -math.inf
         self._ahead_s = 0.0
         """Server time minus this process's monotonic clock."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Deadlines from the settings. Raises ConfigurationError for an invalid URL or inconsistent settings."""
+        return cls(settings.redis_url or "", redis_access(settings))
 
     async def now(self) -> datetime:
         """See Deadlines."""

@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from schemas.errors import Transient, UnreadableState
+from schemas.settings import Settings
 from schemas.state_keys import PREFIX, ROSTER, WATCHED
 from workers.service import prometheus
 from workers.state import quarantine
-from workers.state.redis_client import NOTHING, redis_call, redis_client
+from workers.state.redis_client import NOTHING, redis_access, redis_call, redis_client
 from workers.state.store import Update
 
 T = TypeVar("T")
@@ -86,6 +87,11 @@ class RedisStore:
         self._watched = watched
         self._prefix = prefix
         self._redis: Any = redis_client(url, access, timeout_s)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The store from the settings. Raises ConfigurationError for an invalid URL or inconsistent settings."""
+        return cls(settings.redis_url or "", redis_access(settings))
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
         """As Store.update. Raises Transient also after a hundred consecutive write conflicts on a key."""
