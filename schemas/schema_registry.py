@@ -12,8 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import httpx
@@ -96,17 +95,6 @@ class HttpRegistry:
                 self._schemas.popitem(last=False)
         return schema
 
-    def close(self) -> None:
-        """Nothing is kept open between two exchanges."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _raise_if_refused(self, schema_id: int) -> None:
         while self._refused and next(iter(self._refused.values()))[0] <= self._clock():
             self._refused.popitem(last=False)
@@ -136,7 +124,7 @@ class HttpRegistry:
             # A loop of its own gives one deadline to all of the exchange, whatever loop runs in the calling thread.
             with ThreadPoolExecutor(1, thread_name_prefix="registry") as executor:
                 status, content = executor.submit(asyncio.run, self._exchange(method, path, body)).result()
-        except (httpx.TransportError, httpx.DecodingError, TimeoutError, OSError) as error:
+        except (httpx.TransportError, OSError) as error:
             # The exception's own text may hold the address, and the address may hold more than a host.
             raise Transient(f"schema registry does not answer for {what}: {type(error).__name__}") from None
         if not httpx.codes.is_success(status):

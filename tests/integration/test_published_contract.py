@@ -136,8 +136,8 @@ async def test_a_reader_with_the_contract_alone_reads_records_and_headers(
 async def test_with_a_registry_values_are_framed_for_its_readers(
     real_settings: Settings, registry: RegistryServer
 ) -> None:
-    with HttpRegistry(registry.url) as client:
-        await work(real_settings, Codec(client), event("memo-1"), b"garbage")
+    client = HttpRegistry(registry.url)
+    await work(real_settings, Codec(client), event("memo-1"), b"garbage")
     assert registry.subjects == {"memos.features-value", "memos.dead-value"}
     (message,) = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 1)
     value = message.value()
@@ -155,12 +155,12 @@ async def test_a_registry_that_is_away_delays_and_loses_nothing(
             await asyncio.sleep(0.05)
         registry.fails_with = None
 
-    with HttpRegistry(registry.url) as client, HttpRegistry(registry.url) as uploader:
-        framed = Codec(uploader).encode(event("memo-1"), "memos.uploaded-value")
-        registry.fails_with = 503
-        recovery = asyncio.create_task(recover())
-        await work(real_settings, Codec(client), framed)
-        await recovery
+    client, uploader = HttpRegistry(registry.url), HttpRegistry(registry.url)
+    framed = Codec(uploader).encode(event("memo-1"), "memos.uploaded-value")
+    registry.fails_with = 503
+    recovery = asyncio.create_task(recover())
+    await work(real_settings, Codec(client), framed)
+    await recovery
     assert len(await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 1)) == 1
 
 
@@ -191,12 +191,12 @@ async def test_schemas_of_a_registry_that_lie_cost_their_own_records_only(
     named = event(str(UUID(int=7)))
     registry.schemas.append({"schema": json.dumps(uploaded_schema(memo_id={"type": "string", "logicalType": "uuid"}))})
     framed.append(struct.pack(">bI", 0, len(registry.schemas)) + Codec().encode(named)[10:])
-    with HttpRegistry(registry.url) as client:
-        await work(real_settings, Codec(client), *framed, event("memo-2"))
-        found = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 2)
-        features = [Codec(client).decode(message.value(), MemoFeatures) for message in found]
-        dead = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.dead", len(lies))
-        letters = [Codec(client).decode(message.value(), DeadLetter) for message in dead]
+    client = HttpRegistry(registry.url)
+    await work(real_settings, Codec(client), *framed, event("memo-2"))
+    found = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.features", 2)
+    features = [Codec(client).decode(message.value(), MemoFeatures) for message in found]
+    dead = await asyncio.to_thread(messages, real_settings.kafka_bootstrap or "", "memos.dead", len(lies))
+    letters = [Codec(client).decode(message.value(), DeadLetter) for message in dead]
     assert sorted(each.memo_id for each in features) == sorted([named.memo_id, "memo-2"])
     assert [each.reason for each in letters] == ["event:undecodable"] * len(lies)
     assert all("Avro schema cannot be used" in each.detail for each in letters)

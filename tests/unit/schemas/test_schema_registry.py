@@ -27,9 +27,8 @@ def server() -> Iterator[RegistryServer]:
 
 
 @pytest.fixture
-def registry(server: RegistryServer) -> Iterator[HttpRegistry]:
-    with HttpRegistry(server.url) as registry:
-        yield registry
+def registry(server: RegistryServer) -> HttpRegistry:
+    return HttpRegistry(server.url)
 
 
 def test_records_come_back_through_a_registry(server: RegistryServer, registry: HttpRegistry) -> None:
@@ -141,28 +140,28 @@ class Clock:
 
 def test_unknown_ids_cost_few_requests_and_little_memory(server: RegistryServer) -> None:
     clock = Clock()
-    with HttpRegistry(server.url, clock=clock) as registry:
-        for schema_id in range(1, 5_000):
-            with pytest.raises(DecodeError):
-                registry.schema_of(schema_id)
-        assert len(server.requests) == REFUSED_MOST
-        assert len(registry._refused) == REFUSED_MOST
-        server.schemas.append({"schema": '"string"'})
-        clock.now = REFUSED_S
-        assert registry.schema_of(1) == '"string"'
-        assert len(registry._refused) == 0
+    registry = HttpRegistry(server.url, clock=clock)
+    for schema_id in range(1, 5_000):
+        with pytest.raises(DecodeError):
+            registry.schema_of(schema_id)
+    assert len(server.requests) == REFUSED_MOST
+    assert len(registry._refused) == REFUSED_MOST
+    server.schemas.append({"schema": '"string"'})
+    clock.now = REFUSED_S
+    assert registry.schema_of(1) == '"string"'
+    assert len(registry._refused) == 0
 
 
 def test_schemas_that_are_known_are_read_while_unknown_ids_are_not(server: RegistryServer) -> None:
-    with HttpRegistry(server.url, clock=Clock()) as registry:
-        known = registry.id_of("s", '"string"')
-        assert registry.schema_of(known) == '"string"'
-        for schema_id in range(10, 10 + REFUSED_MOST):
-            with pytest.raises(DecodeError, match="has no schema"):
-                registry.schema_of(schema_id)
-        with pytest.raises(DecodeError, match="not asked for more"):
-            registry.schema_of(5)
-        assert registry.schema_of(known) == '"string"'
+    registry = HttpRegistry(server.url, clock=Clock())
+    known = registry.id_of("s", '"string"')
+    assert registry.schema_of(known) == '"string"'
+    for schema_id in range(10, 10 + REFUSED_MOST):
+        with pytest.raises(DecodeError, match="has no schema"):
+            registry.schema_of(schema_id)
+    with pytest.raises(DecodeError, match="not asked for more"):
+        registry.schema_of(5)
+    assert registry.schema_of(known) == '"string"'
 
 
 def test_the_schemas_that_are_remembered_are_few(server: RegistryServer, registry: HttpRegistry) -> None:
@@ -245,12 +244,8 @@ def endless(first: bytes, then: bytes) -> Iterator[tuple[str, list[int]]]:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_an_answer_without_an_end_is_bounded_in_time_and_bytes(name: str) -> None:
-    with (
-        endless(*ENDLESS[name]) as (url, sent),
-        HttpRegistry(url, timeout_s=1.0) as registry,
-        pytest.raises((Transient, DecodeError)),
-    ):
-        registry.schema_of(1)
+    with endless(*ENDLESS[name]) as (url, sent), pytest.raises((Transient, DecodeError)):
+        HttpRegistry(url, timeout_s=1.0).schema_of(1)
     assert sent[0] < 20_000_000  # what the sockets buffer, and little more than the maximum
 
 
@@ -258,8 +253,8 @@ def test_nobody_there_may_be_somebody_later() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://user:{PASSWORD.replace('/', '%2F').replace('@', '%40')}@127.0.0.1:{closed.getsockname()[1]}"
-        with HttpRegistry(url) as registry, pytest.raises(Transient, match="does not answer") as caught:
-            registry.schema_of(1)
+        with pytest.raises(Transient, match="does not answer") as caught:
+            HttpRegistry(url).schema_of(1)
     assert PASSWORD not in str(caught.value)
     assert "p%40ss" not in str(caught.value)
 
@@ -269,12 +264,10 @@ def test_user_and_password_of_the_url_are_used_and_never_shown(
 ) -> None:
     server.password = f"user:{PASSWORD}"
     with caplog.at_level(logging.DEBUG):
-        with HttpRegistry(f"http://user:p%40ss%2Fw%3Ard@127.0.0.1:{server.port}") as registry:
-            assert registry.id_of("s", '"string"') == 1
-        with (
-            HttpRegistry(f"http://user:wrong-one@127.0.0.1:{server.port}") as registry,
-            pytest.raises(ConfigurationError, match="check user, password") as caught,
-        ):
+        registry = HttpRegistry(f"http://user:p%40ss%2Fw%3Ard@127.0.0.1:{server.port}")
+        assert registry.id_of("s", '"string"') == 1
+        registry = HttpRegistry(f"http://user:wrong-one@127.0.0.1:{server.port}")
+        with pytest.raises(ConfigurationError, match="check user, password") as caught:
             registry.id_of("s", '"string"')
     assert caplog.records
     for message in (caplog.text, str(caught.value)):
@@ -284,8 +277,8 @@ def test_user_and_password_of_the_url_are_used_and_never_shown(
 
 
 def test_a_path_before_the_interface_is_kept(server: RegistryServer) -> None:
-    with HttpRegistry(f"{server.url}/apis/ccompat/v7/") as registry, pytest.raises(ConfigurationError):
-        registry.id_of("s", '"string"')
+    with pytest.raises(ConfigurationError):
+        HttpRegistry(f"{server.url}/apis/ccompat/v7/").id_of("s", '"string"')
     assert server.requests == ["POST /apis/ccompat/v7/subjects/s/versions"]
 
 
