@@ -10,6 +10,9 @@ from schemas.events import Modality
 OTHER = "other"
 """Label value of a reason that is not in the table, such as one of a newer version."""
 
+MISSING = "missing:"
+"""Start of the reason that a modality is missing; its name follows."""
+
 ABSTENTIONS: Mapping[str, str] = {
     "quality:no_speech": "No speech was found.",
     "quality:too_little_speech": "Less speech than UNDERTONE_MIN_SPEECH_S.",
@@ -19,7 +22,7 @@ ABSTENTIONS: Mapping[str, str] = {
     "quality:narrow_band": "The bandwidth is below UNDERTONE_MIN_BANDWIDTH_HZ.",
     "features:undefined": "Too few of the features that the bundle scores are defined.",
     "undecided": "The probability is within the bundle's undecided band.",
-    **{f"missing:{modality}": f"The modality {modality} is missing." for modality in Modality},
+    **{f"{MISSING}{modality}": f"The modality {modality} is missing." for modality in Modality},
 }
 """Every reason of this version, and its meaning."""
 

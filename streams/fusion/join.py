@@ -21,6 +21,7 @@ import msgpack
 from schemas.errors import UnreadableState
 from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.ids import score_id
+from schemas.reasons import MISSING
 from schemas.state_keys import JOIN, LISTS
 
 WITHOUT_REVISION = b"\x03"
@@ -224,7 +225,7 @@ def incomplete(join: Join, needed: Collection[Modality], bundle_id: str) -> Risk
         scored_at=join.closed_at,
         probability=None,
         band=Band.INDETERMINATE,
-        reasons=tuple(f"missing:{modality}" for modality in join.missing(needed)),
+        reasons=tuple(f"{MISSING}{modality}" for modality in join.missing(needed)),
         evidence=(),
         modalities=tuple(m for m in needed if m in join.parts),
         bundle_id=bundle_id,

@@ -18,6 +18,7 @@ from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.events import MemoUploaded, RiskScored
 from schemas.pipeline import feature_stages
+from schemas.reasons import MISSING
 from schemas.redrive_headers import rescored_headers
 from schemas.settings import Settings
 from workers.kafka.consumer_lag import Observer
@@ -25,7 +26,6 @@ from workers.kafka.topic_reader import written
 
 Identity: TypeAlias = tuple[str, str]
 """User and memo."""
-MISSING = "missing:"
 
 
 @dataclass(frozen=True, slots=True)

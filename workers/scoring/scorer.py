@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import Poison
 from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
+from schemas.reasons import MISSING
 from workers.scoring.bundle import Bundle
 from workers.scoring.feature_space import Parts
 from workers.scoring.head import HeadInput, clipped
@@ -93,7 +94,7 @@ class Scorer:
 
     def _scored(self, parts: Parts, vector: FloatArray, evidence_sds: FloatArray, probability: float) -> Scored:
         poor = dict.fromkeys(reason for part in parts.values() for reason in part.quality.reasons)
-        missing = tuple(f"missing:{modality}" for modality in self.bundle.space.missing(parts))
+        missing = tuple(f"{MISSING}{modality}" for modality in self.bundle.space.missing(parts))
         known = float(np.mean(np.isfinite(vector)))
         silent = "quality:no_speech" in poor
         unmarked = Modality.ACOUSTIC in parts and self._without_markers(vector)
