@@ -21,15 +21,12 @@ import msgpack
 from schemas.errors import UnreadableState
 from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.ids import score_id
+from schemas.limits import TIME
 from schemas.reasons import MISSING
 from schemas.state_keys import JOIN, LISTS
 
 WITHOUT_REVISION = b"\x03"
 """First byte of a stored join that was never given up."""
-
-
-YEARS = 1970, 2199
-"""Of a record's times (docs/limits.md)."""
 _MOST = 1 << 31
 """Beyond any count of redrives or revisions."""
 
@@ -125,7 +122,7 @@ def _is_sound(join: Join) -> bool:
         and isinstance(join.settled, bool)
         and isinstance(join.dead, bool)
         and all(isinstance(part, bytes) for part in (*join.parts.values(), join.trace))
-        and all(YEARS[0] <= time.year <= YEARS[1] for time in (join.recorded_at, join.uploaded_at))
+        and all(map(TIME.accepts, (join.recorded_at, join.uploaded_at)))
         and all(type(count) is int and 0 <= count < _MOST for count in (join.attempt, join.revision))
     )
 
