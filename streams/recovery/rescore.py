@@ -6,7 +6,7 @@ came before, so that the next one is a revision also where Redis has forgotten t
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,16 +68,14 @@ def plan(
     uploads: Iterable[tuple[MemoUploaded, ConsumerRecord]],
     processed: Mapping[TopicPartition, int],
 ) -> Plan:
-    """The uploads of these memos to resubmit: the last of each, in the order in which they were written.
+    """The uploads to resubmit: the last of each memo, in the order in which they were written.
 
-    processed: the offsets up to which every worker has processed the uploads. What comes after is on its way.
+    uploads: of the `lacking` memos; processed: the offsets up to which every worker has processed the uploads. What comes after is on its way.
     """
     last: dict[Identity, ConsumerRecord] = {}
     under_way = set[Identity]()
     for memo, record in uploads:
         identity = (memo.user_id, memo.memo_id)
-        if identity not in lacking:
-            continue
         if record.offset >= processed.get(TopicPartition(record.topic, record.partition), 0):
             under_way.add(identity)
         elif identity not in last or record.timestamp >= last[identity].timestamp:
@@ -113,17 +111,15 @@ async def find(settings: Settings, codec: Codec, since: datetime, until: datetim
     return plan(lacking, uploads, processed)
 
 
-async def send(uploads: Iterable[ConsumerRecord], producer: AIOKafkaProducer, per_second: int) -> int:
-    """Write these uploads once more, at most so many a second, so that live memos are not held up; returns how many.
+async def send(uploads: Sequence[ConsumerRecord], producer: AIOKafkaProducer, per_second: int) -> None:
+    """Write these uploads once more, at most so many a second, so that live memos are not held up.
 
     When it returns, the broker has acknowledged them all. Raises KafkaError.
     """
-    waiting = list(uploads)
-    for start in range(0, len(waiting), per_second):
-        second = asyncio.create_task(asyncio.sleep(1.0 if start + per_second < len(waiting) else 0.0))
-        sent = [await _send(upload, producer) for upload in waiting[start : start + per_second]]
+    for start in range(0, len(uploads), per_second):
+        second = asyncio.create_task(asyncio.sleep(1.0 if start + per_second < len(uploads) else 0.0))
+        sent = [await _send(upload, producer) for upload in uploads[start : start + per_second]]
         await asyncio.gather(*sent, second)
-    return len(waiting)
 
 
 async def _send(upload: ConsumerRecord, producer: AIOKafkaProducer) -> asyncio.Future[Any]:
