@@ -53,7 +53,7 @@ class Absent:
 
 def kept(key: bytes | None, value: bytes | Absent | None, headers: Mapping[str, bytes | None]) -> Kept:
     """What a dead letter keeps of a record with this key, value and headers. Null headers become empty."""
-    if value is not None and not isinstance(value, Absent) and len(value) > VALUE_MOST:
+    if isinstance(value, bytes) and len(value) > VALUE_MOST:
         value = Absent(len(value), sha256(value).hexdigest())
     told = {}
     if isinstance(value, Absent):

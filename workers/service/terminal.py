@@ -21,7 +21,7 @@ def escaped(text: object) -> str:
 
 
 def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def cell(text: object) -> Text:
