@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,7 +27,7 @@ from workers.audio.memo import SAMPLING_RATE
 
 RESULT = Path(__file__).parent / "results" / "voice.md"
 PLAIN, CHANGED = 4, 36
-"""One clip in this many is scored as it is; one in this many also changed, times `--thin`."""
+"""One clip in this many is scored as it is; one in this many also changed."""
 
 Samples: TypeAlias = NDArray[np.float64]
 Scores: TypeAlias = dict[str, dict[str, list[float | str | None]]]
@@ -85,22 +86,18 @@ CHANGES: dict[str, tuple[str, Callable[[Samples], Samples]]] = {
 """File format and change of a clip, by what is done to it."""
 
 
-def clips(shared: Path) -> Iterator[tuple[str, Samples]]:
-    """Every clip of the folder: name and samples at SAMPLING_RATE."""
+def clips(shared: Path, every: int) -> Iterator[tuple[str, Samples]]:
+    """One clip in `every` of the folder: name and samples at SAMPLING_RATE."""
     with (shared / "audio" / "manifest.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
+        for row in islice(csv.DictReader(file), 0, None, every):
             yield row["path"], soundfile.read(shared / "audio" / row["path"])[0]
 
 
-def scores(shared: Path, thin: int) -> Scores:
+def scores(shared: Path) -> Scores:
     """Score clips as they are, and some changed."""
     found: Scores = {}
     for name, (subtype, change) in CHANGES.items():
-        chosen = [
-            clip
-            for number, clip in enumerate(clips(shared))
-            if number % (PLAIN if name == "as it is" else CHANGED) == 0
-        ]
+        chosen = list(clips(shared, PLAIN if name == "as it is" else CHANGED))
         with tempfile.TemporaryDirectory() as folder:
             paths = {str(Path(folder, f"{number}.wav")): clip for number, (clip, _) in enumerate(chosen)}
             for path, (_, signal) in zip(paths, chosen, strict=True):
@@ -161,17 +158,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--before", type=Path, default=None)
     parser.add_argument("--scores", type=Path, default=None)
-    parser.add_argument("--thin", type=int, default=1, help="only one in so many of the clips, for a busy machine")
     arguments = parser.parse_args()
     shared = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared"))
     if not (shared / "audio" / "manifest.csv").is_file():
         sys.exit("no real speech here: put the shared folder beside the project or name it in UNDERTONE_SHARED")
-    now = scores(shared, arguments.thin)
+    now = scores(shared)
     if arguments.scores:
         arguments.scores.write_text(json.dumps(now))
         return
     before = json.loads(arguments.before.read_text()) if arguments.before else None
-    command = f"python -m tests.benchmarks.voice --thin {arguments.thin}" + (" --before FILE" if before else "")
+    command = "python -m tests.benchmarks.voice" + (" --before FILE" if before else "")
     lines = ["# What must not move a score", "", provenance(command), "", *page(now, before)]
     RESULT.write_text("\n".join(lines) + "\n")
 
