@@ -22,7 +22,7 @@ from tests.benchmarks.machine import provenance
 from workers.audio.decode import Decoded, decode
 from workers.audio.memo import SAMPLING_RATE
 from workers.audio.quality import Thresholds, assess
-from workers.audio.speech_frames import energy_speech_frames, frame_powers, high_passed
+from workers.audio.speech_frames import find_speech
 
 ROOT = Path(__file__).parents[2]
 OUT = Path(__file__).parent / "results" / "audio.md"
@@ -115,10 +115,7 @@ def _noise(clips: list[FloatArray]) -> Iterator[str]:
         error: list[float] = []
         reasons: Counter[str] = Counter()
         for clip in clips:
-            heard = high_passed(clip)
-            powers = frame_powers(heard)
-            power = float(np.mean(10 ** (powers[energy_speech_frames(heard, powers)] / 10)))
-            noise = rng.standard_normal(len(clip)) * np.sqrt(power * 10 ** (-planted / 10))
+            noise = rng.standard_normal(len(clip)) * np.sqrt(find_speech(clip).power * 10 ** (-planted / 10))
             quality = _judge(clip * 0.3 + noise * 0.3)
             reasons.update(quality.reasons)
             if quality.speech_s:

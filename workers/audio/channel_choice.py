@@ -9,21 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from schemas.events import FloatArray
 from workers.audio.channels import Choice, Why
 from workers.audio.memo import SAMPLING_RATE
 from workers.audio.speech_frames import (
     HOP,
+    LONGEST_LAG,
     PERIODICITY,
     PIECE,
-    PITCH_HZ,
+    SHORTEST_LAG,
     Frames,
-    energy_speech_frames,
-    frame_powers,
-    high_passed,
+    autocorrelation,
+    evenly_spaced,
+    find_speech,
     loudest_second,
+    peaks,
     snr,
 )
 
@@ -88,16 +89,16 @@ def choose(channel: Callable[[int], FloatArray], clipped: Sequence[float]) -> Ch
 
 def heard(signal: FloatArray, clipped: float) -> Heard:
     """Describe one channel. clipped: share of its samples at full scale."""
-    filtered = high_passed(signal)
-    powers = frame_powers(filtered)
-    speech = energy_speech_frames(filtered, powers)
-    if not speech.any():
-        return Heard(powers, speech, 0.0, 1.0, 0.0)
-    snr_db = snr(powers, speech)
-    steady = steady_share(filtered, speech)
+    speech = find_speech(signal)
+    if not speech.frames.any():
+        return Heard(speech.powers, speech.frames, 0.0, 1.0, 0.0)
+    snr_db = snr(speech)
+    steady = steady_share(speech.filtered, speech.frames)
     likeness = (STEADY_MUSIC - steady) / (STEADY_MUSIC - STEADY_SPEECH)
     worth = float(np.clip(likeness, LEAST_LIKENESS, 1.0) * np.clip(snr_db, 1.0, CLEAN_DB)) / CLEAN_DB
-    return Heard(powers, speech, snr_db, steady, worth * (CLIPPED_WORTH if clipped > CLIPPED_MAX else 1.0))
+    return Heard(
+        speech.powers, speech.frames, snr_db, steady, worth * (CLIPPED_WORTH if clipped > CLIPPED_MAX else 1.0)
+    )
 
 
 def steady_share(signal: FloatArray, speech: Frames) -> float:
@@ -106,7 +107,7 @@ def steady_share(signal: FloatArray, speech: Frames) -> float:
     first = first[(first + 1) * HOP + PIECE <= len(signal)]
     if not len(first):
         return 1.0
-    first = first[np.linspace(0, len(first) - 1, min(PAIRS_MAX, len(first))).astype(int)]
+    first = evenly_spaced(first, PAIRS_MAX)
     pitch, match = _pitch(signal, first * HOP)
     later, later_match = _pitch(signal, first * HOP + HOP)
     steps = np.abs(12 * np.log2(later / pitch))[(match > PERIODICITY) & (later_match > PERIODICITY)]
@@ -116,20 +117,15 @@ def steady_share(signal: FloatArray, speech: Frames) -> float:
 
 def _pitch(signal: FloatArray, starts: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
     """Pitch (Hz) of the 40 ms at each start, and its periodicity, by autocorrelation."""
-    pieces = signal[starts[:, None] + np.arange(PIECE)]
-    spectrum = np.abs(fft.rfft(pieces - pieces.mean(axis=1, keepdims=True), 2 * PIECE)) ** 2
-    correlation = fft.irfft(spectrum)[:, :PIECE]
-    shortest, longest = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
-    lags = np.arange(shortest - 1, longest + 2)
-    match = correlation[:, lags] / (1 - lags / PIECE) / np.maximum(correlation[:, :1], 1e-12)
-    inner = match[:, 1:-1]
-    peaks = np.where((inner >= match[:, :-2]) & (inner >= match[:, 2:]), inner, 0.0)
+    lags = np.arange(SHORTEST_LAG - 1, LONGEST_LAG + 2)
+    match = autocorrelation(signal, starts, lags)
+    found = peaks(match)
     # The shortest of nearly equal periods: twice a period is a period, too.
-    at = np.argmax(peaks >= 0.9 * peaks.max(axis=1, keepdims=True), axis=1)
+    at = np.argmax(found >= 0.9 * found.max(axis=1, keepdims=True), axis=1)
     rows = np.arange(len(at))
     before, peak, after = match[rows, at], match[rows, at + 1], match[rows, at + 2]
     shift = 0.5 * (before - after) / np.minimum(before - 2 * peak + after, -1e-9)
-    return SAMPLING_RATE / (lags[at + 1] + np.clip(shift, -0.5, 0.5)), peaks.max(axis=1)
+    return SAMPLING_RATE / (lags[at + 1] + np.clip(shift, -0.5, 0.5)), found.max(axis=1)
 
 
 def _main(each: Sequence[Heard], candidates: Sequence[int]) -> tuple[int, Why]:
@@ -162,8 +158,7 @@ def _own_frames(each: Sequence[Heard]) -> tuple[list[float], float]:
 
 def _mean(channel: Callable[[int], FloatArray], each: Sequence[Heard], candidates: Sequence[int], main: int) -> Choice:
     """The mean of the channels that hold the main one's signal as well as it does, with their signs."""
-    starts = np.flatnonzero(each[main].speech) * HOP
-    starts = starts[np.linspace(0, len(starts) - 1, min(PIECES_MAX, len(starts))).astype(int)]
+    starts = evenly_spaced(np.flatnonzero(each[main].speech) * HOP, PIECES_MAX)
     reference = _pieces(channel(main), starts)
     signs = {main: 1.0}
     for number in candidates:

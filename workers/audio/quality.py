@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
 from schemas.events import FloatArray, Quality
@@ -11,7 +10,7 @@ from schemas.settings import Settings
 from workers.audio.decode import Decoded
 from workers.audio.marker_reliability import fragile_markers
 from workers.audio.memo import SAMPLING_RATE
-from workers.audio.speech_frames import HOP, Frames, energy_speech_frames, frame_powers, high_passed, snr
+from workers.audio.speech_frames import HOP, Speech, find_speech, snr
 from workers.audio.speech_span import speech_spans
 
 NOISE_DB = -50.0
@@ -48,39 +47,36 @@ def assess(decoded: Decoded, thresholds: Thresholds) -> Quality:
     noise loud enough to mask speech. Whatever the reasons, `fragile` names the acoustic markers that this noise or
     bandwidth makes unreliable. Clipping and bandwidth are those of the part with speech.
     """
-    filtered = high_passed(decoded.signal)
-    powers = frame_powers(filtered)
-    speech = energy_speech_frames(filtered, powers)
-    speech_s = float(np.count_nonzero(speech)) * HOP / SAMPLING_RATE
-    part = np.concatenate(
-        [decoded.signal[start:end] for start, end in speech_spans(speech, len(decoded.signal), MARGIN_S)]
-    )
+    speech = find_speech(decoded.signal)
+    speech_s = float(np.count_nonzero(speech.frames)) * HOP / SAMPLING_RATE
+    spans = speech_spans(speech.frames, len(decoded.signal), MARGIN_S)
+    part = np.concatenate([decoded.signal[start:end] for start, end in spans])
     # The other samples at full scale are counted over the whole file.
     clipped = max(min(decoded.clipped * len(decoded.signal) / max(len(part), 1), 1.0), clipped_share(part))
     bandwidth_hz = bandwidth(part, decoded.sampling_rate)
     if speech_s == 0.0:
-        noisy = len(powers) > 0 and float(np.median(powers)) > NOISE_DB
+        noisy = len(speech.powers) > 0 and float(np.median(speech.powers)) > NOISE_DB
         reasons = ("quality:no_speech", *(["quality:noisy"] if noisy else []))
         return Quality(0.0, 0.0, clipped, bandwidth_hz, reasons, channel=decoded.channel)
-    snr_db = snr(powers, speech)
+    snr_db = snr(speech)
     rules = {
         "quality:too_little_speech": speech_s < thresholds.min_speech_s,
         "quality:noisy": snr_db < thresholds.min_snr_db,
         "quality:clipped": clipped > thresholds.max_clipped,
         "quality:narrow_band": bandwidth_hz < thresholds.min_bandwidth_hz,
-        "quality:too_quiet": steps_of_speech(powers, speech, decoded.step) < STEPS_MIN,
+        "quality:too_quiet": steps_of_speech(speech, decoded.step) < STEPS_MIN,
     }
     reasons = tuple(reason for reason, broken in rules.items() if broken)
     fragile = fragile_markers(snr_db, bandwidth_hz)
     return Quality(speech_s, snr_db, clipped, bandwidth_hz, reasons, fragile, decoded.channel)
 
 
-def steps_of_speech(powers: NDArray[np.float64], speech: Frames, step: float) -> float:
+def steps_of_speech(speech: Speech, step: float) -> float:
     """Root mean square of the speech in quantisation steps; infinite where the file has no steps.
 
     step: of the original samples, re full scale, 0 for none.
     """
-    return float(np.sqrt(np.mean(10 ** (powers[speech] / 10)))) / step if step > 0.0 else float("inf")
+    return float(np.sqrt(speech.power)) / step if step > 0.0 else float("inf")
 
 
 def clipped_share(signal: FloatArray) -> float:

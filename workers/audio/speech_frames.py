@@ -4,6 +4,8 @@ Nothing here depends on the level but FAINTEST_DB. The acoustic markers detect s
 `workers/acoustic/speech_activity.py`.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
@@ -35,7 +37,31 @@ PERIODICITY = 0.5
 PIECE = 4 * HOP
 PITCH_HZ = (60.0, 500.0)
 
+SHORTEST_LAG, LONGEST_LAG = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
+"""Samples in a period of such pitch."""
+
 Frames = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Speech:
+    """filtered: (samples,) the signal above 80 Hz; powers: its (frames,) dB; frames: (frames,) that hold speech."""
+
+    filtered: FloatArray
+    powers: NDArray[np.float64]
+    frames: Frames
+
+    @property
+    def power(self) -> float:
+        """Mean power of the speech re full scale, linear; NaN without speech."""
+        return mean_power(self.powers[self.frames])
+
+
+def find_speech(signal: FloatArray) -> Speech:
+    """Where a signal at SAMPLING_RATE holds speech."""
+    filtered = high_passed(signal)
+    powers = frame_powers(filtered)
+    return Speech(filtered, powers, energy_speech_frames(filtered, powers))
 
 
 def high_passed(signal: FloatArray) -> FloatArray:
@@ -118,25 +144,41 @@ def voiced_share(signal: FloatArray, frames: Frames, most: int = 200) -> float:
     starts = starts[starts + PIECE <= len(signal)]
     if not len(starts):
         return 0.0
-    starts = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
+    match = autocorrelation(signal, evenly_spaced(starts, most), np.arange(SHORTEST_LAG, LONGEST_LAG))
+    return float(np.mean(peaks(match).max(axis=1) > PERIODICITY))
+
+
+def evenly_spaced(places: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many of the places, the first and the last among them."""
+    spaced: NDArray[np.intp] = places[np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)]
+    return spaced
+
+
+def autocorrelation(signal: FloatArray, starts: NDArray[np.intp], lags: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(starts, lags): of the 40 ms at each start. A pure tone has 1 at its period."""
     pieces = signal[starts[:, None] + np.arange(PIECE)]
     spectrum = np.abs(fft.rfft(pieces - pieces.mean(axis=1, keepdims=True), 2 * PIECE)) ** 2
     correlation = fft.irfft(spectrum)[:, :PIECE]
-    shortest, longest = (int(SAMPLING_RATE / hz) for hz in reversed(PITCH_HZ))
-    # Longer lags sum fewer products: normalised, so that a pure tone has 1 at its period.
-    at_lag = correlation[:, shortest:longest] / (1 - np.arange(shortest, longest) / PIECE)
-    # Peaks only: low-pitched noise has a slope at short lags.
-    inner = at_lag[:, 1:-1]
-    peaks = np.where((inner >= at_lag[:, :-2]) & (inner >= at_lag[:, 2:]), inner, 0.0).max(axis=1)
-    return float(np.mean(peaks > PERIODICITY * np.maximum(correlation[:, 0], 1e-12)))
+    # Longer lags sum fewer products.
+    return np.asarray(correlation[:, lags] / (1 - lags / PIECE) / np.maximum(correlation[:, :1], 1e-12))
 
 
-def snr(powers: NDArray[np.float64], speech: Frames) -> float:
+def peaks(match: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(starts, lags - 2): an autocorrelation at its peaks, else 0: low-pitched noise has a slope at short lags."""
+    inner = match[:, 1:-1]
+    return np.where((inner >= match[:, :-2]) & (inner >= match[:, 2:]), inner, 0.0)
+
+
+def mean_power(powers: NDArray[np.float64]) -> float:
+    """Mean of powers in dB, linear."""
+    return float(np.mean(10 ** (powers / 10)))
+
+
+def snr(speech: Speech) -> float:
     """Ratio of mean speech power to floor power in dB, after subtracting the floor from the speech.
 
     The floor is the memo's quietest tenth, because tightly trimmed clips have no longer pause.
     """
-    linear, audible = 10 ** (powers / 10), _audible(powers)
-    floor = float(np.mean(10 ** (audible[audible <= np.percentile(audible, 10)] / 10)))
-    loud = float(np.mean(linear[speech]))
-    return float(10 * np.log10(max(loud - floor, 1e-12) / max(floor, 1e-12)))
+    audible = _audible(speech.powers)
+    floor = mean_power(audible[audible <= np.percentile(audible, 10)])
+    return float(10 * np.log10(max(speech.power - floor, 1e-12) / max(floor, 1e-12)))

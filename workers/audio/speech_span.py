@@ -9,15 +9,7 @@ import numpy as np
 
 from schemas.events import FloatArray
 from workers.audio.memo import SAMPLING_RATE
-from workers.audio.speech_frames import (
-    FRAMES_PER_S,
-    HOP,
-    Frames,
-    energy_speech_frames,
-    frame_powers,
-    high_passed,
-    islands,
-)
+from workers.audio.speech_frames import FRAMES_PER_S, HOP, Frames, find_speech, islands
 
 SPAN_VERSION = "1"
 """Incremented whenever another part is measured: features of different versions do not mix."""
@@ -47,15 +39,13 @@ def spoken_part(signal: FloatArray, margin_s: float) -> SpokenPart:
     signal: (samples,) float32 at SAMPLING_RATE; margin_s: silence kept before the first speech and after the last, of
     what is longer, which is due to the record button. Without speech the part is the signal as it is.
     """
-    filtered = high_passed(signal)
-    powers = frame_powers(filtered)
-    speech = energy_speech_frames(filtered, powers)
-    if not speech.any():
+    speech = find_speech(signal)
+    if not speech.frames.any():
         return SpokenPart(signal, None)
-    pieces = [signal[start:end] for start, end in speech_spans(speech, len(signal), margin_s)]
+    pieces = [signal[start:end] for start, end in speech_spans(speech.frames, len(signal), margin_s)]
     part = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    level_db = 10 * np.log10(np.mean(10 ** (powers[speech] / 10)))
-    return SpokenPart(part - np.float32(np.mean(part, dtype=np.float64)), float(level_db))
+    level_db = float(10 * np.log10(speech.power))
+    return SpokenPart(part - np.float32(np.mean(part, dtype=np.float64)), level_db)
 
 
 def speech_spans(speech: Frames, samples: int, margin_s: float) -> list[tuple[int, int]]:

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from schemas.events import FloatArray
 from tests.audio_files import spoken
 from workers.audio.memo import SAMPLING_RATE
-from workers.audio.speech_frames import FRAMES_PER_S, Frames, energy_speech_frames, frame_powers, high_passed, islands
+from workers.audio.speech_frames import FRAMES_PER_S, Frames, find_speech, islands
 
 SPEECH = spoken(8.0)
 
 
 def found(signal: FloatArray) -> Frames:
-    filtered = high_passed(signal.astype(np.float32))
-    return energy_speech_frames(filtered, frame_powers(filtered))
+    return find_speech(signal.astype(np.float32)).frames
 
 
 @settings(max_examples=20)
