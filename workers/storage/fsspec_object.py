@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 
 from schemas.errors import Poison, Transient, UndertoneError
+from workers.storage.local_file import read_whole
 from workers.storage.outcomes import DENIED, denied, missing, too_large
 from workers.storage.uri import Place, refused
 
@@ -40,8 +41,6 @@ class FsspecObjects:
         try:
             return reading.result(self._within_s)
         except TimeoutError:
-            if reading.done():
-                raise Transient("audio storage failed: TimeoutError") from None
             with self._lock:
                 self._abandoned[storage] += 1
             reading.add_done_callback(lambda _: self._ended(storage))
@@ -64,15 +63,11 @@ def _read(where: Place, max_bytes: int) -> bytes:
     size = filesystem.size(path)
     if (size or 0) > max_bytes:
         raise too_large(max_bytes)
-    data = bytearray()
     with filesystem.open(path, "rb") as file:
-        while chunk := file.read(max_bytes + 1 - len(data)):
-            data += chunk
-            if len(data) > max_bytes:
-                raise too_large(max_bytes)
+        data = read_whole(file, max_bytes)
     if size is not None and len(data) < size:
         raise Transient("audio storage delivered fewer bytes than it declared")
-    return bytes(data)
+    return data
 
 
 def classified(error: Exception) -> UndertoneError:

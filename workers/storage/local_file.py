@@ -46,7 +46,7 @@ def read_file(parts: Sequence[str], max_bytes: int, *, hard_links: bool) -> byte
                 )
             if status.st_size > max_bytes:
                 raise too_large(max_bytes)
-            return _whole(file, max_bytes)
+            return read_whole(file, max_bytes)
     except FileNotFoundError:
         raise missing() from None
     except PermissionError:
@@ -78,7 +78,8 @@ def _check_kind(mode: int) -> None:
         raise refused(f"names a {KINDS.get(stat.S_IFMT(mode), 'special file')}, not a regular file")
 
 
-def _whole(file: BinaryIO, max_bytes: int) -> bytes:
+def read_whole(file: BinaryIO, max_bytes: int) -> bytes:
+    """The bytes of an open file, whatever size it claims. Raises Poison `audio:too_large`."""
     data = bytearray()
     while chunk := file.read(max_bytes + 1 - len(data)):
         data += chunk
