@@ -26,6 +26,7 @@ SILENT_AFTER = 5
 EVIDENCE = 10
 """Objects that are delivered elsewhere before a failing one is given up."""
 FIRST_RETRIES = 3
+"""Retries of an object in the slot for the first ones."""
 QUIET_S = 60.0
 """A failure is reported to health when its storage delivered nothing for this long, or does not answer."""
 KNOWN_OBJECTS = 10_000
@@ -113,7 +114,7 @@ class Attempts:
         known = storage.failing.get(where)
         if known is None and not storage.silent:
             return None
-        slot = known is not None and known.failures >= FIRST_RETRIES
+        slot = known is not None and known.failures > FIRST_RETRIES
         not_before = max(storage.not_before if storage.silent else 0.0, known.not_before if known else 0.0)
         if slot in storage.slots or self._clock() < not_before:
             raise Transient(f"waiting for the next attempt: {storage.reported or 'an earlier attempt failed'}")

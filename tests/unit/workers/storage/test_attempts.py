@@ -120,9 +120,10 @@ def test_objects_that_stall_take_two_turns_at_most_and_new_ones_need_none(world:
     for name in names:
         world.fails(name)
         world.deliver(1)
-    for name in names[3:]:
-        for _ in range(FIRST_RETRIES):
+        for _ in range(FIRST_RETRIES - 1):
             world.fails(name)
+    for name in names[3:]:
+        world.fails(name)
     stalled = [world.attempts.of(HERE, Place("https", ("here", name))) for name in (names[0], names[3])]
     for each in stalled:
         each.__enter__()
