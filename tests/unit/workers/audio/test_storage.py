@@ -1,7 +1,6 @@
 """Nothing outside the prefixes is read, nothing too large, nothing unpromised; and no message tells where."""
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,8 +11,6 @@ from typing import ClassVar
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import given
-from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, Poison, Transient
 from schemas.settings import Settings
@@ -21,7 +18,6 @@ from tests.raw_server import Connection, always, misbehaving, ok, status
 from workers.audio.storage import AudioStore
 from workers.service import prometheus
 from workers.service.health import HEALTH
-from workers.storage.uri import place
 
 CONTENT = b"forty-two bytes of what could be audio..."
 
@@ -122,13 +118,6 @@ def test_links_are_followed_before_they_are_judged(folder: Path) -> None:
 
 def test_no_prefix_reads_nothing(folder: Path) -> None:
     assert refusal(store(), f"{folder}/memo.wav") == "audio:uri_refused"
-
-
-def test_pipes_and_folders_are_no_objects(folder: Path) -> None:
-    os.mkfifo(folder / "pipe.wav")
-    (folder / "sub").mkdir()
-    assert refusal(store(folder), f"{folder}/pipe.wav") == "audio:uri_refused"
-    assert refusal(store(folder), f"{folder}/sub") == "audio:uri_refused"
 
 
 def test_size_is_bounded_before_anything_is_read(folder: Path) -> None:
@@ -319,13 +308,3 @@ def test_remote_addresses_have_one_reading_or_none(flaky: AudioStore, uri: str) 
 def test_prefixes_that_are_none_stop_the_start(prefix: str) -> None:
     with pytest.raises(ConfigurationError, match="entry 1"):
         store(prefix)
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_a_place_or_poison(uri: str) -> None:
-    try:
-        where = place(uri)
-    except Poison as poison:
-        where = None
-        refused = poison.reason
-    assert where is not None or refused == "audio:uri_refused"

@@ -83,6 +83,16 @@ def test_buckets_keep_their_case() -> None:
     assert place("s3://Bucket/A").parts == ("Bucket", "A")
 
 
+@given(st.text(max_size=60))
+def test_any_text_is_a_place_or_poison(uri: str) -> None:
+    reason = "audio:uri_refused"
+    try:
+        place(uri)
+    except Poison as poison:
+        reason = poison.reason
+    assert reason == "audio:uri_refused"
+
+
 @given(st.text(alphabet="aA.:;/%@\\?#[]0١ ", max_size=30))
 def test_a_place_is_written_as_it_is_read(rest: str) -> None:
     try:
