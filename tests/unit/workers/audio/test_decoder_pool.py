@@ -5,9 +5,10 @@ import signal as signals
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def peak_kb(pool: DecoderPool) -> int:
 def test_a_child_gives_what_decoding_here_gives(pool: DecoderPool, name: str) -> None:
     there, here = pool.decode(ENCODINGS[name], max_s=60.0, min_s=0.1), decode(ENCODINGS[name], max_s=60.0, min_s=0.1)
     np.testing.assert_array_equal(there.signal, here.signal)
-    assert (there.clipped, there.sampling_rate) == (here.clipped, here.sampling_rate)
+    assert asdict(there) | {"signal": None} == asdict(here) | {"signal": None}
 
 
 def test_poison_keeps_its_reason_and_the_child_is_kept(pool: DecoderPool) -> None:
@@ -85,8 +86,7 @@ def test_a_refused_reservation_ends_the_memo_and_not_the_pool(pool: DecoderPool)
 
 
 @pytest.mark.parametrize("make", [audio_bombs.many_claimed_samples, audio_bombs.many_claimed_fragment_samples])
-def test_a_table_of_85_million_samples_is_refused_by_its_header(pool: DecoderPool, make: object) -> None:
-    assert callable(make)
+def test_a_table_of_85_million_samples_is_refused_by_its_header(pool: DecoderPool, make: Callable[[], bytes]) -> None:
     assert reason(pool, make()) == "audio:undecodable"
 
 
@@ -97,8 +97,7 @@ def test_tables_that_a_large_file_could_hold_meet_the_memory_limit(pool: Decoder
 
 
 @pytest.mark.parametrize("make", [audio_bombs.large_cover, audio_bombs.large_cover_of_m4a, audio_bombs.many_tag_frames])
-def test_pictures_and_tags_cost_neither_memory_nor_time(make: object) -> None:
-    assert callable(make)
+def test_pictures_and_tags_cost_neither_memory_nor_time(make: Callable[[], bytes]) -> None:
     pool = DecoderPool(cpu_s=2.0)
     try:
         assert len(pool.decode(make(), max_s=60.0, min_s=0.1).signal) == pytest.approx(48_000, abs=2000)

@@ -16,12 +16,12 @@ SIGNAL = np.linspace(-1, 1, 1000, dtype=np.float32)
 
 
 def test_an_outcome_is_the_same_on_the_other_side() -> None:
-    sent = Decoded(SIGNAL, clipped=0.25, sampling_rate=8000)
+    sent = Decoded(SIGNAL, clipped=0.25, sampling_rate=8000, step=2.0**-15, channel="2:only_speech")
     header = json.loads(outcome_header(sent))
     assert header["samples"] == len(SIGNAL)
     got = outcome_of(header, SIGNAL)
     assert isinstance(got, Decoded)
-    assert (got.clipped, got.sampling_rate) == (0.25, 8000)
+    assert (got.clipped, got.sampling_rate, got.step, got.channel) == (0.25, 8000, 2.0**-15, "2:only_speech")
 
 
 def test_poison_is_the_same_on_the_other_side() -> None:
