@@ -120,22 +120,18 @@ def _junk_first(name: str, data: bytes) -> bytes | None:
     return b"\0junk of a stream\xff" * 20 + data if name.startswith("mp3") or name == "aac" else None
 
 
-def _first_box(box: bytes, content: bytes = bytes(8), *, instead: bool = False) -> Change:
-    """Another first box, before `ftyp` or instead of it; tables of positions are moved along."""
+def _instead_of_ftyp(box: bytes) -> Callable[[bytes], bytes]:
+    """A movie with another first box, of the same size, so that positions in its tables stay right."""
 
-    def change(name: str, data: bytes) -> bytes | None:
-        if name not in MOVIES:
-            return None
-        ftyp = int.from_bytes(data[:4], "big")
-        fits = ftyp - 8
-        new = struct.pack(">I4s", 8 + fits, box) + content.ljust(fits, b"\0")[:fits]
-        return new + data[ftyp:] if instead else None
+    def change(data: bytes) -> bytes:
+        size = int.from_bytes(data[:4], "big")
+        return data[:4] + box + bytes(size - 8) + data[size:]
 
     return change
 
 
 def _headerless_size(name: str, data: bytes) -> bytes | None:
-    """Matroska with segment and clusters of unknown size, as a live recorder writes it."""
+    """Matroska with a segment of unknown size, as a live recorder writes it."""
     if name not in {"webm", "mka"}:
         return None
     at = data.index(b"\x18\x53\x80\x67") + 4
@@ -169,7 +165,7 @@ CHANGES: dict[str, Change] = {
     "APE tag after it": lambda name, data: data + bytes(2000 - 32) + APE if name.startswith("mp3") else None,
     "junk before it": _junk_first,
     **{
-        f"{box.decode()} instead of ftyp": _first_box(box, instead=True)
+        f"{box.decode()} instead of ftyp": _of(MOVIES, _instead_of_ftyp(box))
         for box in (b"wide", b"free", b"skip", b"pnot", b"styp")
     },
     "sizes unknown": _headerless_size,
