@@ -7,7 +7,7 @@ files it names, and images and video are decoded while probing if their decoders
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +15,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from schemas.errors import Poison
-from workers.containers.lengths import declares_mpeg_frames
+from workers.audio.channels import Block
+from workers.containers.frames import declares_frames
 from workers.containers.links import Link
 
 BLOCK_SAMPLES = 1 << 18
@@ -78,9 +79,6 @@ AUDIO_CODECS = [
     "wmalossless",
 ]
 """FFmpeg's names of the decoders that may run: no video, no images, no subtitles."""
-
-Block: TypeAlias = NDArray[np.floating[Any]]
-"""(samples, channels), full scale at 1."""
 
 # FFmpeg logs to stderr what it also raises.
 av.logging.set_level(None)
@@ -155,7 +153,7 @@ def _open_ffmpeg(link: Link) -> Source:
         raise Poison("audio:undecodable", "the audio stream is empty")
     # HE-AAC and Opus carry their true rate in the first frame, not in the header.
     rate = _checked(first.sample_rate, first.layout.nb_channels)
-    declares = link.kind in {"mov", "asf"} or (link.kind == "mp3" and declares_mpeg_frames(link.data))
+    declares = link.kind in {"mov", "asf"} or (link.kind == "mp3" and declares_frames(link.data))
     length_s = _length_s(container, stream)
     return Source(rate, length_s if declares else None, length_s, _ffmpeg_blocks(first, frames, rate))
 

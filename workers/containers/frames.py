@@ -118,6 +118,11 @@ def framed_streams(data: bytes, kind: str) -> Iterator[Stream]:
         yield Stream(b"".join(pieces), _is_lossy(lost, pieces))
 
 
+def declares_frames(data: bytes, at: int = 0) -> bool:
+    """Whether the MPEG frame at `at` counts those of its stream (Xing, Info); else sizes only estimate the length."""
+    return any(data[at + offset : at + offset + 4] in {b"Xing", b"Info"} for offset in (13, 21, 36))
+
+
 def amr_streams(data: bytes) -> Iterator[Stream]:
     """The streams of an AMR file, each with its magic."""
     at = start = 0
@@ -181,10 +186,7 @@ def _is_sure(data: bytes, header: Header, at: int) -> bool:
 
 def _is_index(data: bytes, at: int, kind: str) -> bool:
     """Whether the MPEG frame at `at` is the index with which an encoder begins a file: Xing, Info or VBRI."""
-    if kind != "mp3":
-        return False
-    head = data[at : at + 48]
-    return any(head[offset : offset + 4] in {b"Xing", b"Info"} for offset in (13, 21, 36)) or head[36:40] == b"VBRI"
+    return kind == "mp3" and (declares_frames(data, at) or data[at + 36 : at + 40] == b"VBRI")
 
 
 def _is_lossy(lost: int, pieces: list[bytes]) -> bool:

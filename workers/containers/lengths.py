@@ -4,12 +4,11 @@ import struct
 from collections.abc import Iterator
 
 from workers.containers.boxes import top_level_boxes
-from workers.containers.riff_wave import SLACK_BYTES, is_placeholder, is_short
+from workers.containers.ogg_pages import CAPTURE, HEADER_BYTES
+from workers.containers.riff_wave import SLACK_BYTES, Chunk, is_placeholder, is_short
 
 CAF_CHUNKS = frozenset(b"desc data free pakt chan kuki info uuid mark regn inst umid midi ovvw peak edct strg".split())
 EBML_SEGMENT = b"\x18\x53\x80\x67"
-OGG_HEADER_BYTES = 27
-HEAD_BYTES = 1 << 16
 W64_GUID_BYTES = 16
 W64_GUID_END = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 """Of every chunk inside of a W64 file; that of the file itself ends otherwise."""
@@ -22,11 +21,6 @@ ASF_OBJECTS = tuple(
         "d329e2d6da35d111903400a0c90349be",  # index
     )
 )
-
-
-def declares_mpeg_frames(data: bytes) -> bool:
-    """Whether an MPEG stream starts with its frame count (Xing, Info); else its length is an estimate from its size."""
-    return b"Xing" in data[:HEAD_BYTES] or b"Info" in data[:HEAD_BYTES]
 
 
 def ends_early(data: bytes, kind: str) -> bool:
@@ -53,8 +47,7 @@ def _is_unknown(size: int) -> bool:
     return size in {0, 2**64 - 1} or is_placeholder(size)
 
 
-Chunks = Iterator[tuple[bytes, int, int]]
-"""Name, start of the content, and size of the content in bytes."""
+Chunks = Iterator[Chunk]
 
 
 def _iff_chunks(data: bytes) -> Chunks:
@@ -111,13 +104,13 @@ def _matroska_chunks(data: bytes) -> Chunks:
 
 def _ogg_chunks(data: bytes) -> Chunks:
     """Yield the last page only; its size is the sum of its segment table."""
-    at = data.rfind(b"OggS")
-    table = at + OGG_HEADER_BYTES
+    at = data.rfind(CAPTURE)
+    table = at + HEADER_BYTES
     count = data[table - 1] if table <= len(data) else 0
     segments = data[table : table + count]
     # A truncated table means at least as many missing bytes as missing entries.
     missing = SLACK_BYTES + count + 1 if table > len(data) or len(segments) < count else 0
-    yield b"OggS", table + count, max(sum(segments), 1) + missing
+    yield CAPTURE, table + count, max(sum(segments), 1) + missing
 
 
 _READERS = {

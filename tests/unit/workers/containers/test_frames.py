@@ -10,6 +10,7 @@ from workers.containers.frames import (
     HEADERS,
     adts_header,
     amr_streams,
+    declares_frames,
     framed_streams,
     frames_kind,
     mpeg_header,
@@ -20,7 +21,7 @@ from workers.containers.kinds import without_leading_tags
 SIGNAL = spoken(2.0)
 MP3 = without_leading_tags(ffmpeg(SIGNAL, container="mp3", codec="libmp3lame", rate=44100))
 AAC, AMR = (encodings(SIGNAL)[name] for name in ("aac", "amr"))
-TAGS = [id3(bytes(300)), b"TAG" + bytes(125), b"APETAGEX" + b"\xd0\x07\0\0\x20\0\0\0" + bytes(16) + bytes(0)]
+TAGS = [id3(bytes(300)), b"TAG" + bytes(125), b"APETAGEX" + b"\xd0\x07\0\0\x20\0\0\0" + bytes(16)]
 FILES = {"mp3": MP3, "aac": AAC}
 
 
@@ -87,6 +88,15 @@ def test_a_file_that_begins_with_an_index_is_a_stream_of_its_own() -> None:
     assert streams(MP3 + id3(bytes(20)) + MP3, "mp3") == [MP3, MP3]
     assert streams(MP3 + MP3, "mp3") == [MP3, MP3]
     assert streams(AAC + AAC, "aac") == [AAC + AAC]
+
+
+def test_an_index_is_told_from_the_same_letters_elsewhere() -> None:
+    assert declares_frames(MP3)
+    assert not any(declares_frames(MP3, at) for at in ends(MP3, "mp3")[1:-1])
+    second, third = ends(MP3, "mp3")[1:3]
+    letters = MP3[second : third - 4] + b"Info"
+    assert len(streams(MP3 + letters + MP3[third:], "mp3")) == 1
+    assert not declares_frames(letters + MP3[third:])
 
 
 def test_another_sampling_rate_is_another_stream() -> None:

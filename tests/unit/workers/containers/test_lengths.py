@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_files import encodings, spoken
-from workers.containers.lengths import W64_GUID_END, container_end, declares_mpeg_frames, ends_early
+from workers.containers.lengths import W64_GUID_END, container_end, ends_early
 
 SECONDS = 3.0
 SIGNAL = spoken(SECONDS)
@@ -99,11 +99,6 @@ def test_a_file_that_declares_its_length_ends_where_it_says(name: str, kind: str
     data = ENCODINGS[name]
     assert container_end(data + b"caff" * 20, kind) == len(data)
     assert container_end(data[:-100], kind) == len(data) - 100
-
-
-def test_an_mpeg_stream_with_an_index_is_told_from_one_without() -> None:
-    assert declares_mpeg_frames(ENCODINGS["mp3"])
-    assert not declares_mpeg_frames(b"\xff\xfb\x90\x00" + b"\0" * 100_000 + b"Xing")
 
 
 @given(st.sampled_from([(kind, start) for kind, starts in STARTS.items() for start in starts]), st.binary(max_size=200))
