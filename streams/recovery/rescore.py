@@ -70,7 +70,8 @@ def plan(
 ) -> Plan:
     """The uploads to resubmit: the last of each memo, in the order in which they were written.
 
-    uploads: of the `lacking` memos; processed: the offsets up to which every worker has processed the uploads. What comes after is on its way.
+    uploads: of the `lacking` memos; processed: the offsets up to which every worker has processed the uploads. What
+    comes after is on its way.
     """
     last: dict[Identity, ConsumerRecord] = {}
     under_way = set[Identity]()
