@@ -1,4 +1,4 @@
-"""`python -m tests.faults.shutdown`: end processes in every way, and end with 1 when one of them stayed.
+"""`python -m tests.faults.shutdown`: end processes in every way, and end with 1 when one stayed or gave another reason.
 
 `make shutdown` does so two hundred times and keeps the times in tests/benchmarks/results/shutdown.md.
 """
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.faults.shutdown.report import report
+from tests.faults.shutdown.report import report, summary
 from tests.faults.shutdown.stand import Stand
 from tests.faults.shutdown.strikes import STRIKES, End, strike
 
@@ -44,11 +44,10 @@ def main() -> int:
     seed = time.time_ns() % 100_000 if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     ends = ended(arguments.times, seed, arguments.only)
-    good = sum(each.good for each in ends)
-    print(f"{good} of {len(ends)} processes were gone in time")
+    print(summary(ends))
     if arguments.report:
         report(arguments.report, f"make shutdown SEED={seed}", ends)
-    return 0 if good == len(ends) else 1
+    return 0 if all(each.good for each in ends) else 1
 
 
 if __name__ == "__main__":

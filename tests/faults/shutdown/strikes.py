@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from os import kill
 from random import Random
 
+from schemas.errors import BrokerRefused, DeadLetterCapReached, StoreRefused
 from tests.faults.shutdown.stand import DEADLINE_S, READS, Process, Stand
 
 GRACE_S = 2.0
@@ -16,8 +17,8 @@ NOTICED_S = 15.0
 """Until a client hears of a fatal error: it is told with the answer to its next request, and asks again before."""
 LOST_S = 3.0
 """The longest that a server is away before the order to end."""
-ORDERED = frozenset({0, 1, -signal.SIGTERM})
-"""Exit codes after an order: done, or given up at the deadline, or ordered before there was anything to end."""
+ORDERED = frozenset({0, 1})
+"""Exit codes after an order, when a server is away: done, or given up at the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,25 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one process ended. seconds: from the order, or from the fatal error's cause; code: None: it did not end."""
+    """How one process ended. seconds: from the order, or from the fatal error's cause; code: None: it did not end in
+    time; codes: those of its reason.
+    """
 
     role: str
     strike: str
     seconds: float
     code: int | None
-    good: bool
+    codes: Collection[int]
+
+    @property
+    def in_time(self) -> bool:
+        """Whether it ended in time, with whichever code."""
+        return self.code is not None
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended in time, and with a code of its reason."""
+        return self.code in self.codes
 
 
 def _nothing(_: Stand, __: Collection[str]) -> Callable[[], object]:
@@ -97,9 +110,11 @@ def _receiver_hangs(stand: Stand, _: Collection[str]) -> Callable[[], object]:
 ALL = tuple(READS)
 STRIKES = (
     Strike("ordered", ALL, _nothing, ordered=True, codes={0, -signal.SIGTERM}),
-    Strike("refused by the broker", ALL, _refused, ordered=False, codes={77}),
-    Strike("too many dead letters", ("acoustic", "agents"), _spoilt, ordered=False, codes={70}),
-    Strike("refused by Redis", ("agents",), _locked, ordered=False, codes={77}),
+    Strike("refused by the broker", ALL, _refused, ordered=False, codes={BrokerRefused.exit_code}),
+    Strike(
+        "too many dead letters", ("acoustic", "agents"), _spoilt, ordered=False, codes={DeadLetterCapReached.exit_code}
+    ),
+    Strike("refused by Redis", ("agents",), _locked, ordered=False, codes={StoreRefused.exit_code}),
     Strike("broker cut, then ordered", ALL, _broker_cut, ordered=True),
     Strike("broker killed, then ordered", ALL, _broker_killed, ordered=True),
     Strike("broker frozen, then ordered", ALL, _broker_frozen, ordered=True),
@@ -137,9 +152,9 @@ def _ends(row: Strike, processes: Sequence[Process], began: float, within_s: flo
         for process in processes:
             code, seconds = process.process.poll(), time.monotonic() - began
             if code is not None and process.role not in ends:
-                ends[process.role] = End(process.role, row.name, seconds, code, code in row.codes)
+                ends[process.role] = End(process.role, row.name, seconds, code, row.codes)
         time.sleep(0.02)
-    return [ends.get(p.role) or End(p.role, row.name, within_s, None, good=False) for p in processes]
+    return [ends.get(p.role) or End(p.role, row.name, within_s, None, row.codes) for p in processes]
 
 
 def _wait(seconds: float, meanwhile: Callable[[], object]) -> None:
