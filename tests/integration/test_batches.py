@@ -12,6 +12,7 @@ from schemas.events import MemoFeatures
 from schemas.pipeline import ACOUSTIC, AGENTS_GROUP
 from schemas.settings import Settings
 from streams.agents.faust_app import reading
+from tests.faults.poisons.poison import RawKey
 from tests.integration.test_worker import CODEC, CheapStage, event, everything, load, working
 from tests.servers import Broker
 from workers.kafka.consumer_lag import Observer
@@ -82,16 +83,9 @@ def test_every_codec_is_read(settings: Settings) -> None:
     assert asyncio.run(read_by_both(settings)) == (expected, expected)
 
 
-class NoText(str):
-    """A header name whose bytes are not UTF-8."""
-
-    def encode(self, *_: object) -> bytes:
-        return b"\xff\xfe"
-
-
 def test_a_header_name_that_is_not_text_stops_nobody(settings: Settings) -> None:
     producer = KafkaProducer(bootstrap_servers=settings.kafka_bootstrap)
     for topic, value in ((topics.UPLOADED, CODEC.encode(event("odd"))), (topics.FEATURES, features("odd-features"))):
-        producer.send(topic.name, value, b"u", headers=[(NoText("x"), b"1")]).get(30)
+        producer.send(topic.name, value, b"u", headers=[(RawKey(b"\xff\xfe"), b"1")]).get(30)
     producer.close()
     assert asyncio.run(read_by_both(settings)) == (["odd", "odd-features"], ["odd", "odd-features"])
