@@ -5,12 +5,12 @@ Reading the audio store, the loop, delivery, commits and the end are those of pr
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from schemas.errors import Poison
-from schemas.events import MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.pipeline import FeatureStage
 from schemas.settings import Settings
 from streams import cli
@@ -29,24 +29,30 @@ DURATION_S = 6.0
 class CheapStage:
     """The features that a memo's vector stands for."""
 
-    def __init__(self, bundle: Bundle, modality: Modality) -> None:
-        self.name = str(modality)
-        self.extractors = {modality: bundle.space.extractors[modality]}
-        self._bundle, self._modality = bundle, modality
+    def __init__(self, settings: Settings, row: FeatureStage) -> None:
+        (self._modality,) = row.modalities
+        self._bundle = Bundle.load(settings.bundle)
+        self.name = str(self._modality)
+        self.extractors = {self._modality: self._bundle.space.extractors[self._modality]}
 
     def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
         return [[self._features(memo)] for memo in batch]
 
     def close(self) -> None: ...
 
+    def heard(self, memo: Memo) -> tuple[FloatArray, float]:
+        """The vector of a memo, and its duration in seconds."""
+        return memo.signal, DURATION_S
+
     def _features(self, memo: Memo) -> MemoFeatures:
+        vector, duration_s = self.heard(memo)
         acoustic = self._modality is Modality.ACOUSTIC
-        summary = (acoustic_summary if acoustic else embedding_summary)(self._bundle, memo.signal)
+        summary = (acoustic_summary if acoustic else embedding_summary)(self._bundle, vector)
         event = memo.event
         return MemoFeatures(
             event.memo_id, event.user_id, event.recorded_at, event.uploaded_at, self._modality,
-            self.extractors[self._modality], DURATION_S, 15.0, summary[None], summary,
-            self._bundle.space.acoustic if acoustic else (), memo.quality,
+            self.extractors[self._modality], duration_s, 15.0, summary[None], summary,
+            self._bundle.space.acoustic if acoustic else (), QUALITY,
         )  # fmt: skip
 
 
@@ -59,14 +65,14 @@ def load(event: MemoUploaded, store: AudioStore, settings: Settings, reserve: Re
     return Memo(event, np.frombuffer(data, "<f4"), QUALITY)
 
 
-def make_stage(settings: Settings, row: FeatureStage) -> CheapStage:
-    """As workers.stages.make_stage, without any cost."""
-    (modality,) = row.modalities
-    return CheapStage(Bundle.load(settings.bundle), modality)
-
-
-if __name__ == "__main__":
-    feature_worker.make_stage, feature_worker.load_memo = make_stage, load  # type: ignore[attr-defined]
+def run(make_stage: Callable[[Settings, FeatureStage], CheapStage]) -> None:
+    """`undertone worker`, with this in place of workers.stages.make_stage."""
+    feature_worker.make_stage = make_stage  # type: ignore[attr-defined, assignment]
     tensorflow_quiet.import_tensorflow = lambda: None
     sys.argv[1:1] = ["worker"]
     cli.main()
+
+
+if __name__ == "__main__":
+    feature_worker.load_memo = load  # type: ignore[attr-defined]
+    run(CheapStage)

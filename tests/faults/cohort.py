@@ -55,8 +55,7 @@ class Cohort:
     def write(self, folder: Path) -> Iterator[MemoUploaded]:
         """Write the audio of all memos, and give their events day by day."""
         bundle = Bundle.load(SHIPPED_BUNDLE)
-        coefficients = bundle.head.weights()["coefficients"]
-        worse = CHANGE_SD * coefficients / np.linalg.norm(coefficients)
+        worse = worsening(bundle)
         rng = np.random.default_rng(self.seed)
         habits = rng.normal(0, 0.5, (self.users, len(worse)))
         for number in range(self.memos):
@@ -72,6 +71,12 @@ class Cohort:
         path = folder / f"{name}-{day:03d}.f32"
         path.write_bytes(audio)
         return MemoUploaded(memo_id(name, digest, at), name, at, at + timedelta(minutes=1), path.as_uri(), digest)
+
+
+def worsening(bundle: Bundle) -> FloatArray:
+    """What a change adds to a user's vector: `CHANGE_SD` along the weights of the bundle's head."""
+    coefficients: FloatArray = bundle.head.weights()["coefficients"]
+    return CHANGE_SD * coefficients / np.linalg.norm(coefficients)
 
 
 def acoustic_summary(bundle: Bundle, vector: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import soundfile
 
 from schemas.events import MemoUploaded
 from schemas.ids import memo_id
+from tests.faults.cohort import FIRST_DAY
 from workers.audio.memo import SAMPLING_RATE
 
-FIRST_DAY = datetime(2026, 1, 1, 8, tzinfo=UTC)
 SECONDS = 1.0
 SMOOTHING = 8
 """Samples over which the noise of a calm user is averaged: it has few zero crossings, as BRIGHT wants."""
