@@ -47,6 +47,7 @@ def counted(found: Parade) -> dict[str, float]:
         "good": found.good,
         "poisons": len(found.rows),
         "alerts": len(found.quiet.written.alerts),
+        "posted": len(found.quiet.posted),
         "exits": len(verdict.exits),
         "wrong": len(verdict.wrong),
         "undocumented": len(verdict.poisons),

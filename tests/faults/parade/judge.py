@@ -119,7 +119,8 @@ def outcomes(written: Written, sent: Mapping[Place, Sent]) -> dict[Place, Found]
 
 def _scores_apart(day: Day, quiet: Day, good: Collection[Memo]) -> list[str]:
     ours, theirs = (_contents(each.written.scores, good) for each in (day, quiet))
-    return [f"score of {memo}: {ours[memo]} beside {theirs[memo]}" for memo in good if ours[memo] != theirs[memo]]
+    apart = (memo for memo in good if ours[memo] != theirs[memo] or len(theirs[memo]) != 1)
+    return [f"score of {memo}: {ours[memo]} beside {theirs[memo]}" for memo in apart]
 
 
 def _shared(day: Day) -> list[str]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.judge import Content
-from tests.faults.parade.judge import Day, Footprint, Verdict, judge
+from tests.faults.parade.judge import MOST_MB, Day, Footprint, Verdict, judge
 from tests.faults.parade.topics import Written
 from tests.faults.poisons.poison import Found, Letter, Nothing, Scored, Sent
+from tests.unit.test_kubernetes import container, pods
 
 GOOD = [("u", "one"), ("v", "one")]
 PLACE = ("memos.uploaded", 0, 7)
@@ -86,6 +87,13 @@ def test_what_is_lost_is_a_fault(fault: str, kind: str) -> None:
     assert getattr(verdict(found), fault)
 
 
+def test_a_good_memo_that_is_scored_on_neither_day_is_a_fault() -> None:
+    found, quiet = deepcopy(day()), deepcopy(day(quiet=True))
+    for each in (found, quiet):
+        each.written.scores.pop()
+    assert len(judge(found, quiet, GOOD).wrong) == 1
+
+
 def test_an_exit_and_an_alert_that_was_not_posted_are_faults() -> None:
     assert verdict(replace(day(), ended=[("agents-0", 1)])).exits == ["agents-0 ended with 1"]
     assert verdict(replace(day(), posted=set())).wrong == ["alert a was not posted"]
@@ -101,6 +109,15 @@ def test_an_exit_and_an_alert_that_was_not_posted_are_faults() -> None:
 )
 def test_memory_series_and_commands_past_their_limits_are_faults(footprint: Footprint) -> None:
     assert len(verdict(replace(day(), footprint=footprint)).swollen) == 1
+
+
+def test_memory_limits_are_those_of_the_manifests() -> None:
+    limits = {role: container(spec)["resources"]["limits"]["memory"] for role, spec in pods("cpu").items()}
+    assert {role: megabytes(limits[role.removesuffix("-0")]) for role in MOST_MB} == MOST_MB
+
+
+def megabytes(quantity: str) -> int:
+    return int(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
 
 
 def test_alerts_of_poisons_are_their_own_matter() -> None:

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from deploy.kafka.server import KafkaServer
+from tests.faults.parade.march import LISTENERS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -28,4 +29,5 @@ def test_nothing_that_comes_in_stops_anybody(kafka: KafkaServer, seed: int) -> N
     assert done.returncode == 0, done.stdout[-20_000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["poisons"] > 200
+    assert found["posted"] == LISTENERS
     assert not any(found[fault] for fault in ("exits", "wrong", "undocumented", "uninvited", "swollen"))
