@@ -236,8 +236,8 @@ def _samples(port: int) -> int:
 
 
 def _peak_mb(pid: int) -> float:
-    """The most resident memory that a process and its children have taken, each at its own time."""
+    """The most resident memory that a process and those of its children that live have taken, each at its own time."""
     status = Path(f"/proc/{pid}/status").read_text()
     own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own / 1024 + sum(_peak_mb(int(child)) for child in children)
+    children = (task / "children" for task in Path(f"/proc/{pid}/task").iterdir())  # any thread may have started one
+    return own / 1024 + sum(_peak_mb(int(child)) for each in children for child in each.read_text().split())
