@@ -28,7 +28,9 @@ OWNERS = 6
 SLOW_S = 1.0
 """CPU seconds that no record may take."""
 USERS = ("stranger", "stranger", "user-0", "a}:x", "")
-"""Who a fuzzed record is of: mostly nobody in particular, at times one whose good memos must not notice."""
+"""Who a fuzzed record is of: nobody in particular, or whose keys could be taken for another's."""
+MEMOS = 3
+"""Memos of each in one batch: few, so that a wrong part meets a good one of the same memo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,12 @@ def examples() -> Mapping[str, Content]:
 
 
 @cache
+def _parts() -> Sequence[Content]:
+    """Features of a memo that would be scored: of those that no bundle knows, little is looked at."""
+    return tuple(avro.parts("stranger", "m"))
+
+
+@cache
 def _encoded() -> tuple[bytes, ...]:
     return tuple(avro.framed(avro.KINDS[topic], content) for topic, content in examples().items())
 
@@ -177,9 +185,9 @@ def _encoded() -> tuple[bytes, ...]:
 def _record(rng: Random, offset: int) -> Record:
     topic = rng.choice([each.name for each in topics.TOPICS])
     kind = avro.KINDS[topic]
-    content = examples()[topic]
+    content = rng.choice(_parts()) if topic == topics.FEATURES.name else examples()[topic]
     if "user_id" in content:
-        content = {**content, "user_id": rng.choice(USERS), "memo_id": f"m{rng.randrange(10)}"}
+        content = {**content, "user_id": rng.choice(USERS), "memo_id": f"m{rng.randrange(MEMOS)}"}
     for _ in range(rng.choice((0, 1, 1, 2, 3))):
         content = mutated(content, avro.source(kind), rng)
     value: bytes | None = avro.framed(kind, content)

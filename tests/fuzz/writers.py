@@ -62,7 +62,18 @@ def fuzzed_writer(rng: Random) -> Written:
     if rng.random() < 0.05:
         text = _nested(text, rng)
     data = avro.body(kind, examples()[topic])
-    tail = rng.choice((b"", b"", b"", b"", b"\0", b"\x02" * rng.choice((1, 50_000)), _long(rng), rng.randbytes(9)))
+    tail = rng.choice(
+        (
+            b"",
+            b"",
+            b"",
+            b"",
+            b"\0",
+            b"\x02" * rng.choice((1, 50_000)),
+            avro.long(rng.choice(INTEGERS)),
+            rng.randbytes(9),
+        )
+    )
     data = scrambled(data, rng) if rng.random() < 0.3 else data
     return Written(topic, text, b"\0" + struct.pack(">I", 1) + data + tail)
 
@@ -173,14 +184,3 @@ def _nested(text: str, rng: Random) -> str:
     depth = rng.choice((20, DEEPEST, 5000))
     head, tail = rng.choice((("[", "]"), ('{"type":"array","items":', "}"), ('{"type":', "}")))
     return head * depth + text + tail * depth
-
-
-def _long(rng: Random) -> bytes:
-    """A length or count of any size, as Avro writes it."""
-    value = rng.choice(INTEGERS)
-    rest, out = ((value << 1) ^ (value >> 63)) & (1 << 64) - 1, bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)

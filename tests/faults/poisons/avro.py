@@ -4,15 +4,18 @@ Times are milliseconds since 1970, so that they can lie where no `datetime` does
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from typing import Any
 
 import fastavro
+import numpy as np
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
+from schemas.settings import SHIPPED_BUNDLE
 from tests.faults.judge import SCHEMAS, Content
+from workers.scoring.bundle import Bundle
 
 SINGLE_OBJECT = b"\xc3\x01"
 DAY_MS = 86_400_000
@@ -53,6 +56,13 @@ def _parsed(kind: str) -> Any:
     return parse_schema(dict(source(kind)))
 
 
+def long(value: int) -> bytes:
+    """A number as Avro writes it, and the length or count of what follows."""
+    out = BytesIO()
+    fastavro.schemaless_writer(out, {"type": "long"}, value)
+    return out.getvalue()
+
+
 def array(values: bytes, *shape: int, dtype: str = "float32") -> Content:
     """A FloatArray of any shape, whether its bytes have it or not."""
     return {"dtype": dtype, "shape": list(shape), "data": values}
@@ -73,6 +83,20 @@ def features(user: str, memo: str, at_ms: int = NOON_MS, **changes: object) -> C
         "windows": array(b"\0" * 8, 1, 2), "summary": array(b"\0" * 8, 2), "names": ["a", "b"], "quality": quality,
         "undefined": [], **changes,
     }  # fmt: skip
+
+
+def parts(user: str, memo: str, value: float = 0.0, **changes: Any) -> Iterator[Content]:
+    """The MemoFeatures of a memo, one of each modality, as the shipped bundle wants them; `value`: every feature's."""
+    space = Bundle.load(SHIPPED_BUNDLE).space
+    for modality, extractor in space.extractors.items():
+        names = list(space.acoustic) if modality == "acoustic" else []
+        length = len(names) or len(space.centre)
+        numbers = np.full(length, value, "<f4").tobytes()
+        fields = {"name": extractor.name, "version": extractor.version, "weights_hash": extractor.weights_hash}
+        yield features(
+            user, memo, modality=str(modality), extractor=fields, names=names, windows=array(numbers, 1, length),
+            summary=array(numbers, length), **changes,
+        )  # fmt: skip
 
 
 def score(user: str, memo: str, at_ms: int = NOON_MS, **changes: object) -> Content:

@@ -4,14 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from schemas.settings import SHIPPED_BUNDLE
 from tests.faults.judge import Content
 from tests.faults.poisons import avro
 from tests.faults.poisons.poison import Kitchen, Letter, Nothing, Outcome, Poison, Scored, Sent, sent
 from tests.faults.poisons.uploads import YEAR_MS
-from workers.scoring.bundle import Bundle
 
 EVENT = Letter("event:.*")
 NUMBERS = {"NaN": math.nan, "infinite": math.inf, "two": 2.0, "below nothing": -1.0}
@@ -78,46 +74,41 @@ def _whole_memos() -> Iterator[Poison]:
         "a quality of NaN": {"quality": {**quality, "snr_db": math.nan, "speech_s": math.nan}},
         "a length of NaN": {"duration_s": math.nan},
         "an infinite length": {"duration_s": math.inf},
-        "a year of 2035": {"at_ms": avro.NOON_MS + 9 * YEAR_MS},
+        "infinite features": {"value": math.inf},
     }
     for name, changes in rows.items():
-        yield Poison(f"memo with {name}", tuple(_parts(name, changes)))
-    yield Poison("memo of infinite features", tuple(_parts("infinite features", {}, math.inf)))
-    yield Poison("memo of huge features", tuple(_parts("huge features", {}, 3e38)))
+        yield Poison(f"memo with {name}", tuple(_parts(name, EVENT, changes)))
+    scored: Mapping[str, dict[str, Any]] = {
+        "a year of 2035": {"at_ms": avro.NOON_MS + 9 * YEAR_MS},
+        "huge features": {"value": 3e38},
+    }
+    for name, changes in scored.items():
+        yield Poison(f"memo with {name}", tuple(_parts(name, Scored(), changes)))
 
 
-def _parts(name: str, changes: Mapping[str, Any], value: float = 0.0) -> Iterator[Sent]:
-    space = Bundle.load(SHIPPED_BUNDLE).space
+def _parts(name: str, outcome: Outcome, changes: Mapping[str, Any]) -> Iterator[Sent]:
     user, memo = f"poison {name}", f"memo of {name}"
-    for modality, extractor in space.extractors.items():
-        names = list(space.acoustic) if modality == "acoustic" else []
-        numbers = np.full(len(names) or len(space.centre), value, "<f4").tobytes()
-        length = len(numbers) // 4
-        fields = {"name": extractor.name, "version": extractor.version, "weights_hash": extractor.weights_hash}
-        windows, summary = avro.array(numbers, 1, length), avro.array(numbers, length)
-        content = avro.features(
-            user, memo, modality=str(modality), extractor=fields, windows=windows, summary=summary, names=names,
-            **changes,
-        )  # fmt: skip
-        value_of = avro.framed("memo_features", content)
-        yield sent("memos.features", name, value_of, EVENT, Scored(), memo=(user, memo))
+    for part in avro.parts(user, memo, **changes):
+        yield sent("memos.features", name, avro.framed("memo_features", part), outcome, memo=(user, memo))
 
 
 def _scores() -> Iterator[Poison]:
     evidence = {"name": "pitch_median", "value": 1.0, "deviation_sd": 1.0, "fragile": False}
+    years = {"9999": 7973.0, "1": -2025.0, "200 million": 2e8}
     for name, changes in {
         **{f"a probability that is {name}": {"probability": value} for name, value in NUMBERS.items()},
         "evidence of NaN": {"evidence": [{**evidence, "value": math.nan, "deviation_sd": math.inf}]},
-        "a band of nobody's": {"probability": None, "band": "high"},
         "a bundle of 1 MB": {"bundle_id": "b" * (1 << 20)},
-        **{
-            f"a year of {name}": {"at_ms": max(avro.NOON_MS + round(years * YEAR_MS), -(2**62))}
-            for name, years in {"2035": 9.0, "9999": 7973.0, "1": -2025.0, "300 million": 2e8}.items()
-        },
+        **{f"a year of {name}": {"at_ms": avro.NOON_MS + round(after * YEAR_MS)} for name, after in years.items()},
     }.items():
-        content = avro.score(f"poison score {name}", f"memo of {name}", **changes)  # type: ignore[arg-type]
-        value = avro.framed("risk_scored", content)
-        yield Poison(f"score with {name}", (sent("risk.scored", f"score {name}", value, EVENT, Nothing()),))
+        yield _score(name, EVENT, **changes)  # type: ignore[arg-type]
+    yield _score("a band of nobody's", Nothing(), probability=None, band="high")
+    yield _score("a year of 2035", Nothing(), at_ms=avro.NOON_MS + 9 * YEAR_MS)
+
+
+def _score(name: str, outcome: Outcome, **changes: Any) -> Poison:
+    value = avro.framed("risk_scored", avro.score(f"poison score {name}", f"memo of {name}", **changes))
+    return Poison(f"score with {name}", (sent("risk.scored", f"score {name}", value, outcome),))
 
 
 def _alerts() -> Iterator[Poison]:
@@ -126,7 +117,7 @@ def _alerts() -> Iterator[Poison]:
         "an infinite threshold": {"threshold": math.inf},
         "a baseline of NaN": {"baseline": {"n": -1, "mean": math.nan, "sd": math.nan}},
         "a year of 9999": {"at_ms": avro.NOON_MS + 7973 * YEAR_MS},
-        "a year of 300 million": {"at_ms": 2**62},
+        "a year of 146 million": {"at_ms": 2**62},
         "an id with line feeds": {"dedup_key": "a\r\nX-Header: b\n", "memo_id": "\x1b[31m"},
         "an id of 1 MB": {"dedup_key": "d" * (1 << 20)},
     }.items():
@@ -146,7 +137,7 @@ def _letters(kitchen: Kitchen) -> Iterator[Poison]:
         "with a deep history": avro.letter("forged-5", upload, headers={"undertone-history": b"[" * 100_000}),
         "with twenty digits of redrives": avro.letter("forged-6", upload, headers={"undertone-redrives": b"9" * 20}),
         "of a negative place": avro.letter("forged-7", upload, partition=-1, offset=-(2**63)),
-        "of a year of 300 million": avro.letter("forged-8", upload, at=2**62),
+        "of a year of 146 million": avro.letter("forged-8", upload, at=2**62),
         "to write a score": avro.letter("forged-9", score, topic="risk.scored"),
     }.items():
         value = avro.framed("dead_letter", content)

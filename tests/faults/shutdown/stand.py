@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -29,14 +29,12 @@ from confluent_kafka.admin import (
 from redis import Redis
 
 from deploy.kafka.server import KafkaServer, dies_with_parent
-from schemas.settings import SHIPPED_BUNDLE
 from tests.faults.parade.crowd import noise
 from tests.faults.parade.world import hearing
 from tests.faults.poisons import avro
 from tests.faults.proxy import Link
 from tests.receivers import Request, receiving
 from tests.servers import RedisServer, free_port
-from workers.scoring.bundle import Bundle
 
 READS = {"acoustic": "memos.uploaded", "agents": "memos.features", "bridge": "risk.alerts"}
 """The roles that are ended, and the topic that each reads."""
@@ -103,7 +101,7 @@ class Stand:
             self.admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
             self._producer = self._new_producer()
             self._sound = self._audio("memo.wav", noise(np.random.default_rng(0)))
-            self._rotten, self._parts = self._audio("rotten.wav", b"no sound"), list(_parts())
+            self._rotten, self._parts = self._audio("rotten.wav", b"no sound"), list(avro.parts("nobody", "none"))
             self._exits = exits.pop_all()
         return self
 
@@ -208,17 +206,3 @@ def _denied(topic: str) -> AclBinding:
         ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", AclOperation.READ,
         AclPermissionType.DENY,
     )  # fmt: skip
-
-
-def _parts() -> Iterator[dict[str, object]]:
-    """Features of a memo as the shipped bundle wants them, by modality."""
-    space = Bundle.load(SHIPPED_BUNDLE).space
-    for modality, extractor in space.extractors.items():
-        names = list(space.acoustic) if modality == "acoustic" else []
-        numbers = np.zeros(len(names) or len(space.centre), "<f4").tobytes()
-        length = len(numbers) // 4
-        fields = {"name": extractor.name, "version": extractor.version, "weights_hash": extractor.weights_hash}
-        yield avro.features(
-            "nobody", "none", modality=str(modality), extractor=fields, names=names,
-            windows=avro.array(numbers, 1, length), summary=avro.array(numbers, length),
-        )  # fmt: skip
