@@ -7,17 +7,18 @@ from hashlib import blake2b
 import msgpack
 from redis import Redis
 
-from schemas.state_keys import PREFIX
+from schemas.settings import Settings
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MARK, MUTES, OPEN_JOINS, POOL, PREFIX, PRIOR, ROSTER
 from tests.faults.poisons import avro
 from tests.faults.poisons.poison import Alerted, Kitchen, Nothing, Poison, Scored, Sent
 
-OF_A_USER = ("drift:{<user>}", "baseline:{<user>}", "join:{<user>}:<memo>")
-OF_ALL = ("drift-pool", "drift-prior", "mutes", "reconciliation")
-INDEXES = ("joins:open", "roster")
+OF_A_USER = (DRIFT, BASELINE, BASELINE_0_1)
+OF_ALL = (POOL, PRIOR, MUTES, MARK)
+INDEXES = (OPEN_JOINS, ROSTER)
 """Keys of all users, of which none is one value."""
 Put = Callable[[Redis, str], object]
-HIGH = 8
-"""Scores in the high band, one after the other: more than a level alert waits for."""
+HIGH = Settings.load().level_high
+"""Scores in the high band, one after the other: as many as raise a level alert."""
 
 
 def stored(content: bytes) -> bytes:
@@ -55,38 +56,37 @@ def values() -> Mapping[str, Put]:
 
 def state(kitchen: Kitchen) -> Iterator[Poison]:
     """All of them: whatever is found, the memo is scored, once."""
-    for row in OF_A_USER:
-        for name, put in values().items():
-            upload = kitchen.upload(f"{row} {name}", Scored())
-            user, memo = upload.memo
-            key = PREFIX + row.replace("<user>", user).replace("<memo>", memo)
-            yield Poison(f"state {row} {name}", (upload,), before=partial(_before, put, (key,)))
     for name, put in values().items():
-        keys = tuple(PREFIX + row for row in OF_ALL)
+        for row in (*OF_A_USER, JOIN):
+            upload = kitchen.upload(f"{row.name} {name}", Scored())
+            key = row.key(*upload.memo) if row is JOIN else row.key(upload.memo[0])
+            yield Poison(f"state {row.name} {name}", (upload,), before=partial(_before, put, (key,)))
+    for name, put in values().items():
+        keys = tuple(row.key() for row in OF_ALL)
         yield Poison(
             f"state of all {name}", (kitchen.upload(f"all {name}", Scored()), *_high(f"user of {name}")),
             before=partial(_before, put, keys), alone=True,
         )  # fmt: skip
     for index in INDEXES:
         for name in ("list", "hash", "noise"):
-            upload = kitchen.upload(f"index {index} {name}", Scored())
-            before = partial(_before, values()[name], (PREFIX + index,))
-            yield Poison(f"state {index} {name}", (upload,), before=before, alone=True)
+            upload = kitchen.upload(f"{index.name} {name}", Scored())
+            before = partial(_before, values()[name], (index.key(),))
+            yield Poison(f"state {index.name} {name}", (upload,), before=before, alone=True)
 
 
 def _high(user: str) -> Iterator[Sent]:
-    """Scores that raise an alert, for which mutes are read."""
+    """Scores of which the last raises an alert, for which mutes are read."""
     for number in range(HIGH):
         memo, at_ms = f"high {number} of {user}", avro.NOON_MS + number * avro.DAY_MS
         content = avro.score(user, memo, at_ms, probability=0.95, band="high")
-        value, either = avro.framed("risk_scored", content), (Nothing(), Alerted())
-        yield Sent("risk.scored", user.encode(), value, either, (user, memo))
+        value, raised = avro.framed("risk_scored", content), number == HIGH - 1
+        yield Sent("risk.scored", user.encode(), value, (Alerted() if raised else Nothing(),), (user, memo))
 
 
 def _before(put: Put, keys: tuple[str, ...], client: Redis) -> None:
     for key in keys:
-        client.delete(key)
-        put(client, key)
+        client.delete(PREFIX + key)
+        put(client, PREFIX + key)
 
 
 def _set(content: bytes, client: Redis, key: str) -> None:
