@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tests.audio_files import broken, ffmpeg, spoken, wave_header
-from tests.faults.poisons.bombs import claiming, covered, many_frames, noisy_vorbis, silent_flac
+from tests import audio_bombs
+from tests.audio_files import broken, ffmpeg, sndfile, spoken, wave_header
 from tests.faults.poisons.poison import Kitchen, Letter, Poison, Scored
 
 AUDIO = Letter("audio:.*")
+REFUSED = Letter("audio:uri_refused")
 RATE = 16000
 
 
@@ -24,36 +25,52 @@ def recordings(kitchen: Kitchen) -> Iterator[Poison]:
         yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio=data),))
     for name, data in _odd().items():
         yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio=data),))
+    # Good audio that nobody may read: who reads it has a score instead of the dead letter.
+    outside = kitchen.folder.parent / "outside.wav"
+    outside.write_bytes(kitchen.sound)
     for name, uri in {
-        "missing": (kitchen.folder / "nowhere.wav").as_uri(),
-        "outside of the prefix": "file:///etc/hostname",
-        "up and out": (kitchen.folder / ".." / ".." / "x.wav").as_uri(),
+        "outside of the prefix": outside.as_uri(),
+        "up and out": (kitchen.folder / ".." / outside.name).as_uri(),
         "of an unknown scheme": "gopher://somewhere/x.wav",
         "without a scheme": "x.wav",
         "with a NUL": f"{kitchen.folder.as_uri()}/a\0b.wav",
         "a folder": kitchen.folder.as_uri(),
     }.items():
-        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio_uri=uri),))
+        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", REFUSED, audio_uri=uri),))
     for name, make in {"FIFO": os.mkfifo, "socket": _socket, "link out": _link}.items():
         path = kitchen.folder / f"poison-{name.replace(' ', '-')}.wav"
         make(path)
-        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio_uri=path.as_uri()),))
+        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", REFUSED, audio_uri=path.as_uri()),))
+    nowhere = (kitchen.folder / "nowhere.wav").as_uri()
+    yield Poison("audio missing", (kitchen.upload("audio missing", Letter("audio:missing"), audio_uri=nowhere),))
     for name, data in _bombs().items():
-        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, Scored(), audio=data),))
-    other = kitchen.upload("audio of another digest", AUDIO, sha256="0" * 64)
+        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", AUDIO, audio=data),))
+    for name, data in _padded().items():
+        yield Poison(f"audio {name}", (kitchen.upload(f"audio {name}", Scored(), audio=data),))
+    other = kitchen.upload("audio of another digest", Letter("audio:checksum"), sha256="0" * 64)
     yield Poison("audio of another digest", (other,))
 
 
 def _bombs() -> dict[str, bytes]:
-    """Files that want more than they give: refused by name, or scored within the limits of a memo."""
+    """Files that want more than a memo may have."""
     return {
-        "of 85 million samples": claiming(),
-        "of 2^32 samples": claiming(2**32 - 1),
-        "with a large picture": covered(8000),
-        "with many frames in its tag": many_frames(20_000),
-        "of eight channels at 655 kHz": silent_flac(4, rate=655_350, channels=8),
-        "of 64 channels at 192 kHz": noisy_vorbis(1, rate=96_000, channels=64),
-        "of 29 minutes of silence": silent_flac(29 * 60),
+        "of 85 million samples": audio_bombs.many_claimed_samples(),
+        "of 2^32 samples": audio_bombs.many_claimed_samples(2**32 - 1),
+        "of 85 million samples in a fragment": audio_bombs.many_claimed_fragment_samples(),
+        "of eight channels at 655 kHz": sndfile(
+            np.zeros(4 * RATE, np.float32), kind="FLAC", subtype="PCM_16", rate=655_350, channels=8
+        ),
+        "of 64 channels at 192 kHz": audio_bombs.many_channels(),
+    }
+
+
+def _padded() -> dict[str, bytes]:
+    """Files with much that is not the memo's sound, or with little of it for long: within the limits of a memo."""
+    return {
+        "with a large picture": audio_bombs.large_cover(),
+        "with a large picture in an m4a": audio_bombs.large_cover_of_m4a(),
+        "with many frames in its tag": audio_bombs.many_tag_frames(),
+        "of 29 minutes of silence": audio_bombs.long_silence(29 * 60.0),
     }
 
 
@@ -63,7 +80,7 @@ def _socket(path: Path) -> None:
 
 
 def _link(path: Path) -> None:
-    path.symlink_to("/etc/hostname")
+    path.symlink_to(path.parent.parent / "outside.wav")
 
 
 def _odd() -> dict[str, bytes]:
