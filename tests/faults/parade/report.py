@@ -10,11 +10,13 @@ HEAD = """# Poison parade
 
 Good memos of a few users, and among them every poison of tests/faults/poisons once: on real Apache Kafka and real
 Redis, roles as processes of their own, decoding as in production, features that cost nothing. The same good memos on a
-day without poisons are the measure. *exits*: roles that ended by themselves; *wrong*: good scores, alerts and posted
-alerts that differ from the quiet day in any byte but the time; *undocumented*: poisons with another outcome than one
-dead letter, or what is documented for them; *uninvited*: results that nobody asked for; *swollen*: memory past the
-limits of deploy/k8s, metrics past 5,000 series, operators' commands that fail; *throughput*: good memos a second, as a
-share of the quiet day's, on a machine that also did other things. `make parade SEED=…` repeats a run.
+day without poisons are the measure. *exits*: roles that ended by themselves; *wrong*: good scores and alerts that
+differ from the quiet day's in anything but the time, scores that neither day has, alerts that were not posted;
+*undocumented*: poisons with another outcome than the one that is documented for them, mostly one dead letter;
+*uninvited*: results that nobody asked for; *swollen*: memory past the limits of deploy/k8s, metrics past 5,000 series,
+operators' commands that fail; *peak memory*: of each role with its children, each at its own time; *throughput*: good
+memos a second, as a share of the quiet day's, where other load of the machine differs as well. `make parade SEED=…`
+repeats a run.
 """
 COLUMNS = (
     "parade",
