@@ -73,7 +73,7 @@ class Codec:
         if self.registry is None:
             frame = SINGLE_OBJECT_MAGIC + _fingerprint(kind)
         else:
-            frame = CONFLUENT_MAGIC + struct.pack(">I", self.registry.id_of(subject, _text(kind)))
+            frame = CONFLUENT_MAGIC + struct.pack(">I", self.registry.id_of(subject, schema_text(kind)))
         out = BytesIO()
         out.write(frame)
         fastavro.schemaless_writer(out, _schema(kind).parsed, plain)
@@ -141,7 +141,8 @@ def _source(kind: Kind) -> Schema:
 
 
 @cache
-def _text(kind: Kind) -> str:
+def schema_text(kind: Kind) -> str:
+    """Today's schema of a record type, as a registry gets it."""
     return json.dumps(_source(kind), separators=(",", ":"))
 
 
@@ -152,11 +153,12 @@ def _schema(kind: Kind) -> WriterSchema:
 
 @cache
 def _fingerprint(kind: Kind) -> bytes:
-    return _fingerprint_of(_source(kind))
+    return fingerprint_of(_source(kind))
 
 
-def _fingerprint_of(schema: Schema) -> bytes:
-    # fastavro gives the little-endian bytes of the number as hex, the order the frame wants.
+def fingerprint_of(schema: Schema) -> bytes:
+    """CRC-64-AVRO of a schema's parsing canonical form, in the byte order of the frame."""
+    # fastavro gives the little-endian bytes of the number as hex.
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
@@ -165,7 +167,7 @@ def _known(kind: Kind) -> Mapping[bytes, WriterSchema]:
     """Writer schemas by fingerprint: today's, and every released version in `schemas/avro/history`."""
     history = resources.files("schemas.avro") / "history"
     versions = [json.loads(p.read_text()) for p in history.iterdir() if p.name.startswith(f"{schema_name(kind)}.")]
-    known = {_fingerprint_of(schema): released(schema) for schema in versions}
+    known = {fingerprint_of(schema): released(schema) for schema in versions}
     # The newest version differs from today's in what it says of limits, so fastavro would resolve one to the other.
     return {**known, _fingerprint(kind): _schema(kind)}
 

@@ -14,6 +14,7 @@ from schemas.limits_in_avro import schema_files, text_of
 from schemas.limits_page import limits_page
 from schemas.metrics_page import metrics_page
 from schemas.pipeline_page import pipeline_page
+from schemas.schemas_page import schemas_page
 from schemas.settings_page import settings_page
 from schemas.state_page import state_page
 
@@ -23,6 +24,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "limits.md": limits_page,
     "metrics.md": metrics_page,
     "pipeline.md": pipeline_page,
+    "schemas.md": schemas_page,
     "settings.md": settings_page,
     "state.md": state_page,
 }

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, cast
@@ -17,9 +17,10 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from schemas.codec import Codec, DecodeError
+from schemas.codec import Codec, DecodeError, Registry, schema_text
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import Settings
+from schemas.topics import TOPICS, Topic
 from schemas.writer_schemas import SCHEMA_BYTES
 
 TIMEOUT_S = 10.0
@@ -183,6 +184,23 @@ class HttpRegistry:
 def make_codec(settings: Settings) -> Codec:
     """The codec that the settings ask for: with a schema registry, or without."""
     return Codec(HttpRegistry(settings.schema_registry_url) if settings.schema_registry_url else None)
+
+
+def subject_of(topic: Topic) -> str:
+    """The subject of a topic's values, by Confluent's topic naming strategy."""
+    return f"{topic.name}-value"
+
+
+def register_subjects(registry: Registry) -> Iterator[tuple[str, int]]:
+    """Register today's schema of every topic's record; each subject with its schema's id. Idempotent.
+
+    Writers register the same schema under the same subject when they write their first record, so this changes nothing
+    for them: whoever reads the registry finds the subjects before. Raises Transient when the registry is unavailable,
+    ConfigurationError when it refuses, also a schema that is incompatible with one of the subject.
+    """
+    for topic in TOPICS:
+        record: Any = topic.record
+        yield subject_of(topic), registry.id_of(subject_of(topic), schema_text(record))
 
 
 def _address(url: str) -> tuple[httpx.URL, tuple[str, str] | None]:

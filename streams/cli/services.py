@@ -1,13 +1,17 @@
 """The production roles: one process each."""
 
 import asyncio
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, feature_stage, feature_stages
 from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.kafka.admin import TopicState
 
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
 
@@ -60,19 +64,72 @@ def agents() -> None:
 
 @topics_app.command()
 def create() -> None:
-    """Create the topics that are missing, with their retention; those that exist stay as they are."""
+    """Create the topics that are missing, with their retention; those that exist stay as they are.
+
+    With SCHEMA_REGISTRY_URL the schema of each topic's records is registered too. Both may be repeated.
+    """
+    from schemas.schema_registry import make_codec, register_subjects
     from workers.kafka.admin import create_topics
 
-    for line in asyncio.run(create_topics(Settings.load())):
+    settings = Settings.load()
+    codec = make_codec(settings)  # refuses a wrong address before anything is created
+    for line in asyncio.run(create_topics(settings)):
         print(line)
+    if codec.registry is not None:
+        for subject, number in register_subjects(codec.registry):
+            print(f"{subject}: registered, schema id {number}")
+
+
+@topics_app.command("schemas")
+def list_schemas(
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per version.")] = False,
+) -> None:
+    """List every released schema version with the fingerprint that its records carry without a schema registry."""
+    from schemas.schema_versions import schema_versions
+
+    if json_lines:
+        for each in schema_versions():
+            fingerprint = {"fingerprint": each.fingerprint.hex(), "integer": each.integer, "java_long": each.java_long}
+            row = {"topic": each.topic, "record": each.record, "version": each.number, "file": each.file}
+            print(json.dumps({**row, "first_release": each.first_release, **fingerprint}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("topic", "version", "since", "fingerprint", "integer")
+    for each in schema_versions():
+        table.add_row(each.topic, str(each.number), each.first_release, each.fingerprint.hex(), str(each.integer))
+    Console().print(table)
 
 
 @topics_app.command()
-def describe() -> None:
-    """List the topics with partitions, retention and the consumer lag of each group."""
-    from rich.console import Console
+def describe(json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per topic.")] = False) -> None:
+    """List the topics with partitions, retention and the consumer lag of each group.
 
+    A number that the broker cannot report yet says why in its place, and the exit code is 69.
+    """
+    from schemas.errors import Transient
     from streams.local.discover import connected
     from workers.kafka.admin import describe_topics
 
-    Console().print(asyncio.run(describe_topics(connected(Settings.load()))))
+    found = asyncio.run(describe_topics(connected(Settings.load())))
+    if json_lines:
+        for each in found:
+            row = {"topic": each.topic.name, "retention_s": each.topic.retention.total_seconds()}
+            print(json.dumps({**row, "partitions": each.partitions, "records": each.records, "lag": dict(each.lag)}))
+    else:
+        _print_topics(found)
+    if any(each.unknown for each in found):
+        raise Transient("the broker does not report every number yet")
+
+
+def _print_topics(found: "list[TopicState]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("topic", "retention", "partitions", "records", "consumer lag", "meaning")
+    for each in found:
+        lag = "\n".join(f"{group} {records}" for group, records in each.lag.items())
+        counts = str(each.partitions), str(each.records)
+        table.add_row(each.topic.name, f"{each.topic.retention.days} d", *counts, lag, each.topic.meaning)
+    Console().print(table)

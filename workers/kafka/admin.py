@@ -1,8 +1,22 @@
 """The topics on the broker: created from `schemas/topics.py`, and described from the broker's metadata."""
 
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
-from rich.table import Table
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    KafkaTimeoutError,
+    NotCoordinatorForGroupError,
+    RequestTimedOutError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from schemas import topics
 from schemas.errors import Stop, Transient
@@ -12,6 +26,13 @@ from workers.kafka.authorization_errors import refusal
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import client_options
 from workers.kafka.consumer_lag import Observer
+
+T = TypeVar("T")
+
+ANSWER_S = 15.0
+"""Seconds for one number, retries included."""
+START_S = 45.0
+"""Seconds for all of them, connecting included."""
 
 
 async def create_topics(settings: Settings) -> list[str]:
@@ -51,30 +72,70 @@ def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
     )
 
 
-async def describe_topics(settings: Settings) -> Table:
-    """The pipeline's topics as a table: retention, partitions, records, and consumer lag by group.
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic as the broker has it.
 
-    Raises Transient when the broker is not ready for that after several seconds of retries.
+    partitions, records: a number, or why it is unknown; lag: the same by consumer group, in records.
     """
-    try:
-        return await _described(settings)
-    except KafkaError as error:
-        if not error.retriable:
-            raise
-        raise Transient(
-            f"the broker cannot report consumer lag yet ({type(error).__name__}); a coordinator that starts loads its "
-            "offsets first: run the command again in a minute"
-        ) from error
+
+    topic: topics.Topic
+    partitions: int | str
+    records: int | str
+    lag: Mapping[str, int | str]
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the broker left something open."""
+        return any(isinstance(each, str) for each in (self.partitions, self.records, *self.lag.values()))
 
 
-async def _described(settings: Settings) -> Table:
-    table = Table("topic", "retention", "partitions", "records", "consumer lag", "meaning")
+async def describe_topics(settings: Settings) -> list[TopicState]:
+    """The pipeline's topics with partitions, records, and consumer lag by group.
+
+    What the broker cannot report within ANSWER_S, because a coordinator loads its offsets or a partition has no leader,
+    says so in its place. Raises Transient and BrokerRefused when the broker itself does not answer or refuses.
+    """
     await answered(settings)
-    async with Observer(settings) as observer:
-        for topic in topics.TOPICS:
-            groups = [stage.group for stage in stages(settings.modalities) if stage.reads is topic]
-            lag = [f"{group} {await observer.backlog(group, topic.name)}" for group in groups]
-            partitions, records = await observer.size(topic.name)
-            retention = f"{topic.retention.days} d"
-            table.add_row(topic.name, retention, str(partitions), str(records), "\n".join(lag), topic.meaning)
-    return table
+    try:
+        async with asyncio.timeout(START_S), Observer(settings) as observer:
+            return list(await asyncio.gather(*(_described(observer, topic, settings) for topic in topics.TOPICS)))
+    except (KafkaError, TimeoutError) as error:
+        if refused := refusal(error):
+            raise refused from error
+        raise Transient(f"the broker does not describe its topics yet ({type(error).__name__})") from error
+
+
+async def _described(observer: Observer, topic: topics.Topic, settings: Settings) -> TopicState:
+    groups = dict.fromkeys(stage.group for stage in stages(settings.modalities) if stage.reads is topic)
+    size, lag = await asyncio.gather(
+        _known(observer.size(topic.name)),
+        asyncio.gather(*(_known(observer.backlog(group, topic.name)) for group in groups)),
+    )
+    partitions, records = (size, size) if isinstance(size, str) else size
+    return TopicState(topic, partitions, records, dict(zip(groups, lag, strict=True)))
+
+
+async def _known(answer: Coroutine[Any, Any, T]) -> T | str:
+    """The answer, or why there is none. Raises BrokerRefused for a missing permission."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await answer
+    except (KafkaError, TimeoutError) as error:
+        if refused := refusal(error):
+            raise refused from error
+        return f"unknown: {_reason(error)}"
+
+
+def _reason(error: KafkaError | TimeoutError) -> str:
+    """Why the broker does not report a number, in words."""
+    match error:
+        case GroupLoadInProgressError():
+            return "coordinator is loading"
+        case GroupCoordinatorNotAvailableError() | NotCoordinatorForGroupError():
+            return "coordinator is not available"
+        case TimeoutError() | KafkaTimeoutError() | RequestTimedOutError():
+            return f"no answer within {ANSWER_S:g} s"
+        case UnknownTopicOrPartitionError():
+            return "topic does not exist"
+    return f"broker answers {type(error).__name__}"

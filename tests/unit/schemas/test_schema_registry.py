@@ -12,7 +12,8 @@ import pytest
 from schemas.codec import Codec, DecodeError
 from schemas.errors import ConfigurationError, Transient
 from schemas.events import MemoUploaded, RiskScored
-from schemas.schema_registry import ANSWER_BYTES, REFUSED_MOST, REFUSED_S, SCHEMAS_MOST, HttpRegistry
+from schemas.schema_registry import ANSWER_BYTES, REFUSED_MOST, REFUSED_S, SCHEMAS_MOST, HttpRegistry, register_subjects
+from schemas.topics import TOPICS
 from schemas.writer_schemas import SCHEMA_BYTES
 from tests.unit.schemas.records import EXAMPLES, SCORED, UPLOADED
 from tests.unit.schemas.registry_server import RegistryServer, registry_server
@@ -288,3 +289,13 @@ def test_what_is_no_address_is_a_wrong_setting(url: str) -> None:
         HttpRegistry(url)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_all_subjects_are_registered_as_writers_do_and_again_without_effect(
+    server: RegistryServer, registry: HttpRegistry
+) -> None:
+    first = dict(register_subjects(registry))
+    Codec(HttpRegistry(server.url)).encode(UPLOADED, "memos.uploaded-value")
+    assert dict(register_subjects(HttpRegistry(server.url))) == first
+    assert server.subjects == set(first) == {f"{topic.name}-value" for topic in TOPICS}
+    assert len(server.schemas) == len(TOPICS)
