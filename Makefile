@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform check format schemas kafka servers e2e chaos parade shutdown fuzz bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas docs kafka servers e2e chaos parade shutdown fuzz bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -79,6 +79,10 @@ schemas: $(VENV)/.dev  ## Generate the documents, dashboards and manifests from 
 	$(BIN)/python deploy/kafka/acls.py --write
 	$(BIN)/python -m tests.benchmarks.figures
 
+docs: $(VENV)/.dev  ## Build the documentation site into build/site; a broken link or anchor is an error.
+	$(BIN)/python -m sphinx -qEW --keep-going -c docs -d .cache/doctrees . build/site
+	@echo "open build/site/index.html"
+
 kafka: $(VENV)/.run  ## Run a single-node Apache Kafka until interrupted (needs Java 17 and Maven).
 	$(BIN)/python deploy/kafka/server.py
 
@@ -113,4 +117,4 @@ lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without index
 	$(COMPILE) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
 
 clean:  ## Remove the virtual environment and all caches.
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .undertone
+	rm -rf $(VENV) .cache build .mypy_cache .pytest_cache .ruff_cache .hypothesis .undertone
