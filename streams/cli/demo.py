@@ -1,8 +1,11 @@
 """`undertone demo`: an end-to-end run with simulated users."""
 
 import asyncio
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +26,10 @@ WIDTH = 80
 """Columns of the tables."""
 SHOWN_SCORES = 16
 """Latest scores of a user in the live table."""
+KEPT = ("UNDERTONE_BUNDLE",)
+"""The one setting of the environment that the demo obeys: the model to show."""
+NAMED = 4
+"""Ignored settings that are named."""
 QUIET_EVERY_S = 10.0
 """Seconds between two lines of progress without a terminal."""
 
@@ -35,12 +42,19 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     plot: Annotated[Path, typer.Option("--picture", help="File for the plot of scores and alerts.")] = PLOT,
 ) -> None:
-    """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts that follow."""
+    """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts that follow.
+
+    The demo runs by itself, on an embedded broker and store in a temporary folder. Of the settings in the environment
+    it obeys `UNDERTONE_BUNDLE` alone: it never connects to your Kafka, Redis, registry or receivers.
+    """
     from streams.local.demo import new_run
+    from streams.local.hidden_settings import settings_hidden
 
     began = time.monotonic()
     run = new_run()
-    with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home:
+    with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home, settings_hidden(KEPT) as ignored:
+        if ignored:
+            print(ignored_line(ignored), file=sys.stderr, flush=True)
         try:
             _play(Settings.load(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
@@ -49,6 +63,16 @@ def demo(
     print("\n".join(alert_lines(run)))
     print(f"plot: {plot}")
     print(run.summary(time.monotonic() - began))
+
+
+def ignored_line(names: Sequence[str]) -> str:
+    """One sentence that names the settings which the demo ignores.
+
+    >>> ignored_line(["KAFKA_BOOTSTRAP", "REDIS_URL"])
+    'the demo runs embedded and ignores these settings: KAFKA_BOOTSTRAP, REDIS_URL'
+    """
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"the demo runs embedded and ignores these settings: {', '.join(names[:NAMED])}{more}"
 
 
 def _play(settings: Settings, run: "DemoRun", began: float) -> None:
@@ -66,15 +90,18 @@ def _play(settings: Settings, run: "DemoRun", began: float) -> None:
 
 
 class _Lines:
-    """Progress for logs: a line every few seconds."""
+    """Progress for logs: a line every few seconds, and at once when another wait begins."""
 
     def __init__(self, run: "DemoRun", began: float) -> None:
-        self._run, self._began, self._last = run, began, began
+        self._run, self._began = run, began
+        self._last, self._activity = -inf, ""
 
     def show(self) -> None:
-        if time.monotonic() - self._last >= QUIET_EVERY_S:
-            self._last = time.monotonic()
-            print(_progress(self._run, self._began), flush=True)
+        activity = self._run.activity()
+        changed = activity != self._activity and not self._run.scores
+        if changed or time.monotonic() - self._last >= QUIET_EVERY_S:
+            self._last, self._activity = time.monotonic(), activity
+            print(f"{_progress(self._run, self._began)}; {activity}", flush=True)
 
 
 def _progress(run: "DemoRun", began: float) -> str:
@@ -89,7 +116,16 @@ def _table(run: "DemoRun", began: float) -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table("user", "memos", "last score", "scores", "alerts", title=_progress(run, began), box=SIMPLE)
+    table = Table(
+        "user",
+        "memos",
+        "last score",
+        "scores",
+        "alerts",
+        title=_progress(run, began),
+        box=SIMPLE,
+        caption=run.activity(),
+    )
     for user in run.users:
         scores = sorted((s for s in run.scores.values() if s.user_id == user.user_id), key=lambda s: s.recorded_at)
         known = [s.probability for s in scores if s.probability is not None]

@@ -18,7 +18,7 @@ import soundfile
 from schemas import topics
 from schemas.events import AlertState, DeadLetter, MemoUploaded, RiskAlert, RiskScored
 from schemas.ids import memo_id
-from schemas.pipeline import AGENTS_GROUP
+from schemas.pipeline import AGENTS_GROUP, feature_stages
 from schemas.settings import Settings
 from streams.local.submit import Submitter
 from streams.local.system import System
@@ -42,6 +42,8 @@ class DemoRun:
 
     users: tuple[ScriptedUser, ...]
     submitted: int = 0
+    extracted: dict[str, int] = field(default_factory=dict)
+    """Memos that each feature worker has committed, by stage; empty before the broker runs."""
     scores: dict[str, RiskScored] = field(default_factory=dict)
     alerts: dict[str, RiskAlert] = field(default_factory=dict)
     dead: dict[str, DeadLetter] = field(default_factory=dict)
@@ -59,6 +61,18 @@ class DemoRun:
             self.alerts[record.alert_id] = record
         else:
             self.dead[record.dead_letter_id] = record
+
+    def activity(self) -> str:
+        """What the run does now, or what it waits for while nothing is scored yet."""
+        if not self.extracted:
+            return "starting the embedded broker, the store, workers and agents"
+        starting = [name for name, memos in self.extracted.items() if not memos]
+        if starting and not self.scores:
+            return f"waiting for the first features of: {', '.join(starting)} (the worker starts and loads its model)"
+        if not self.scores:
+            return "waiting for the first score (the agents start and load the bundle)"
+        done = ", ".join(f"{name} {memos}" for name, memos in self.extracted.items())
+        return f"memos extracted: {done}"
 
     def steps(self, state: AlertState) -> int:
         """Alerts in this state."""
@@ -79,7 +93,8 @@ def new_run() -> DemoRun:
 
 
 async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> None:
-    """Run the demo in a system of its own; `show` is called a few times a second. Raises Stop."""
+    """Run the demo in a system of its own; `show` is called at the start, then a few times a second. Raises Stop."""
+    show()
     this = asyncio.current_task()
     if this is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
@@ -94,6 +109,7 @@ async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> No
         ]
         try:
             while not await _finished(observer, run):
+                run.extracted = await _extracted(observer, system.settings)
                 show()
                 done, _ = await asyncio.wait(tasks, timeout=SHOW_EVERY_S, return_when=asyncio.FIRST_EXCEPTION)
                 for task in done:
@@ -116,6 +132,14 @@ async def _finished(observer: Observer, run: DemoRun) -> bool:
         return False
     _, alerts = await observer.size(topics.ALERTS.name)
     return len(run.alerts) >= alerts
+
+
+async def _extracted(observer: Observer, settings: Settings) -> dict[str, int]:
+    """Memos that each feature worker has committed, by stage; the embedded broker counts offsets from 0."""
+    return {
+        stage.name: sum((await observer.positions(stage.group, stage.reads.name)).values())
+        for stage in feature_stages(settings.modalities)
+    }
 
 
 async def _submit(system: System, run: DemoRun) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import Self
 
 from schemas import topics
@@ -12,9 +10,10 @@ from schemas.channels import CHANNELS
 from schemas.pipeline import feature_stages
 from schemas.schema_registry import make_codec
 from schemas.setting_types import PREFIX, Role
-from schemas.settings import Settings, is_setting
+from schemas.settings import Settings
 from streams.local.discover import Running, announce, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
+from streams.local.hidden_settings import settings_hidden
 from streams.local.inbox import OUTCOME_WITHIN, Inbox, Retention
 from streams.local.journal import Journal
 from streams.local.journal_sync import JournalSync
@@ -45,7 +44,8 @@ class System:
             home = self._given.home
             secure_home(home)
             exits.enter_context(lock(home))
-            exits.enter_context(_environment_without_settings())
+            # Programs that inherit the environment, as the embedded store does, need none of it: some are secrets.
+            exits.enter_context(settings_hidden())
             self._store = None if self._given.redis_url else exits.enter_context(EmbeddedStore(home / "store"))
             bootstrap = self._given.kafka_bootstrap or self._start_broker(exits)
             redis_url = self._given.redis_url or (self._store.url if self._store else "")
@@ -132,13 +132,3 @@ def _environment(settings: Settings, role: str) -> dict[str, str]:
     found = settings.child_environment({"worker": Role.WORKER, "agents": Role.AGENTS, "bridge": Role.BRIDGE}[kind])
     others = tuple(f"{PREFIX}{channel.name}_".upper() for channel in CHANNELS if channel.name != name)
     return {variable: text for variable, text in found.items() if not variable.upper().startswith(others)}
-
-
-@contextmanager
-def _environment_without_settings() -> Iterator[None]:
-    """Hide the settings from programs that inherit this environment, as the embedded store does: some are secrets."""
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_setting(name)}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from schemas.events import AlertKind, AlertState, Evidence
-from streams.cli.demo import WIDTH, _table, alert_lines
+from streams.cli.demo import WIDTH, _Lines, _table, alert_lines, ignored_line
 from streams.local.demo import DemoRun, new_run
 from tests.unit.streams.alerts import alert
 from tests.unit.streams.scores import scored
@@ -48,3 +49,22 @@ def test_the_live_table_fits_the_width() -> None:
 
 def test_a_run_without_alerts_prints_its_head_alone() -> None:
     assert len(alert_lines(new_run())) == 1
+
+
+def test_the_line_of_ignored_settings_stays_short() -> None:
+    names = [f"UNDERTONE_{number}" for number in range(30)]
+    assert ignored_line(names).endswith("UNDERTONE_0, UNDERTONE_1, UNDERTONE_2, UNDERTONE_3 and 26 more")
+
+
+def test_without_a_terminal_every_new_wait_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run = new_run()
+    lines = _Lines(run, began=0.0)
+    for extracted in ({}, {}, {"acoustic": 0}, {"acoustic": 0}, {"acoustic": 3}, {"acoustic": 3}):
+        run.extracted = extracted
+        lines.show()
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition("; ")[2].split()[0:5] for line in told] == [
+        ["starting", "the", "embedded", "broker,", "the"],
+        ["waiting", "for", "the", "first", "features"],
+        ["waiting", "for", "the", "first", "score"],
+    ]

@@ -58,3 +58,22 @@ def test_the_last_line_counts_everything(run: DemoRun) -> None:
     for part in (f"{run.memos} memos", "1 scored", "1 alerts", "1 raised", "0 resolved", "1 dead letters", "13 s"):
         assert part in line
     assert "\n" not in line
+
+
+def test_a_run_says_what_it_waits_for_until_it_scores(run: DemoRun) -> None:
+    waits = [run.activity()]
+    for extracted in (
+        {"acoustic": 0, "embedding": 0},
+        {"acoustic": 9, "embedding": 0},
+        {"acoustic": 9, "embedding": 8},
+    ):
+        run.extracted = extracted
+        waits.append(run.activity())
+    run.note(SCORED)
+    waits.append(run.activity())
+    for wait, part in zip(
+        waits,
+        ("starting the embedded", "of: acoustic, embedding", "of: embedding", "first score", "acoustic 9, embedding 8"),
+        strict=True,
+    ):
+        assert part in wait
