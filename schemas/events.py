@@ -96,6 +96,11 @@ class Extractor:
     version: str
     weights_hash: str
 
+    @property
+    def label(self) -> str:
+        """Name, version and the beginning of the digest, for messages."""
+        return f"{self.name} {self.version} ({self.weights_hash[:8]})"
+
 
 @dataclass(frozen=True, slots=True)
 class Quality:

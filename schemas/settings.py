@@ -15,6 +15,7 @@ from platformdirs import user_state_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.bundle_manifest import modalities_of
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
@@ -114,8 +115,8 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     """Models, batches and dead letters of the feature workers; the agents read the model bundle and the limits too."""
 
     bundle: Annotated[Folder, Role.WORKER | Role.AGENTS | Role.COMMAND_LINE] = SHIPPED_BUNDLE
-    """Model bundle: encoder, head, calibration, population. The shipped one is a demonstration, trained on synthetic
-    voices: it says nothing about any person."""
+    """Model bundle: encoder, head, calibration, population, and which modalities they need. The shipped one is a
+    demonstration, trained on synthetic voices: it says nothing about any person."""
     encoder: Annotated[str | None, Role.WORKER | Role.COMMAND_LINE] = None
     """Hugging Face folder or hub name of the encoder to use instead of the bundle's; `@revision` pins one."""
     acoustic_processes: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 2
@@ -162,10 +163,11 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     """Correlation of a memo's score with the next, if you measured it. Without it the threshold allows for any up to
     0.5."""
     modalities: Annotated[tuple[Modality, ...], NoDecode, Role.WORKER | Role.AGENTS | Role.UP | Role.COMMAND_LINE] = (
-        Modality.ACOUSTIC,
-        Modality.EMBEDDING,
+        Field(default_factory=lambda known: modalities_of(known["bundle"]))
     )
-    """Modalities that a memo needs before it is scored; each needs its worker."""
+    """Modalities that a memo needs before it is scored; each needs its worker. Default: those of the bundle, or
+    `acoustic,embedding` on a machine without one. A modality that the bundle needs and that is left out here is missing
+    from every score (`missing:…`)."""
     join_timeout_s: Annotated[Positive, Role.AGENTS] = 900.0
     """A memo that still lacks a modality after this many seconds gets an indeterminate score, once every worker has
     passed it: before, the modality may still come, and the memo waits."""
@@ -244,7 +246,8 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
             return cls(_secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
             # The values themselves stay out: one of them may be a secret.
-            faults = "; ".join(_fault(e["loc"], e["msg"]) for e in error.errors())
+            wrong = (e for e in error.errors() if e["type"] != "default_factory_not_called")  # follows from the others
+            faults = "; ".join(_fault(e["loc"], e["msg"]) for e in wrong)
             raise ConfigurationError(f"settings cannot be used: {faults}") from None
 
     def child_environment(self, roles: Role = Role.ALL) -> dict[str, str]:

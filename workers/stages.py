@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol, assert_never
 
+from schemas.errors import ConfigurationError
 from schemas.events import Extractor, MemoFeatures, Modality
 from schemas.pipeline import FeatureStage, Implementation
 from schemas.settings import Settings
@@ -31,3 +32,17 @@ def make_stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:
             return EmbeddingStage.from_settings(settings)
         case _:
             assert_never(row.implementation)
+
+
+def check_extractors(made: Mapping[Modality, Extractor], wanted: Mapping[Modality, Extractor]) -> None:
+    """Raises ConfigurationError when features of stages are not those that a bundle scores.
+
+    made: by the stages, wanted: by the bundle, each by modality; what the other lacks is not compared.
+    """
+    for modality in made.keys() & wanted.keys():
+        if made[modality] != wanted[modality]:
+            raise ConfigurationError(
+                f"the {modality} features here are from {made[modality].label}, and the bundle in UNDERTONE_BUNDLE was "
+                f"trained on those from {wanted[modality].label}; run the version and the encoder (UNDERTONE_ENCODER) "
+                "that it was trained with, or train it again (`undertone train`)"
+            )

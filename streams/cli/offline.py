@@ -95,6 +95,8 @@ def features(
         raise typer.BadParameter(f"several files are named {shared[0]}; their arrays would have the same name")
     settings = Settings.load(**({"encoder": encoder} if encoder else {}))
     wanted = settings.modalities if modality is None else (modality,)
+    if encoder and modality is None and "modalities" not in settings.model_fields_set:
+        wanted = tuple(dict.fromkeys((*wanted, Modality.EMBEDDING)))
     raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
 
 

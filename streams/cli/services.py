@@ -46,7 +46,8 @@ def worker(
     settings = Settings.load()
     if stage not in feature_stages(settings.modalities):
         given, needed = ", ".join(stage.modalities), ", ".join(settings.modalities)
-        raise typer.BadParameter(f"{stage.name} extracts {given}, and UNDERTONE_MODALITIES asks for {needed}")
+        asks = "UNDERTONE_MODALITIES names" if "modalities" in settings.model_fields_set else "the bundle needs"
+        raise typer.BadParameter(f"{stage.name} extracts {given}, and {asks} {needed} only: this worker is not needed")
     import_tensorflow_for(stage.modalities)
     until_asked_to_stop(settings, stage.name, lambda stop: run_worker(settings, stage, stop))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from schemas.bundle_manifest import ENCODER
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
@@ -147,7 +148,6 @@ def _modalities(named: list[Modality] | None, encoder: str | None) -> list[Modal
 def _encoder(modalities: list[Modality], encoder: str | None) -> str | None:
     """The encoder to train on: as given, or the shipped bundle's."""
     from schemas.settings import SHIPPED_BUNDLE
-    from workers.scoring.bundle import ENCODER
 
     if Modality.EMBEDDING not in modalities:
         return None

@@ -1,6 +1,6 @@
 """Scoring and extracting files without a broker: the same stages, one process, nothing kept."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from typing import Self
 
 import numpy as np
 
-from schemas.errors import Poison
-from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality
+from schemas.errors import ConfigurationError, Poison
+from schemas.events import Extractor, FloatArray, MemoFeatures, MemoUploaded, Modality
 from schemas.json_records import Json, to_plain
 from schemas.markers import MARKER_NAMES
 from schemas.pipeline import EMBEDDING, feature_stages
@@ -24,7 +24,7 @@ from workers.consumer.stage import Outcome, settle
 from workers.scoring.bundle import Bundle
 from workers.scoring.personal_baseline import PersonalNormal, updated
 from workers.scoring.scorer import Scored, Scorer
-from workers.stages import make_stage
+from workers.stages import check_extractors, make_stage
 
 TOGETHER = 8
 """Files in one batch of the stages."""
@@ -51,8 +51,17 @@ class Extraction(AbstractContextManager["Extraction"]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """End the stages' processes."""
+        self.close()
+
+    def close(self) -> None:
+        """End the stages' processes."""
         for stage in self._stages.values():
             stage.close()
+
+    @property
+    def extractors(self) -> Mapping[Modality, Extractor]:
+        """The extractor of each modality."""
+        return {modality: made for stage in self._stages.values() for modality, made in stage.extractors.items()}
 
     def extract(self, paths: Iterable[Path]) -> Iterator[Extracted]:
         """Features of every file, in order; one that cannot be read or is poison says why, alone."""
@@ -101,11 +110,12 @@ def _loaded(path: Path, settings: Settings) -> Memo | Poison:
 def score_files(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[str, Json]]:
     """One JSON object a file: path, probability, band, reasons, evidence, markers, …; or path and error.
 
-    Every file is scored as the first memo of somebody unknown: against the population, not against a baseline.
+    Every file is scored as the first memo of somebody unknown: against the population, not against a baseline. Raises
+    ConfigurationError for a bundle that cannot be used, and for features that are not those it was trained on.
     """
     scorer = Scorer(Bundle.load(settings.bundle))
     stranger = PersonalNormal.empty(len(scorer.bundle.names))
-    with Extraction(settings, settings.modalities) as extraction:
+    with _extraction(settings, scorer.bundle) as extraction:
         for each in extraction.extract(paths):
             yield _line(each, _scored(each, scorer, stranger), scorer.bundle.id)
 
@@ -118,13 +128,25 @@ def score_in_turn(settings: Settings, paths: Sequence[Path]) -> Iterator[dict[st
     """
     scorer = Scorer(Bundle.load(settings.bundle))
     normal = PersonalNormal.empty(len(scorer.bundle.names))
-    with Extraction(settings, settings.modalities) as extraction:
+    with _extraction(settings, scorer.bundle) as extraction:
         for each in extraction.extract(paths):
             scored = _scored(each, scorer, normal)
             told = {} if isinstance(scored, Poison) else {"baseline_memos": normal.memos}
             yield _line(each, scored, scorer.bundle.id) | told
             if isinstance(scored, Scored) and scored.vector is not None:
                 normal = updated(normal, scored.vector)
+
+
+def _extraction(settings: Settings, bundle: Bundle) -> Extraction:
+    """The stages that give the bundle its features. Raises ConfigurationError where they would give it others."""
+    bundle.left_out(settings.modalities)
+    extraction = Extraction(settings, settings.modalities)
+    try:
+        check_extractors(extraction.extractors, bundle.space.extractors)
+    except ConfigurationError:
+        extraction.close()
+        raise
+    return extraction
 
 
 def _scored(each: Extracted, scorer: Scorer, normal: PersonalNormal) -> Scored | Poison:

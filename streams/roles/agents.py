@@ -55,6 +55,8 @@ async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
     async def work() -> None:
         with model_loading():
             scorer = Scorer(await asyncio.to_thread(Bundle.load, settings.bundle))
+        if missing := scorer.bundle.left_out(settings.modalities):
+            log.warning("every score will be indeterminate: UNDERTONE_MODALITIES leaves out %s", ", ".join(missing))
         await _run_agents(settings, make_codec(settings), scorer, stop)
 
     HEALTH.lacks("redis", "not checked yet")

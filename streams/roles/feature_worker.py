@@ -3,6 +3,8 @@
 import asyncio
 from functools import partial
 
+from schemas.bundle_manifest import needs_of
+from schemas.errors import ConfigurationError
 from schemas.pipeline import FeatureStage, feature_stages
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
@@ -10,15 +12,18 @@ from streams.roles.lifecycle import model_loading, run_with_health
 from workers.audio.load import load_memo
 from workers.audio.storage import AudioStore
 from workers.consumer.worker import Worker
-from workers.stages import make_stage
+from workers.stages import FeatureExtractor, check_extractors, make_stage
 
 
 async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event) -> None:
-    """Run one feature worker until `stop` is set. Raises what ended it; BrokerRefused without permission."""
+    """Run one feature worker until `stop` is set.
+
+    Raises what ended it; BrokerRefused without permission, ConfigurationError for a model that cannot be used.
+    """
 
     async def work() -> None:
         with model_loading():
-            stage = await asyncio.to_thread(make_stage, settings, row)
+            stage = await asyncio.to_thread(_stage, settings, row)
         load = partial(load_memo, store=AudioStore(settings), settings=settings)
         first = row is feature_stages(settings.modalities)[0]
         async with Worker(settings, stage, load, make_codec(settings), owns_input=first) as worker:
@@ -30,3 +35,15 @@ async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event)
                 asking.cancel()
 
     await run_with_health(settings, stop, row.name, work)
+
+
+def _stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:
+    """The stage of the row. Where a bundle is set, it must give that bundle's features: the agents reject others."""
+    stage = make_stage(settings, row)
+    needs = needs_of(settings.bundle) if "bundle" in settings.model_fields_set else None
+    try:
+        check_extractors(stage.extractors, needs.extractors if needs else {})
+    except ConfigurationError:
+        stage.close()
+        raise
+    return stage

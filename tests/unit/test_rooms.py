@@ -38,7 +38,6 @@ TESTED_ELSEWHERE = {
     "streams/fusion/rules.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/fusion/score_memos.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/local/offline.py": "tests/integration/test_offline.py: files through the real models",
-    "streams/local/system.py": "tests/integration/test_up.py: all processes of a laptop's system",
     "streams/notify/bridge.py": "tests/integration/test_bridge_webhook.py: a consumer group and a receiver",
     "streams/recovery/originals.py": "tests/integration/test_dead_letters.py: records read at their offsets",
     "streams/recovery/redrive.py": "tests/integration/test_dead_letters.py: records sent back on a broker",

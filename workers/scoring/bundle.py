@@ -13,7 +13,7 @@ are identical.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy as tensors
 
+from schemas.bundle_manifest import ENCODER, MANIFEST
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, Modality
 from workers.scoring.calibration import Bands, Calibration
@@ -31,14 +32,7 @@ from workers.scoring.heads import SEQUENTIAL, restore
 from workers.scoring.personal_baseline import Population
 
 FORMAT = 3
-MANIFEST, HEAD, FIRST, POPULATION, CARD, ENCODER = (
-    "manifest.json",
-    "head.safetensors",
-    "first.safetensors",
-    "population.safetensors",
-    "README.md",
-    "encoder",
-)
+HEAD, FIRST, POPULATION, CARD = "head.safetensors", "first.safetensors", "population.safetensors", "README.md"
 
 
 DATA = (".json", ".safetensors")
@@ -89,6 +83,19 @@ class Bundle:
     def modalities(self) -> tuple[Modality, ...]:
         """Modalities that a memo needs for a score without `missing:`."""
         return tuple(self.space.extractors)
+
+    def left_out(self, modalities: Collection[Modality]) -> tuple[Modality, ...]:
+        """Modalities that it needs and that are not among these: every score will lack them.
+
+        Raises ConfigurationError when it needs none of these: no memo could get a score.
+        """
+        missing = tuple(modality for modality in self.modalities if modality not in modalities)
+        if len(missing) == len(self.modalities):
+            raise ConfigurationError(
+                f"the bundle scores {', '.join(missing)} features, and only {', '.join(modalities)} features are asked "
+                "for; unset UNDERTONE_MODALITIES to use those of the bundle, or set UNDERTONE_BUNDLE to another"
+            )
+        return missing
 
     @property
     def encoder_source(self) -> str | None:

@@ -57,8 +57,8 @@ class FeatureSpace:
         if part.extractor != wanted:
             raise Poison(
                 "features:mismatch",
-                f"the {modality} features are from {_label(part.extractor)}, but the bundle was trained on "
-                f"{_label(wanted)}; run workers and agents with the same bundle",
+                f"the {modality} features are from {part.extractor.label}, but the bundle was trained on "
+                f"{wanted.label}; run workers and agents with the same bundle",
             )
         expected = len(part.names) if modality is Modality.ACOUSTIC else len(self.centre)
         if part.summary.shape != (expected,):
@@ -79,7 +79,3 @@ def _places(names: Sequence[str], chosen: Sequence[str]) -> tuple[int, ...]:
     if absent:
         raise Poison("features:mismatch", f"the acoustic features lack {absent[0]} and {len(absent) - 1} more")
     return tuple(place[name] for name in chosen)
-
-
-def _label(extractor: Extractor) -> str:
-    return f"{extractor.name} {extractor.version} ({extractor.weights_hash[:8]})"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from schemas.bundle_manifest import ENCODER
 from schemas.errors import Poison
 from schemas.events import FloatArray, Modality, Quality
 from schemas.markers import MARKER_NAMES
@@ -27,7 +28,7 @@ from workers.corpora.examples import Examples
 from workers.corpora.feature_cache import extracted
 from workers.corpora.features import extractions
 from workers.evaluation.model_card import card_of
-from workers.scoring.bundle import ENCODER, Bundle, save
+from workers.scoring.bundle import Bundle, save
 from workers.simulation.cohort import random_voice, voice_at
 from workers.simulation.device_channel import as_received
 from workers.simulation.source_filter import Voice, speak

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from schemas.bundle_manifest import ENCODER
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, Modality
 from workers.corpora.corpus import TRAIN, Corpus, Progress, groups_of, sides_of
@@ -18,7 +19,7 @@ from workers.corpora.features import LabelledFeatures
 from workers.corpora.leakage import fingerprints
 from workers.evaluation.evaluate import evaluate
 from workers.evaluation.model_card import card_of
-from workers.scoring.bundle import ENCODER, Bundle, save
+from workers.scoring.bundle import Bundle, save
 from workers.training.cross_validation import held_out_by, hold_out
 from workers.training.fit_bundle import Fitted, fit
 from workers.training.held_out_metrics import cross_validated

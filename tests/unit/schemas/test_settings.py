@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from schemas.bundle_manifest import MANIFEST
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.setting_types import PLAIN
@@ -51,6 +53,39 @@ def test_every_field_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatch)
     assert settings.modalities == (Modality.ACOUSTIC,)
     assert settings.metrics_port == 0
     assert settings.log_level == "DEBUG"
+
+
+@pytest.fixture
+def acoustic_bundle(tmp_path: Path) -> Path:
+    """A folder whose manifest tells that the model scores acoustic features only."""
+    made = {"name": "markers", "version": "1", "weights_hash": "ab" * 32}
+    (tmp_path / MANIFEST).write_text(json.dumps({"extractors": {"acoustic": made}, "encoder": None}))
+    return tmp_path
+
+
+def test_modalities_are_those_of_the_bundle_unless_they_are_set(
+    monkeypatch: pytest.MonkeyPatch, acoustic_bundle: Path
+) -> None:
+    monkeypatch.setenv("UNDERTONE_BUNDLE", str(acoustic_bundle))
+    follows = Settings.load()
+    assert follows.modalities == (Modality.ACOUSTIC,)
+    assert "modalities" not in follows.model_fields_set
+    assert "UNDERTONE_MODALITIES" not in follows.child_environment()
+    monkeypatch.setenv("UNDERTONE_MODALITIES", "acoustic,embedding")
+    assert Settings.load().modalities == (Modality.ACOUSTIC, Modality.EMBEDDING)
+    assert Settings.load().child_environment()["UNDERTONE_MODALITIES"] == "acoustic,embedding"
+
+
+def test_where_no_bundle_is_every_modality_is_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("UNDERTONE_BUNDLE", str(tmp_path / "nowhere"))
+    assert Settings.load().modalities == (Modality.ACOUSTIC, Modality.EMBEDDING)
+
+
+def test_a_wrong_value_says_nothing_of_what_follows_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_WINDOW_S", "long")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load()
+    assert "MODALITIES" not in str(caught.value)
 
 
 def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_what_everybody_sets_comes_first() -> None:
         "| `UNDERTONE_AUTOCORRELATION` | number, 0 to 0.5 | none |  | agents, command line |",
         "| `UNDERTONE_JOIN_TTL_S` | number > 0 | `604800` (7 d) | s | agents |",
         "| `UNDERTONE_KAFKA_KEY_PASSWORD` | text, secret | none |  | all |",
-        "| `UNDERTONE_MODALITIES` | list, each one of `acoustic`, `embedding` | `acoustic,embedding` |  | worker,",
+        "| `UNDERTONE_MODALITIES` | list, each one of `acoustic`, `embedding` | see meaning |  | worker,",
         "| `UNDERTONE_PROGRAM_CACHE` | folder | none |  | worker, command line |",
         "| `UNDERTONE_WARM` | `true` or `false` | `false` |  | worker, command line |",
     ],

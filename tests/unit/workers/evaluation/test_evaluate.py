@@ -1,6 +1,10 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +70,20 @@ def run(*arguments: str | Path) -> str:
     return result.stdout
 
 
+def scored_with(bundle: Path, *files: Path) -> list[dict[str, Any]]:
+    """The lines of `undertone score` in a shell where nothing but the bundle is set."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("UNDERTONE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "score", "--json", *map(str, files)],
+        env={**environment, "UNDERTONE_BUNDLE": str(bundle)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def test_memos_over_time_are_split_in_time_by_both_commands(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +120,9 @@ def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
     assert trained["test"]["speakers"] == 4
     again = json.loads(run("train", *common, "--out", tmp_path / "again", "--json"))
     assert again["bundle"] == trained["bundle"]
+    low, high = scored_with(tmp_path / "b", corpus / "9-0.wav", corpus / "9-1.wav")
+    assert (low["bundle"], low["reasons"], high["reasons"]) == (trained["bundle"], [], [])
+    assert low["probability"] < high["probability"]
     told = json.loads(run("evaluate", "--bundle", tmp_path / "b", *common, "--json", "--report", tmp_path / "r"))
     assert (told["n"], told["speakers"], told["bundle"]) == (8, 4, trained["bundle"])
     assert (tmp_path / "r/report.md").is_file()

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from schemas.bundle_manifest import MANIFEST
 from schemas.errors import ConfigurationError
-from tests.unit.workers.scoring.toys import bundle, f32, memo
-from workers.scoring.bundle import CARD, FIRST, HEAD, MANIFEST, POPULATION, Bundle, First, save
+from schemas.events import Modality
+from tests.unit.workers.scoring.toys import ACOUSTIC, NAMES, bundle, f32, memo
+from workers.scoring.bundle import CARD, FIRST, HEAD, POPULATION, Bundle, First, save
 from workers.scoring.calibration import Calibration
+from workers.scoring.feature_space import FeatureSpace
 from workers.scoring.heads import LogisticHead
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
@@ -106,3 +109,13 @@ def test_weights_that_do_not_fit_the_features_are_refused(tmp_path: Path) -> Non
     object.__setattr__(wrong.head, "coefficients", np.zeros(5, np.float32))
     with pytest.raises(ConfigurationError, match="fit together"):
         save(wrong, tmp_path, "")
+
+
+def test_modalities_that_are_left_out_are_named_and_none_left_is_refused() -> None:
+    both = bundle()
+    assert both.left_out([*both.modalities]) == ()
+    assert both.left_out([Modality.ACOUSTIC]) == (Modality.EMBEDDING,)
+    alone = replace(both, space=FeatureSpace({Modality.ACOUSTIC: ACOUSTIC}, NAMES))
+    assert alone.left_out([Modality.EMBEDDING, Modality.ACOUSTIC]) == ()
+    with pytest.raises(ConfigurationError, match=r"scores acoustic features, and only embedding.*UNDERTONE_MODALITIES"):
+        alone.left_out([Modality.EMBEDDING])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from schemas.bundle_manifest import ENCODER
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
@@ -14,7 +15,7 @@ from workers.corpora.examples import EVERY, Examples
 from workers.corpora.features import LabelledFeatures
 from workers.corpora.leakage import fingerprints
 from workers.corpora.manifest import Sample
-from workers.scoring.bundle import CARD, ENCODER, Bundle
+from workers.scoring.bundle import CARD, Bundle
 from workers.training import train as module
 from workers.training.fit_heads import uncalibrated
 from workers.training.train import Trained, train

@@ -1,0 +1,67 @@
+"""What a bundle needs, as its manifest tells it, and what is assumed where none does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.bundle_manifest import ENCODER, MANIFEST, modalities_of, needs_of
+from schemas.events import Extractor, Modality
+from schemas.pipeline import MODALITIES
+from schemas.settings import SHIPPED_BUNDLE
+
+MADE = {"name": "markers", "version": "1", "weights_hash": "ab" * 32}
+ACOUSTIC = {"extractors": {"acoustic": MADE}, "encoder": None}
+
+
+def manifest(folder: Path, content: Any) -> Path:
+    (folder / MANIFEST).write_text(content if isinstance(content, str) else json.dumps(content))
+    return folder
+
+
+def test_the_extractors_are_the_modalities_in_their_order(tmp_path: Path) -> None:
+    both = {"extractors": {"embedding": MADE, "acoustic": MADE}, "encoder": "name@revision"}
+    needs = needs_of(manifest(tmp_path, both))
+    assert needs is not None
+    assert needs.modalities == (Modality.EMBEDDING, Modality.ACOUSTIC)
+    assert needs.extractors[Modality.ACOUSTIC] == Extractor(**MADE)
+    assert modalities_of(manifest(tmp_path, ACOUSTIC)) == (Modality.ACOUSTIC,)
+
+
+@pytest.mark.parametrize("named", ["name@revision", None])
+def test_an_encoder_is_the_one_in_the_folder_or_one_of_the_hub(tmp_path: Path, named: str | None) -> None:
+    needs = needs_of(manifest(tmp_path, ACOUSTIC | {"encoder": named}))
+    assert needs is not None
+    assert needs.encoder == named
+    own = needs_of(manifest(tmp_path, ACOUSTIC | {"encoder": ENCODER}))
+    assert own is not None
+    assert own.encoder == str(tmp_path / ENCODER)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "not JSON",
+        "[]",
+        {"extractors": {}, "encoder": None},
+        {"extractors": [MADE], "encoder": None},
+        {"extractors": {"acoustic": MADE}},
+        {"extractors": {"acoustic": {"name": "markers"}}, "encoder": None},
+        {"extractors": {"gait": MADE}, "encoder": None},
+        {"extractors": {"unknown": MADE}, "encoder": None},
+        {"extractors": {"acoustic": MADE}, "encoder": 7},
+    ],
+)
+def test_a_manifest_that_tells_nothing_is_as_none(tmp_path: Path, content: Any) -> None:
+    assert needs_of(manifest(tmp_path, content)) is None
+    assert modalities_of(tmp_path) == MODALITIES
+
+
+def test_a_machine_without_a_bundle_serves_every_modality(tmp_path: Path) -> None:
+    assert needs_of(tmp_path / "nowhere") is None
+    assert modalities_of(tmp_path / "nowhere") == MODALITIES
+
+
+def test_the_shipped_bundle_needs_all() -> None:
+    assert modalities_of(SHIPPED_BUNDLE) == (Modality.ACOUSTIC, Modality.EMBEDDING)
