@@ -1,4 +1,4 @@
-"""What a model bundle needs, read from its manifest: settings that nobody sets follow it, without loading the model."""
+"""What a model bundle needs, read from its manifest: unset settings follow it, without loading the model."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class BundleNeeds:
 
 
 def needs_of(bundle: Path) -> BundleNeeds | None:
-    """The needs of the bundle in a folder; None when the folder has no manifest that tells them.
+    """The needs of the bundle in a folder; None when the folder has no readable manifest.
 
     The model is not checked: whoever loads it does, and says what is wrong.
     """
@@ -47,6 +47,6 @@ def needs_of(bundle: Path) -> BundleNeeds | None:
 
 
 def modalities_of(bundle: Path) -> tuple[Modality, ...]:
-    """Modalities that the bundle in a folder needs; every modality where no manifest tells them."""
+    """Modalities that the bundle in a folder needs; every modality without a readable manifest."""
     needs = needs_of(bundle)
     return MODALITIES if needs is None else needs.modalities
