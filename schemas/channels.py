@@ -7,7 +7,7 @@ channel: a row here, its address in `schemas/settings.py`, a module of its name 
 
 from dataclasses import dataclass
 
-from schemas.setting_types import variable
+from schemas.environment import variable
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ import numpy as np
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.avro_values import ValueCount, ValuesError
-from schemas.events import RECORDS, Record
+from schemas.events import RECORDS, FloatArray, Record
 from schemas.limits import RECORD_VALUES, LimitError, check, check_size
 from schemas.writer_schemas import SchemaError, WriterSchema, released, vetted
 
@@ -271,7 +271,7 @@ def _record_decoder(kind: Kind) -> Convert:
 
 
 def _hints(kind: Kind) -> dict[str, Any]:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, localns={"FloatArray": FloatArray})
     return {f.name: hints[f.name] for f in fields(kind)}
 
 

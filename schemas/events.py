@@ -8,12 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-FloatArray: TypeAlias = NDArray[np.float32]
+    FloatArray: TypeAlias = NDArray[np.float32]
+
+
+def __getattr__(name: str) -> object:
+    """FloatArray, made when it is asked for: the help of a command names records and loads no NumPy."""
+    if name != "FloatArray":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from numpy import float32
+    from numpy.typing import NDArray
+
+    return NDArray[float32]
 
 
 class Modality(StrEnum):
@@ -141,8 +152,8 @@ class MemoFeatures:
     extractor: Extractor
     duration_s: float
     window_s: float
-    windows: FloatArray
-    summary: FloatArray
+    windows: "FloatArray"
+    summary: "FloatArray"
     names: tuple[str, ...]
     quality: Quality
     undefined: tuple[str, ...] = ()
@@ -158,13 +169,10 @@ class MemoFeatures:
         """Field by field, arrays by shape and value, NaN equal to NaN."""
         if not isinstance(other, MemoFeatures):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        from numpy import array_equal, ndarray
 
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(one, other, equal_nan=True)
-    return one == other
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(array_equal(a, b, equal_nan=True) if isinstance(a, ndarray) else a == b for a, b in pairs)
 
 
 @dataclass(frozen=True, slots=True)

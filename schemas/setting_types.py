@@ -10,9 +10,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, WithJsonSchema
 
-PREFIX = "UNDERTONE_"
-PLAIN = ("KAFKA_BOOTSTRAP", "REDIS_URL", "SCHEMA_REGISTRY_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Variables that platforms already set: they have no prefix."""
+from schemas.environment import PREFIX
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -39,16 +37,6 @@ class Role(Flag):
     # The processes that run in production, and everything.
     SERVICES = WORKER | AGENTS | BRIDGE
     ALL = SERVICES | UP | COMMAND_LINE
-
-
-def variable(field: str) -> str:
-    """The environment variable of a setting.
-
-    >>> variable("window_s"), variable("redis_url")
-    ('UNDERTONE_WINDOW_S', 'REDIS_URL')
-    """
-    name = field.upper()
-    return name if name in PLAIN else PREFIX + name
 
 
 def plain(name: str) -> AliasChoices:

@@ -1,6 +1,6 @@
 """Frozen settings, built once at start and passed down; the only reader of the environment.
 
-Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`setting_types.PLAIN`). A value can also
+Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`environment.PLAIN`). A value can also
 be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here and in
 `schemas/connection_settings.py`: one section a class, one row a field.
 """
@@ -17,22 +17,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.bundle_manifest import modalities_of
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
+from schemas.environment import PLAIN, PREFIX, SECRETS_DIR, unknown_variables, variable
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
-from schemas.setting_types import (
-    PLAIN,
-    PREFIX,
-    Count,
-    Finite,
-    Folder,
-    NotNegative,
-    Positive,
-    Role,
-    Share,
-    plain,
-    variable,
-)
+from schemas.setting_types import Count, Finite, Folder, NotNegative, Positive, Role, Share, plain
 
 SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
 
@@ -239,9 +228,9 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
     @classmethod
     def load(cls, **overrides: object) -> Self:
         """Settings from the environment. Raises ConfigurationError that names each wrong value and its rule."""
-        secrets = os.environ.get("UNDERTONE_SECRETS_DIR")
+        secrets = os.environ.get(SECRETS_DIR)
         if secrets is not None and not Path(secrets).is_dir():
-            raise ConfigurationError("UNDERTONE_SECRETS_DIR is not a folder")
+            raise ConfigurationError(f"{SECRETS_DIR} is not a folder")
         try:
             return cls(_secrets_dir=secrets, **overrides)  # type: ignore[arg-type]
         except ValidationError as error:
@@ -269,6 +258,14 @@ class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Pr
     @classmethod
     def _loud(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+
+def ignored_variables() -> list[str]:
+    """A sentence about each variable, and each file of the folder of secrets, that looks like a setting and is none."""
+    secrets = os.environ.get(SECRETS_DIR)
+    files = (path.name for path in Path(secrets).iterdir()) if secrets and Path(secrets).is_dir() else ()
+    given = dict.fromkeys((name for name in files if not name.startswith(".")), "") | dict(os.environ)
+    return list(unknown_variables(given, Settings.model_fields))
 
 
 def roles_of(name: str) -> Role:

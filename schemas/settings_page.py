@@ -10,9 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from schemas.environment import variable
 from schemas.events import Modality
 from schemas.generated_page import page, table
-from schemas.setting_types import Role, variable
+from schemas.setting_types import Role
 from schemas.settings import Settings, roles_of
 
 ROOT = Path(__file__).parent.parent

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
@@ -24,6 +23,8 @@ for commands in (demo, memos, alerts, offline, drift, train, services, bridge, d
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         print(f"undertone {metadata.version('undertone')}")
         raise typer.Exit
 

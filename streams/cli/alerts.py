@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.settings import Settings
 from schemas.state_keys import MUTES
+from streams.cli.load_settings import load_settings
 from streams.cli.parse_time import length, moment
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
     from streams.local.discover import connected
     from workers.kafka.topic_reader import follow_alerts
 
-    settings = connected(Settings.load())
+    settings = connected(load_settings())
     async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
         print(to_json(alert) if json_lines else _sentence(alert), flush=True)
 
@@ -118,7 +118,7 @@ async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datet
         known = change(mutes.load(data))
         return mutes.dump(known, now), known
 
-    settings = connected(Settings.load())
+    settings = connected(load_settings())
     async with RedisStore.of(settings) as store:
         found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
     return found[MUTES.key()]

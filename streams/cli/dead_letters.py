@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.pipeline import STAGES
-from schemas.settings import Settings
 from schemas.topics import DEAD
+from streams.cli.load_settings import load_settings
 from streams.cli.parse_time import since_moment
 
 if TYPE_CHECKING:
     from schemas.json_records import Json
+    from schemas.settings import Settings
     from streams.recovery.redrive import DeadLetterFilter, Refused, Selection, StoredDeadLetter
     from workers.state.store import Store
 
@@ -170,7 +171,7 @@ async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
     from streams.local.discover import connected
     from workers.state.redis_store import RedisStore
 
-    settings = connected(Settings.load())
+    settings = connected(load_settings())
     async with RedisStore.of(settings) as store:
         yield settings, store
 
@@ -216,7 +217,7 @@ def _record(topic: str, value: bytes | None) -> "Json":
     if kind is None:
         return _text(value)
     try:
-        return to_plain(make_codec(Settings.load()).decode(value, kind))
+        return to_plain(make_codec(load_settings()).decode(value, kind))
     except DecodeError:
         return _text(value)
 

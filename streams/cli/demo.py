@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.events import AlertState, Band
-from schemas.settings import Settings
+from streams.cli.load_settings import load_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from schemas.settings import Settings
     from streams.local.demo import DemoRun
 
 PLOT = Path(".undertone/demo.png")
@@ -56,7 +57,7 @@ def demo(
         if ignored:
             print(ignored_line(ignored), file=sys.stderr, flush=True)
         try:
-            _play(Settings.load(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
+            _play(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
             raise typer.Exit(130) from None
     _draw(run, plot)
@@ -75,7 +76,7 @@ def ignored_line(names: Sequence[str]) -> str:
     return f"the demo runs embedded and ignores these settings: {', '.join(names[:NAMED])}{more}"
 
 
-def _play(settings: Settings, run: "DemoRun", began: float) -> None:
+def _play(settings: "Settings", run: "DemoRun", began: float) -> None:
     from rich.console import Console
     from rich.live import Live
 

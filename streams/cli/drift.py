@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from streams.cli.load_settings import load_settings
+
 if TYPE_CHECKING:
     from schemas.events import RiskAlert
     from schemas.settings import Settings
@@ -169,7 +171,6 @@ async def _live(user: str, rules: "Rules") -> Live:
     from schemas.errors import UnreadableState
     from schemas.events import RiskAlert, RiskScored
     from schemas.schema_registry import make_codec
-    from schemas.settings import Settings
     from schemas.state_keys import DRIFT
     from streams.drift.replay import line_of
     from streams.drift.user_state import prior_of, summary_line
@@ -177,7 +178,7 @@ async def _live(user: str, rules: "Rules") -> Live:
     from workers.kafka.topic_reader import follow
     from workers.state.redis_store import RedisStore
 
-    settings = connected(Settings.load())
+    settings = connected(load_settings())
     codec = make_codec(settings)
     scored = follow(settings, codec, topics.SCORED, RiskScored, from_start=True, once=True)
     lines = [line_of(score) async for score in scored if score.user_id == user]
@@ -196,10 +197,8 @@ async def _live(user: str, rules: "Rules") -> Live:
 
 
 def _settings(*asked: float | None) -> "Settings":
-    from schemas.settings import Settings
-
     names = ("alerts_per_user_year", "memos_per_day", "autocorrelation")
-    return Settings.load(**{name: value for name, value in zip(names, asked, strict=True) if value is not None})
+    return load_settings(**{name: value for name, value in zip(names, asked, strict=True) if value is not None})
 
 
 def _rules(*asked: float | None) -> "Rules":

@@ -7,13 +7,16 @@ import sys
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.settings import Settings
 from streams.cli.files import audio_files
+from streams.cli.load_settings import load_settings
 from streams.cli.parse_time import moment
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,10 +35,10 @@ def up() -> None:
     unfinished memos at the next start), **small** (about 5 MB per partition, oldest records dropped beyond;
     `undertone submit` waits rather than overfill it), four partitions. Use Apache Kafka for anything else.
     """
-    asyncio.run(_up(Settings.load()))
+    asyncio.run(_up(load_settings()))
 
 
-async def _up(settings: Settings) -> None:
+async def _up(settings: "Settings") -> None:
     from streams.local.discover import without_credentials
     from streams.local.system import System
 
@@ -73,7 +76,7 @@ def submit(
     """Submit memos. The same file, user and time is the same memo: submitting it twice has no effect."""
     from workers.service.tracing import tracing
 
-    with tracing(Settings.load(), "submit"):
+    with tracing(load_settings(), "submit"):
         failures = asyncio.run(_submit(audio_files(paths), user, recorded_at, json_lines))
     raise typer.Exit(1 if failures else 0)
 
@@ -89,7 +92,7 @@ async def _submit(files: list[Path], user: str, recorded_at: datetime | None, js
     from streams.local.submit import Submitter, event_of, uri_maker
     from workers.service.terminal import escaped
 
-    settings = Settings.load()
+    settings = load_settings()
     failures = 0
     with ExitStack() as exits:
         found = running(settings)

@@ -11,9 +11,11 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from schemas.settings import Settings
+
 from schemas.events import Modality
-from schemas.settings import Settings
 from streams.cli.files import audio_files
+from streams.cli.load_settings import load_settings
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -49,7 +51,7 @@ def score(
 
     from streams.cli.tensorflow_quiet import import_tensorflow_for
 
-    settings = Settings.load()
+    settings = load_settings()
     if modality is not None:
         settings = settings.model_copy(update={"modalities": (modality,)})
     import_tensorflow_for(settings.modalities, settings.bundle)
@@ -93,7 +95,7 @@ def features(
     shared = [stem for stem, count in Counter(f.stem for f in files).items() if count > 1]
     if shared:
         raise typer.BadParameter(f"several files are named {shared[0]}; their arrays would have the same name")
-    settings = Settings.load(**({"encoder": encoder} if encoder else {}))
+    settings = load_settings(**({"encoder": encoder} if encoder else {}))
     wanted = settings.modalities if modality is None else (modality,)
     if encoder and modality is None and "modalities" not in settings.model_fields_set:
         wanted = tuple(dict.fromkeys((*wanted, Modality.EMBEDDING)))
@@ -111,7 +113,7 @@ def _plot(files: list[Path], plot: Path) -> None:
     from workers.service.terminal import escaped
 
     try:
-        signal, quality = load_file(files[0], Settings.load())
+        signal, quality = load_file(files[0], load_settings())
         plot_features(plot, signal, files[0].name, quality)
     except Poison as poison:
         print(escaped(f"{files[0]}: {poison}"), file=sys.stderr)
@@ -122,7 +124,7 @@ def _plot(files: list[Path], plot: Path) -> None:
 
 
 def _write_features(
-    settings: Settings, files: list[Path], out: Path, wanted: tuple[Modality, ...], *, frames: bool
+    settings: "Settings", files: list[Path], out: Path, wanted: tuple[Modality, ...], *, frames: bool
 ) -> bool:
     import numpy as np
     from rich.progress import track

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.settings import Settings
+from streams.cli.load_settings import load_settings
 from streams.cli.parse_time import since_moment
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def _rescore(since: datetime, until: datetime, per_second: int, *, dry_run
     from workers.kafka.clients import make_producer
     from workers.kafka.connect import started
 
-    settings = connected(Settings.load())
+    settings = connected(load_settings())
     found = await find(settings, make_codec(settings), since, until)
     if found.uploads and not dry_run:
         producer = await started(lambda: make_producer(settings), settings, stage="rescore")

@@ -8,7 +8,7 @@ import typer
 
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, feature_stage, feature_stages
-from schemas.settings import Settings
+from streams.cli.load_settings import load_settings
 
 if TYPE_CHECKING:
     from workers.kafka.admin import TopicState
@@ -39,6 +39,7 @@ def worker(
     ],
 ) -> None:
     """Run one feature worker: memos.uploaded → memos.features."""
+    from schemas.settings import Settings
     from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.feature_worker import run_worker
     from streams.roles.process import until_asked_to_stop
@@ -54,6 +55,7 @@ def worker(
 
 def agents() -> None:
     """Run the agents: memos.features → risk.scored → risk.alerts."""
+    from schemas.settings import Settings
     from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.agents import run_agents
     from streams.roles.process import until_asked_to_stop
@@ -72,7 +74,7 @@ def create() -> None:
     from schemas.schema_registry import make_codec, register_subjects
     from workers.kafka.admin import create_topics
 
-    settings = Settings.load()
+    settings = load_settings()
     codec = make_codec(settings)  # refuses a wrong address before anything is created
     for line in asyncio.run(create_topics(settings)):
         print(line)
@@ -113,7 +115,7 @@ def describe(json_lines: Annotated[bool, typer.Option("--json", help="One JSON l
     from streams.local.discover import connected
     from workers.kafka.admin import describe_topics
 
-    found = asyncio.run(describe_topics(connected(Settings.load())))
+    found = asyncio.run(describe_topics(connected(load_settings())))
     if json_lines:
         for each in found:
             row = {"topic": each.topic.name, "retention_s": each.topic.retention.total_seconds()}

@@ -13,7 +13,7 @@ from schemas.bundle_manifest import ENCODER
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
-from schemas.settings import Settings
+from streams.cli.load_settings import load_settings
 
 if TYPE_CHECKING:
     from workers.corpora.manifest import Sample
@@ -74,7 +74,7 @@ def train(
     corpus = corpus_by_time(samples) if split == "chronological" else corpus_of(samples)
     modalities = _modalities(modality, encoder)
     source = _encoder(modalities, encoder)
-    settings = Settings.load(**({"encoder": source} if source else {}))
+    settings = load_settings(**({"encoder": source} if source else {}))
     with _progress(len(samples), "features") as done:
         features = features_of(corpus, settings, modalities, cache, done)
     recipe = Recipe(kind=head, seed=seed, calibration=None if calibration == "better" else calibration)
@@ -115,7 +115,7 @@ def evaluate(
     loaded = Bundle.load(bundle)
     samples, by_time = _samples(manifest, daic_woz), split == "chronological"
     corpus = corpus_by_time(samples) if by_time else corpus_of(samples)
-    settings = Settings.load(bundle=bundle, **({"encoder": loaded.encoder_source} if loaded.encoder_source else {}))
+    settings = load_settings(bundle=bundle, **({"encoder": loaded.encoder_source} if loaded.encoder_source else {}))
     with _progress(len(corpus.samples), "features") as done:
         features = features_of(corpus, settings, loaded.modalities, cache, done)
     found = judge(loaded, corpus, features, TEST if by_time else _side(split, corpus.sides))

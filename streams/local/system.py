@@ -7,9 +7,10 @@ from typing import Self
 
 from schemas import topics
 from schemas.channels import CHANNELS
+from schemas.environment import PREFIX
 from schemas.pipeline import feature_stages
 from schemas.schema_registry import make_codec
-from schemas.setting_types import PREFIX, Role
+from schemas.setting_types import Role
 from schemas.settings import Settings
 from streams.local.discover import Running, announce, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore

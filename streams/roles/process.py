@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 
 from schemas.errors import Stop
-from schemas.settings import Settings
+from schemas.settings import Settings, ignored_variables
 from workers.kafka.authorization_errors import refusal
 from workers.service import logs, prometheus
 from workers.service.health import HEALTH
@@ -29,6 +29,8 @@ def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.E
     """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent. name: of the role, in logs."""
     logs.configure(settings, name)
     log.info("%s: started, version=%s", name, metadata.version("undertone"))
+    for sentence in ignored_variables():
+        log.warning("%s", sentence)
     if settings.supervised:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -18,8 +18,8 @@ from jsonschema import Draft7Validator
 
 from deploy.kafka.server import version
 from schemas.channels import CHANNELS
+from schemas.environment import PLAIN
 from schemas.pipeline import FEATURE_STAGES, FeatureStage
-from schemas.setting_types import PLAIN
 from schemas.settings import Settings
 from streams.cli import app
 

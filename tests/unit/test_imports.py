@@ -1,5 +1,6 @@
 """Processes load what they run: each command as users start it, up to where it would connect."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from schemas.errors import ConfigurationError
 from tests.audio_files import sndfile, spoken
-from tests.loaded import BRIDGE_MB, COMMANDS, EMBEDDED, FAUST, FOREIGN, MODELS, Loaded
+from tests.loaded import BRIDGE_MB, COMMANDS, EMBEDDED, FAUST, FOREIGN, MODELS, REDIS, Loaded
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
@@ -96,6 +97,26 @@ def test_a_command_for_operators_loads_neither_models_nor_agents(
     loaded = run(*(memo if each == "MEMO" else each for each in arguments), code=code)
     assert ("redis" if only_store else "aiokafka") in loaded.modules, "it did not come as far as to connect"
     assert loaded.modules & COMMANDS == set()
+
+
+HELP = """
+import json, sys
+from typer.main import get_command
+from typer.testing import CliRunner
+from streams.cli import app
+from tests.commands import paths
+
+for path in paths(get_command(app)):
+    assert CliRunner().invoke(app, [*path, "--help"]).exit_code == 0, path
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def test_the_help_of_no_command_loads_a_library_that_takes_long() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    records = {"aiokafka", "fastavro", "httpx", "numpy", "opentelemetry", "pydantic_settings", "safetensors"}
+    assert set(json.loads(done.stdout)) & (COMMANDS | REDIS | records) == set()
 
 
 @pytest.mark.parametrize("command", ["score", "features"])

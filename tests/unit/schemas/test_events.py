@@ -14,7 +14,7 @@ import pytest
 
 from schemas import events
 from schemas.codec import schema_name
-from schemas.events import RECORDS
+from schemas.events import RECORDS, FloatArray
 from schemas.topics import TOPICS
 from tests.unit.schemas.records import EXAMPLES, FEATURES
 
@@ -59,7 +59,7 @@ def agree(hint: Any, node: Any, known: dict[str, Any]) -> None:
 
 def agree_on_fields(kind: Any, schema: dict[str, Any], known: dict[str, Any]) -> None:
     assert (schema["type"], schema["name"]) == ("record", kind.__name__)
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, localns={"FloatArray": FloatArray})
     assert [field["name"] for field in schema["fields"]] == [field.name for field in fields(kind)]
     for field in schema["fields"]:
         agree(hints[field["name"]], field["type"], known)
@@ -94,7 +94,7 @@ def test_every_type_and_field_is_documented_for_other_languages(kind: type[Any])
 @pytest.mark.parametrize("kind", RECORDS)
 def test_every_enum_symbol_has_a_meaning(kind: type[Any]) -> None:
     source = (resources.files("schemas") / "events.py").read_text()
-    for hint in get_type_hints(kind).values():
+    for hint in get_type_hints(kind, localns={"FloatArray": FloatArray}).values():
         if isinstance(hint, type) and issubclass(hint, StrEnum):
             for member in hint:
                 line = f'    {member.name} = "{member.value}"\n    """'

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from schemas.codec import Codec, DecodeError
-from schemas.events import RECORDS, DeadLetter, MemoFeatures, MemoUploaded
+from schemas.events import RECORDS, DeadLetter, FloatArray, MemoFeatures, MemoUploaded
 from schemas.limits import FIELDS, RECORD_BYTES, RECORD_VALUES, LimitError, check, check_size
 from schemas.topics import TOPICS
 from tests.unit.schemas.records import ALERT, DEAD, EXAMPLES, FEATURES, SCORED, UPLOADED
@@ -44,7 +44,7 @@ OUTSIDE: list[tuple[Any, str]] = [
 
 def test_every_field_that_is_no_enum_has_a_limit() -> None:
     for kind in FIELDS:
-        hints = get_type_hints(kind)
+        hints = get_type_hints(kind, localns={"FloatArray": FloatArray})
         enums = {f.name for f in fields(kind) if isinstance(hints[f.name], type) and issubclass(hints[f.name], StrEnum)}
         assert set(FIELDS[kind]) == {f.name for f in fields(kind)} - enums
         for name, hint in hints.items():

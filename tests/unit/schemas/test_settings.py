@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.bundle_manifest import MANIFEST
+from schemas.environment import PLAIN
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from schemas.setting_types import PLAIN
 from schemas.settings import Settings
 
 SECRET = "hunter2-secret"

@@ -3,7 +3,8 @@ from typing import Literal
 
 import pytest
 
-from schemas.setting_types import Role, variable
+from schemas.environment import variable
+from schemas.setting_types import Role
 from schemas.settings import SHIPPED_BUNDLE, Settings, roles_of
 from schemas.settings_page import FIRST, ROOT, docstrings, documented, sections, settings_page
 
