@@ -9,8 +9,73 @@
 Messages say what is wrong, where in the data, and what to do; they contain no id, path, or content.
 """
 
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
 DEFECT = "defect:"
 """Start of the reason code of records that the program fails on; the type of the exception follows."""
+
+
+class ExitCode(IntEnum):
+    """How a command or a process ends, by the names of sysexits.h where it has one. EXIT_CODES says what each means."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNAVAILABLE = 69
+    SOFTWARE = 70
+    NOPERM = 77
+    CONFIG = 78
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
+
+
+class ExitMeaning(NamedTuple):
+    """One row of the table of exit codes. summary: a few words, for help."""
+
+    summary: str
+    meaning: str
+    remedy: str
+
+
+EXIT_CODES: Mapping[ExitCode, ExitMeaning] = {
+    ExitCode.OK: ExitMeaning("done", "The command did what was asked, or the process stopped on request.", ""),
+    ExitCode.FAILED: ExitMeaning(
+        "something failed",
+        "Some of the input could not be used, nothing was found, or an unexpected error occurred.",
+        "The message names each case; the rest of the input was processed.",
+    ),
+    ExitCode.USAGE: ExitMeaning(
+        "invalid arguments",
+        "A command, option or argument is missing, unknown or invalid; nothing was done.",
+        "The message names it; `undertone COMMAND --help` lists what the command takes.",
+    ),
+    ExitCode.UNAVAILABLE: ExitMeaning(
+        "service unavailable",
+        "Kafka, Redis or a storage cannot be reached.",
+        "Check its address and whether it runs, then run the command again: repeating it does no harm.",
+    ),
+    ExitCode.SOFTWARE: ExitMeaning(
+        "too many dead letters",
+        "So many records failed that the fault is likely in this release or its configuration.",
+        "Roll back what changed; nothing is lost, and the process resumes where it stopped.",
+    ),
+    ExitCode.NOPERM: ExitMeaning(
+        "permission denied",
+        "Kafka or Redis denies access, or a certificate is not trusted.",
+        "The message names the missing permission; grant it and start again.",
+    ),
+    ExitCode.CONFIG: ExitMeaning(
+        "invalid configuration",
+        "A setting, bundle, checkpoint or state of a newer Undertone cannot be used.",
+        "The message names it and the reason.",
+    ),
+    ExitCode.INTERRUPTED: ExitMeaning("interrupted", "Ctrl-C (SIGINT) ended the command.", "Run it again."),
+    ExitCode.CLOSED_PIPE: ExitMeaning(
+        "reader gone", "The program that read the output ended, such as `head`.", "None needed."
+    ),
+}
 
 
 class UndertoneError(Exception):
@@ -51,28 +116,28 @@ class Transient(UndertoneError):
 class Stop(UndertoneError):
     """Continuing would do harm; the process exits with `exit_code`, which tells a supervisor the reason."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 class DeadLetterCapReached(Stop):
     """So many records failed that the fault is likely ours: a bad deploy must not empty a topic into `memos.dead`."""
 
-    exit_code = 70
+    exit_code = ExitCode.SOFTWARE
 
 
 class BrokerRefused(Stop):
     """The broker denies access; the message names the missing permission."""
 
-    exit_code = 77
+    exit_code = ExitCode.NOPERM
 
 
 class StoreRefused(Stop):
     """Redis denies access, or its certificate is not trusted."""
 
-    exit_code = 77
+    exit_code = ExitCode.NOPERM
 
 
 class ConfigurationError(Stop):
     """A setting, bundle, checkpoint or state of a newer Undertone cannot be used; the message says which, and why."""
 
-    exit_code = 78
+    exit_code = ExitCode.CONFIG

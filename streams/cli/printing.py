@@ -12,6 +12,7 @@ forge a line or be taken for markup. Tables fit the terminal, or 80 columns wher
 folded, never cut. There is no colour in a pipe, nor where NO_COLOR is set.
 """
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Generic, NamedTuple, NoReturn, Prot
 
 import typer
 
+from schemas.errors import ExitCode
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of text.")]
@@ -73,7 +75,7 @@ class JsonPrinter:
         from schemas.json_records import to_json
 
         for record in records:
-            print(to_json(record), flush=True)
+            _write(to_json(record))
 
     def fields(self, record: Mapping[str, object], shown: Mapping[str, object] | None = None) -> None:
         """The record, whole."""
@@ -88,7 +90,7 @@ class TextPrinter:
 
     def table(self, records: Iterable[R], columns: Sequence[Column[R]]) -> None:
         """A table with a line of headings, also where there is no record."""
-        _console().print(_table(list(records), columns))
+        _write(_rendered(_table(list(records), columns)))
 
     def lines(self, records: Iterable[R], sentence: Callable[[R], str]) -> None:
         """A sentence per record."""
@@ -101,20 +103,33 @@ class TextPrinter:
         value = Column[tuple[str, object]]("", lambda pair: pair[1])
         table = _table([*(record if shown is None else shown).items()], (name, value))
         table.show_header = False
-        _console().print(table)
+        _write(_rendered(table))
 
     def note(self, text: str) -> None:
         """The text, on one line whatever it holds."""
         from workers.service.terminal import escaped
 
-        print(escaped(text), flush=True)
+        _write(escaped(text))
 
 
-def _console() -> "Console":
+def _write(line: str) -> None:
+    """One line on standard output, at once; where its reader is gone, as after `| head -1`, the command just ends."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter would try once more
+        raise SystemExit(ExitCode.CLOSED_PIPE) from None
+
+
+def _rendered(table: "Table") -> str:
     from rich.console import Console
 
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")
 
 
 def _table(records: Sequence[R], columns: Sequence[Column[R]]) -> "Table":

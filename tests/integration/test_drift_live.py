@@ -15,7 +15,7 @@ from schemas.codec import Codec
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from schemas.state_keys import DRIFT
-from streams.cli import app
+from streams.cli.application import app
 from streams.drift.agent import DriftAgent
 from streams.drift.rules import Rules
 from streams.local.embedded import EmbeddedKafka

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from schemas.events import Modality
 from schemas.markers import MARKER_NAMES
 from schemas.settings import Settings
-from streams.cli import app
+from streams.cli.application import app
 from streams.local.offline import Extraction, score_files
 from tests.audio_files import broken, encodings, sndfile, spoken
 from workers.audio.memo import SAMPLING_RATE

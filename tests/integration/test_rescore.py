@@ -16,7 +16,7 @@ from schemas import topics
 from schemas.events import Band, MemoFeatures, MemoUploaded, Modality, RiskScored
 from schemas.pipeline import ACOUSTIC, AGENTS_GROUP, EMBEDDING
 from schemas.settings import Settings
-from streams.cli import app
+from streams.cli.application import app
 from streams.roles.agents import _run_agents
 from tests.integration.test_worker import CODEC, CheapStage, everything, upload, working
 from tests.servers import Broker, RedisServer

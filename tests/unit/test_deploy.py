@@ -21,7 +21,7 @@ from schemas.channels import CHANNELS
 from schemas.environment import PLAIN
 from schemas.pipeline import FEATURE_STAGES, FeatureStage
 from schemas.settings import Settings
-from streams.cli import app
+from streams.cli.application import app
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"

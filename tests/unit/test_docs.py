@@ -12,7 +12,7 @@ import yaml
 
 from schemas.metrics import METRICS
 from schemas.settings import Settings
-from streams.cli import app
+from streams.cli.application import app
 from tests.benchmarks import figures
 from tests.promql import series_of
 

@@ -15,7 +15,7 @@ from schemas.channels import CHANNELS, bridge_group
 from schemas.events import Modality
 from schemas.pipeline import FEATURE_STAGES, stages
 from schemas.settings import Settings
-from streams.cli import app
+from streams.cli.application import app
 
 ROOT = Path(__file__).parent.parent.parent
 K8S = ROOT / "deploy" / "k8s"

@@ -51,7 +51,6 @@ TESTED_ELSEWHERE = {
 
 ACROSS_MODULES = {
     "schemas/test_child_environment.py": "settings that a child process loads from its parent's",
-    "streams/cli/test_version.py": "the command itself, which is the room's `__init__`",
     "streams/drift/test_simulation.py": "the detector's rates against the simulation that its thresholds come from",
     "workers/scoring/test_shipped.py": "the shipped bundle against what the workers extract today",
     "workers/wav2vec2/test_backends.py": "the encoder on every backend of Keras",

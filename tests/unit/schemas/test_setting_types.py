@@ -10,7 +10,7 @@ import typer
 from schemas.channels import CHANNELS
 from schemas.setting_types import Role
 from schemas.settings import Settings, roles_of
-from streams.cli import app
+from streams.cli.application import app
 from tests.unit.schemas.call_graph import definitions, mentions, modules, reached
 
 ROLES = {

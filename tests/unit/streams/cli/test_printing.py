@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.errors import ExitCode
 from streams.cli import printing
 from streams.cli.printing import Column, printer
 
@@ -111,6 +112,17 @@ def test_a_failure_is_one_line_on_stderr_and_an_exit_code(capsys: pytest.Capture
     assert ended.value.code == 69
     assert out == ""
     assert err == r"undertone: no broker at \x1b[31mhost:9092: start it, or set KAFKA_BOOTSTRAP " + "x" * 100 + "\n"
+
+
+def test_a_reader_that_is_gone_ends_the_command_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(SystemExit) as ended:
+            printer(as_json=False).note("one line")
+        pipe.write("what is written from then on, as at the end of the interpreter, goes nowhere")
+    assert ended.value.code == ExitCode.CLOSED_PIPE
 
 
 def test_progress_shows_on_a_terminal_only_and_lets_lines_through(

@@ -15,7 +15,7 @@ from schemas.channels import ALERTMANAGER, CHANNELS, Channel
 from schemas.errors import ConfigurationError, Poison, Transient
 from schemas.events import AlertState
 from schemas.settings import Settings
-from streams.cli import app
+from streams.cli.application import app
 from streams.local.system import System
 from streams.notify.receivers import Receiver, make_receiver
 from tests.receivers import Answer, receiving

@@ -1,0 +1,94 @@
+"""The commands as one application, and how it ends: an exit code, and on failure one sentence on standard error."""
+
+import io
+import logging
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from schemas.errors import EXIT_CODES, ExitCode, Stop, Transient
+from streams.cli import alerts, bridge, dead_letters, demo, drift, memos, offline, rescore, services, train
+from streams.cli.printing import fail
+
+app = typer.Typer(
+    name="undertone",
+    help="Detects how a person's voice changes. A compass for clinicians, never a diagnosis.",
+    epilog="Exit codes: " + ", ".join(f"{code} {row.summary}" for code, row in EXIT_CODES.items()) + ".",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for commands in (demo, memos, alerts, offline, drift, train, services, bridge, dead_letters, rescore):
+    commands.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(f"undertone {metadata.version('undertone')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> NoReturn:
+    """Run the command and end the process with the code of EXIT_CODES."""
+    _prepare_streams()
+    # TensorFlow logs a lot at start; only its errors matter here.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("aiokafka", "faust", "mode", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        code = app(standalone_mode=False, prog_name="undertone")
+    except TyperException as error:
+        _fail_usage(error)
+    except Stop as stop:
+        fail(str(stop), stop.exit_code)
+    except Transient as unavailable:
+        fail(f"{unavailable}; try again later", ExitCode.UNAVAILABLE)
+    except Exception as error:
+        from workers.kafka.authorization_errors import refusal
+
+        if refused := refusal(error):
+            fail(str(refused), refused.exit_code)
+        raise
+    sys.exit(code or ExitCode.OK)
+
+
+def _prepare_streams() -> None:
+    """What a stream's encoding lacks is written as an escape; help in a pipe or a file is plain text without boxes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if not sys.stdout.isatty():
+        app.rich_markup_mode = None
+
+
+def _fail_usage(error: TyperException) -> NoReturn:
+    """One sentence, and where help is; a group without a command shows its help."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None:
+        fail(message, ExitCode.USAGE)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # Its message is the help; where rich writes that, it has done so already.
+        print(message, file=sys.stderr)
+        fail("give one of these commands", ExitCode.USAGE)
+    fail(f"{message.rstrip('.')}; see `{context.command_path} --help`", ExitCode.USAGE)
+
+
+__all__ = ["app", "run"]
