@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from schemas import topics
 from schemas.codec import SINGLE_OBJECT_MAGIC, Codec
 from schemas.schema_versions import FIRST_RELEASES, schema_versions
-from streams.cli import app
+from streams.cli.application import app
 from tests.unit.schemas.records import EXAMPLES
 from tests.unit.schemas.test_codec import crc64_avro
 
