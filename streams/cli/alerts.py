@@ -8,7 +8,7 @@ import typer
 
 from schemas.state_keys import MUTES
 from streams.cli.load_settings import load_settings
-from streams.cli.parse_time import length, moment
+from streams.terminal.parse_time import length, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import typer
 from schemas.pipeline import STAGES
 from schemas.topics import DEAD
 from streams.cli.load_settings import load_settings
-from streams.cli.parse_time import since_moment
+from streams.terminal.parse_time import since_moment
 
 if TYPE_CHECKING:
     from schemas.json_records import Json

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.files import audio_files
 from streams.cli.load_settings import load_settings
-from streams.cli.parse_time import moment
+from streams.terminal.files import audio_files
+from streams.terminal.parse_time import moment
 
 if TYPE_CHECKING:
     from schemas.settings import Settings

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
 
 from schemas.events import Modality
-from streams.cli.files import audio_files
 from streams.cli.load_settings import load_settings
+from streams.terminal.files import audio_files
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 

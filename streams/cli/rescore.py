@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.load_settings import load_settings
-from streams.cli.parse_time import since_moment
+from streams.terminal.parse_time import since_moment
 
 if TYPE_CHECKING:
     from streams.recovery.rescore import Plan

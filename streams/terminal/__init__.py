@@ -1,1 +1,1 @@
-"""What a command shares with the terminal that started it: interrupts, and what is read from its output."""
+"""What commands share with the terminal and the programs that start them: arguments, and Ctrl-C."""

@@ -103,7 +103,7 @@ HELP = """
 import json, sys
 from typer.main import get_command
 from typer.testing import CliRunner
-from streams.cli import app
+from streams.cli.application import app
 from tests.commands import paths
 
 for path in paths(get_command(app)):

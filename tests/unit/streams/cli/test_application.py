@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,9 @@ from typer.testing import CliRunner
 
 from schemas.errors import EXIT_CODES, ExitCode
 from streams.cli.application import app
+from tests.commands import paths
 
 ROOT = Path(__file__).parent.parent.parent.parent.parent
-
-
-def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every command and group below one."""
-    yield path
-    for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, (*path, name))
 
 
 def run(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -35,7 +28,7 @@ def test_the_version_is_the_installed_one(option: str) -> None:
     assert (result.exit_code, result.stdout) == (0, f"undertone {metadata.version('undertone')}\n")
 
 
-@pytest.mark.parametrize("path", [*commands(typer.main.get_command(app))], ids=" ".join)
+@pytest.mark.parametrize("path", [*paths(typer.main.get_command(app))], ids=" ".join)
 def test_every_command_helps_with_either_option(path: tuple[str, ...]) -> None:
     short, long = (CliRunner().invoke(app, [*path, option]) for option in ("-h", "--help"))
     assert short.exit_code == long.exit_code == 0

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.files import audio_files
+from streams.terminal.files import audio_files
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from streams.cli.parse_time import length, moment, since_moment
+from streams.terminal.parse_time import length, moment, since_moment
 
 
 @pytest.mark.parametrize(
