@@ -133,7 +133,8 @@ def _write_features(
     from streams.cli.tensorflow_quiet import import_tensorflow_for
 
     import_tensorflow_for(wanted)
-    from streams.local.offline import Extraction, arrays_of, frames_of, names_of
+    from streams.local.offline import arrays_of, frames_of, names_of
+    from workers.offline.extraction import Extraction
     from workers.service.terminal import escaped
 
     failed = False
@@ -143,11 +144,11 @@ def _write_features(
         for each in track(results, "extracting", total=len(files), disable=not _watched(files), console=_console()):
             if isinstance(each.result, Poison):
                 failed = True
-                print(escaped(f"{each.path}: {each.result}"), file=sys.stderr)
+                print(escaped(f"{each.recording}: {each.result}"), file=sys.stderr)
                 continue
-            arrays |= arrays_of(each.path.stem, each.result)
+            arrays |= arrays_of(each.recording.stem, each.result)
             if frames and Modality.EMBEDDING in wanted:
-                arrays[f"{each.path.stem}.embedding_frames"] = frames_of(extraction, each.path, settings)
+                arrays[f"{each.recording.stem}.embedding_frames"] = frames_of(extraction, each.recording, settings)
     np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for any keyword
     return failed
 

@@ -14,9 +14,10 @@ from schemas.events import Modality
 from schemas.markers import MARKER_NAMES
 from schemas.settings import Settings
 from streams.cli.application import app
-from streams.local.offline import Extraction, score_files
+from streams.local.offline import score_files
 from tests.audio_files import broken, encodings, sndfile, spoken
 from workers.audio.memo import SAMPLING_RATE
+from workers.offline.extraction import Extraction
 
 NARROW = {"wav_8k", "amr", "3gp"}
 """Telephone band: half of what the voice says is missing, so the score may move further."""
@@ -144,7 +145,7 @@ def test_every_clip_of_real_speech_passes_both_stages(shared: Path) -> None:
     assert len(paths) > 500
     with Extraction(Settings.load(), tuple(Modality)[:2]) as extraction:
         results = list(extraction.extract(paths))
-    failed = [each.path.name for each in results if not isinstance(each.result, dict)]
+    failed = [each.recording.name for each in results if not isinstance(each.result, dict)]
     assert failed == []
     for each in results:
         assert isinstance(each.result, dict)

@@ -14,6 +14,8 @@ TESTED_ELSEWHERE = {
     "workers/consumer/worker.py": "tests/integration/test_worker.py: the loop between two Kafka clients",
     "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
     "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
+    "workers/offline/extraction.py": "tests/integration/test_offline.py: files through the real models",
+    "workers/offline/scores.py": "tests/integration/test_offline.py: files through the real models",
     "workers/state/deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
     "workers/state/quarantine.py": "tests/contract/test_store.py: damaged values and keys of any type, in both stores",
     "workers/state/redis_deadlines.py": "tests/contract/test_deadlines.py: one contract for both stores",
