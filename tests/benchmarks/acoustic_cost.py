@@ -7,7 +7,6 @@ a 30-minute memo. Uses real speech where it lies (UNDERTONE_SHARED, or `shared` 
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -99,9 +98,8 @@ def _memory() -> list[str]:
     peaks = []
     for seconds in (15, LONG_S):
         pool = ExtractionPool(1, window_s=15.0)
-        others = set(active_children())
         pool.extract([np.tile(part, seconds // 15)])
-        (child,) = set(active_children()) - others
+        (child,) = pool.idle
         status = Path(f"/proc/{child.pid}/status").read_text().splitlines()
         peaks.append(int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024)
         pool.close()

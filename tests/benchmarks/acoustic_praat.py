@@ -24,7 +24,8 @@ from tests.benchmarks.acoustic import RESULTS, real_speech, table
 from tests.benchmarks.machine import provenance
 from workers.acoustic.frame_track import Track, voice_track
 from workers.acoustic.markers import MEASURES, SURE_MATCH, Measured, jitter, shimmer
-from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass
+from workers.acoustic.opensmile_configuration import HOP_S
+from workers.acoustic.opensmile_pass import acoustic_pass
 from workers.audio.memo import SAMPLING_RATE
 
 CEILINGS_HZ = (600.0, 500.0)

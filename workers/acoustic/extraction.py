@@ -9,7 +9,7 @@ from scipy import signal as filters
 from schemas.events import Extractor, FloatArray
 from workers.acoustic.frame_track import voice_track
 from workers.acoustic.markers import MARKERS_VERSION, markers
-from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass, configuration_hash
+from workers.acoustic.opensmile_configuration import HOP_S, configuration_hash
 from workers.acoustic.window_statistics import window_statistics
 from workers.audio.memo import SAMPLING_RATE
 from workers.audio.speech_span import SPAN_VERSION, SpokenPart, spoken_part
@@ -50,6 +50,8 @@ def extract(signal: FloatArray, window_s: float = 15.0) -> AcousticFeatures:
     signal: (samples,) float32, mono, at SAMPLING_RATE, within [-1, 1]; measured are its spoken part, at one level.
     Raises what `acoustic_pass` raises.
     """
+    from workers.acoustic.opensmile_pass import acoustic_pass  # openSMILE: only the process that runs it loads it
+
     signal = steadied(spoken_part(signal, MARGIN_S))
     found = acoustic_pass(signal)
     marked = markers(voice_track(signal, found.lld, HOP_S))

@@ -4,14 +4,9 @@ openSMILE is not thread-safe: run this in one thread per process, and use more p
 """
 
 import ctypes
-import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +15,11 @@ from opensmile.core.lib import SMILE_SUCCESS, ExternalSinkCallbackEx, OpenSMILE,
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
 from workers.acoustic.feature_names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
+from workers.acoustic.opensmile_configuration import CONFIGURATION, HOP_S, packaged
 from workers.audio.memo import SAMPLING_RATE
-
-HOP_S = 0.01
-"""Seconds between frames. Frame i of every descriptor begins at i × HOP_S."""
 
 SHORTEST_S = 0.06
 """Seconds of audio needed for the first frame."""
-
-CONFIGURATION = Path(__file__).with_name("onepass.conf")
-
-_PACKAGED = {
-    "source": "shared/standard_external_wave_input.conf.inc",
-    "gemapsLld": "gemaps/v01b/GeMAPSv01b_core.lld.conf.inc",
-    "egemapsLld": "egemaps/v02/eGeMAPSv02_core.lld.conf.inc",
-    "gemapsFunc": "gemaps/v01b/GeMAPSv01b_core.func.conf.inc",
-    "egemapsFunc": "egemaps/v02/eGeMAPSv02_core.func.conf.inc",
-    "bufferModeConf": "shared/BufferMode.conf.inc",
-    "bufferModeRbConf": "shared/BufferModeRb.conf.inc",
-    "bufferModeRbLagConf": "shared/BufferModeRbLag.conf.inc",
-    "frameModeFunctionalsConf": "shared/FrameModeFunctionals.conf.inc",
-}
-"""Files that our configuration includes, by option name; relative to the package's own configuration folder."""
 
 _HOP = round(HOP_S * SAMPLING_RATE)
 _AHEAD = 10 * SAMPLING_RATE
@@ -154,28 +132,6 @@ def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
         smile.free()
 
 
-@cache
-def configuration_hash() -> str:
-    """SHA-256 (hex) of everything that determines a pass's values: all included files and openSMILE's version."""
-    digest = hashlib.sha256(metadata.version("opensmile").encode())
-    for path in (CONFIGURATION, *_packaged().values()):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-@cache
-def _packaged() -> Mapping[str, Path]:
-    spec = find_spec("opensmile")
-    folders = spec.submodule_search_locations if spec else None
-    if not folders:
-        raise ConfigurationError("the opensmile package is not installed: run make setup")
-    paths = {option: Path(folders[0], "core", "config", *name.split("/")) for option, name in _PACKAGED.items()}
-    missing = [_PACKAGED[option] for option, path in paths.items() if not path.is_file()]
-    if missing:
-        raise ConfigurationError(f"the installed opensmile package lacks {', '.join(missing)}: run make setup")
-    return paths
-
-
 def _reuse_or_free(smile: OpenSMILE, samples: int) -> None:
     """Keep one instance for the next memo."""
     if _READY or samples > _LONGEST_REUSED_S * SAMPLING_RATE:
@@ -187,7 +143,7 @@ def _reuse_or_free(smile: OpenSMILE, samples: int) -> None:
 def _initialised() -> OpenSMILE:
     smile = OpenSMILE()
     smile._smileobj = smileapi.smile_new()
-    options = {**_packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
+    options = {**packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
     texts = [os.fsencode(str(part)) for option in options.items() for part in option]
     # The package's own `initialize` accepts ASCII paths only; installation paths may contain users' names.
     status = smileapi.smile_initialize(

@@ -14,7 +14,8 @@ from schemas.events import FloatArray, Quality
 from schemas.markers import MARKERS
 from workers.acoustic.frame_track import HALF_FRAME_S, Track, voice_track
 from workers.acoustic.markers import MarkerValues, markers
-from workers.acoustic.opensmile_pass import HOP_S, acoustic_pass
+from workers.acoustic.opensmile_configuration import HOP_S
+from workers.acoustic.opensmile_pass import acoustic_pass
 from workers.acoustic.speech_activity import Runs, pauses, runs
 from workers.audio.memo import SAMPLING_RATE
 

@@ -1,22 +1,16 @@
-"""Run openSMILE in child processes, so that a crash loses no memo.
+"""Run openSMILE in child processes, so that a crash loses no memo: it is C++, and not thread-safe."""
 
-openSMILE is not thread-safe and is C++: a crash ends its process. Processes are spawned, never forked, because the
-parent may run TensorFlow or Kafka threads.
-"""
-
-import os
-import signal as signals
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeAlias
 
-from schemas.errors import Poison
+from schemas.errors import Poison, Transient
 from schemas.events import FloatArray
-from workers.acoustic.extraction import AcousticFeatures, extract
+from workers.acoustic.extraction import AcousticFeatures
+from workers.processes.child import Child, Ended
+from workers.processes.pool import ChildPool
 from workers.service.health import HEALTH
 
 SOLO_ATTEMPTS = 2
@@ -25,74 +19,89 @@ SOLO_ATTEMPTS = 2
 Result: TypeAlias = AcousticFeatures | Poison
 
 
+class OpenSmileChild(Child):
+    """A process that runs `opensmile_process`. Raises Transient if it cannot be started."""
+
+    def __init__(self) -> None:
+        super().__init__("workers.acoustic.opensmile_process")
+
+    def extract(self, signal: FloatArray, window_s: float) -> AcousticFeatures | Exception:
+        """Features of one signal, or what `extraction.extract` raised. Raises Ended."""
+        with self.deadline():
+            self.connection.send((signal, window_s))
+            outcome: AcousticFeatures | Exception = self.connection.recv()
+        return outcome
+
+
 class ExtractionPool:
     """Extracts signals in parallel, in order, and survives crashes of its processes. Thread-safe."""
 
     def __init__(self, processes: int, window_s: float) -> None:
         self._processes = processes
         self._window_s = window_s
-        self._executor: ProcessPoolExecutor | None = None
-        self._executor_lock = threading.Lock()
+        self._children = ChildPool(OpenSmileChild, processes)
         self._access = _SharedLock()
+        self._closed = False
+
+    @property
+    def idle(self) -> list[OpenSmileChild]:
+        """The processes that wait for a signal."""
+        return [*self._children.idle]
 
     def extract(self, batch: Sequence[FloatArray]) -> list[Result]:
         """One result per signal, in order: its features, or why extraction fails permanently.
 
-        When a process crashes, the unfinished signals are retried without any other batch, then, after another crash,
-        one at a time, which identifies the cause: it becomes Poison `acoustic:crash`.
+        A signal whose process crashes is retried alone, because the kernel may have ended the process for the memory
+        of its neighbours; when it crashes again it becomes Poison `acoustic:crash`. Raises Transient when no process
+        can be started, and after `close`.
         """
         with self._access.shared():
-            results = self._attempt(batch)
+            results = self._attempts(batch)
         if None not in results:
             return [result for result in results if result is not None]
         with self._access.exclusive():
-            missing = [index for index, result in enumerate(results) if result is None]
-            for index, retried in zip(missing, self._attempt([batch[index] for index in missing]), strict=True):
-                results[index] = retried
             return [
                 self._solo(signal) if result is None else result for signal, result in zip(batch, results, strict=True)
             ]
 
     def close(self) -> None:
-        """End the processes; idempotent."""
-        if self._executor is not None:
-            self._discard(self._executor)
+        """End the processes, those at work too; idempotent."""
+        self._closed = True
+        self._children.close()
 
-    def _attempt(self, batch: Sequence[FloatArray]) -> list[Result | None]:
+    def _attempts(self, batch: Sequence[FloatArray]) -> list[Result | None]:
         """Results of the batch, None for those lost to a crash."""
-        executor = self._current_executor()
-        try:
-            futures = [executor.submit(extract, signal, self._window_s) for signal in batch]
-        except BrokenProcessPool:
-            self._discard(executor)
-            return [None] * len(batch)
-        results = [_outcome(future) for future in futures]
-        if None in results:
-            self._discard(executor)
-        else:
-            _release_last_item(executor)
-        return results
+        if not batch:
+            return []
+        with ThreadPoolExecutor(min(self._processes, len(batch))) as threads:
+            try:
+                return list(threads.map(self._attempt, batch))
+            except Exception:
+                raise
+            except BaseException:  # An interrupt does not wait for threads that wait for a long memo.
+                self._children.close()
+                raise
+
+    def _attempt(self, signal: FloatArray) -> Result | None:
+        if self._closed:
+            raise Transient("the processes that run openSMILE were ended")
+        with self._children.borrowed() as child:
+            try:
+                outcome = child.extract(signal, self._window_s)
+            except Ended:
+                return None
+            finally:
+                HEALTH.part("acoustic").progress()
+        if isinstance(outcome, Exception) and not isinstance(outcome, Poison):
+            raise outcome
+        return outcome
 
     def _solo(self, signal: FloatArray) -> Result:
         for _ in range(SOLO_ATTEMPTS):
-            (result,) = self._attempt([signal])
+            result = self._attempt(signal)
             if result is not None:
                 return result
         return Poison("acoustic:crash", f"openSMILE crashed {SOLO_ATTEMPTS} times on this memo alone")
-
-    def _current_executor(self) -> ProcessPoolExecutor:
-        with self._executor_lock:
-            if self._executor is None:
-                self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
-            return self._executor
-
-    def _discard(self, executor: ProcessPoolExecutor) -> None:
-        """End these processes, once: another batch may have seen the crash too and replaced them already."""
-        with self._executor_lock:
-            if self._executor is not executor:
-                return
-            self._executor = None
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 class _SharedLock:
@@ -125,33 +134,3 @@ class _SharedLock:
             finally:
                 self._exclusive -= 1
                 self._changed.notify_all()
-
-
-def _release_last_item(executor: ProcessPoolExecutor) -> None:
-    """Submit a small item: the executor's feeder thread keeps its last one, 115 MB for a 30-minute memo."""
-    with suppress(RuntimeError):  # Processes may crash, or be discarded, at any time.
-        executor.submit(int)
-
-
-def _outcome(future: "Future[AcousticFeatures]") -> Result | None:
-    try:
-        return future.result()
-    except Poison as poison:
-        return poison
-    except BrokenProcessPool:
-        return None
-    finally:
-        HEALTH.part("acoustic").progress()
-
-
-def _prepare() -> None:
-    """In each child: ignore interrupts, which the parent handles, and exit with the parent, however it ends."""
-    signals.signal(signals.SIGINT, signals.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

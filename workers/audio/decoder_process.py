@@ -9,7 +9,6 @@ import math
 import os
 import resource
 import sys
-import threading
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
@@ -18,6 +17,8 @@ from pathlib import Path
 from schemas.errors import Poison
 from schemas.events import FloatArray
 from workers.audio.decode import Decoded, decode
+from workers.processes.child import READY
+from workers.processes.serve import attached
 
 MEMORY_BYTES = 640 << 20
 """Private memory of a child. The largest file, copied once, and the longest signal, copied once, take 430 MB."""
@@ -26,8 +27,8 @@ CPU_SHARE = 0.1
 """CPU seconds for one memo: fixed, plus this share of its length. Ordinary memos take 0.003 of their length."""
 CHUNK_BYTES = 1 << 20
 """Most bytes in one message on the connection."""
-STDERR, PARENT = 2, 0
-"""File descriptors: standard error, and standard input, whose other end only the parent holds."""
+STDERR = 2
+"""File descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class _Server:
 
     def run(self) -> None:
         """Answer until the parent closes the connection."""
-        self._connection.send_bytes(b"ready")
+        self._connection.send_bytes(READY)
         with suppress(EOFError):
             while True:
                 self._answer(Request(**json.loads(self._connection.recv_bytes())))
@@ -144,15 +145,9 @@ def _limit_process() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _end_with_parent() -> None:
-    os.read(PARENT, 1)  # Returns when the parent has ended: nobody writes.
-    os._exit(1)
-
-
 def main() -> None:
     """Serve the connection that the argument names."""
-    connection = Connection(int(sys.argv[1]))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    connection = attached()
     _limit_process()
     # Errors of starting are shown; what native decoders print about a recording is not.
     os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)

@@ -6,7 +6,6 @@ its servers fails for every record: the cap on dead letters ends the process.
 """
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -18,7 +17,8 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
-from schemas.errors import DEFECT, Poison, Stop, Transient
+from schemas.errors import Poison
+from workers.consumer.defects import defect, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,7 @@ OF_RECORDS = (
 
 def of_record(error: Exception) -> bool:
     """Whether a record may have caused this error; False for what a retry, an operator or a restart resolves."""
-    known = isinstance(error, Transient | Stop | Poison | KafkaError)
-    return not known or isinstance(error, OF_RECORDS)
-
-
-def defect(error: Exception, stage: str) -> Poison:
-    """Why a record that fails alone becomes a dead letter; logs where it failed, without the message of the error."""
-    kind = type(error).__name__
-    stack = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s: unhandled exception for one record: %s\n%s", stage, kind, stack)
-    return Poison(DEFECT + kind, "the program failed on this record: see the stack in the log of this stage")
+    return isinstance(error, OF_RECORDS) or (unexpected(error) and not isinstance(error, KafkaError))
 
 
 async def attempted(work: Callable[[], Awaitable[T]], stage: str) -> T | Poison:

@@ -1,10 +1,10 @@
 """The interface of a feature worker's stage: a batch of records in, one list of results per record out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from schemas.errors import Poison
-from workers.consumer.isolation import defect, of_record
+from workers.consumer.defects import defect, unexpected
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -48,11 +48,13 @@ class Overlaps(Protocol):
     """Maximum concurrent calls of `process`, each from its own thread."""
 
 
-def settle(stage: Stage[T, R], batch: Sequence[T]) -> list[Outcome[R]]:
+def settle(
+    stage: Stage[T, R], batch: Sequence[T], of_record: Callable[[Exception], bool] = unexpected
+) -> list[Outcome[R]]:
     """Process a batch, with every failure assigned to its record: if the stage raises, parts of the batch are tried.
 
-    A record that fails alone, twice, by an unknown error is Poison (`workers.consumer.isolation`). Raises Transient,
-    Stop and errors of the broker.
+    A record that fails alone, twice, by an unknown error is Poison. Raises the errors that are not `of_record`, among
+    them Transient and Stop.
     """
     if not batch:
         return []
@@ -66,12 +68,12 @@ def settle(stage: Stage[T, R], batch: Sequence[T]) -> list[Outcome[R]]:
         if not of_record(error):
             raise
         if len(batch) == 1:
-            return [_alone(stage, batch[0])]
+            return [_alone(stage, batch[0], of_record)]
         parts = [list(batch[: len(batch) // 2]), list(batch[len(batch) // 2 :])]
-    return [outcome for part in parts for outcome in settle(stage, part)]
+    return [outcome for part in parts for outcome in settle(stage, part, of_record)]
 
 
-def _alone(stage: Stage[T, R], record: T) -> Outcome[R]:
+def _alone(stage: Stage[T, R], record: T, of_record: Callable[[Exception], bool]) -> Outcome[R]:
     try:
         return _outcomes(stage, [record])[0]
     except Poison as poison:

@@ -28,7 +28,7 @@ from workers.audio.memo import Memo
 from workers.consumer.circuit_breaker import CircuitBreaker, Settled
 from workers.consumer.commit import Committer
 from workers.consumer.fetch import Intake, Item, Load
-from workers.consumer.isolation import isolated
+from workers.consumer.isolation import isolated, of_record
 from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
 from workers.kafka.authorization_errors import must_see, refusal, refusals_stop
 from workers.kafka.clients import make_consumer, make_producer
@@ -225,7 +225,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
         def attempt() -> asyncio.Future[list[Outcome[MemoFeatures]]]:
             self._working.begin("a batch", within_s=batch_within_s(memos))
-            return loop.run_in_executor(self._stage_executor, settle, self._stage, memos)
+            return loop.run_in_executor(self._stage_executor, settle, self._stage, memos, of_record)
 
         settled = await retry_transient(attempt, stage=self._stage.name, target="storage")
         # Of two concurrent batches, the second counts from the end of the first.

@@ -189,6 +189,6 @@ def test_only_settings_read_the_environment() -> None:
         # TensorFlow takes the folder of its compiled programs as a flag in the environment and in no other way.
         "workers/wav2vec2/compile_cache.py",
         # These read no setting: they choose what their child processes inherit.
-        "workers/audio/decoder_pool.py",
+        "workers/processes/child.py",
         "streams/local/system.py",
     }

@@ -12,6 +12,7 @@ from schemas.events import FloatArray
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic import opensmile_pass
 from workers.acoustic.feature_names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
+from workers.acoustic.opensmile_configuration import CONFIGURATION
 from workers.acoustic.opensmile_pass import SHORTEST_S, acoustic_pass, sink_names
 from workers.audio.memo import SAMPLING_RATE
 
@@ -148,7 +149,7 @@ def test_opensmile_is_made_once_and_given_up_after_a_long_memo(monkeypatch: pyte
 def test_a_folder_may_bear_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "Jürgens Ordner"
     folder.mkdir()
-    (folder / "onepass.conf").write_bytes(opensmile_pass.CONFIGURATION.read_bytes())
+    (folder / "onepass.conf").write_bytes(CONFIGURATION.read_bytes())
     monkeypatch.setattr(opensmile_pass, "CONFIGURATION", folder / "onepass.conf")
     assert len(acoustic_pass(noise(0.1)).lld) > 0
 

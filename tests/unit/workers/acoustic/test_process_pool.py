@@ -1,68 +1,63 @@
 """Processes that may die: whose memo ended them is found out, and nobody else pays for it but with time.
 
-The pool runs on threads here that die as processes do; `test_stage.py` kills real ones.
+The pool's children are objects here that die as processes do; `test_stage.py` kills real ones.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from schemas.errors import Poison
+from schemas.errors import Poison, Transient
 from schemas.events import FloatArray
 from workers.acoustic import process_pool
 from workers.acoustic.extraction import AcousticFeatures
 from workers.acoustic.process_pool import SOLO_ATTEMPTS, ExtractionPool, _SharedLock
+from workers.processes.child import Ended
 
-DEADLY, DEADLY_ONCE, SHORT = 13, 7, 5
-"""Signals of so many samples: one that always ends its process, one that does so once, one that is poison."""
+DEADLY, DEADLY_ONCE, SHORT, DEFECT, INTERRUPT = 13, 7, 5, 11, 17
+"""Signals of so many samples: one that always ends its process, one that does so once, one that is poison, one that the
+program fails on, and one during which the user interrupts."""
 
 
 def signal(samples: int) -> FloatArray:
     return np.zeros(samples, np.float32)
 
 
-class Processes(Executor):
-    """One set of processes that works on its tasks in their order and, once dead, takes all that remain along."""
+class Child:
+    """A process that is dead once it was ended, or met a deadly signal. Its features are the number of samples."""
 
-    made: list["Processes"]
+    made: list["Child"]
     tasks: Counter[int]
 
-    def __init__(self, *_: object) -> None:
-        self.dying = self.dead = self.ended = False
-        Processes.made.append(self)
+    def __init__(self) -> None:
+        self.alive = True
+        Child.made.append(self)
 
-    def submit(self, work: Callable[..., Any], /, *arguments: Any, **_: Any) -> Future[Any]:
-        if self.dead:
-            raise BrokenProcessPool("dead")
-        future: Future[Any] = Future()
-        if not arguments:  # What the pool sends to let go of the last signal.
-            return future
-        samples = len(arguments[0])
-        Processes.tasks[samples] += 1
-        self.dying |= samples == DEADLY or (samples == DEADLY_ONCE and Processes.tasks[samples] == 1)
-        if self.dying:
-            future.set_exception(BrokenProcessPool("dead"))
-        elif samples == SHORT:
-            future.set_exception(Poison("acoustic:too_short", "too short"))
-        else:
-            future.set_result(samples)
-        return future
+    def extract(self, given: FloatArray, _: float) -> object:
+        samples = len(given)
+        Child.tasks[samples] += 1
+        if not self.alive or samples == DEADLY or (samples == DEADLY_ONCE and Child.tasks[samples] == 1):
+            self.alive = False
+            raise Ended(139, late=False)
+        if samples == INTERRUPT:
+            raise KeyboardInterrupt
+        return {SHORT: Poison("acoustic:too_short", "too short"), DEFECT: ZeroDivisionError()}.get(samples, samples)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self.ended = True
+    def end(self) -> None:
+        self.alive = False
+
+    kill = end
 
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExtractionPool]:
     """A pool whose features are the number of samples."""
-    Processes.made, Processes.tasks = [], Counter()
-    monkeypatch.setattr(process_pool, "ProcessPoolExecutor", Processes)
+    Child.made, Child.tasks = [], Counter()
+    monkeypatch.setattr(process_pool, "OpenSmileChild", Child)
     pool = ExtractionPool(2, 15.0)
     yield pool
     pool.close()
@@ -77,62 +72,65 @@ def results(pool: ExtractionPool, *samples: int) -> list[object]:
 def test_results_come_in_order_and_processes_live_on(pool: ExtractionPool) -> None:
     assert results(pool, 3, 1, 2) == [3, 1, 2]
     assert results(pool, 4) == [4]
-    assert len(Processes.made) == 1
+    assert len(Child.made) <= 2
 
 
 def test_nothing_is_started_before_there_is_work(pool: ExtractionPool) -> None:
-    assert Processes.made == []
+    assert results(pool) == []
+    assert Child.made == []
     pool.close()
 
 
 def test_poison_is_a_result_of_its_own_signal(pool: ExtractionPool) -> None:
     assert results(pool, 3, SHORT, 2) == [3, "acoustic:too_short", 2]
-    assert Processes.tasks[3] == 1
+    assert Child.tasks[3] == 1
+    assert all(child.alive for child in Child.made), "a process that told of poison is as good as before"
 
 
 def test_a_process_that_dies_once_costs_nobody_their_features(pool: ExtractionPool) -> None:
     assert results(pool, 3, DEADLY_ONCE, 2) == [3, DEADLY_ONCE, 2]
-    assert Processes.made[0].ended
+    assert Child.tasks[DEADLY_ONCE] == 2
 
 
 def test_a_signal_that_always_ends_its_process_is_poison_alone(pool: ExtractionPool) -> None:
     assert results(pool, 3, DEADLY, 2, 4) == [3, "acoustic:crash", 2, 4]
-    # Once in its batch, once in what was left of it, then by itself.
-    assert Processes.tasks[DEADLY] == 2 + SOLO_ATTEMPTS
-    assert Processes.tasks[3] == 1, "what was done before the death is not done again"
-    assert all(made.ended for made in Processes.made if made.dying)
+    # Once among the others, then by itself.
+    assert Child.tasks[DEADLY] == 1 + SOLO_ATTEMPTS
+    assert Child.tasks[3] == Child.tasks[4] == 1, "what was done is not done again"
 
 
 def test_after_a_death_the_next_batch_has_new_processes(pool: ExtractionPool) -> None:
     results(pool, DEADLY)
     assert results(pool, 2) == [2]
-    assert Processes.tasks[2] == 1
+    assert Child.tasks[2] == 1
 
 
-def test_a_batch_that_finds_the_processes_dead_begins_again(pool: ExtractionPool) -> None:
+def test_a_process_that_died_while_idle_is_replaced(pool: ExtractionPool) -> None:
     results(pool, 1)
-    Processes.made[0].dead = True
+    Child.made[0].alive = False
     assert results(pool, 1, 2) == [1, 2]
 
 
-def test_a_defect_is_no_death_and_passes(pool: ExtractionPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def submit(self: Processes, *_: object) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_exception(ZeroDivisionError())
-        return future
-
-    monkeypatch.setattr(Processes, "submit", submit)
+def test_a_defect_is_no_death_and_passes(pool: ExtractionPool) -> None:
     with pytest.raises(ZeroDivisionError):
-        results(pool, 1)
+        results(pool, DEFECT)
+    assert Child.made[0].alive
 
 
-def test_closing_ends_the_processes_once(pool: ExtractionPool) -> None:
+def test_an_interrupt_ends_the_processes_and_the_pool_can_be_used_again(pool: ExtractionPool) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        results(pool, 1, INTERRUPT)
+    assert not any(child.alive for child in Child.made)
+    assert results(pool, 1) == [1]
+
+
+def test_closing_ends_the_processes_for_good(pool: ExtractionPool) -> None:
     results(pool, 1)
     pool.close()
-    assert Processes.made[0].ended
-    Processes.made[0].ended = False
     pool.close()
-    assert not Processes.made[0].ended
+    assert [child.alive for child in Child.made] == [False]
+    with pytest.raises(Transient, match="ended"):
+        results(pool, 1)
 
 
 class Holders:

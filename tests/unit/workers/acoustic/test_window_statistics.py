@@ -1,6 +1,6 @@
 import numpy as np
 
-from workers.acoustic.opensmile_pass import HOP_S
+from workers.acoustic.opensmile_configuration import HOP_S
 from workers.acoustic.window_statistics import window_statistics
 from workers.audio.memo import SAMPLING_RATE
 

@@ -44,7 +44,7 @@ def reason(pool: DecoderPool, data: bytes) -> str:
 
 
 def children(pool: DecoderPool) -> list[int]:
-    return [child._process.pid for child in pool._idle]
+    return [child.pid for child in pool._children.idle]
 
 
 def peak_kb(pool: DecoderPool) -> int:
@@ -133,7 +133,7 @@ def test_a_child_that_stands_still_is_ended_and_the_memo_is_tried_again(monkeypa
     def stop(_: float) -> None:
         """The child waits for room: it is stopped before it gets any."""
         (child,) = running
-        os.kill(child._process.pid, signals.SIGSTOP)
+        os.kill(child.pid, signals.SIGSTOP)
 
     running = _watched(monkeypatch)
     monkeypatch.setattr(pool, "_attempt", counted)
@@ -155,7 +155,7 @@ def test_one_death_is_forgiven_and_two_are_a_verdict(
     def kill(_: float) -> None:
         if left:
             left.pop()
-            os.kill(running.pop()._process.pid, signals.SIGSEGV)
+            os.kill(running.pop().pid, signals.SIGSEGV)
 
     try:
         outcome = f"{len(pool.decode(ENCODINGS['wav'], max_s=60.0, min_s=0.1, reserve=kill).signal) / 16000} s"
@@ -202,11 +202,11 @@ import sys, threading
 from tests.audio_files import sndfile, spoken
 from workers.audio.decoder_pool import DECODERS
 def reserve(_):
-    print(*[child._process.pid for child in DECODERS._idle] or [pid.pop()], flush=True)
+    print(*[child.pid for child in DECODERS._children.idle] or [pid.pop()], flush=True)
     threading.Event().wait()
 pid = []
 DECODERS.decode(sndfile(spoken(1.0)), max_s=9.0, min_s=0.1)
-pid.append(DECODERS._idle[0]._process.pid)
+pid.append(DECODERS._children.idle[0].pid)
 DECODERS.decode(sndfile(spoken(1.0)), max_s=9.0, min_s=0.1, reserve=reserve)
 """
 
@@ -242,16 +242,16 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def _watched(monkeypatch: pytest.MonkeyPatch) -> list[decoder_pool._Child]:
+def _watched(monkeypatch: pytest.MonkeyPatch) -> list[decoder_pool._Decoder]:
     """The children that start from now on, as they start."""
-    started: list[decoder_pool._Child] = []
-    start = decoder_pool._Child.__init__
+    started: list[decoder_pool._Decoder] = []
+    start = decoder_pool._Decoder.__init__
 
-    def watched(child: decoder_pool._Child, wall_s: float) -> None:
+    def watched(child: decoder_pool._Decoder, wall_s: float) -> None:
         start(child, wall_s)
         started[:] = [child]
 
-    monkeypatch.setattr(decoder_pool._Child, "__init__", watched)
+    monkeypatch.setattr(decoder_pool._Decoder, "__init__", watched)
     return started
 
 

@@ -4,6 +4,7 @@ import pytest
 from aiokafka.errors import NotLeaderForPartitionError
 
 from schemas.errors import ConfigurationError, Poison, Transient
+from workers.consumer.isolation import of_record
 from workers.consumer.stage import Outcome, settle
 
 
@@ -90,7 +91,7 @@ def test_a_fault_of_the_program_or_its_servers_is_no_record_s() -> None:
                 raise error
 
         with pytest.raises(type(error)):
-            settle(Broken(raises=False), [2, 4])
+            settle(Broken(raises=False), [2, 4], of_record)
 
 
 def test_a_transient_failure_passes_through() -> None:
