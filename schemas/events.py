@@ -180,13 +180,16 @@ class Evidence:
     """One marker that moved the score.
 
     value: in the marker's own unit; deviation_sd: distance from the user's own baseline, in standard deviations of it;
-    fragile: the recording's noise or narrow band may have moved it, rather than the speaker.
+    fragile: the recording's noise or narrow band may have moved it, rather than the speaker; contribution: what it adds
+    to the score's logit before calibration, compared with a memo as usual; above 0 it raises the probability, since
+    calibration is increasing. None in scores of writers before version 3 of the schema.
     """
 
     name: str
     value: float
     deviation_sd: float
     fragile: bool = False
+    contribution: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +197,8 @@ class RiskScored:
     """A calibrated score of one memo, or why there is none.
 
     probability: calibrated, 0 to 1, None when nothing could be computed; reasons: why the band is indeterminate;
-    evidence: strongest first, fragile markers after the others; bundle_id: the model that scored, `demo-…` for the
-    shipped demonstration.
+    evidence: largest contribution first, fragile markers after the others; bundle_id: the model that scored, `demo-…`
+    for the shipped demonstration.
     """
 
     score_id: str

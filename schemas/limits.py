@@ -117,7 +117,13 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "modalities": items(16, None),
         "bundle_id": ID,
     },
-    Evidence: {"name": CODE, "value": FINITE, "deviation_sd": FINITE, "fragile": flag()},
+    Evidence: {
+        "name": CODE,
+        "value": FINITE,
+        "deviation_sd": FINITE,
+        "fragile": flag(),
+        "contribution": maybe(FINITE),
+    },
     RiskAlert: {
         "alert_id": ID,
         "dedup_key": ID,

@@ -44,8 +44,9 @@ def score(
 ) -> None:
     """Score files, each as the first memo of an unknown person, or with --one-person against the memos before it.
 
-    The evidence is what deviates most from the baseline: the population's, or the person's own as memos add up.
-    The shipped model is a demonstration.
+    The evidence is what moved the score most: what each marker adds to its logit (before calibration), and how far it
+    deviates from the baseline, which is the population's, or the person's own as memos add up. The shipped model is a
+    demonstration.
     """
     from rich.progress import track
 
@@ -170,5 +171,8 @@ def _sentence(line: Mapping[str, object]) -> str:
     probability = line["probability"]
     score = "no probability" if probability is None else f"probability {probability:.2f}"
     evidence: list[Mapping[str, float]] = line["evidence"]  # type: ignore[assignment]
-    why = "".join(f", {each['name']} {each['deviation_sd']:+.1f} SD" for each in evidence[:NAMED])
+    why = "".join(
+        f", {each['name']} {each['contribution']:+.2f} logit ({each['deviation_sd']:+.1f} SD)"
+        for each in evidence[:NAMED]
+    )
     return f"{line['path']}: {line['band']}{reasons}, {score}, {line['duration_s']} s{why}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from schemas.events import FloatArray
-from workers.scoring.head import Head, HeadInput
+from workers.scoring.head import Contributions, Head, HeadInput
 
 NEURAL = ("mlp", "bilstm", "transformer")
 KINDS = ("logistic", *NEURAL)
@@ -31,6 +31,12 @@ class LogisticHead:
         sums = (inputs.deviations.astype(np.float64) * self.coefficients).sum(axis=1)
         logits: FloatArray = (sums + self.intercept).astype(np.float32)
         return logits
+
+    def contributions(self, inputs: HeadInput) -> Contributions:
+        """What makes up these logits, exactly: weight times deviation."""
+        memos = len(inputs.deviations)
+        each = inputs.deviations.astype(np.float64) * self.coefficients
+        return Contributions(each, np.zeros(memos), np.full(memos, self.intercept))
 
     def config(self) -> dict[str, Any]:
         """What `restore` needs besides the weights."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,11 +11,13 @@ import tensorflow as tf
 from keras import layers, ops
 
 from schemas.events import FloatArray
-from workers.scoring.head import HeadInput
+from workers.scoring.head import Contributions, HeadInput
 
 WIDTH = 48
 """Channels inside the sequence heads."""
 WEIGHT_DECAY = 1e-3
+STEPS = 32
+"""Points of the integral of a contribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,21 @@ class NeuralHead:
         self.shape = shape
         self.model = model
         self._compiled = tf.function(lambda *x: model(list(x) if len(x) > 1 else x[0], training=False))
+        self._attributed = tf.function(partial(_attributed, *_parts(model)), reduce_retracing=True)
 
     def logits(self, inputs: HeadInput) -> FloatArray:
         """Uncalibrated logits, (memos,) float32."""
-        arrays = [tf.constant(inputs.deviations)]
-        if self.shape.window:
-            arrays += [tf.constant(inputs.windows), tf.constant(inputs.mask.astype(np.float32))]
-        out: FloatArray = self._compiled(*arrays).numpy()[:, 0]
+        out: FloatArray = self._compiled(*self._arrays(inputs)).numpy()[:, 0]
         return out
+
+    def contributions(self, inputs: HeadInput) -> Contributions:
+        """What makes up these logits: windows as a whole, then deviations by integrated gradients.
+
+        Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks" (arXiv:1703.01365), along the
+        line from a memo without deviations, by the midpoint rule with STEPS points. The reference has average windows.
+        """
+        gradients, windows, reference = (each.numpy() for each in self._attributed(*self._arrays(inputs)))
+        return Contributions(inputs.deviations * gradients, windows[:, 0], reference[:, 0])
 
     def config(self) -> dict[str, Any]:
         """What `restore` needs besides the weights."""
@@ -106,6 +116,45 @@ class NeuralHead:
     def weights(self) -> dict[str, np.ndarray]:
         """All variables in the model's order."""
         return {f"{index:03d}": np.asarray(value) for index, value in enumerate(self.model.get_weights())}
+
+    def _arrays(self, inputs: HeadInput) -> list[tf.Tensor]:
+        arrays = [tf.constant(inputs.deviations)]
+        if self.shape.window:
+            arrays += [tf.constant(inputs.windows), tf.constant(inputs.mask.astype(np.float32))]
+        return arrays
+
+
+def _parts(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
+    """The network from windows and mask to their mean, None without windows; and the one from there to the logit."""
+    pooling = next((layer for layer in model.layers if isinstance(layer, AttentionPooling)), None)
+    if pooling is None:
+        return None, model
+    deviations, *sequence = model.inputs
+    return keras.Model(sequence, pooling.output), keras.Model([deviations, pooling.output], model.output)
+
+
+def _attributed(pool: keras.Model | None, upper: keras.Model, *inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Mean gradients (memos, features) of the logit by the deviations; what windows add; the reference (memos, 1)."""
+    deviations, *sequence = inputs
+    none, pooled, average = tf.zeros_like(deviations), [], []
+    if pool is not None:
+        windows, mask = sequence
+        # Their identity: what Keras knows of their masks stays behind.
+        pooled = [tf.identity(pool([windows, mask]))]
+        average = [tf.identity(pool([tf.zeros_like(windows), mask]))]
+
+    def logit(at: tf.Tensor, means: list[tf.Tensor]) -> tf.Tensor:
+        return upper([at, *means] if means else at, training=False)
+
+    total = none
+    for step in tf.range(STEPS):
+        point = (tf.cast(step, tf.float32) + 0.5) / STEPS * deviations
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(point)
+            reached = logit(point, pooled)
+        total += tape.gradient(reached, point)
+    reference = logit(none, average)
+    return total / STEPS, logit(none, pooled) - reference, reference
 
 
 def restore(kind: str, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> NeuralHead:

@@ -1,6 +1,6 @@
 """Score memos: from features and a personal baseline to a probability, a band, reasons and evidence."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
@@ -13,7 +13,7 @@ from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
 from schemas.reasons import MISSING
 from workers.scoring.bundle import Bundle
 from workers.scoring.feature_space import Parts
-from workers.scoring.head import HeadInput, clipped
+from workers.scoring.head import Contributions, HeadInput, clipped
 from workers.scoring.heads import SEQUENTIAL
 from workers.scoring.personal_baseline import PersonalNormal, deviations, stacked
 
@@ -28,8 +28,8 @@ class Scored:
     """The result of scoring a memo.
 
     probability: calibrated, None when it could not be computed; reasons: why the band is indeterminate, empty
-    otherwise; evidence: strongest first, but fragile markers of the recording last; vector: (features,) for the
-    user's baseline, None when the memo must not update it.
+    otherwise; evidence: largest contribution first, but fragile markers of the recording last; vector: (features,) for
+    the user's baseline, None when the memo must not update it.
     """
 
     probability: float | None
@@ -81,9 +81,14 @@ class Scorer:
             # Evidence shows what is unusual for this person, so without the head's patience.
             evidence_sds = sds if people.patience == 1 else deviations(normals, replace(people, patience=1.0), batch)
             parts = [memos[index][0] for index in good]
-            probabilities = logits(self.bundle, sds, parts, normals.known).probability
+            inputs = head_input(self.bundle, sds, parts)
+            probabilities = logits_of(self.bundle, inputs, normals.known).probability
+            added = contributions_of(self.bundle, inputs, normals.known).deviations
+            # Python floats: NumPy scalars take ten times as long.
+            columns = [each[:, self._markers].tolist() for each in (batch, evidence_sds, added)]
+            evidence = [self._evidence(part, *row) for part, row in zip(parts, zip(*columns, strict=True), strict=True)]
             for row, index in enumerate(good):
-                results[index] = self._scored(parts[row], batch[row], evidence_sds[row], float(probabilities[row]))
+                results[index] = self._scored(parts[row], batch[row], evidence[row], float(probabilities[row]))
         return [result for result in results if result is not None]
 
     def _vector(self, parts: Parts) -> FloatArray | Poison:
@@ -92,7 +97,7 @@ class Scorer:
         except Poison as poison:
             return poison
 
-    def _scored(self, parts: Parts, vector: FloatArray, evidence_sds: FloatArray, probability: float) -> Scored:
+    def _scored(self, parts: Parts, vector: FloatArray, evidence: tuple[Evidence, ...], probability: float) -> Scored:
         poor = dict.fromkeys(reason for part in parts.values() for reason in part.quality.reasons)
         missing = tuple(f"{MISSING}{modality}" for modality in self.bundle.space.missing(parts))
         known = float(np.mean(np.isfinite(vector)))
@@ -107,7 +112,7 @@ class Scorer:
             probability=probability if computed else None,
             band=Band.INDETERMINATE if reasons else band,
             reasons=reasons,
-            evidence=self._evidence(vector, evidence_sds, _fragile(parts)) if computed else (),
+            evidence=evidence if computed else (),
             vector=None if poor or missing or not computed else vector,
         )
 
@@ -115,12 +120,14 @@ class Scorer:
         """Whether the bundle has markers and the memo none of them: nothing could explain such a score."""
         return bool(self._markers) and not np.isfinite(vector[self._markers]).any()
 
-    def _evidence(self, vector: FloatArray, evidence_sds: FloatArray, fragile: Collection[str]) -> tuple[Evidence, ...]:
-        names = self.bundle.names
-        values, sds = vector.tolist(), evidence_sds.tolist()  # Python floats: NumPy scalars take ten times as long
-        finite = [index for index in self._markers if isfinite(sds[index])]
-        finite.sort(key=lambda index: (names[index] in fragile, -abs(sds[index])))
-        return tuple(Evidence(names[i], values[i], sds[i], names[i] in fragile) for i in finite[:STRONGEST])
+    def _evidence(
+        self, parts: Parts, values: list[float], sds: list[float], added: list[float]
+    ) -> tuple[Evidence, ...]:
+        """Evidence from the markers' values, deviations and contributions; a marker that adds nothing comes last."""
+        names, fragile = self.bundle.markers, _fragile(parts)
+        finite = [index for index, sd in enumerate(sds) if isfinite(sd)]
+        finite.sort(key=lambda index: (names[index] in fragile, -abs(added[index]), -abs(sds[index])))
+        return tuple(Evidence(names[i], values[i], sds[i], names[i] in fragile, added[i]) for i in finite[:STRONGEST])
 
 
 def _fragile(parts: Parts) -> frozenset[str]:
@@ -133,7 +140,11 @@ def logits(bundle: Bundle, sds: FloatArray, parts: Sequence[Parts], known: NDArr
 
     sds: (memos, features), deviations; known: (memos,), whether the user has a baseline.
     """
-    inputs = head_input(bundle, sds, parts)
+    return logits_of(bundle, head_input(bundle, sds, parts), known)
+
+
+def logits_of(bundle: Bundle, inputs: HeadInput, known: NDArray[np.bool_]) -> Logits:
+    """As `logits`, from the input of the heads."""
     if bundle.first is None or known.all():
         raw = bundle.head.logits(inputs)
         return Logits(raw, bundle.calibration.logit(raw))
@@ -143,6 +154,24 @@ def logits(bundle: Bundle, sds: FloatArray, parts: Sequence[Parts], known: NDArr
         return alone
     raw = bundle.head.logits(inputs)
     return Logits(np.where(known, raw, alone.raw), np.where(known, bundle.calibration.logit(raw), alone.calibrated))
+
+
+def contributions_of(bundle: Bundle, inputs: HeadInput, known: NDArray[np.bool_]) -> Contributions:
+    """What makes up the raw logits of `logits_of`, by the same heads: deviations are from what each head expects.
+
+    Users without a baseline deviate from the population; the reference is each head's logit of a memo as expected.
+    """
+    if bundle.first is None or known.all():
+        return bundle.head.contributions(inputs)
+    first = bundle.first.head.contributions(inputs)
+    if not known.any():
+        return first
+    own = bundle.head.contributions(inputs)
+    return Contributions(
+        np.where(known[:, None], own.deviations, first.deviations),
+        np.where(known, own.windows, first.windows),
+        np.where(known, own.reference, first.reference),
+    )
 
 
 def head_input(bundle: Bundle, sds: FloatArray, parts: Sequence[Parts]) -> HeadInput:

@@ -14,7 +14,7 @@ from workers.corpora.examples import Examples, deviations_after
 from workers.scoring.bundle import Bundle, First
 from workers.scoring.calibration import Calibration
 from workers.scoring.feature_space import FeatureSpace
-from workers.scoring.head import Head, HeadInput
+from workers.scoring.head import Contributions, Head, HeadInput
 from workers.scoring.heads import SEQUENTIAL
 from workers.scoring.scorer import head_input, memo_windows
 from workers.training.fit_calibration import choose_bands
@@ -62,6 +62,10 @@ class _Unfitted:
     kind: str
 
     def logits(self, inputs: HeadInput) -> FloatArray:
+        """Raises ValueError: there is no head yet."""
+        raise ValueError("the head of this bundle is not fitted")
+
+    def contributions(self, inputs: HeadInput) -> Contributions:
         """Raises ValueError: there is no head yet."""
         raise ValueError("the head of this bundle is not fitted")
 

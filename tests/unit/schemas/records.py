@@ -89,7 +89,7 @@ scores = st.builds(
     st.none() | shares,
     st.sampled_from(Band),
     code_lists,
-    st.lists(st.builds(Evidence, codes, numbers, numbers, st.booleans()), max_size=3).map(tuple),
+    st.lists(st.builds(Evidence, codes, numbers, numbers, st.booleans(), st.none() | numbers), max_size=3).map(tuple),
     st.lists(st.sampled_from(Modality), max_size=2).map(tuple),
     ids,
 )
@@ -152,7 +152,7 @@ SCORED = RiskScored(
     0.25,
     Band.LOW,
     (),
-    (Evidence("pause_share", 0.4, 1.5), Evidence("hnr", 14.0, -2.5, fragile=True)),
+    (Evidence("pause_share", 0.4, 1.5), Evidence("hnr", 14.0, -2.5, fragile=True, contribution=-0.25)),
     (Modality.ACOUSTIC, Modality.EMBEDDING),
     "demo-1",
 )

@@ -61,7 +61,8 @@ def test_times_are_utc_with_milliseconds() -> None:
 
 def test_nested_records_keep_their_field_names() -> None:
     scored = json.loads(to_json(SCORED))
-    assert scored["evidence"][0] == {"name": "pause_share", "value": 0.4, "deviation_sd": 1.5, "fragile": False}
+    first = {"name": "pause_share", "value": 0.4, "deviation_sd": 1.5, "fragile": False, "contribution": None}
+    assert scored["evidence"][0] == first
     assert json.loads(to_json(FEATURES))["summary"] == [1.5, None]
     assert json.loads(to_json(DEAD))["headers"] == {"ce_id": b"memo-1".hex()}
 

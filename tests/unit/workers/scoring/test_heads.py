@@ -30,6 +30,16 @@ def test_a_memo_s_logit_does_not_depend_on_its_neighbours() -> None:
     assert together.tolist() == [float(head.logits(given(row))[0]) for row in rows]
 
 
+def test_a_logistic_head_says_what_each_deviation_adds_and_nothing_is_left_over() -> None:
+    rng = np.random.default_rng(1)
+    head, inputs = LogisticHead(f32(rng.normal(size=88)), 0.25), given(*rng.normal(size=(16, 88)).tolist(), [0.0] * 88)
+    parts = head.contributions(inputs)
+    np.testing.assert_array_equal(parts.total.astype(np.float32), head.logits(inputs))
+    np.testing.assert_array_equal(parts.deviations[-1], np.zeros(88))
+    assert parts.deviations[0, 3] == float(inputs.deviations[0, 3]) * float(head.coefficients[3])
+    assert parts.reference.tolist() == [0.25] * 17
+
+
 def test_a_logistic_head_comes_back_as_it_was() -> None:
     again = restore("logistic", HEAD.config(), HEAD.weights())
     assert again.kind == "logistic"

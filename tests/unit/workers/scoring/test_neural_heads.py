@@ -8,11 +8,13 @@ import pytest
 from keras import ops
 
 from schemas.events import FloatArray
-from workers.scoring.head import HeadInput
+from workers.scoring.head import Head, HeadInput
 from workers.scoring.heads import NEURAL, SEQUENTIAL, restore
 from workers.scoring.neural_heads import AttentionPooling, NeuralHead, Shape, build
 
 FEATURES, WINDOW = 5, 3
+RESIDUAL = 0.02
+"""What the integral of contributions may leave over, as a share of the largest move of a logit."""
 
 
 @cache
@@ -47,6 +49,43 @@ def test_every_memo_has_a_logit_that_does_not_depend_on_its_neighbours(fresh: Ne
         for i in range(6)
     ]
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.fixture(scope="module", params=NEURAL)
+def steep(request: pytest.FixtureRequest) -> Head:
+    """A head with weights as large as training makes them: its logits differ by several units from memo to memo."""
+    rng = np.random.default_rng(5)
+    made = head(request.param)
+    grown = [1.5 * w if w.ndim > 1 else abs(w + rng.normal(0, 0.3, w.shape)) for w in made.weights().values()]
+    return restore(made.kind, made.config(), {f"{place:03d}": w for place, w in enumerate(grown)})
+
+
+def test_contributions_and_the_reference_add_up_to_the_logit(steep: Head) -> None:
+    batch = memos(32)
+    logits, parts = steep.logits(batch), steep.contributions(batch)
+    moved = np.abs(logits - parts.reference)
+    assert moved.max() > 1
+    assert np.abs(parts.total - logits).max() < RESIDUAL * moved.max()
+    assert (np.abs(parts.deviations) > 0).all()
+    assert parts.windows.any() == (steep.kind in SEQUENTIAL)
+
+
+def test_contributions_do_not_depend_on_the_batch(steep: Head) -> None:
+    batch = memos(6)
+    one = HeadInput(batch.deviations[:1], batch.windows[:1], batch.mask[:1])
+    np.testing.assert_allclose(
+        steep.contributions(batch).deviations[:1], steep.contributions(one).deviations, atol=1e-5
+    )
+
+
+def test_what_does_not_deviate_adds_nothing(steep: Head) -> None:
+    batch = memos(4)
+    batch.deviations[0, 2] = 0.0
+    batch.deviations[1] = 0.0
+    parts = steep.contributions(batch)
+    assert parts.deviations[0, 2] == 0
+    assert not parts.deviations[1].any()
+    np.testing.assert_allclose(parts.total[1], steep.logits(batch)[1], atol=1e-5)
 
 
 def test_a_head_comes_back_from_what_is_kept_of_it(fresh: NeuralHead) -> None:

@@ -11,7 +11,7 @@ from workers.scoring.calibration import Calibration
 from workers.scoring.feature_space import Parts
 from workers.scoring.heads import LogisticHead
 from workers.scoring.personal_baseline import PersonalNormal, normal_of
-from workers.scoring.scorer import Scored, Scorer
+from workers.scoring.scorer import Scored, Scorer, contributions_of, head_input, logits
 
 STRANGER = PersonalNormal.empty(6)
 
@@ -61,7 +61,36 @@ def test_a_patient_head_leans_on_the_population_longer_and_evidence_does_not() -
     assert hasty.probability is not None
     assert waits.probability is not None
     assert waits.probability > hasty.probability + 0.05
-    assert waits.evidence == hasty.evidence
+    deviations = [{each.name: each.deviation_sd for each in scored.evidence} for scored in (waits, hasty)]
+    assert deviations[0] == deviations[1]
+
+
+def test_contributions_of_all_features_and_the_reference_add_up_to_the_logit_of_either_head() -> None:
+    with_first = replace(bundle(), first=First(LogisticHead(f32([0, 1, 0, 0, 0, 2]), 0.5), Calibration("temperature")))
+    rng = np.random.default_rng(3)
+    sds = rng.normal(0, 3, (8, 6)).astype(np.float32)
+    sds[2, 1] = np.nan
+    for known in (np.arange(8) % 2 == 0, np.ones(8, bool), np.zeros(8, bool)):
+        inputs = head_input(with_first, sds, [{}] * 8)
+        parts = contributions_of(with_first, inputs, known)
+        np.testing.assert_allclose(parts.total, logits(with_first, sds, [{}] * 8, known).raw, rtol=1e-6)
+        np.testing.assert_array_equal(parts.reference, np.where(known, 0.0, 0.5))
+        assert parts.deviations[2, 1] == 0
+
+
+def test_evidence_says_what_a_marker_adds_to_the_logit_and_is_ranked_by_it() -> None:
+    evidence = score(memo(pitch_sd=-5.0, pause_share=2.0, pause_rate=4.0)).evidence
+    assert [e.name for e in evidence] == ["pitch_sd", "pause_share", "pause_rate"]
+    away = 1 / np.sqrt(2)  # in the population's total standard deviation, between people and within
+    assert [e.contribution for e in evidence] == pytest.approx([2.5 * away, 2.0 * away, 0.8 * away])
+    assert [e.deviation_sd for e in evidence] == pytest.approx([-5 * away, 2 * away, 4 * away])
+
+
+def test_a_marker_that_no_head_reads_adds_nothing_and_comes_last() -> None:
+    deaf = Scorer(replace(bundle(), silent=("pitch_sd",)))
+    (scored,) = deaf.score([(memo(pitch_sd=-5.0, pause_share=1.0), STRANGER)])
+    assert isinstance(scored, Scored)
+    assert [(e.name, e.contribution) for e in scored.evidence][1:] == [("pitch_sd", 0.0), ("pause_rate", 0.0)]
 
 
 def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> None:
@@ -76,7 +105,7 @@ def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> Non
 
 def test_what_the_recording_may_have_moved_comes_after_what_it_cannot() -> None:
     noisy = replace(GOOD, snr_db=18.0, fragile=("pitch_sd",))
-    clean, doubted = (score(memo(pitch_sd=-4.0, pause_share=2.0, quality=q)).evidence for q in (GOOD, noisy))
+    clean, doubted = (score(memo(pitch_sd=-5.0, pause_share=2.0, quality=q)).evidence for q in (GOOD, noisy))
     assert [(e.name, e.fragile) for e in clean] == [("pitch_sd", False), ("pause_share", False), ("pause_rate", False)]
     assert [(e.name, e.fragile) for e in doubted] == [("pause_share", False), ("pause_rate", False), ("pitch_sd", True)]
     assert {e.name: (e.value, e.deviation_sd) for e in clean} == {e.name: (e.value, e.deviation_sd) for e in doubted}
