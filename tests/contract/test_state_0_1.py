@@ -174,6 +174,13 @@ def with_the_id_of_0_1(record: Any) -> Any:
     return {**record, "score_id": inputs.score_id_0_1(memo, bundle)} if new else record
 
 
+def as_ranked_by_0_1(record: Any) -> Any:
+    """A score with evidence as 0.1 wrote it: without contributions, and ranked by deviation; others as they are."""
+    evidence = [{k: v for k, v in each.items() if k != "contribution"} for each in record.get("evidence", ())]
+    ranked = sorted(evidence, key=lambda each: (each["fragile"], -abs(each["deviation_sd"])))
+    return record if "evidence" not in record else {**record, "evidence": ranked}
+
+
 def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
     expected = told("expected_0_1.json")
     assert inputs.digest_of(inputs.after()) == expected["inputs"], "the inputs changed, not the program"
@@ -182,7 +189,8 @@ def test_the_agents_go_on_where_those_of_0_1_stopped(taken_over: str) -> None:
     for batch, step in zip(inputs.after(), expected["steps"], strict=True):
         sent = asyncio.run(play(taken_over, batch))
         found: list[Any] = [
-            {"topic": each.topic.name, "record": with_the_id_of_0_1(to_plain(each.record))} for each in sent
+            {"topic": each.topic.name, "record": as_ranked_by_0_1(with_the_id_of_0_1(to_plain(each.record)))}
+            for each in sent
         ]
         for each in (*found, *step["sent"]):
             each["record"].pop("detail", None)  # a sentence for people, which may be worded anew
