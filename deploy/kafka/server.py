@@ -66,9 +66,14 @@ def lacking() -> str:
 
 def version() -> str:
     """The version of Kafka that `pom.xml` names."""
-    found = ElementTree.parse(HERE / "pom.xml").getroot().findtext(".//{*}kafka.version")
+    return pom_property(HERE / "pom.xml", "kafka.version")
+
+
+def pom_property(pom: Path, name: str) -> str:
+    """A property of a Maven project. Raises Stop when it has none of that name."""
+    found = ElementTree.parse(pom).getroot().findtext(f".//{{*}}{name}")
     if found is None:
-        raise Stop("deploy/kafka/pom.xml names no kafka.version")
+        raise Stop(f"deploy/kafka/{pom.name} has no property {name}")
     return found
 
 
@@ -115,7 +120,7 @@ class KafkaServer:
         self._libraries = libraries()
         self._options = tuple(java_options)
         self._folder = Path(tempfile.mkdtemp(prefix="undertone-kafka-"))
-        first, second = _free_ports()
+        first, second = free_ports()
         self.bootstrap = f"127.0.0.1:{port or first}"
         addresses = {
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{second}",
@@ -255,7 +260,8 @@ def _linked(listeners: str, bootstrap: str, links: Mapping[int, int]) -> dict[st
     }
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Two ports of this machine on which nobody listens now."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))

@@ -8,6 +8,7 @@ from io import BytesIO
 
 import fastavro
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from tests.faults.judge import SCHEMAS, SINGLE_OBJECT_HEADER, Content, Seen
 
@@ -61,10 +62,13 @@ class Positions:
         self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
 
     def caught_up(self, topic: str) -> bool:
-        """Whether the group has committed everything that lies on `topic`."""
+        """Whether the group has committed everything that lies on `topic`; False while the broker does not say."""
         places = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]
-        ends = self._consumer.end_offsets(places)
-        return all((self._consumer.committed(place) or 0) >= ends[place] for place in places)
+        try:
+            ends = self._consumer.end_offsets(places)
+            return all((self._consumer.committed(place) or 0) >= ends[place] for place in places)
+        except KafkaTimeoutError:  # it is down, or a busy machine is slow to start it again
+            return False
 
     def close(self) -> None:
         """Leave the broker."""
