@@ -143,11 +143,12 @@ class DeliveredConsumer(driver.Consumer):
             await self._commit(suspected)
 
     async def begin(self, messages: Sequence[Any]) -> None:
-        """Mark these messages, which are processed next, where that is due."""
-        self._first.update({message.tp: message.offset for message in reversed(messages)})
+        """Mark these messages, which are processed next, and what else is due."""
+        first = {message.tp: message.offset for message in reversed(messages)}
+        self._first.update(first)
         self._last.update({message.tp: message.offset for message in messages})
-        if due := {message.tp for message in messages if self._attempts.due(message.tp)}:
-            await self._commit({tp: self._first[tp] for tp in due})
+        if due := self._attempts.due(first.keys()) & self._first.keys():
+            await self._commit({tp: first.get(tp, self._delivered.get(tp, self._first[tp])) for tp in due})
 
     def condemned(self, message: Any) -> Poison | None:
         """Why a message is not processed: it has killed its last process."""

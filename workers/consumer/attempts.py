@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from schemas.errors import Poison
 from workers.service.purpose import ME, ended_on_purpose
@@ -30,6 +31,8 @@ EXACT_S = 600.0
 """Seconds after a death in which its records are suspects, and every batch is marked before it starts."""
 
 PROCESS_DIED = Poison("defect:ProcessDied", f"{DEADLY} processes died while they processed this record")
+
+P = TypeVar("P", bound=Hashable)
 
 _MARK = re.compile(r"undertone/1 deaths=(\d{1,6}) to=(\d{1,19})(?: by=([0-9a-f]{8}))?( waiting)?")
 
@@ -100,9 +103,15 @@ class Attempts:
         suspects = self._suspects.get(partition)
         return suspects is not None and suspects.deaths >= DEADLY and offset == suspects.position == suspects.to
 
-    def due(self, partition: Hashable) -> bool:
-        """Whether records of this partition must be marked before they are processed."""
-        return partition not in self._marked or self._clock() < self._exact_until
+    def due(self, partitions: Collection[P]) -> set[P]:
+        """The partitions whose mark must be written before records of these are processed.
+
+        For some time after a death all that have one, too: a record that is finished by now would still be marked, and
+        suspected together with the record that ends this process.
+        """
+        if self._clock() < self._exact_until:
+            return {*partitions, *cast("set[P]", self._marked)}
+        return {partition for partition in partitions if partition not in self._marked}
 
     def metadata(self, partition: Hashable, position: int, to: int | None) -> str:
         """The metadata to commit with `position`. to: last offset that is being processed, None for no record."""

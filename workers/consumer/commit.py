@@ -112,10 +112,10 @@ class Committer:
         return self._attempts.condemns(partition, offset)
 
     async def mark(self, partitions: Collection[TopicPartition]) -> None:
-        """Mark the records in flight of these partitions, where that is due. Raises as `commit`."""
+        """Mark the records in flight of these partitions, and what else is due. Raises as `commit`."""
         async with self._writing:
-            positions = {p: self._trackers[p].position for p in partitions if p in self._trackers}
-            await self._write({p: at for p, at in positions.items() if at is not None and self._attempts.due(p)})
+            due = self._attempts.due(partitions) & self._trackers.keys()
+            await self._write({p: at for p in due if (at := self._trackers[p].position) is not None})
 
     async def release(self) -> None:
         """Remove the marks: this process ends, and not because of a record."""

@@ -26,7 +26,7 @@ class Topic:
         while position < self.records:
             most = attempts.at_once([("p", position)]) or self.most
             batch = range(position, min(position + most, self.records))
-            if attempts.due("p"):
+            if attempts.due({"p"}):
                 self.commit(attempts, position, batch[-1])
             condemned = [offset for offset in batch if attempts.condemns("p", offset)]
             if self.deadly in set(batch) - set(condemned):
@@ -88,9 +88,9 @@ def test_after_a_death_every_batch_is_marked_for_a_time() -> None:
     attempts = Attempts(lambda: clock[0])
     attempts.recall("p", 5, "undertone/1 deaths=0 to=7")
     attempts.committed("p", attempts.metadata("p", 5, 7))
-    assert attempts.due("p")
+    assert attempts.due({"p"}) == {"p"}
     clock[0] = EXACT_S
-    assert not attempts.due("p")
+    assert not attempts.due({"p"})
 
 
 @pytest.mark.parametrize("metadata", ["", "aiokafka", "undertone/2 x", "undertone/1 deaths=-1 to=7", "x" * 4096])

@@ -207,6 +207,28 @@ async def test_only_what_a_process_worked_on_when_it_died_is_suspected_more(cons
     assert not last.condemns(SECOND, 5)
 
 
+async def test_what_was_finished_before_the_record_that_kills_is_not_suspected(consumer: Consumer) -> None:
+    """One at a time, but not yet committed: without a commit before the next record, both would be condemned."""
+    for _ in range(DEADLY - 1):
+        committer = Committer(consumer, "test")
+        committer.assigned([FIRST, SECOND])
+        await committer.recall()
+        fetched(committer, FIRST, 5)
+        fetched(committer, SECOND, 8)
+        await committer.mark([FIRST, SECOND])
+    last = Committer(consumer, "test")
+    last.assigned([FIRST, SECOND])
+    await last.recall()
+    fetched(last, FIRST, 5).finished(5)
+    fetched(last, SECOND, 8)
+    await last.mark([SECOND])
+    after = Committer(consumer, "test")
+    after.assigned([FIRST, SECOND])
+    await after.recall()
+    assert not after.condemns(FIRST, 5)
+    assert after.condemns(SECOND, 8)
+
+
 async def test_the_broker_is_asked_once_for_the_mark_of_a_busy_partition(consumer: Consumer) -> None:
     committer = Committer(consumer, "test")
     committer.assigned([FIRST])
