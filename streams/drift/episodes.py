@@ -13,7 +13,8 @@ from typing import NamedTuple
 from schemas.events import AlertKind, AlertState, Band, Severity
 from schemas.ids import derived_id
 from streams.drift.cusum import Chart
-from streams.drift.detector import DAY_S, Observation, Outcome, Transition, Verdict
+from streams.drift.detector import DAY_S, Observation, Outcome, Transition, Verdict, after, update
+from streams.drift.detector_state import DriftState
 from streams.drift.rules import Rules
 
 ESCALATES_AT = 2.0
@@ -99,6 +100,30 @@ class Decision(NamedTuple):
     alerting: Alerting
     steps: Sequence[Step] = ()
     transition: Transition = Transition.FOLLOW
+
+
+class Judged(NamedTuple):
+    """One user after a memo. state: the given object when the memo was skipped or a duplicate."""
+
+    state: DriftState
+    alerting: Alerting
+    verdict: Verdict
+    steps: Sequence[Step]
+
+
+def judge(user_id: str, state: DriftState, alerting: Alerting, observation: Observation, rules: Rules) -> Judged:
+    """The user after one more memo, its verdict, and the alert steps that it causes: the whole of drift detection."""
+    changed, verdict = update(state, observation, rules.chart, rules.reorder_s)
+    if changed is state:
+        return Judged(state, alerting, verdict, ())
+    alerting, steps, transition = decide(user_id, alerting, verdict, observation, rules)
+    return Judged(after(changed, transition), alerting, verdict, steps)
+
+
+def reported_chart(step: Step, state: DriftState, verdict: Verdict) -> Chart:
+    """The chart whose baseline an alert reports: for a raised drift alert, the one frozen for the episode."""
+    begins = step.kind is AlertKind.DRIFT and step.state is AlertState.RAISED
+    return state.chart if begins else verdict.chart
 
 
 def decide(user_id: str, alerting: Alerting, verdict: Verdict, observation: Observation, rules: Rules) -> Decision:

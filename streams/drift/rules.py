@@ -1,15 +1,20 @@
 """The parameters of charts and alerts, derived from the settings."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.settings import Settings
 from streams.drift.cusum import PHI, ChartRules
 from streams.drift.thresholds import YEAR_DAYS, threshold_for
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
 
 YOUNG = 0.5
 CORRELATED = 5.0
 PHI_WEIGHT = 12.0
 MEMOS_CAP = 4.0
+REORDER_S = 2 * 86400.0
+"""How late a memo may arrive, and the cool-down between episodes, where no settings say it: the settings' defaults."""
+COOLDOWN_S = 7 * 86400.0
 
 
 class Rules(NamedTuple):
@@ -24,17 +29,29 @@ class Rules(NamedTuple):
     alerts_per_memo: float
     """False alerts that the false-alarm budget allows per memo."""
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "Rules":
+    @staticmethod
+    def from_settings(settings: "Settings") -> "Rules":
         """The rules for the false-alarm budget in the settings. Raises ConfigurationError outside the shipped table."""
-        return cls(
-            chart_rules_for(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation),
+        rules = rules_for(
+            settings.alerts_per_user_year,
+            settings.memos_per_day,
+            settings.autocorrelation,
             settings.reorder_window_s,
             settings.alert_cooldown_s,
-            settings.level_high,
-            settings.level_of,
-            settings.alerts_per_user_year / YEAR_DAYS / settings.memos_per_day,
         )
+        return rules._replace(level_high=settings.level_high, level_of=settings.level_of)
+
+
+def rules_for(
+    alerts_per_user_year: float,
+    memos_per_day: float,
+    autocorrelation: float | None,
+    reorder_s: float,
+    cooldown_s: float,
+) -> Rules:
+    """The rules of drift episodes alone, without level episodes. Raises OutsideTable, which names the range."""
+    chart = chart_rules_for(alerts_per_user_year, memos_per_day, autocorrelation)
+    return Rules(chart, reorder_s, cooldown_s, 0, 0, alerts_per_user_year / YEAR_DAYS / memos_per_day)
 
 
 def chart_rules_for(
@@ -42,7 +59,7 @@ def chart_rules_for(
 ) -> ChartRules:
     """The chart's rules for a false-alarm budget. autocorrelation: of successive memos; None (usual) when unknown.
 
-    Raises ConfigurationError outside the shipped table.
+    Raises OutsideTable, a ConfigurationError, which names the range that the shipped table holds.
     """
     return chart_rules(threshold_for(alerts_per_user_year, memos_per_day, autocorrelation), memos_per_day)
 

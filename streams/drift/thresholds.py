@@ -6,11 +6,11 @@ one memo per day counts as one per day on a slower clock.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from math import exp, log
+from math import ceil, exp, floor, log, log10
 from typing import Any, TypeAlias, cast
 
 from schemas.errors import ConfigurationError
@@ -21,6 +21,10 @@ AT_WORST = 1.4
 """Bounds on the ratio of actual to requested false alerts when the autocorrelation is unknown: AT_INDEPENDENCE for
 independent memos, AT_WORST for any autocorrelation of the table."""
 Nested: TypeAlias = Sequence["Nested | float"]
+
+
+class OutsideTable(ConfigurationError, ValueError):
+    """A budget, memos per day or autocorrelation that the shipped table does not hold; the message names the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +113,43 @@ def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrela
     """The threshold for a false-alarm budget, in false alerts per user-year.
 
     autocorrelation: None when unknown; the rate is then at most AT_INDEPENDENCE times the budget for independent memos,
-    and at most AT_WORST times up to the table's largest autocorrelation, 0.5. A budget above the rate of the table's
-    lowest threshold gets that threshold, and fewer alerts.
-    Raises ConfigurationError outside the table.
+    and at most AT_WORST times up to the table's largest autocorrelation, 0.5. Raises OutsideTable, which names
+    the range, for what the table does not hold.
     """
-
-    def excess(threshold: float) -> float:
-        budget = log(alerts_per_user_year)
-        if autocorrelation is not None:
-            return _log_rate(threshold, memos_per_day, autocorrelation) - budget
-        rates = [_log_rate(threshold, memos_per_day, phi) for phi in shipped().autocorrelation]
-        return max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)) - budget
-
-    low, high = shipped().threshold[0], shipped().threshold[-1]
-    if excess(high) > 0:
-        least = alerts_per_user_year * exp(excess(high))
-        raise ConfigurationError(
-            f"alerts_per_user_year must be at least {least:.2g} at {memos_per_day:g} memos per day"
+    least, most = budgets(memos_per_day, autocorrelation)
+    if not least <= alerts_per_user_year or (alerts_per_user_year > most and memos_per_day >= 1):
+        raise OutsideTable(
+            f"alerts_per_user_year is {alerts_per_user_year:g}: at {memos_per_day:g} memos per day it must be a number "
+            f"from {least:g} to {most:g}"
         )
+    low, high = shipped().threshold[0], shipped().threshold[-1]
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+        above = _budget(middle, memos_per_day, autocorrelation) > alerts_per_user_year
+        low, high = (middle, high) if above else (low, middle)
     return (low + high) / 2
+
+
+def budgets(memos_per_day: float, autocorrelation: float | None = None) -> tuple[float, float]:
+    """The lowest and the highest budget that the table holds, rounded inwards to three digits.
+
+    Raises OutsideTable for other memos_per_day or autocorrelation.
+    """
+    least, most = (_budget(shipped().threshold[i], memos_per_day, autocorrelation) for i in (-1, 0))
+    return _rounded(least, ceil), _rounded(most, floor)
+
+
+def _rounded(value: float, direction: Callable[[float], int]) -> float:
+    unit = 10.0 ** (floor(log10(value)) - 2)
+    return float(f"{direction(value / unit) * unit:.3g}")
+
+
+def _budget(threshold: float, memos_per_day: float, autocorrelation: float | None) -> float:
+    """The budget that a threshold keeps."""
+    if autocorrelation is not None:
+        return exp(_log_rate(threshold, memos_per_day, autocorrelation))
+    rates = [_log_rate(threshold, memos_per_day, phi) for phi in shipped().autocorrelation]
+    return exp(max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)))
 
 
 def false_alerts(threshold: float, memos_per_day: float, autocorrelation: float) -> Estimate:
@@ -166,9 +185,13 @@ def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float) ->
 def _at(values: Nested, memos_per_day: float, autocorrelation: float, threshold: float, *rest: int) -> float:
     table = shipped()
     if not 0.0 <= autocorrelation <= table.autocorrelation[-1]:
-        raise ConfigurationError(f"autocorrelation must be between 0 and {table.autocorrelation[-1]:g}")
-    if memos_per_day > table.memos_per_day[-1]:
-        raise ConfigurationError(f"memos_per_day must be at most {table.memos_per_day[-1]:g}")
+        raise OutsideTable(
+            f"autocorrelation is {autocorrelation:g}: it must be a number from 0 to {table.autocorrelation[-1]:g}"
+        )
+    if not 0.0 < memos_per_day <= table.memos_per_day[-1]:
+        raise OutsideTable(
+            f"memos_per_day is {memos_per_day:g}: it must be a number above 0, at most {table.memos_per_day[-1]:g}"
+        )
     axes = (
         ([log(m) for m in table.memos_per_day], log(max(1.0, memos_per_day))),
         (table.autocorrelation, autocorrelation),

@@ -12,25 +12,20 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from schemas.codec import Codec, DecodeError
+from schemas.codec import Codec
 from schemas.errors import UnreadableState
-from schemas.events import AlertKind, AlertState, BaselineSummary, RecentSummary, RiskAlert, RiskScored
+from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
 from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
+from streams.drift import stored_state
 from streams.drift.clocks import alerting_until, state_until
 from streams.drift.cusum import Chart, limit
-from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, after, observe, update
-from streams.drift.detector_state import DriftState, windows, with_priors
-from streams.drift.episodes import Alerting, Step, decide
+from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, observe
+from streams.drift.detector_state import DriftState, windows
+from streams.drift.episodes import Alerting, Step, judge, reported_chart
 from streams.drift.rules import Rules
 from workers.kafka.record_time import arrived_s
 
-VERSION = DRIFT.version
-"""Of stored states. Version 1, whose charts had no prior, is supported for reading."""
-LARGEST = 4096
-"""Maximum bytes of one user's state; undelivered alerts are dropped, oldest first, to stay below."""
-_HEAD = struct.Struct("<BHHB")
-_SIZE = struct.Struct("<H")
 _CODEC = Codec()
 
 
@@ -135,12 +130,10 @@ def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
 
 def advance(user: User, user_id: str, observation: Observation, rules: Rules) -> tuple[User, Verdict, list[RiskAlert]]:
     """The user after one more memo, its verdict, and the alerts it causes; the outbox is unchanged."""
-    state, verdict = update(user.drift, observation, rules.chart, rules.reorder_s)
+    state, alerting, verdict, steps = judge(user_id, user.drift, user.alerting, observation, rules)
     if state is user.drift:
         return user, verdict, []
-    alerting, steps, transition = decide(user_id, user.alerting, verdict, observation, rules)
-    state = after(state, transition)
-    alerts = [_alert(user_id, step, _reported_chart(step, state, verdict), observation) for step in steps]
+    alerts = [_alert(user_id, step, reported_chart(step, state, verdict), observation) for step in steps]
     return User(state, alerting, user.outbox), verdict, alerts
 
 
@@ -169,57 +162,21 @@ def open_episode(state: bytes | None) -> bool:
     if state is None:
         return False
     try:
-        _, drift, alerting, _ = _HEAD.unpack_from(state)
-        known = Alerting.from_bytes(state[_HEAD.size + drift : _HEAD.size + drift + alerting])
+        return stored_state.alerting_of(state).open_episode
     except (struct.error, ValueError):
         return False
-    return known.open_episode
 
 
 def pack(user: User) -> bytes:
     """The user as stored, at most LARGEST bytes; equal users give equal bytes."""
-    return _joined(user.drift.to_bytes(), user.alerting.to_bytes(), user.outbox)
+    return stored_state.to_bytes(user.drift, user.alerting, [_CODEC.encode(alert) for alert in user.outbox[-255:]])
 
 
 def unpack(state: bytes) -> User:
     """The user in stored bytes. Raises UnreadableState when they are damaged or of another version."""
+    drift, alerting, outbox = stored_state.from_bytes(state)
     with DRIFT.decoding():
-        DRIFT.opened(state)
-        version, drift, alerting, _ = _HEAD.unpack_from(state)
-        at = _HEAD.size
-        stored = state[at : at + drift]
-        return User(
-            DriftState.from_bytes(stored if version == VERSION else with_priors(stored)),
-            Alerting.from_bytes(state[at + drift : at + drift + alerting]),
-            tuple(_outbox(state[at + drift + alerting :])),
-        )
-
-
-def _joined(drift: bytes, alerting: bytes, outbox: Sequence[RiskAlert]) -> bytes:
-    encoded = [_CODEC.encode(alert) for alert in outbox][-255:]
-    room = LARGEST - _HEAD.size - len(drift) - len(alerting)
-    while encoded and sum(_SIZE.size + len(alert) for alert in encoded) > room:
-        encoded.pop(0)
-    head = _HEAD.pack(VERSION, len(drift), len(alerting), len(encoded))
-    return b"".join((head, drift, alerting, *(_SIZE.pack(len(alert)) + alert for alert in encoded)))
-
-
-def _outbox(data: bytes) -> list[RiskAlert]:
-    alerts, at = [], 0
-    while at < len(data):
-        (size,) = _SIZE.unpack_from(data, at)
-        at += _SIZE.size + size
-        try:
-            alerts.append(_CODEC.decode(data[at - size : at], RiskAlert))
-        except DecodeError as error:
-            raise ValueError("corrupt alert in a drift state") from error
-    return alerts
-
-
-def _reported_chart(step: Step, state: DriftState, verdict: Verdict) -> Chart:
-    """The chart whose baseline an alert reports: for a raised drift alert, the one frozen for the episode."""
-    begins = step.kind is AlertKind.DRIFT and step.state is AlertState.RAISED
-    return state.chart if begins else verdict.chart
+        return User(drift, alerting, tuple(_CODEC.decode(alert, RiskAlert) for alert in outbox))
 
 
 def _alert(user_id: str, step: Step, chart: Chart, observation: Observation) -> RiskAlert:

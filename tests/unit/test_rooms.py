@@ -36,6 +36,7 @@ TESTED_ELSEWHERE = {
     "streams/drift/detector_state.py": "tests/unit/streams/drift/test_detector.py: states of the detector",
     "streams/drift/plot.py": "tests/unit/streams/cli/test_drift.py: drawn by the command",
     "streams/drift/rules.py": "tests/unit/streams/drift/test_thresholds.py: rules with thresholds of the table",
+    "streams/drift/stored_state.py": "tests/unit/streams/drift/test_user_state.py: states as the agent stores them",
     "streams/fusion/dead_letter_agent.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/fusion/rules.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/fusion/score_memos.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.events import Band, RiskAlert, RiskScored
 from streams.drift.cusum import Chart
-from streams.drift.user_state import LARGEST, delivered, follow, follow_in_detail, unpack
+from streams.drift.stored_state import LARGEST
+from streams.drift.user_state import delivered, follow, follow_in_detail, unpack
 from tests.unit.streams.scores import RULES, calm, daily, scored
 
 
