@@ -34,7 +34,7 @@ include_patterns = [
     *("*.md", "docs/**.md", "deploy/kafka/*.md", "tests/benchmarks/results/*.md"),
     "workers/scoring/demo_bundle/README.md",
 ]
-exclude_patterns = [".*", "**/.*", "**/__pycache__", "build", "dist", "shared"]
+exclude_patterns = [".*", "**/.*", "**/__pycache__", "**/node_modules", "**/target", "build", "dist", "shared"]
 html_theme = "furo"
 html_title = f"Undertone {version}"
 html_copy_source = False
@@ -72,6 +72,7 @@ def _begin_at_the_first_page(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Sphinx calls this once."""
-    app.add_lexer("mermaid", TextLexer)
+    for language in ("csv", "mermaid"):  # shown as they are
+        app.add_lexer(language, TextLexer)
     app.connect("source-read", _add_navigation)
     app.connect("build-finished", _begin_at_the_first_page)

@@ -18,6 +18,7 @@ from streams.notify.alertmanager_payload import Episode, as_posted
 from streams.notify.http_client import REFUSALS
 from streams.notify.webhook import signature
 from tests.bridging import publish
+from tests.pages import block
 from tests.unit.streams.alerts import START, episode_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,7 +28,7 @@ FIELDS = {field["name"] for field in SCHEMA["fields"]}
 
 
 def code(language: str) -> str:
-    """The one block of a language, or of a language and a word."""
+    """The one block of a language."""
     (block,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     return str(block)
 
@@ -35,7 +36,7 @@ def code(language: str) -> str:
 def test_the_python_subscriber_prints_every_alert_once_and_commits(tmp_path: Path) -> None:
     alerts = episode_of()
     script = tmp_path / "subscriber.py"
-    script.write_text(code("python subscriber"))
+    script.write_text(block("docs/subscribing.md", "subscriber"))
     with EmbeddedKafka(topic.name for topic in topics.TOPICS) as kafka:
         settings = Settings.load(kafka_bootstrap=kafka.bootstrap)
         asyncio.run(publish(settings, *alerts, *alerts))
@@ -52,7 +53,7 @@ def test_the_python_subscriber_prints_every_alert_once_and_commits(tmp_path: Pat
 
 def test_the_signature_is_checked_as_the_page_says() -> None:
     scope: dict[str, Any] = {}
-    exec(code("python verify"), scope)
+    exec(block("docs/subscribing.md", "verify"), scope)
     body, secret = to_json(episode_of()[0]).encode(), "whsec_" + "QUJD" * 8
     key = b"ABC" * 8
     now = int(time.time())
