@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 REQUIREMENTS := deploy/requirements
 # These tests mostly wait for servers and timeouts, so running them in parallel costs little CPU.
-PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py roles.py)
+PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py roles.py clients.py)
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
