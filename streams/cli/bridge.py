@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from schemas.channels import CHANNELS, Channel
+from streams.terminal.arguments import http_address
 
 bridge_app = typer.Typer(help="Deliver alerts to a receiver outside Kafka.", no_args_is_help=True)
 
-Url = Annotated[str | None, typer.Option(help="Address of the receiver. Default: the setting.")]
+Url = Annotated[
+    str | None, typer.Option(parser=http_address, metavar="URL", help="Address of the receiver. Default: the setting.")
+]
 
 
 def add_to(app: typer.Typer) -> None:

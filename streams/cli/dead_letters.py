@@ -13,7 +13,7 @@ import typer
 from schemas.pipeline import STAGES
 from schemas.topics import DEAD
 from streams.cli.load_settings import load_settings
-from streams.terminal.parse_time import since_moment
+from streams.terminal.arguments import identifier, one_of, past_since_moment
 
 if TYPE_CHECKING:
     from schemas.json_records import Json
@@ -25,11 +25,20 @@ letters_app = typer.Typer(help="List dead letters, and redrive them after the ca
 
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=since_moment, help="Written since this time: RFC 3339, or an age (90m, 12h, 3d, 2w)."),
+    typer.Option(
+        parser=past_since_moment,
+        metavar="TIME",
+        help="Written since this time: RFC 3339, or an age (90m, 12h, 3d, 2w).",
+    ),
 ]
 WRITERS = [stage.name for stage in STAGES if DEAD in stage.writes]
-Stage = Annotated[str | None, typer.Option(help=f"Written by this stage: {', '.join(WRITERS)}.")]
-Reason = Annotated[str | None, typer.Option(help="For this reason, such as audio:undecodable.")]
+Stage = Annotated[
+    str | None,
+    typer.Option(parser=one_of(*WRITERS), metavar="STAGE", help=f"Written by this stage: {', '.join(WRITERS)}."),
+]
+Reason = Annotated[
+    str | None, typer.Option(parser=identifier, metavar="REASON", help="For this reason, such as audio:undecodable.")
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 TEXT_BYTES = 400
 """Shown of a text, as of a record that cannot be decoded."""
@@ -77,7 +86,10 @@ def list_letters(
 
 @letters_app.command()
 def show(
-    dead_letter_id: Annotated[str, typer.Argument(help="Id of the dead letter, or its beginning.")],
+    dead_letter_id: Annotated[
+        str,
+        typer.Argument(parser=identifier, metavar="DEAD_LETTER_ID", help="Id of the dead letter, or its beginning."),
+    ],
     json_lines: JsonLines = False,
 ) -> None:
     """Show one dead letter: reason, origin, history, and the original record, which may name a user."""
@@ -104,7 +116,10 @@ def show(
 @letters_app.command()
 def redrive(
     ids: Annotated[
-        list[str] | None, typer.Argument(help="Ids, or their beginnings. Default: all dead letters.")
+        list[str] | None,
+        typer.Argument(
+            parser=identifier, metavar="[IDS]...", help="Ids, or their beginnings. Default: all dead letters."
+        ),
     ] = None,
     since: Since = None,
     stage: Stage = None,

@@ -13,6 +13,8 @@ import typer
 
 from schemas.events import AlertState, Band
 from streams.cli.load_settings import load_settings
+from streams.terminal.arguments import plot_file
+from streams.terminal.files import writing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +43,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    plot: Annotated[Path, typer.Option("--picture", help="File for the plot of scores and alerts.")] = PLOT,
+    plot: Annotated[
+        Path,
+        typer.Option("--picture", parser=plot_file, metavar="FILE", help="File for the plot of scores and alerts."),
+    ] = PLOT,
 ) -> None:
     """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts that follow.
 
@@ -60,7 +65,8 @@ def demo(
             _play(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
             raise typer.Exit(130) from None
-    _draw(run, plot)
+    with writing(plot):
+        _draw(run, plot)
     print("\n".join(alert_lines(run)))
     print(f"plot: {plot}")
     print(run.summary(time.monotonic() - began))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from streams.cli.load_settings import load_settings
+from streams.terminal.arguments import plot_file, positive, pseudonym
+from streams.terminal.files import writing
 
 if TYPE_CHECKING:
     from schemas.events import RiskAlert
@@ -19,12 +21,22 @@ if TYPE_CHECKING:
 drift_app = typer.Typer(help="Drift detection: thresholds, back-tests and plots.", no_args_is_help=True)
 
 AlertsPerYear = Annotated[
-    float | None, typer.Option(help="False alerts per user and year that you accept. Default: the setting (1).")
+    float | None,
+    typer.Option(
+        parser=positive,
+        metavar="NUMBER",
+        help="False alerts per user and year that you accept. Default: the setting (1).",
+    ),
 ]
-MemosPerDay = Annotated[float | None, typer.Option(help="Memos per day of a usual user. Default: the setting (1).")]
+MemosPerDay = Annotated[
+    float | None,
+    typer.Option(parser=positive, metavar="NUMBER", help="Memos per day of a usual user. Default: the setting (1)."),
+]
 Autocorrelation = Annotated[
     float | None,
-    typer.Option(help="Of one memo's score with the next, if measured. Default: any up to 0.5 is allowed for."),
+    typer.Option(
+        min=0, max=0.5, help="Of one memo's score with the next, if measured. Default: any up to 0.5 is allowed for."
+    ),
 ]
 
 
@@ -108,12 +120,12 @@ def replay(
 
 @drift_app.command()
 def plot(
-    user: Annotated[str, typer.Option(help="Pseudonym of the user.")],
+    user: Annotated[str, typer.Option(parser=pseudonym, metavar="USER", help="Pseudonym of the user.")],
     scores: Annotated[
         typer.FileBinaryRead | None,
         typer.Option(help="JSON lines, as for `replay`. Default: the topics and Redis."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("drift.png"),
+    out: Annotated[Path, typer.Option(parser=plot_file, metavar="FILE", help="PNG to write.")] = Path("drift.png"),
     alerts_per_user_year: AlertsPerYear = None,
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
@@ -123,7 +135,6 @@ def plot(
     From the topics, the plot covers the retention of scores (30 days by default) as if the user started there, with
     the state in Redis as a note and the published alerts. From a file, the alerts are those of a replay.
     """
-    from streams.drift.plot import draw
     from streams.drift.replay import history
     from workers.service.terminal import escaped
 
@@ -137,7 +148,10 @@ def plot(
     if not course:
         print("no scores of this user found", file=sys.stderr)
         raise typer.Exit(1)
-    draw(out, course, live.alerts, live.note)
+    from streams.drift.plot import draw
+
+    with writing(out):
+        draw(out, course, live.alerts, live.note)
     print(*(escaped(line) for line in (live.note, out) if line), sep="\n")
 
 

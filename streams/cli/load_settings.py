@@ -3,7 +3,9 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from schemas.errors import ConfigurationError
 from streams.cli.printing import warn
+from streams.terminal.arguments import bundle_fault
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -19,6 +21,12 @@ def load_settings(**overrides: object) -> "Settings":
     for sentence in ignored_variables():
         _warn_once(sentence)
     return Settings.load(**overrides)
+
+
+def check_bundle(settings: "Settings") -> None:
+    """Raises ConfigurationError when UNDERTONE_BUNDLE is no folder with the files of a bundle; loads no model."""
+    if fault := bundle_fault(settings.bundle):
+        raise ConfigurationError(f"UNDERTONE_BUNDLE cannot be used: {fault}; set it to the folder of a complete bundle")
 
 
 @cache

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.load_settings import load_settings
+from streams.terminal.arguments import audio_paths, past_moment, pseudonym, some_path
 from streams.terminal.files import audio_files
-from streams.terminal.parse_time import moment
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -62,12 +62,18 @@ async def _up(settings: "Settings") -> None:
 
 
 def submit(
-    paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
-    user: Annotated[str, typer.Option(help="Pseudonym of the speaker.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=some_path, callback=audio_paths, metavar="PATHS...", help="Audio files, or folders of them."
+        ),
+    ],
+    user: Annotated[str, typer.Option(parser=pseudonym, metavar="USER", help="Pseudonym of the speaker.")],
     recorded_at: Annotated[
         datetime | None,
         typer.Option(
-            parser=moment,
+            parser=past_moment,
+            metavar="TIME",
             help="Time of recording, RFC 3339 (UTC without a zone). Default: the file's modification time.",
         ),
     ] = None,

@@ -13,16 +13,23 @@ if TYPE_CHECKING:
 
     from schemas.settings import Settings
 
+from schemas.errors import ExitCode
 from schemas.events import Modality
-from streams.cli.load_settings import load_settings
-from streams.terminal.files import audio_files
+from streams.cli.load_settings import check_bundle, load_settings
+from streams.cli.printing import fail, printer
+from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, output_file, some_path
+from streams.terminal.arguments import modality as modality_named
+from streams.terminal.files import audio_files, writing
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 NAMED = 3
 """Markers in a line of text; JSON has all of the evidence."""
 
-Paths = Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")]
+Paths = Annotated[
+    list[Path],
+    typer.Argument(parser=some_path, callback=audio_paths, metavar="PATHS...", help="Audio files, or folders of them."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +45,10 @@ def score(
         typer.Option("--one-person", help="All memos are of one person, oldest first (in a folder, by file name)."),
     ] = False,
     modality: Annotated[
-        Modality | None, typer.Option(help="Only this one; a bundle that needs both then abstains.")
+        Modality | None,
+        typer.Option(
+            parser=modality_named, metavar=EXTRACTED, help="Only this one; a bundle that needs both abstains."
+        ),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,
 ) -> None:
@@ -55,6 +65,7 @@ def score(
     settings = load_settings()
     if modality is not None:
         settings = settings.model_copy(update={"modalities": (modality,)})
+    check_bundle(settings)
     import_tensorflow_for(settings.modalities, settings.bundle)
     from schemas.json_records import json_line
     from streams.local.offline import score_files, score_in_turn
@@ -71,14 +82,28 @@ def score(
 
 def features(
     paths: Paths,
-    out: Annotated[Path | None, typer.Option(help="File to write, .npz.")] = None,
-    modality: Annotated[Modality | None, typer.Option(help="Only this one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=output_file(".npz"), metavar="FILE", help="File to write, .npz.")
+    ] = None,
+    modality: Annotated[
+        Modality | None, typer.Option(parser=modality_named, metavar=EXTRACTED, help="Only this one.")
+    ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Hugging Face folder or name[@revision] instead of the bundle's encoder.")
+        str | None,
+        typer.Option(
+            parser=encoder_source,
+            metavar="NAME",
+            help="Hugging Face folder or name[@revision] instead of the bundle's encoder.",
+        ),
     ] = None,
     frames: Annotated[bool, typer.Option("--frames", help="Include the embedding of every frame.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="File for a plot of one memo: voice, pauses, creak and markers.")
+        Path | None,
+        typer.Option(
+            parser=output_file(*PLOT_SUFFIXES),
+            metavar="FILE",
+            help="File for a plot of one memo: voice, pauses, creak and markers.",
+        ),
     ] = None,
 ) -> None:
     """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary.
@@ -89,39 +114,41 @@ def features(
     if out is None and plot is None:
         raise typer.BadParameter("give the file to write", param_hint="--out")
     files = audio_files(paths)
-    if plot is not None:
-        _plot(files, plot)
-    if out is None:
-        return
+    if plot is not None and len(files) != 1:
+        raise typer.BadParameter(f"give one file to plot, not {len(files)}", param_hint="--plot")
     shared = [stem for stem, count in Counter(f.stem for f in files).items() if count > 1]
-    if shared:
+    if shared and out is not None:
         raise typer.BadParameter(f"several files are named {shared[0]}; their arrays would have the same name")
     settings = load_settings(**({"encoder": encoder} if encoder else {}))
     wanted = settings.modalities if modality is None else (modality,)
     if encoder and modality is None and "modalities" not in settings.model_fields_set:
         wanted = tuple(dict.fromkeys((*wanted, Modality.EMBEDDING)))
-    raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
+    if Modality.EMBEDDING not in wanted and (frames or encoder):
+        raise typer.BadParameter("only embeddings have it: leave it out, or extract them", param_hint=_unused(frames))
+    if out is not None and Modality.EMBEDDING in wanted and settings.encoder is None:
+        check_bundle(settings)
+    if plot is not None:
+        _plot(files[0], plot, settings)
+    if out is not None:
+        raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
 
 
-def _plot(files: list[Path], plot: Path) -> None:
-    if len(files) != 1:
-        raise typer.BadParameter(f"give one file to plot, not {len(files)}", param_hint="--plot")
-    if plot.suffix.lower() not in PLOT_SUFFIXES:
-        raise typer.BadParameter(f"give a file that ends in {', '.join(PLOT_SUFFIXES)}", param_hint="--plot")
+def _unused(frames: bool) -> str:
+    return "--frames" if frames else "--encoder"
+
+
+def _plot(path: Path, plot: Path, settings: "Settings") -> None:
     from schemas.errors import Poison
     from workers.acoustic.plot import plot_features
     from workers.audio.load import load_file
-    from workers.service.terminal import escaped
 
     try:
-        signal, quality = load_file(files[0], load_settings())
-        plot_features(plot, signal, files[0].name, quality)
+        signal, quality = load_file(path, settings)
     except Poison as poison:
-        print(escaped(f"{files[0]}: {poison}"), file=sys.stderr)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        print(escaped(f"{plot}: {error.strerror}"), file=sys.stderr)
-        raise typer.Exit(1) from None
+        fail(f"{path}: {poison}", ExitCode.FAILED)
+    with writing(plot):
+        plot_features(plot, signal, path.name, quality)
+    printer(as_json=False).note(f"plot: {plot}")
 
 
 def _write_features(
@@ -150,7 +177,9 @@ def _write_features(
             arrays |= arrays_of(each.recording.stem, each.result)
             if frames and Modality.EMBEDDING in wanted:
                 arrays[f"{each.recording.stem}.embedding_frames"] = frames_of(extraction, each.recording, settings)
-    np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for any keyword
+    with writing(out):
+        np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for any keyword
+    printer(as_json=False).note(f"features: {out}")
     return failed
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.load_settings import load_settings
+from streams.terminal.arguments import past_since_moment
 from streams.terminal.parse_time import since_moment
 
 if TYPE_CHECKING:
@@ -21,10 +22,15 @@ def add_to(app: typer.Typer) -> None:
 def rescore(
     since: Annotated[
         datetime,
-        typer.Option(parser=since_moment, help="Scores written then or later: RFC 3339, or an age: 90m, 12h, 3d."),
+        typer.Option(
+            parser=past_since_moment,
+            metavar="TIME",
+            help="Scores written then or later: RFC 3339, or an age: 90m, 12h, 3d.",
+        ),
     ],
     until: Annotated[
-        datetime | None, typer.Option(parser=since_moment, help="Scores written before then. Default: now.")
+        datetime | None,
+        typer.Option(parser=since_moment, metavar="TIME", help="Scores written before then. Default: now."),
     ] = None,
     per_second: Annotated[
         int, typer.Option(min=1, help="Most memos a second, so that live ones are not held up.")
@@ -36,6 +42,8 @@ def rescore(
     Their uploads are written to `memos.uploaded` once more; the new score of a memo replaces the one that it has. Memos
     whose upload a worker has yet to process are left alone, so this may run again at any time.
     """
+    if until is not None and until <= since:
+        raise typer.BadParameter("is not later than --since", param_hint="--until")
     found = asyncio.run(_rescore(since, until or datetime.now(UTC), per_second, dry_run=dry_run))
     print(f"{len(found.uploads)} memos {'would be ' if dry_run else ''}resubmitted")
     if found.under_way:

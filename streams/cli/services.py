@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from schemas.pipeline import FEATURE_STAGES, FeatureStage, feature_stage, feature_stages
-from streams.cli.load_settings import load_settings
+from schemas.pipeline import FEATURE_STAGES, FeatureStage, Implementation, feature_stage, feature_stages
+from streams.cli.load_settings import check_bundle, load_settings
 
 if TYPE_CHECKING:
     from workers.kafka.admin import TopicState
@@ -40,15 +40,18 @@ def worker(
 ) -> None:
     """Run one feature worker: memos.uploaded → memos.features."""
     from schemas.settings import Settings
-    from streams.cli.tensorflow_quiet import import_tensorflow_for
-    from streams.roles.feature_worker import run_worker
-    from streams.roles.process import until_asked_to_stop
 
     settings = Settings.load()
     if stage not in feature_stages(settings.modalities):
         given, needed = ", ".join(stage.modalities), ", ".join(settings.modalities)
         asks = "UNDERTONE_MODALITIES names" if "modalities" in settings.model_fields_set else "the bundle needs"
         raise typer.BadParameter(f"{stage.name} extracts {given}, and {asks} {needed} only: this worker is not needed")
+    if stage.implementation is Implementation.WAV2VEC2 and settings.encoder is None:
+        check_bundle(settings)
+    from streams.cli.tensorflow_quiet import import_tensorflow_for
+    from streams.roles.feature_worker import run_worker
+    from streams.roles.process import until_asked_to_stop
+
     import_tensorflow_for(stage.modalities)
     until_asked_to_stop(settings, stage.name, lambda stop: run_worker(settings, stage, stop))
 
@@ -56,11 +59,13 @@ def worker(
 def agents() -> None:
     """Run the agents: memos.features → risk.scored → risk.alerts."""
     from schemas.settings import Settings
+
+    settings = Settings.load()
+    check_bundle(settings)
     from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.agents import run_agents
     from streams.roles.process import until_asked_to_stop
 
-    settings = Settings.load()
     import_tensorflow_for(bundle=settings.bundle)
     until_asked_to_stop(settings, "agents", lambda stop: run_agents(settings, stop))
 

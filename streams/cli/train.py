@@ -14,6 +14,15 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
 from streams.cli.load_settings import load_settings
+from streams.terminal.arguments import (
+    EXTRACTED,
+    bundle_folder,
+    encoder_source,
+    input_file,
+    input_folder,
+    output_folder,
+)
+from streams.terminal.arguments import modality as modality_named
 
 if TYPE_CHECKING:
     from workers.corpora.manifest import Sample
@@ -25,10 +34,19 @@ Head = Literal["logistic", "mlp", "bilstm", "transformer"]
 Method = Literal["better", "temperature", "isotonic"]
 Manifest = Annotated[
     Path | None,
-    typer.Option(help="CSV with path,speaker,label and optional recorded_at,split,sex,age,corpus.", exists=True),
+    typer.Option(
+        parser=input_file,
+        metavar="FILE",
+        help="CSV with path,speaker,label and optional recorded_at,split,sex,age,corpus.",
+    ),
 ]
-DaicWoz = Annotated[Path | None, typer.Option(help="Folder of DAIC-WOZ or E-DAIC as distributed.", exists=True)]
-Cache = Annotated[Path, typer.Option(help="Folder that caches features between runs.")]
+DaicWoz = Annotated[
+    Path | None,
+    typer.Option(parser=input_folder, metavar="FOLDER", help="Folder of DAIC-WOZ or E-DAIC as distributed."),
+]
+Cache = Annotated[
+    Path, typer.Option(parser=output_folder, metavar="FOLDER", help="Folder that caches features between runs.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 
 
@@ -39,14 +57,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Folder for the bundle.")],
+    out: Annotated[Path, typer.Option(parser=output_folder, metavar="FOLDER", help="Folder for the bundle.")],
     manifest: Manifest = None,
     daic_woz: DaicWoz = None,
     head: Annotated[Head, typer.Option(help="Figures of logistic, the default, are reported too.")] = "logistic",
     modality: Annotated[
-        list[Modality] | None, typer.Option(help="Repeatable. Default: acoustic, and embedding with --encoder.")
+        list[Modality] | None,
+        typer.Option(
+            parser=modality_named,
+            metavar=EXTRACTED,
+            help="Repeatable. Default: acoustic, and embedding with --encoder.",
+        ),
     ] = None,
-    encoder: Annotated[str | None, typer.Option(help="Folder or hub name of a Wav2Vec2 checkpoint.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(parser=encoder_source, metavar="NAME", help="Folder or hub name of a Wav2Vec2 checkpoint."),
+    ] = None,
     split: Annotated[
         Literal["manifest", "chronological"],
         typer.Option(help="The manifest's split column, or every speaker's last memos held out."),
@@ -54,11 +80,12 @@ def train(
     calibration: Annotated[
         Method, typer.Option(help="Default: the one that predicts held-out speakers better by more than chance.")
     ] = "better",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
     """Train a bundle on labelled recordings, and report its figures on held-out speakers."""
+    samples = _samples(manifest, daic_woz)
     from workers.corpora.corpus import corpus_by_time, corpus_of, features_of
     from workers.training.recipe import Recipe
     from workers.training.train import train as make
@@ -70,7 +97,6 @@ def train(
         from workers.training.neural_trainer import sum_on_one_thread
 
         sum_on_one_thread()
-    samples = _samples(manifest, daic_woz)
     corpus = corpus_by_time(samples) if split == "chronological" else corpus_of(samples)
     modalities = _modalities(modality, encoder)
     source = _encoder(modalities, encoder)
@@ -94,7 +120,7 @@ def train(
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Option(help="Folder of the bundle.", exists=True)],
+    bundle: Annotated[Path, typer.Option(parser=bundle_folder, metavar="FOLDER", help="Folder of the bundle.")],
     manifest: Manifest = None,
     daic_woz: DaicWoz = None,
     split: Annotated[
@@ -103,22 +129,25 @@ def evaluate(
             help="Side of the manifest's split; `chronological`: every speaker's last memos; `all`: every memo."
         ),
     ] = "",
-    report: Annotated[Path | None, typer.Option(help="Folder for a page with plots.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(parser=output_folder, metavar="FOLDER", help="Folder for a page with plots.")
+    ] = None,
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
+    samples, by_time = _samples(manifest, daic_woz), split == "chronological"
     from workers.corpora.corpus import TEST, corpus_by_time, corpus_of, features_of
     from workers.evaluation.evaluate import judge
     from workers.scoring.bundle import Bundle
 
     loaded = Bundle.load(bundle)
-    samples, by_time = _samples(manifest, daic_woz), split == "chronological"
     corpus = corpus_by_time(samples) if by_time else corpus_of(samples)
+    side = TEST if by_time else _side(split, corpus.sides)
     settings = load_settings(bundle=bundle, **({"encoder": loaded.encoder_source} if loaded.encoder_source else {}))
     with _progress(len(corpus.samples), "features") as done:
         features = features_of(corpus, settings, loaded.modalities, cache, done)
-    found = judge(loaded, corpus, features, TEST if by_time else _side(split, corpus.sides))
+    found = judge(loaded, corpus, features, side)
     _print_failures(features.failed)
     if report is not None:
         from workers.evaluation.report import write_report
@@ -135,7 +164,7 @@ def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":
     from workers.corpora.manifest import read_manifest
 
     if (manifest is None) == (daic_woz is None):
-        raise ConfigurationError("give either --manifest or --daic-woz")
+        raise typer.BadParameter("give one of them, and one only", param_hint="--manifest, --daic-woz")
     return read_manifest(manifest) if manifest is not None else read_daic_woz(daic_woz or Path())
 
 

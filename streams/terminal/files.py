@@ -1,6 +1,10 @@
-"""Audio files from paths on the command line: files, and folders of files."""
+"""Files of a command line: audio files from paths, which are files and folders of files; and what is written."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from schemas.errors import Stop
 
 ENDINGS = frozenset(
     {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".aac", ".webm", ".amr", ".3gp", ".caf", ".mka"}
@@ -16,3 +20,12 @@ def audio_files(paths: list[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """The block writes this file. Raises Stop, which names it, when the disk is full or refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise Stop(f"{path} cannot be written: {error.strerror or type(error).__name__}") from error

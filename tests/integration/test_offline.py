@@ -119,12 +119,12 @@ def test_what_is_undefined_or_doubtful_is_written_beside_the_numbers(tmp_path: P
 def test_a_page_is_drawn_or_says_why_not(tmp_path: Path) -> None:
     (path,) = written(tmp_path, {"memo": sndfile(spoken(3.0))}, "wav")
     done = undertone("features", path, "--plot", tmp_path / "memo.png")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"plot: {tmp_path / 'memo.png'}\n", "")
     assert (tmp_path / "memo.png").read_bytes()[1:4] == b"PNG"
     assert undertone("features", path, "--plot", tmp_path / "memo.doc").returncode == 2
     nowhere = undertone("features", path, "--plot", tmp_path / "nowhere" / "memo.png")
-    assert nowhere.returncode == 1
-    assert "No such file" in nowhere.stderr
+    assert nowhere.returncode == 2
+    assert "create it" in nowhere.stderr
 
 
 def test_files_of_one_name_are_refused_before_any_work(tmp_path: Path) -> None:

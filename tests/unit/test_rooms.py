@@ -54,6 +54,7 @@ TESTED_ELSEWHERE = {
 
 ACROSS_MODULES = {
     "schemas/test_child_environment.py": "settings that a child process loads from its parent's",
+    "streams/cli/test_wrong_invocations.py": "every command, called in every wrong way",
     "streams/drift/test_simulation.py": "the detector's rates against the simulation that its thresholds come from",
     "workers/scoring/test_shipped.py": "the shipped bundle against what the workers extract today",
     "workers/wav2vec2/test_backends.py": "the encoder on every backend of Keras",

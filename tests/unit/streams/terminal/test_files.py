@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.terminal.files import audio_files
+from schemas.errors import Stop
+from streams.terminal.files import audio_files, writing
 
 
 @pytest.fixture
@@ -28,3 +29,10 @@ def test_a_file_that_is_named_is_taken_whatever_its_ending_and_whether_it_is_the
 def test_paths_keep_the_order_in_which_they_are_given(folder: Path) -> None:
     assert audio_files([folder / "b.wav", folder / "a.M4A"]) == [folder / "b.wav", folder / "a.M4A"]
     assert audio_files([]) == []
+
+
+def test_a_file_that_the_disk_refuses_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Stop, match="/dev/full cannot be written: No space left"), writing(Path("/dev/full")):
+        Path("/dev/full").write_bytes(b"x" * 10)
+    with pytest.raises(ValueError, match="ours"), writing(tmp_path / "x"):
+        raise ValueError("ours")
