@@ -17,8 +17,11 @@ TASKS: Mapping[str, str] = {
     "evaluate": "evaluate a bundle",
     "budget": "choose a budget",
     "connect": "start with an own Kafka, and see the first score",
+    "subscribe-java": "subscribe in Java",
+    "produce-typescript": "produce from TypeScript",
     "mute": "mute a user",
     "redrive": "redrive a dead letter",
+    "detector": "use DriftMonitor in six lines",
 }
 """What a reader wants to do. A block of a page is a step of one by `task=NAME`."""
 TERMINALS = "terminals"
@@ -62,7 +65,9 @@ class Reader:
 
     def follow(self, task: str) -> list[str]:
         """Run every block of a task. Returns what each printed; of one of terminals, nothing."""
-        return [self._open_terminals(one) if TERMINALS in one.words else self._run(one) for one in steps(task)]
+        found = steps(task)
+        assert found, f"no block of a page is a step of {task}"
+        return [self._open_terminals(one) if TERMINALS in one.words else self._run(one) for one in found]
 
     def logs(self) -> str:
         """The last lines of every terminal."""

@@ -68,10 +68,6 @@ def test_a_block_without_a_valid_mark_is_found(text: str, wrong: str) -> None:
     assert all(each.startswith(wrong) if wrong else not each for each in found)
 
 
-def test_every_task_has_blocks_on_its_pages() -> None:
-    assert set(TASKS) == {one.task for one in BLOCKS if one.task}
-
-
 def failed_examples(page: str, text: str) -> int:
     """How many examples of a page print something else than it shows. Raises ValueError when it has none."""
     examples = doctest.DocTestParser().get_doctest(text, {}, page, page, 0)
