@@ -91,7 +91,7 @@ def train(
     from workers.training.train import train as make
 
     if head != "logistic":
-        from streams.cli.tensorflow_quiet import import_tensorflow
+        from workers.service.quiet_tensorflow import import_tensorflow
 
         import_tensorflow()
         from workers.training.neural_trainer import sum_on_one_thread

@@ -14,13 +14,13 @@ from schemas.events import FloatArray, MemoFeatures, MemoUploaded, Modality, Qua
 from schemas.pipeline import FeatureStage
 from schemas.settings import Settings
 from streams import cli
-from streams.cli import tensorflow_quiet
 from streams.roles import feature_worker
 from tests.faults.cohort import acoustic_summary, embedding_summary
 from workers.audio.memo import Memo, Reserve, no_reservation
 from workers.audio.storage import AudioStore
 from workers.consumer.stage import Outcome
 from workers.scoring.bundle import Bundle
+from workers.service import quiet_tensorflow
 
 QUALITY = Quality(speech_s=5.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
 DURATION_S = 6.0
@@ -68,7 +68,7 @@ def load(event: MemoUploaded, store: AudioStore, settings: Settings, reserve: Re
 def run(make_stage: Callable[[Settings, FeatureStage], CheapStage]) -> None:
     """`undertone worker`, with this in place of workers.stages.make_stage."""
     feature_worker.make_stage = make_stage  # type: ignore[attr-defined, assignment]
-    tensorflow_quiet.import_tensorflow = lambda: None
+    quiet_tensorflow.import_tensorflow = lambda: None
     sys.argv[1:1] = ["worker"]
     cli.main()
 

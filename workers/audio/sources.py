@@ -121,7 +121,7 @@ class _Bytes(BytesIO):
 
 def _open_sndfile(link: Link) -> Source:
     file = soundfile.SoundFile(_Bytes(link.data))
-    rate = _checked(file.samplerate, file.channels)
+    rate = supported_rate(file.samplerate, file.channels)
     known_s = file.frames / rate if file.frames < UNKNOWN_FRAMES else None
     declared_s = link.declared_s if link.declared_s is not None else known_s
     # libsndfile takes the length of an Ogg file from its last page: the header declares none.
@@ -146,13 +146,13 @@ def _open_ffmpeg(link: Link) -> Source:
         container.close()
         raise Poison("audio:undecodable", "the file contains no audio stream")
     stream = container.streams.audio[0]
-    _checked_if_known(stream)
+    _check_if_known(stream)
     frames = _frames(container, stream)
     first = next(frames, None)
     if first is None:
         raise Poison("audio:undecodable", "the audio stream is empty")
     # HE-AAC and Opus carry their true rate in the first frame, not in the header.
-    rate = _checked(first.sample_rate, first.layout.nb_channels)
+    rate = supported_rate(first.sample_rate, first.layout.nb_channels)
     declares = link.kind in {"mov", "asf"} or (link.kind == "mp3" and declares_frames(link.data))
     length_s = _length_s(container, stream)
     return Source(rate, length_s if declares else None, length_s, _ffmpeg_blocks(first, frames, rate))
@@ -204,13 +204,14 @@ def _block(frame: Any) -> Block:
     return block
 
 
-def _checked_if_known(stream: Any) -> None:
+def _check_if_known(stream: Any) -> None:
     """Refuse a stream by its header, before its decoder runs; a header may leave the rate open."""
     if stream.rate and stream.channels:
-        _checked(stream.rate, stream.channels)
+        supported_rate(stream.rate, stream.channels)
 
 
-def _checked(rate: int, channels: int) -> int:
+def supported_rate(rate: int, channels: int) -> int:
+    """The rate (Hz), if recordings of it and of so many channels are read. Raises Poison `audio:undecodable`."""
     lowest, highest = SAMPLING_RATES_HZ
     if not lowest <= rate <= highest:
         raise Poison("audio:undecodable", f"the sampling rate is {rate} Hz; {lowest} to {highest} Hz are supported")

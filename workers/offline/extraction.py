@@ -11,19 +11,20 @@ from typing import Generic, Self, TypeAlias, TypeVar
 
 from schemas.errors import Poison
 from schemas.events import Extractor, FloatArray, MemoFeatures, MemoUploaded, Modality, Quality
-from schemas.pipeline import EMBEDDING, feature_stages
+from schemas.pipeline import EMBEDDING, FeatureStage, feature_stages
 from schemas.settings import Settings
 from workers.audio.load import load_file
 from workers.audio.memo import Memo
 from workers.consumer.stage import Outcome, settle
 from workers.scoring.feature_space import Parts
-from workers.stages import make_stage
+from workers.stages import FeatureExtractor, make_stage
 
 TOGETHER = 8
 """Recordings in one batch of the stages."""
 
 R = TypeVar("R")
 
+Make: TypeAlias = Callable[[Settings, FeatureStage], FeatureExtractor]
 Load: TypeAlias = Callable[[R, Settings], tuple[FloatArray, Quality]]
 """Signal and quality of a recording. Raises Poison."""
 
@@ -37,11 +38,14 @@ class Extracted(Generic[R]):
 
 
 class Extraction(AbstractContextManager["Extraction"]):
-    """The stages of some modalities, ready for recordings. Raises ConfigurationError when a model cannot be used."""
+    """The stages of some modalities, ready for recordings.
 
-    def __init__(self, settings: Settings, modalities: Sequence[Modality]) -> None:
+    make: makes a stage, by default a new one. Raises ConfigurationError when a model cannot be used.
+    """
+
+    def __init__(self, settings: Settings, modalities: Sequence[Modality], make: Make = make_stage) -> None:
         self._settings, self._modalities = settings, modalities
-        self._stages = {row.name: make_stage(settings, row) for row in feature_stages(modalities)}
+        self._stages = {row.name: make(settings, row) for row in feature_stages(modalities)}
 
     def __enter__(self) -> Self:
         """Ready since made."""

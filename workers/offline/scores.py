@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.settings import Settings
-from workers.offline.extraction import Extracted, Extraction
+from workers.offline.extraction import Extracted, Extraction, Make
 from workers.scoring.bundle import Bundle
 from workers.scoring.personal_baseline import PersonalNormal, updated
 from workers.scoring.scorer import Scored, Scorer
-from workers.stages import check_extractors
+from workers.stages import check_extractors, make_stage
 
 R = TypeVar("R")
 
@@ -27,10 +27,10 @@ class ScoredRecording(Generic[R]):
     baseline_memos: int = 0
 
 
-def extraction_for(settings: Settings, bundle: Bundle) -> Extraction:
+def extraction_for(settings: Settings, bundle: Bundle, make: Make = make_stage) -> Extraction:
     """The stages that give the bundle its features. Raises ConfigurationError where they would give it others."""
     bundle.left_out(settings.modalities)
-    extraction = Extraction(settings, settings.modalities)
+    extraction = Extraction(settings, settings.modalities, make)
     try:
         check_extractors(extraction.extractors, bundle.space.extractors)
     except ConfigurationError:

@@ -188,6 +188,8 @@ def test_only_settings_read_the_environment() -> None:
         "streams/cli/__init__.py",
         # TensorFlow takes the folder of its compiled programs as a flag in the environment and in no other way.
         "workers/wav2vec2/compile_cache.py",
+        # TensorFlow takes the level of its own log from the environment and in no other way.
+        "workers/service/quiet_tensorflow.py",
         # These read no setting: they choose what their child processes inherit.
         "workers/processes/child.py",
         "streams/local/system.py",

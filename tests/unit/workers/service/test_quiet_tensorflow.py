@@ -11,7 +11,7 @@ START = f"import sys; sys.path[:0] = [{str(Path(__file__).parents[4])!r}, sys.ar
 def run(folder: Path, module: str, code: str) -> subprocess.CompletedProcess[str]:
     """Run `code` in a process of its own whose TensorFlow is `module`."""
     (folder / "tensorflow.py").write_text(module)
-    command = [sys.executable, "-c", f"{START}from streams.cli.tensorflow_quiet import import_tensorflow; {code}"]
+    command = [sys.executable, "-c", f"{START}from workers.service.quiet_tensorflow import import_tensorflow; {code}"]
     return subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
 
 

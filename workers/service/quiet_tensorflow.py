@@ -1,0 +1,32 @@
+"""Imports TensorFlow without its start-up messages, which hide what an operator should read.
+
+It writes a dozen lines to standard error before any log level takes effect (TensorFlow issue 100442). Later it warns of
+a program that is compiled for many shapes; the embedder compiles one for each length on purpose.
+"""
+
+import importlib
+import logging
+import os
+import sys
+import tempfile
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow once, suppressing its output; a failed import shows all of it."""
+    if "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # later messages, but for errors
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as output:
+        kept = os.dup(2)
+        os.dup2(output.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        except BaseException:
+            output.seek(0)
+            os.write(kept, output.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
