@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from schemas.asyncapi_document import asyncapi_text
+from schemas.evaluation_report import report_schema
 from schemas.limits_in_avro import schema_files, text_of
 from schemas.limits_page import limits_page
 from schemas.metrics_page import metrics_page
@@ -21,6 +22,7 @@ from schemas.state_page import state_page
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "asyncapi.yaml": asyncapi_text,
+    "evaluation-report.schema.json": report_schema,
     "limits.md": limits_page,
     "metrics.md": metrics_page,
     "pipeline.md": pipeline_page,

@@ -14,6 +14,7 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
 from streams.cli.load_settings import load_settings
+from streams.cli.printing import warn
 from streams.terminal.arguments import (
     EXTRACTED,
     bundle_folder,
@@ -37,7 +38,7 @@ Manifest = Annotated[
     typer.Option(
         parser=input_file,
         metavar="FILE",
-        help="CSV with path,speaker,label and optional recorded_at,split,sex,age,corpus.",
+        help="CSV with path,speaker,label and optionally recorded_at,split,sex,age,corpus (undertone train --help).",
     ),
 ]
 DaicWoz = Annotated[
@@ -50,9 +51,32 @@ Cache = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 
 
+TRAIN_HELP = """Train a bundle on labelled recordings, and report its figures on held-out speakers.
+
+--manifest names a CSV file. Its first line names the columns, in any order:
+
+\b
+path         a recording; relative to the CSV file
+speaker      any name, the same for all recordings of one person
+label        1: positive class, 0: negative class, or a probability
+recorded_at  optional: ISO 8601; baselines then use earlier memos only
+split        optional: train (also if empty), dev or test, per speaker
+sex, age, corpus
+             optional: subgroups of the figures
+
+\b
+path,speaker,label,recorded_at
+anna/monday.wav,anna,0,2026-05-04T08:30:00Z
+anna/friday.wav,anna,1,2026-05-08T08:30:00Z
+
+Training needs 4 speakers or more, and recordings of either label from at least 2 of them. Then score with it:
+UNDERTONE_BUNDLE=OUT undertone score memo.wav
+"""
+
+
 def add_to(app: typer.Typer) -> None:
     """Mount the commands of this module."""
-    app.command()(train)
+    app.command(help=TRAIN_HELP)(train)
     app.command()(evaluate)
 
 
@@ -84,7 +108,7 @@ def train(
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
-    """Train a bundle on labelled recordings, and report its figures on held-out speakers."""
+    """Train a bundle on labelled recordings, and report its figures on held-out speakers: TRAIN_HELP."""
     samples = _samples(manifest, daic_woz)
     from workers.corpora.corpus import corpus_by_time, corpus_of, features_of
     from workers.training.recipe import Recipe
@@ -110,7 +134,7 @@ def train(
     if as_json:
         print(json.dumps(_plain({"bundle": trained.bundle.id, **trained.figures})))
         return
-    print(f"{trained.bundle.id} in {out}")
+    print(f"{trained.bundle.id} in {out}; score with it: UNDERTONE_BUNDLE={out} undertone score MEMO")
     for name, figures in trained.figures.items():
         _print_figures(f"{name}, held-out speakers" if name != "test" else "test side of the split", figures)
         if apart := figures.get("choices_apart"):
@@ -130,12 +154,17 @@ def evaluate(
         ),
     ] = "",
     report: Annotated[
-        Path | None, typer.Option(parser=output_folder, metavar="FOLDER", help="Folder for a page with plots.")
+        Path | None,
+        typer.Option(parser=output_folder, metavar="FOLDER", help="Folder for report.md with plots, and report.json."),
     ] = None,
     cache: Cache = CACHE,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start."""
+    """Evaluate a bundle on labelled recordings: discrimination, calibration, abstention, subgroups, cold start.
+
+    --report writes report.md with plots, and report.json, whose schema is docs/evaluation-report.schema.json. More than
+    50 % of the memos undecided is flagged there and on standard error.
+    """
     samples, by_time = _samples(manifest, daic_woz), split == "chronological"
     from workers.corpora.corpus import TEST, corpus_by_time, corpus_of, features_of
     from workers.evaluation.evaluate import judge
@@ -157,6 +186,8 @@ def evaluate(
         print(json.dumps(_plain(found.figures)))
     else:
         _print_figures(loaded.id, found.figures)
+    for flag in found.figures["flags"]:
+        warn(flag["meaning"])
 
 
 def _samples(manifest: Path | None, daic_woz: Path | None) -> "list[Sample]":

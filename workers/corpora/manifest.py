@@ -10,6 +10,7 @@ from schemas.errors import ConfigurationError
 
 REQUIRED = ("path", "speaker", "label")
 SUBGROUPS = ("sex", "age", "corpus")
+OPTIONAL = ("recorded_at", "split", *SUBGROUPS)
 SPLITS = ("train", "dev", "test")
 
 
@@ -44,8 +45,9 @@ def read_manifest(path: Path) -> list[Sample]:
             absent = [column for column in REQUIRED if column not in (reader.fieldnames or ())]
             if absent:
                 raise ConfigurationError(
-                    f"the manifest has no column {absent[0]!r}; its first line names the columns, with commas between "
-                    f"them, and needs {', '.join(REQUIRED)}"
+                    f"the manifest has no column {' and no column '.join(map(repr, absent))}; its first line must name "
+                    f"the columns, with commas between them: {','.join(REQUIRED)}, and optionally "
+                    f"{','.join(OPTIONAL)}; `undertone train --help` shows an example"
                 )
             samples = [_sample(row, path.parent, line) for line, row in enumerate(reader, 2)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -13,6 +13,8 @@ from workers.scoring.scorer import logits
 
 COLD_STARTS = (0, 1, 2, 4, 8, 16)
 """Memos in a speaker's baseline."""
+LEAST_SPEAKERS = 4
+"""The curve ends where fewer speakers have so many memos: beyond, it would repeat what fewer memos give."""
 RESAMPLED = 5
 """Divides a gain's number of bootstrap rounds: each of them computes as many AUCs as there were draws."""
 
@@ -22,11 +24,13 @@ class ColdStart:
     """Results by number of memos, the last of them `all`.
 
     auc: mean over random draws of memos; gain: 95 % interval of its difference from no memo, which itself has none;
-    both use the same speakers, so the interval is narrower than either one's own.
+    both use the same speakers, so the interval is narrower than either one's own; speakers: those with so many other
+    memos, for `all` with any.
     """
 
     auc: dict[str, float]
     gain: dict[str, tuple[float, float]]
+    speakers: dict[str, int]
 
 
 def cold_start(
@@ -38,11 +42,20 @@ def cold_start(
     rounds: int = 1000,
     draws: int = 5,
 ) -> ColdStart:
-    """The curve over the memos where `judged` (memos,) is True; the others only enter baselines."""
+    """The curve over the memos where `judged` (memos,) is True; the others only enter baselines.
+
+    It ends at the most memos that LEAST_SPEAKERS speakers have.
+    """
     vectors, labels = examples.vectors(bundle.space), examples.labels > 0.5
+    _, others = normals(vectors, examples, EVERY, rng)
+    having = {
+        memos: len(np.unique(examples.speakers[judged & (others >= (1 if memos == EVERY else memos))]))
+        for memos in (*COLD_STARTS, EVERY)
+    }
+    kept = [memos for memos, speakers in having.items() if memos in (0, EVERY) or speakers >= LEAST_SPEAKERS]
     scores: dict[str, list[metrics.Floats]] = {}
-    for memos in (*COLD_STARTS, EVERY):
-        found = scores.setdefault("all" if memos == EVERY else str(memos), [])
+    for memos in kept:
+        found = scores.setdefault(_name(memos), [])
         for _ in range(1 if memos in (0, EVERY) else draws):
             baselines, _ = normals(vectors, examples, memos, rng)
             sds = deviations(baselines, bundle.population, vectors)
@@ -57,4 +70,9 @@ def cold_start(
             for memos, found in scores.items()
             if memos != "0"
         },
+        {_name(memos): having[memos] for memos in kept},
     )
+
+
+def _name(memos: int) -> str:
+    return "all" if memos == EVERY else str(memos)

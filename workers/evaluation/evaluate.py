@@ -15,6 +15,7 @@ from workers.corpora.features import LabelledFeatures
 from workers.corpora.leakage import refuse_seen
 from workers.evaluation import metrics
 from workers.evaluation.cold_start import cold_start
+from workers.evaluation.flags import flags_of
 from workers.scoring.bundle import Bundle
 from workers.scoring.calibration import Bands
 from workers.scoring.personal_baseline import PersonalNormal, deviations
@@ -79,13 +80,14 @@ def evaluate(
         "positives": int(truth.sum()),
         "baseline_memos": "none" if memos == 0 else "all others of the speaker",
         "cold_start": cold.auc,
+        "cold_start_speakers": cold.speakers,
         "cold_start_gain": {memos: [*interval] for memos, interval in cold.gain.items()},
         "groups": by_group(labels, usable, threshold, [g for g, h in zip(subgroups, had, strict=True) if h]),
         "bundle": bundle.id,
         "head": bundle.head.kind,
         "calibration": bundle.calibration.kind,
     }
-    return Evaluation(values, labels, usable, bundle.bands, cold.auc)
+    return Evaluation(values | {"flags": flags_of(values)}, labels, usable, bundle.bands, cold.auc)
 
 
 def score_after(

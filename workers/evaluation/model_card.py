@@ -1,8 +1,10 @@
 """The model card of a bundle, with the headings of Mitchell et al. 2019 (arXiv:1810.03993)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.generated_page import table
 from workers.scoring.bundle import Bundle
 
 TEMPLATE = """# {{id}}
@@ -35,16 +37,18 @@ of audEERING.
 FIRST = "Who has no baseline yet is scored by a head of their own."
 HELD_OUT = """On speakers of the training data, each held out in turn. All of them had a part in the choices (how
 patient, whether two heads), which flatters them a little."""
-CHOSEN_APART = "The same with each fold under choices that its speakers had no part in:"
+CHOSEN_APART = (
+    "In the last column each fold has choices that its speakers had no part in ({differing} of {folds} differ)."
+)
+FOR_PROGRAMS = ("corpus", "recordings", "recipe", "held_out")
+"""Entries of the training in the manifest that only programs read: digests, settings, all figures."""
+IN_THE_MANIFEST = "Digests of the recordings, the recipe and all figures are in `manifest.json`, under `training`."
+COUNTS = ("n", "speakers", "positives", "folds")
 ONE = "Who has no baseline yet is scored by the same head."
 
 
 def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
     """Markdown with the placeholder `{id}`. evaluation: metrics by name, as from `undertone evaluate`."""
-    training = {key: value for key, value in bundle.training.items() if key != "data"}
-    judged = dict(evaluation or {})
-    apart = judged.pop("choices_apart", None)
-    figures = _listed(judged) + (f"\n{CHOSEN_APART}\n{_listed(apart)}" if apart else "")
     return TEMPLATE.format(
         kind=bundle.head.kind,
         features=len(bundle.names),
@@ -54,15 +58,41 @@ def card_of(bundle: Bundle, evaluation: Mapping[str, Any] | None = None) -> str:
         patience=_patience(bundle.population.patience),
         first=FIRST if bundle.first else ONE,
         high=bundle.bands.high,
-        data="\n".join(
-            [str(bundle.training.get("data", "Not described.")), *(f"* {k}: {v}" for k, v in training.items())]
-        ),
-        evaluation=f"{HELD_OUT}\n{figures}".rstrip() if evaluation else "Not evaluated on people.",
+        data="\n".join(_training(bundle.training)),
+        evaluation=_evaluation(evaluation) if evaluation else "Not evaluated on people.",
     )
 
 
-def _listed(figures: Mapping[str, Any]) -> str:
-    return "".join(f"* {name}: {value}\n" for name, value in figures.items())
+def _training(training: Mapping[str, Any]) -> list[str]:
+    """What people want to know of the training: all but what only programs read."""
+    known = {key: value for key, value in training.items() if key not in ("data", *FOR_PROGRAMS)}
+    rows = [f"* {key}: {_in_words(value)}" for key, value in known.items()]
+    hint = ["", IN_THE_MANIFEST] if any(key in training for key in FOR_PROGRAMS) else []
+    return [str(training.get("data", "Not described.")), *rows, *hint]
+
+
+def _evaluation(figures: Mapping[str, Any]) -> str:
+    """The figures as a table, those with choices made apart in a column of their own."""
+    apart = figures.get("choices_apart")
+    size = "{n} memos of {speakers} speakers, {positives} positive, in {folds} folds.".format_map(figures)
+    notes, heads, columns = [HELD_OUT], ["figure", "held out"], [figures]
+    if apart:
+        notes.append(CHOSEN_APART.format(differing=apart["folds_choosing_otherwise"], folds=apart["folds"]))
+        heads, columns = [*heads, "choices apart"], [figures, apart]
+    names = [name for name in figures if name not in (*COUNTS, "choices_apart")]
+    rows = [[name.replace("_", " "), *(_in_words(column[name]) for column in columns)] for name in names]
+    return "\n".join([*notes, "", size, "", table(heads, rows)])
+
+
+def _in_words(value: Any) -> str:
+    """A value of the training or a figure, on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_in_words(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return " to ".join(map(_in_words, value))
+    if isinstance(value, float):
+        return f"{value:.3f}" if math.isfinite(value) else "–"
+    return str(value)
 
 
 def _patience(times: float) -> str:

@@ -1,4 +1,4 @@
-"""Write an evaluation as a Markdown report with plots."""
+"""Write an evaluation as a report: Markdown with plots, and JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from schemas.evaluation_report import report_json
 from workers.evaluation import metrics
+from workers.evaluation.cold_start import LEAST_SPEAKERS
 from workers.evaluation.evaluate import Evaluation
 
 mpl.use("Agg")
@@ -32,13 +34,14 @@ HEADLINE = (
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Write `report.md` and its plots into `folder`; returns the path of the report."""
+    """Write `report.md`, its plots and `report.json` into `folder`; returns the path of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in zip(PICTURES, (_reliability, _roc, _risk_coverage, _cold_start), strict=True):
         figure, axes = plt.subplots(figsize=(4.5, 4.0), layout="constrained")
         draw(evaluation, axes)
         figure.savefig(folder / f"{name}.png", dpi=120)
         plt.close(figure)
+    (folder / "report.json").write_text(report_json(evaluation.figures))
     page = folder / "report.md"
     page.write_text(as_markdown(evaluation.figures))
     return page
@@ -53,6 +56,7 @@ def as_markdown(values: Mapping[str, Any]) -> str:
         f"{values['n']} memos of {values['speakers']} speakers, {values['positives']} positive; "
         f"head `{values['head']}`; baseline: {values['baseline_memos']}; calibration: {values['calibration']}.",
         *_unscored(values),
+        *(f"\n**{flag['meaning']}.**" for flag in values["flags"]),
         "",
         "| figure | value |",
         "|---|---|",
@@ -61,9 +65,14 @@ def as_markdown(values: Mapping[str, Any]) -> str:
         "",
         "## By number of memos in the speaker's baseline",
         "",
-        "| memos | AUC | gain over none, 95 % interval over speakers |",
-        "|---|---|---|",
-        *(f"| {memos} | {_number(value)} | {_gain(values, memos)} |" for memos, value in values["cold_start"].items()),
+        "| memos | speakers who have them | AUC | gain over none, 95 % interval over speakers |",
+        "|---|---|---|---|",
+        *(
+            f"| {memos} | {values['cold_start_speakers'][memos]} | {_number(value)} | {_gain(values, memos)} |"
+            for memos, value in values["cold_start"].items()
+        ),
+        "",
+        f"The curve ends where fewer than {LEAST_SPEAKERS} speakers have so many other memos.",
         "",
         "![cold start](cold-start.png)",
         "",

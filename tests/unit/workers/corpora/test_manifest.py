@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError
+from streams.cli.train import TRAIN_HELP
 from workers.corpora.manifest import chronological, read_manifest
 
 
@@ -29,6 +30,16 @@ def test_a_manifest_names_recordings_beside_it(tmp_path: Path) -> None:
     assert second.recorded_at.isoformat() == "2026-01-03T00:00:00+00:00"
 
 
+def test_the_example_of_the_command_s_help_is_a_manifest(tmp_path: Path) -> None:
+    _, _, example = TRAIN_HELP.split("\b\n")
+    rows = example.split("\n\n")[0]
+    for path in ("anna/monday.wav", "anna/friday.wav"):
+        write(tmp_path / path, "")
+    samples = read_manifest(write(tmp_path / "m.csv", rows))
+    assert [(sample.speaker, sample.label) for sample in samples] == [("anna", 0.0), ("anna", 1.0)]
+    assert all(sample.recorded_at for sample in samples)
+
+
 def test_paths_may_be_relative_to_the_working_directory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "audio/a.wav", "")
     manifest = write(tmp_path / "lists/m.csv", "path,speaker,label\naudio/a.wav,ann,1\n")
@@ -41,7 +52,8 @@ def test_paths_may_be_relative_to_the_working_directory_too(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("path,speaker\n", "no column 'label'"),
+        ("path,speaker\n", "no column 'label'; .*path,speaker,label, and optionally recorded_at,split,sex,age,corpus"),
+        ("path\n", "no column 'speaker' and no column 'label'"),
         ("path;speaker;label\n", "commas between"),
         ("path,speaker,label\n", "no recording"),
         ("path,speaker,label\na.wav,,1\n", "line 2"),

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.corpora.examples import EVERY, Examples
 from workers.evaluation import metrics
-from workers.evaluation.cold_start import COLD_STARTS, ColdStart, cold_start
+from workers.evaluation.cold_start import LEAST_SPEAKERS, ColdStart, cold_start
 from workers.scoring.bundle import Bundle
 from workers.scoring.personal_baseline import PersonalNormal, deviations
 from workers.scoring.scorer import logits
@@ -30,8 +30,9 @@ def curve(bundle: Bundle, examples: Examples = FRESH, judged: np.ndarray = EVERY
 
 def test_every_number_of_memos_has_its_auc_and_all_but_none_a_gain(bundle: Bundle) -> None:
     found = curve(bundle)
-    assert list(found.auc) == [*map(str, COLD_STARTS), "all"]
+    assert list(found.auc) == ["0", "1", "2", "4", "all"], "of six memos five are others"
     assert list(found.gain) == list(found.auc)[1:]
+    assert found.speakers == dict.fromkeys(found.auc, 12)
     assert all(low <= high for low, high in found.gain.values())
 
 
@@ -49,9 +50,21 @@ def test_a_baseline_is_worth_more_the_older_it_is_and_the_interval_says_so(bundl
     assert 0 < low < found.auc["all"] - found.auc["0"] < high
 
 
-def test_more_memos_than_there_are_is_all_of_them(bundle: Bundle) -> None:
-    found = curve(bundle)
-    assert found.auc["8"] == found.auc["16"] == found.auc["all"]
+def test_the_curve_ends_where_too_few_speakers_have_so_many_memos(bundle: Bundle) -> None:
+    shorter = np.ones(len(FRESH), bool)
+    for speaker in np.unique(FRESH.speakers)[LEAST_SPEAKERS - 1 :]:
+        shorter[np.flatnonzero(FRESH.speakers == speaker)[3:]] = False
+    few = FRESH.chosen(shorter)
+    found = curve(bundle, few, np.ones(len(few), bool))
+    assert found.speakers == {"0": 12, "1": 12, "2": 12, "all": 12}, "three speakers have four other memos"
+
+
+def test_one_memo_each_is_no_curve(bundle: Bundle) -> None:
+    first = FRESH.chosen(np.arange(len(FRESH)) % 6 == 0)
+    alone = replace(first, labels=np.arange(12, dtype=np.float64) % 2)
+    found = curve(bundle, alone, np.ones(12, bool))
+    assert found.speakers == {"0": 12, "all": 0}
+    assert found.auc["0"] == found.auc["all"]
 
 
 def test_only_what_is_judged_counts_and_the_others_make_baselines(bundle: Bundle) -> None:

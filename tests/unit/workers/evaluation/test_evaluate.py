@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from sklearn.metrics import roc_auc_score
 from typer import Typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from schemas.errors import ConfigurationError
 from streams.cli.train import add_to
@@ -19,6 +19,7 @@ from tests.unit.workers.scoring.toys import GOOD
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.audio.memo import SAMPLING_RATE
 from workers.evaluation.evaluate import evaluate
+from workers.evaluation.flags import Limit
 from workers.simulation.source_filter import Voice, speak
 from workers.training.fit_bundle import fit
 
@@ -61,13 +62,17 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*arguments: str | Path) -> str:
+def invoked(*arguments: str | Path) -> Result:
     app = Typer()
     add_to(app)
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     if result.exception:
         raise result.exception
-    return result.stdout
+    return result
+
+
+def run(*arguments: str | Path) -> str:
+    return str(invoked(*arguments).stdout)
 
 
 def scored_with(bundle: Path, *files: Path) -> list[dict[str, Any]]:
@@ -124,7 +129,11 @@ def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
     assert low["bundle"] == high["bundle"] == trained["bundle"]
     assert not any("missing" in reason for reason in (*low["reasons"], *high["reasons"]))
     assert low["probability"] < high["probability"]
-    told = json.loads(run("evaluate", "--bundle", tmp_path / "b", *common, "--json", "--report", tmp_path / "r"))
+    monkeypatch.setattr("workers.evaluation.flags.LIMITS", (Limit("undecided_share", -1.0, "{value:.0%} undecided"),))
+    done = invoked("evaluate", "--bundle", tmp_path / "b", *common, "--json", "--report", tmp_path / "r")
+    told = json.loads(done.stdout)
+    assert done.stderr == f"{told['undecided_share']:.0%} undecided\n"
+    assert json.loads((tmp_path / "r/report.json").read_text()) == {"format": 1, **told}
     assert (told["n"], told["speakers"], told["bundle"]) == (8, 4, trained["bundle"])
     assert (tmp_path / "r/report.md").is_file()
     with pytest.raises(ConfigurationError, match="trained on 16 of these"):

@@ -1,5 +1,6 @@
 """The report of an evaluation: every metric and subgroup, and a dash where there is no number."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from schemas.json_records import to_plain
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.evaluation import metrics
 from workers.evaluation.evaluate import Evaluation, evaluate
@@ -39,6 +41,8 @@ VALUES: dict[str, Any] = {
     "without_probability": 0,
     "auc_ci": [0.4, 0.6],
     "cold_start": {"0": 0.5, "1": 0.625, "all": NONE},
+    "cold_start_speakers": {"0": 4, "1": 4, "all": 3},
+    "flags": [],
     "cold_start_gain": {"1": [0.01, 0.2], "all": [NONE, NONE]},
     "groups": {"sex": {"f": {"n": 12, "positives": 5, "auc": 0.75, "uar": NONE, "ece": 0.1}}},
 }
@@ -59,6 +63,15 @@ def test_the_report_tells_every_figure_and_subgroup(tmp_path: Path) -> None:
     low, high = found.figures["cold_start_gain"]["all"]
     assert low < found.figures["cold_start"]["all"] - found.figures["cold_start"]["0"] < high
     assert f"| {low:+.3f} to {high:+.3f} |" in page
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {name: report[name] for name in found.figures} == to_plain(found.figures)
+    assert report["format"] == 1
+
+
+def test_a_flag_is_in_bold_where_there_is_one() -> None:
+    flag = {"figure": "undecided_share", "value": 0.85, "limit": 0.5, "meaning": "85% of the memos are undecided"}
+    assert "**85% of the memos are undecided.**" in rows(flags=[flag])
+    assert not any("**" in line for line in rows())
 
 
 def rows(**changes: Any) -> list[str]:
@@ -75,9 +88,9 @@ def test_every_metric_has_its_row_and_an_unknown_one_a_dash() -> None:
 
 def test_a_gain_has_its_sign_and_no_memo_has_none() -> None:
     page = rows()
-    assert "| 0 | 0.500 |  |" in page
-    assert "| 1 | 0.625 | +0.010 to +0.200 |" in page
-    assert "| all | – | – to – |" in page
+    assert "| 0 | 4 | 0.500 |  |" in page
+    assert "| 1 | 4 | 0.625 | +0.010 to +0.200 |" in page
+    assert "| all | 3 | – | – to – |" in page
 
 
 def test_a_subgroup_has_its_counts_and_metrics() -> None:
