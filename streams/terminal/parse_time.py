@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
-_LENGTH = r"(\d+)([mhdw])"
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LENGTH = r"(\d+)([smhdw])"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 LONGEST = timedelta(days=36500)
@@ -22,10 +22,10 @@ def moment(text: str) -> datetime:
 
 
 def length(text: str) -> timedelta:
-    """A duration such as `90m`, `12h`, `3d` or `2w`, of at most a hundred years. Raises typer.BadParameter."""
+    """A duration such as `30s`, `90m`, `12h`, `3d` or `2w`, of at most a hundred years. Raises typer.BadParameter."""
     found = re.fullmatch(_LENGTH, text)
     if found is None:
-        raise typer.BadParameter("not a duration such as 90m, 12h, 3d or 2w")
+        raise typer.BadParameter("not a duration such as 30s, 90m, 12h, 3d or 2w")
     unit = timedelta(**{_UNITS[found[2]]: 1})
     if len(found[1]) > 9 or int(found[1]) > LONGEST / unit:
         raise typer.BadParameter(f"longer than a hundred years, which are {LONGEST.days}d")
@@ -33,5 +33,5 @@ def length(text: str) -> timedelta:
 
 
 def since_moment(text: str) -> datetime:
-    """A time in RFC 3339, or an age: `90m`, `12h`, `3d`, `2w`. Raises typer.BadParameter."""
+    """A time in RFC 3339, or an age: `30s`, `90m`, `12h`, `3d`, `2w`. Raises typer.BadParameter."""
     return datetime.now(UTC) - length(text) if re.fullmatch(_LENGTH, text) else moment(text)

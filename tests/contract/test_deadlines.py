@@ -11,6 +11,7 @@ import redis
 
 from schemas.errors import Transient
 from tests.servers import RedisServer
+from workers.state import redis_deadlines
 from workers.state.deadlines import Deadlines, MemoryDeadlines
 from workers.state.redis_deadlines import RedisDeadlines
 
@@ -54,6 +55,14 @@ async def test_dropping_is_idempotent_and_a_dropped_key_can_be_put_again(deadlin
     assert (await deadlines.due(after(9), 10), await deadlines.count()) == ([], 0)
     await deadlines.put({"key": after(20)})
     assert await deadlines.due(after(9), 10) == []
+
+
+async def test_the_keys_of_one_user_are_found(deadlines: Deadlines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_deadlines, "PAGE", 2)
+    await deadlines.put({f"join:{{{user}}}:{n}": after(n) for n in range(3) for user in ("a", "ab", "a*")})
+    assert await deadlines.starting_with("join:{a}:") == ["join:{a}:0", "join:{a}:1", "join:{a}:2"]
+    assert await deadlines.starting_with("join:{a*}:") == ["join:{a*}:0", "join:{a*}:1", "join:{a*}:2"]
+    assert await deadlines.starting_with("join:{b}:") == []
 
 
 async def test_the_earliest_due_time_is_reported(deadlines: Deadlines) -> None:

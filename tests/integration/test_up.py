@@ -19,11 +19,14 @@ import numpy as np
 import pytest
 import soundfile
 from redis import Redis
+from typer.testing import CliRunner, Result
 
 from schemas import topics
 from schemas.codec import Codec
+from schemas.errors import Transient
 from schemas.events import MemoUploaded
 from schemas.settings import Settings
+from streams.cli.application import app
 from streams.local.discover import Running, connected
 from streams.local.submit import Submitter
 from workers.audio.memo import SAMPLING_RATE
@@ -75,6 +78,11 @@ class Up:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "streams.cli", *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+
+    def call(self, *arguments: str) -> Result:
+        """As `run`, within this process, which has imported everything."""
+        changes = {name: self.environment.get(name) for name in os.environ.keys() | self.environment.keys()}
+        return CliRunner().invoke(app, arguments, env=changes)
 
     def submit(self, *paths: Path, user: str, at: datetime) -> list[str]:
         """Submit and give the memo ids."""
@@ -163,6 +171,58 @@ def test_memos_become_scores_and_what_is_broken_becomes_one_dead_letter(up: Up, 
     assert all(score.bundle_id.startswith("demo-") for score in up.read(topics.SCORED))
 
 
+def test_submit_waits_for_the_outcome_of_each_memo(up: Up, voices: list[Path]) -> None:
+    broken = voices[0].with_name("shopping-list.wav")
+    given = ("submit", str(voices[0]), str(broken), "--user", "[red]patient", "--recorded-at", DAY.isoformat())
+    first = up.call(*given, "--wait", "--json")
+    lines = {Path(line["path"]).name: line for line in map(json.loads, first.stdout.splitlines())}
+    assert first.exit_code == 1
+    assert lines["shopping-list.wav"]["dead_letter"]["reason"] == "audio:undecodable"
+    assert lines["shopping-list.wav"]["score"] is None
+    assert lines["memo-0.wav"]["score"]["memo_id"] == lines["memo-0.wav"]["memo_id"]
+    again = up.call("submit", str(voices[0]), *given[3:], "--wait")
+    assert (again.exit_code, again.stdout.count("\n")) == (0, 1)
+    assert "probability" in again.stdout
+
+
+def test_a_wait_ends_with_its_timeout(up: Up, voices: list[Path]) -> None:
+    result = up.call("submit", str(voices[1]), "--user", "[red]patient", "--wait", "--timeout", "0s")
+    assert isinstance(result.exception, Transient)
+    assert "1 of 1 memos have neither" in str(result.exception)
+    assert "no outcome yet" in result.stdout
+
+
+def test_scores_are_shown_newest_first_and_by_user(up: Up) -> None:
+    newest = [json.loads(line) for line in up.call("scores", "--json", "--limit", "3").stdout.splitlines()]
+    assert len(newest) == 3
+    assert [score["scored_at"] for score in newest] == sorted((s["scored_at"] for s in newest), reverse=True)
+    table = up.call("scores", "--user", "[red]patient", "--since", "1h").stdout
+    assert "[red]patient" in table
+    assert "one" not in table.split()
+    empty = up.call("scores", "--user", "stranger")
+    assert (empty.exit_code, empty.stdout, "no scores of this user" in empty.stderr) == (0, "", True)
+
+
+def test_a_user_is_shown_with_all_that_is_known(up: Up) -> None:
+    up.wait_until(lambda: json.loads(up.call("user", "[red]patient", "--json").stdout)["awaited"] == [])
+    seen = json.loads(up.call("user", "[red]patient", "--json").stdout)
+    assert (seen["user_id"], len(seen["scores"]), seen["baseline"]["memos"]) == ("[red]patient", 2, 2)
+    assert [letter["reason"] for letter in seen["dead_letters"]] == ["audio:undecodable"]
+    assert seen["drift"]["threshold"] is None
+    text = up.call("user", "[red]patient").stdout
+    assert "[red]patient" in text
+    assert "too few for a threshold" in text
+    stranger = up.call("user", "stranger")
+    assert (stranger.exit_code, stranger.stdout) == (1, "")
+    assert "nothing is known" in stranger.stderr
+
+
+@pytest.mark.parametrize("name", ["", " ", " u", "u\n", "\x1b[2J", "u" * 129])
+def test_what_no_record_may_hold_is_refused_as_a_pseudonym(up: Up, voices: list[Path], name: str) -> None:
+    for command in (("submit", str(voices[0]), "--user", name), ("scores", "--user", name), ("user", name)):
+        assert up.call(*command).exit_code == 2
+
+
 def test_its_home_is_for_its_user_alone(up: Up) -> None:
     found = {path: stat.S_IMODE(path.lstat().st_mode) for path in (up.home, *up.home.rglob("*"))}
     assert {path.name for path in found} >= {"up.json", "journal.db", "valkey.sock", "appendonlydir", "audio"}
@@ -191,7 +251,7 @@ def test_a_memo_that_was_mended_and_sent_back_scores_as_if_it_had_never_failed(u
     calm, late = (up.home / "audio" / f"{name}.wav" for name in ("calm", "late"))
     shutil.copy(voices[0], calm)
     up.upload(*(MemoUploaded(path.stem, path.stem, DAY, DAY, path.as_uri()) for path in (calm, late)))
-    up.wait_until(lambda: up.scores()["calm"] and len(up.read(topics.DEAD)) == 2)
+    up.wait_until(lambda: up.scores()["calm"] and len(up.read(topics.DEAD)) == 3)
     assert up.scores()["late"] == 0
     shutil.copy(voices[0], late)
     assert up.run("dead-letters", "redrive", "--reason", "audio:missing").stdout == "1 records sent back\n"

@@ -32,6 +32,7 @@ TESTED_ELSEWHERE = {
     "streams/cli/memos.py": "tests/integration/test_up.py: commands that start a system and feed it",
     "streams/cli/offline.py": "tests/integration/test_offline.py: commands on files with the real models",
     "streams/cli/rescore.py": "tests/integration/test_rescore.py: the command against a broker",
+    "streams/cli/scores.py": "tests/integration/test_up.py: commands against a system that runs",
     "streams/cli/services.py": "tests/integration/test_roles.py: processes with the rights of their roles",
     "streams/cli/tensorflow_quiet.py": "tests/unit/test_imports.py: which commands load TensorFlow",
     "streams/cli/train.py": "tests/unit/workers/evaluation/test_evaluate.py: trains and evaluates by command",
@@ -51,6 +52,7 @@ TESTED_ELSEWHERE = {
     "streams/roles/feature_worker.py": "tests/integration/test_access.py: a worker with its permissions",
     "streams/roles/lifecycle.py": "tests/integration/test_up.py: every role as a process",
     "streams/roles/process.py": "tests/integration/test_stopping.py: a process that is asked to stop",
+    "streams/views/reading.py": "tests/integration/test_up.py: reads topics and Redis of a system that runs",
 }
 """Modules without a unit test of their own: the test file that exercises them, and why there."""
 

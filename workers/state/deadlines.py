@@ -34,6 +34,9 @@ class Deadlines(Protocol):
     async def earliest(self) -> datetime | None:
         """The earliest due time; None without keys."""
 
+    async def starting_with(self, prefix: str) -> list[str]:
+        """The keys that begin with a text, sorted; reads all keys, so for operators only."""
+
 
 class MemoryDeadlines:
     """Deadlines of one process. clock: the time now, aware."""
@@ -78,3 +81,7 @@ class MemoryDeadlines:
     async def earliest(self) -> datetime | None:
         """See Deadlines."""
         return min(self._due.values(), default=None)
+
+    async def starting_with(self, prefix: str) -> list[str]:
+        """See Deadlines."""
+        return sorted(key for key in self._due if key.startswith(prefix))

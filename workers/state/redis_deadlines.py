@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from redis.exceptions import ResponseError
@@ -14,6 +15,8 @@ from workers.state import quarantine
 from workers.state.redis_client import NOTHING, redis_access, redis_call, redis_client
 from workers.state.redis_errors import WRONG_TYPE, code_of
 
+PAGE = 10_000
+"""Keys in one answer where all are read."""
 CLOCK_S = 10.0
 """Interval of requesting the server's time."""
 KEY = PREFIX + OPEN_JOINS.key()
@@ -94,6 +97,14 @@ class RedisDeadlines:
         """See Deadlines."""
         first = await self._call(lambda: self._client.zrange(self._key, 0, 0, withscores=True))
         return datetime.fromtimestamp(min(max(first[0][1], 0.0), _LATEST_S), UTC) if first else None
+
+    async def starting_with(self, prefix: str) -> list[str]:
+        """See Deadlines. A key whose due time changes meanwhile may be missed."""
+        found, start, wanted = set[str](), 0, prefix.encode()
+        while page := await self._call(partial(self._client.zrange, self._key, start, start + PAGE - 1)):
+            found.update(key for member in page if member.startswith(wanted) and (key := _text(member)) is not None)
+            start += PAGE
+        return sorted(found)
 
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to a command; a key of another type is moved to quarantine first, and all timeouts restart.

@@ -25,6 +25,7 @@ def test_a_moment_is_utc_unless_it_names_a_zone(text: str, expected: datetime) -
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("30s", timedelta(seconds=30)),
         ("90m", timedelta(minutes=90)),
         ("12h", timedelta(hours=12)),
         ("3d", timedelta(days=3)),

@@ -1,0 +1,1 @@
+"""What an operator sees of memos and users: scores, outcomes, one user's state, and plots of them."""

@@ -1,0 +1,55 @@
+"""Scores as a person reads them: one of each memo, newest first, in a few words. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from schemas.events import RiskScored
+
+SHOWN_MARKERS = 2
+"""Markers of the evidence in a line; JSON has all of it."""
+
+
+def latest_of_memos(scores: Iterable[RiskScored]) -> list[RiskScored]:
+    """The last score of each memo, by when it was scored, newest first. scores: in the order of their topic."""
+    last = {(score.user_id, score.memo_id): score for score in scores}
+    return sorted(last.values(), key=lambda score: (score.scored_at, score.recorded_at, score.memo_id), reverse=True)
+
+
+def probability_text(score: RiskScored) -> str:
+    """The probability with two digits, `-` without one."""
+    return "-" if score.probability is None else f"{score.probability:.2f}"
+
+
+def evidence_text(score: RiskScored, most: int = SHOWN_MARKERS) -> str:
+    """The strongest markers with their distance from the baseline in standard deviations."""
+    return ", ".join(f"{each.name} {each.deviation_sd:+.1f} SD" for each in score.evidence[:most])
+
+
+def sentence(score: RiskScored) -> str:
+    """One score in a line; everything in it may come from outside, so escape it before it is shown."""
+    reasons = f" ({', '.join(score.reasons)})" if score.reasons else ""
+    evidence = f", {text}" if (text := evidence_text(score)) else ""
+    return (
+        f"{score.recorded_at:%Y-%m-%d %H:%M} user={score.user_id} {score.band}{reasons} "
+        f"probability={probability_text(score)}{evidence}"
+    )
+
+
+def abstentions(scores: Sequence[RiskScored]) -> Counter[str]:
+    """How many of these scores are indeterminate, by their first reason; `unknown` where none is given."""
+    return Counter(
+        score.reasons[0] if score.reasons else "unknown" for score in scores if score.band == "indeterminate"
+    )
+
+
+def abstention_sentence(scores: Sequence[RiskScored]) -> str:
+    """How often and mostly why these scores abstain; empty if none does.
+
+    >>> abstention_sentence([])
+    ''
+    """
+    counts = abstentions(scores)
+    if not counts:
+        return ""
+    ((reason, most),) = counts.most_common(1)
+    return f"{counts.total()} of {len(scores)} memos are indeterminate, most of them ({most}) for {reason}"
