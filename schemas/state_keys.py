@@ -210,8 +210,8 @@ MUTES = StateKey(
     lifetime="10 years; a mute leaves the list 90 days after its end",
     personal=True,
     versions=(1,),
-    encoding="JSON list; without a version byte in 0.1",
-    meaning="Users and cohorts whose alerts are suppressed, since when, until when, and why.",
+    encoding="JSON list, whose readers ignore fields that they do not know; without a version byte in 0.1",
+    meaning="Users and cohorts whose alerts are suppressed, since when, until when, why and by whom.",
 )
 REDRIVEN = StateKey(
     "redrive mark",

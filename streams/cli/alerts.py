@@ -1,6 +1,10 @@
 """`undertone alerts`: follow alerts, and mute them."""
 
 import asyncio
+import getpass
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,17 +12,22 @@ import typer
 
 from schemas.state_keys import MUTES
 from streams.cli.load_settings import load_settings
+from streams.cli.printing import AsJson, Column, fail, printer, warn
 from streams.terminal.parse_time import length, moment
+from streams.terminal.pseudonym import pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.events import RiskAlert
-    from streams.drift.mutes import Mute
+    from streams.drift.mutes import Mute, Scope
+    from workers.state.store import Store
 
+LONGEST_TEXT = 500
+"""Characters of a reason: all mutes are one value in Redis."""
 alerts_app = typer.Typer(help="Follow alerts, or mute them.", invoke_without_command=True)
 
-Name = Annotated[str, typer.Argument(help="Pseudonym of a user; with --cohort the prefix of pseudonyms.")]
+NAME = "Pseudonym of a user; with --cohort the prefix of pseudonyms."
 Cohort = Annotated[bool, typer.Option("--cohort", help="NAME is the prefix of a cohort's pseudonyms.")]
 
 
@@ -30,30 +39,30 @@ def add_to(app: typer.Typer) -> None:
 @alerts_app.callback()
 def alerts(
     context: typer.Context,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per alert.")] = False,
+    as_json: AsJson = False,
     from_start: Annotated[bool, typer.Option("--from-start", help="Start at the oldest retained alert.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Exit at the newest alert instead of waiting for more.")] = False,
 ) -> None:
     """Follow the alerts topic."""
     if context.invoked_subcommand is None:
-        asyncio.run(_alerts(json_lines, from_start=from_start or once, once=once))
+        asyncio.run(_alerts(as_json, from_start=from_start or once, once=once))
 
 
-async def _alerts(json_lines: bool, *, from_start: bool, once: bool) -> None:
-    from schemas.json_records import to_json
+async def _alerts(as_json: bool, *, from_start: bool, once: bool) -> None:
     from schemas.schema_registry import make_codec
     from streams.local.discover import connected
     from workers.kafka.topic_reader import follow_alerts
 
-    settings = connected(load_settings())
+    settings, output, found = connected(load_settings()), printer(as_json), False
     async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
-        print(to_json(alert) if json_lines else _sentence(alert), flush=True)
+        found = True
+        output.lines([alert], _sentence)
+    if not found:
+        warn("no alerts on risk.alerts: no user has changed, or alerts are muted (`undertone alerts mutes`)")
 
 
 def _sentence(alert: "RiskAlert") -> str:
-    from workers.service.terminal import escaped
-
-    return escaped(
+    return (
         f"{alert.at:%Y-%m-%d %H:%M} {alert.state:<9} {alert.kind} {alert.severity} user={alert.user_id} "
         f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} "
         f"bundle={alert.bundle_id}"
@@ -62,63 +71,125 @@ def _sentence(alert: "RiskAlert") -> str:
 
 @alerts_app.command()
 def mute(
-    name: Name,
+    name: Annotated[str, typer.Argument(parser=pseudonym, metavar="NAME", help=NAME)],
     cohort: Cohort = False,
     lasting: Annotated[timedelta | None, typer.Option("--for", parser=length, help="Duration: 12h, 3d, 2w.")] = None,
     until: Annotated[datetime | None, typer.Option(parser=moment, help="End time, RFC 3339.")] = None,
     reason: Annotated[str, typer.Option(help="Reason, shown by `mutes`.")] = "",
+    by: Annotated[str, typer.Option(help="Who mutes, shown by `mutes`. Default: the user of this machine.")] = "",
+    even_if_unknown: Annotated[
+        bool, typer.Option("--even-if-unknown", help="Mute also when there is no state of any such user yet.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Mute a cohort of more than half of all known users.")] = False,
 ) -> None:
-    """Suppress `raised` and `escalated` alerts of a user or cohort for a time, never `resolved`. Scoring continues."""
+    """Suppress `raised` and `escalated` alerts of a user or cohort for a time, never `resolved`. Scoring continues.
+
+    What looks like a mistake is refused: a user or cohort without any state, and a cohort of most users.
+    """
     now = datetime.now(UTC)
     if (lasting is None) == (until is None):
         raise typer.BadParameter("give either --for or --until")
     end = until or now + (lasting or timedelta())
     if end <= now:
         raise typer.BadParameter("the end time is in the past")
-    from streams.drift import mutes
+    if max(len(reason), len(by)) > LONGEST_TEXT:
+        raise typer.BadParameter(f"--reason and --by have at most {LONGEST_TEXT} characters")
+    from streams.drift.mutes import Mute
 
-    new = mutes.Mute(mutes.Scope.COHORT if cohort else mutes.Scope.USER, name, now, end, reason)
-    asyncio.run(_change_mutes(lambda known: mutes.with_mute(known, new), now))
-    print(f"muted until {end:%Y-%m-%d %H:%M %Z}")
+    new = Mute(_scope(cohort=cohort), name, now, end, reason, by=by or _os_user())
+    covered = asyncio.run(_mute(new, even_if_unknown=even_if_unknown, confirmed=yes))
+    printer(as_json=False).note(f"muted {new.scope} {name} until {end:%Y-%m-%d %H:%M %Z}{covered}")
+
+
+async def _mute(new: "Mute", *, even_if_unknown: bool, confirmed: bool) -> str:
+    """Mute, unless that looks like a mistake; what it covers, in words."""
+    from streams.drift import mutes
+    from streams.views.coverage import cohort_coverage, objection, user_coverage
+
+    async with _store() as store:
+        cohort = new.scope is mutes.Scope.COHORT
+        coverage = await (cohort_coverage if cohort else user_coverage)(store, new.name)
+        if fault := objection(new.scope, coverage, even_if_unknown=even_if_unknown, confirmed=confirmed):
+            fail(fault, 1)
+        await _change(store, lambda known: mutes.with_mute(known, new), new.since)
+    if not cohort:
+        return "" if coverage.covered else "; there is no state of this user yet"
+    return f": {coverage.covered} of {coverage.known} known users, and all that come with this prefix"
 
 
 @alerts_app.command()
-def unmute(name: Name, cohort: Cohort = False) -> None:
-    """End a mute now."""
+def unmute(name: Annotated[str, typer.Argument(help=NAME)], cohort: Cohort = False) -> None:
+    """End a mute now; an error when there is none of exactly this name."""
+    now, scope = datetime.now(UTC), _scope(cohort=cohort)
+    if not asyncio.run(_unmute(scope, name, now)):
+        fail(f"no mute of this {scope} applies now, so none was ended; `undertone alerts mutes` lists them", 1)
+    printer(as_json=False).note("ended")
+
+
+async def _unmute(scope: "Scope", name: str, now: datetime) -> bool:
     from streams.drift import mutes
 
-    now = datetime.now(UTC)
-    scope = mutes.Scope.COHORT if cohort else mutes.Scope.USER
-    asyncio.run(_change_mutes(lambda known: mutes.ended(known, scope, name, now), now))
-    print("ended")
+    async with _store() as store:
+        before: list[Mute] = []
+
+        def without(known: "list[Mute]") -> "list[Mute]":
+            before[:] = known
+            return mutes.ended(known, scope, name, now)
+
+        await _change(store, without, now)
+        return mutes.active(before, scope, name, now) is not None
 
 
 @alerts_app.command("mutes")
-def list_mutes() -> None:
+def list_mutes(as_json: AsJson = False) -> None:
     """List mutes, with reasons and numbers of suppressed alerts; ended ones for ninety days."""
-    from rich.console import Console
-    from rich.table import Table
+    columns = [
+        Column["Mute"]("for", lambda one: one.scope),
+        Column["Mute"]("name", lambda one: one.name),
+        Column["Mute"]("since", lambda one: f"{one.since:%Y-%m-%d %H:%M}"),
+        Column["Mute"]("until", lambda one: f"{one.until:%Y-%m-%d %H:%M}"),
+        Column["Mute"]("suppressed", lambda one: one.withheld, right=True),
+        Column["Mute"]("by", lambda one: one.by),
+        Column["Mute"]("reason", lambda one: one.reason),
+    ]
+    printer(as_json).table(asyncio.run(_mutes()), columns)
 
-    from workers.service.terminal import cell
 
-    table = Table("for", "name", "since", "until", "suppressed", "reason")
-    for one in asyncio.run(_change_mutes(lambda known: known, datetime.now(UTC))):
-        times = (f"{time:%Y-%m-%d %H:%M}" for time in (one.since, one.until))
-        table.add_row(*map(cell, (one.scope, one.name, *times, one.withheld, one.reason)))
-    Console().print(table)
+async def _mutes() -> "list[Mute]":
+    async with _store() as store:
+        return await _change(store, lambda known: known, datetime.now(UTC))
 
 
-async def _change_mutes(change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
-    """The mutes after a change, written by compare-and-set."""
-    from streams.drift import mutes
+def _scope(*, cohort: bool) -> "Scope":
+    from streams.drift.mutes import Scope
+
+    return Scope.COHORT if cohort else Scope.USER
+
+
+def _os_user() -> str:
+    """The user of this machine; the number of one without a name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+@asynccontextmanager
+async def _store() -> "AsyncIterator[Store]":
     from streams.local.discover import connected
     from workers.state.redis_store import RedisStore
+
+    async with RedisStore.of(connected(load_settings())) as store:
+        yield store
+
+
+async def _change(store: "Store", change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
+    """The mutes after a change, written by compare-and-set."""
+    from streams.drift import mutes
 
     def changed(_: str, data: bytes | None) -> "tuple[bytes, list[Mute]]":
         known = change(mutes.load(data))
         return mutes.dump(known, now), known
 
-    settings = connected(load_settings())
-    async with RedisStore.of(settings) as store:
-        found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
+    found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
     return found[MUTES.key()]

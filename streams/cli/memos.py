@@ -123,7 +123,7 @@ def submit(
     with tracing(settings, "submit"):
         sent, failures = asyncio.run(_submit(settings, audio_files(paths), user, recorded_at, output, quiet=wait))
     if wait and sent:
-        failures += asyncio.run(_wait(settings, sent, timeout or WAIT, output))
+        failures += asyncio.run(_wait(settings, sent, WAIT if timeout is None else timeout, output))
     raise typer.Exit(1 if failures else 0)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schemas.codec import Codec
     from schemas.events import RiskScored
     from schemas.settings import Settings
+    from streams.drift.mutes import Mute
     from streams.views.user import Awaited, Drift, FailedMemo, OpenEpisode, UserView
 
 NEWEST = 20
@@ -166,8 +167,7 @@ def _lines(view: "UserView") -> "Iterator[tuple[str, str]]":
     yield "drift", "no state" if view.drift is None else _drift(view.drift)
     episodes = () if view.drift is None else view.drift.episodes
     yield "open episode", "\n".join(map(_episode, episodes)) or "none"
-    muted = (f"until {_time(mute.until)}: {mute.scope} {mute.name} {mute.reason}".rstrip() for mute in view.mutes)
-    yield "muted", "; ".join(muted) or "no"
+    yield "muted", "; ".join(map(_mute, view.mutes)) or "no"
     yield "awaited", "; ".join(map(_awaited, view.awaited)) or "nothing"
     letters = "; ".join(map(_letter, view.dead_letters[:SHOWN]))
     yield "dead letters", (f"{len(view.dead_letters)}: {letters}" if letters else "none")
@@ -196,6 +196,11 @@ def _episode(episode: "OpenEpisode") -> str:
     since = "" if episode.changed_since is None else f", change since about {episode.changed_since:%Y-%m-%d}"
     escalated = ", escalated" if episode.escalated else ""
     return f"{episode.kind} since {_time(episode.opened_at)}{escalated}{since}"
+
+
+def _mute(mute: "Mute") -> str:
+    by, why = (f" by {mute.by}" if mute.by else ""), (f": {mute.reason}" if mute.reason else "")
+    return f"{mute.scope} {mute.name} until {_time(mute.until)}{by}{why}"
 
 
 def _awaited(memo: "Awaited") -> str:

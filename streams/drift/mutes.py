@@ -28,7 +28,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """One mute. withheld: alerts that it has suppressed so far."""
+    """One mute. withheld: alerts that it has suppressed so far; by: who muted, empty from older versions."""
 
     scope: Scope
     name: str
@@ -36,6 +36,7 @@ class Mute:
     until: datetime
     reason: str = ""
     withheld: int = 0
+    by: str = ""
 
     def applies_to(self, user_id: str, now: datetime) -> bool:
         """Whether this mute suppresses the user's alerts now."""
@@ -70,6 +71,12 @@ def with_mute(mutes: Iterable[Mute], new: Mute) -> list[Mute]:
     return [*ended(mutes, new.scope, new.name, new.since), new]
 
 
+def active(mutes: Iterable[Mute], scope: Scope, name: str, now: datetime) -> Mute | None:
+    """The mute of exactly this scope and name that applies now, the newest one; None without one."""
+    found = [mute for mute in mutes if (mute.scope, mute.name) == (scope, name) and mute.since <= now < mute.until]
+    return found[-1] if found else None
+
+
 def ended(mutes: Iterable[Mute], scope: Scope, name: str, now: datetime) -> list[Mute]:
     """Mutes, with those of this scope and name ended now."""
     return [
@@ -91,6 +98,7 @@ def with_withheld(mutes: Iterable[Mute], users: Iterable[str], now: datetime) ->
 def _read(one: Mapping[str, str]) -> Mute:
     """One mute of the list. Raises KeyError, TypeError or ValueError for anything else."""
     since, until = datetime.fromisoformat(one["since"]), datetime.fromisoformat(one["until"])
-    if since.tzinfo is None or until.tzinfo is None or not isinstance(one["name"] + one["reason"], str):
+    by = one.get("by", "")  # absent from older versions, which ignore it
+    if since.tzinfo is None or until.tzinfo is None or not isinstance(one["name"] + one["reason"] + by, str):
         raise ValueError("not a mute")
-    return Mute(Scope(one["scope"]), one["name"], since, until, one["reason"], int(one["withheld"]))
+    return Mute(Scope(one["scope"]), one["name"], since, until, one["reason"], int(one["withheld"]), by)

@@ -1,6 +1,7 @@
 """`undertone up` as a user runs it: real processes, real workers, real agents, and anyone may die."""
 
 import asyncio
+import getpass
 import json
 import os
 import shutil
@@ -279,9 +280,40 @@ def test_killing_the_whole_system_loses_no_memo(up: Up, voices: list[Path]) -> N
 
 
 def test_an_operator_can_mute_a_user_and_see_it(up: Up) -> None:
-    assert up.run("alerts", "mute", "one", "--for", "2w", "--reason", "known to the clinic").returncode == 0
-    assert "known to the clinic" in up.run("alerts", "mutes").stdout
-    assert up.run("alerts", "unmute", "one").returncode == 0
+    muted = up.call("alerts", "mute", "one", "--for", "2w", "--reason", "known to the clinic", "--by", "ward 3")
+    assert muted.exit_code == 0, muted.output
+    (listed,) = map(json.loads, up.call("alerts", "mutes", "--json").stdout.splitlines())
+    assert (listed["name"], listed["reason"], listed["by"]) == ("one", "known to the clinic", "ward 3")
+    assert "ward 3" in up.call("user", "one").stdout
+    assert up.call("alerts", "unmute", "one").exit_code == 0
+    assert up.call("alerts", "unmute", "one").exit_code == 1
+
+
+def test_a_mute_that_looks_like_a_mistake_is_refused(up: Up) -> None:
+    for arguments in (
+        ("", "--cohort"),
+        (" ", "--cohort"),
+        ("stranger",),
+        ("stranger", "--cohort"),
+        ("one", "--cohort", "--reason", "x" * 501),
+    ):
+        refused = up.call("alerts", "mute", *arguments, "--for", "1h")
+        assert refused.exit_code in (1, 2), arguments
+        assert refused.stderr, arguments
+    assert up.call("alerts", "mute", "stranger", "--for", "1h", "--even-if-unknown").exit_code == 0
+    assert "no mute of this cohort" in up.call("alerts", "unmute", "stranger", "--cohort").stderr
+    everyone = ("alerts", "mute", "user of", "--cohort", "--for", "1h")
+    assert "of 7 known users" in up.call(*everyone).stderr
+    assert "4 of 7 known users" in up.call(*everyone, "--yes").stdout
+    assert {mute["by"] for mute in map(json.loads, up.call("alerts", "mutes", "--json").stdout.splitlines())} == {
+        getpass.getuser(),
+        "ward 3",
+    }
+
+
+def test_a_topic_without_alerts_is_said_to_have_none(up: Up) -> None:
+    result = up.call("alerts", "--once")
+    assert (result.exit_code, result.stdout, "no alerts" in result.stderr) == (0, "", True)
 
 
 def test_topics_are_described_with_their_backlog(up: Up) -> None:

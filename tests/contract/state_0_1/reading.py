@@ -1,8 +1,9 @@
 """How today's code reads everything in one Redis, in the form in which `generate_on_0_1.txt` recorded it of 0.1.
 
-Three differences in form. Joins of one kind are sorted. A baseline is named by its user, since 0.1 wrote it under a
+Differences in form. Joins of one kind are sorted. A baseline is named by its user, since 0.1 wrote it under a
 doubled prefix; a user with both has the newer one, as for the fusion agent. The line about a drift state ends before it
-says whether an episode is open: 0.1 said so of drift episodes alone, and `open_episodes` has both kinds.
+says whether an episode is open: 0.1 said so of drift episodes alone, and `open_episodes` has both kinds. A mute of 0.1
+says of no one that they muted.
 """
 
 from collections import defaultdict
@@ -62,6 +63,7 @@ def as_read(recorded: Mapping[str, Any]) -> dict[str, Any]:
         **recorded,
         "drift": {key: _without_episode(line) for key, line in recorded["drift"].items()},
         "open_episodes": sorted(recorded["open_episodes"]),
+        "mutes": [{**mute, "by": ""} for mute in recorded["mutes"]],
         "joins": {kind: sorted(names) for kind, names in recorded["joins"].items()},
         "baselines": {_after(BASELINE_0_1, key): told for key, told in recorded["baselines"].items()},
     }

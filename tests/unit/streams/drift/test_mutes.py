@@ -1,8 +1,9 @@
 """Who is muted, until when, and how many alerts that suppressed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from streams.drift.mutes import Mute, Scope, dump, ended, load, muted_by, with_mute, with_withheld
+from streams.drift.mutes import Mute, Scope, active, dump, ended, load, muted_by, with_mute, with_withheld
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -46,3 +47,18 @@ def test_mutes_survive_storage_until_ninety_days_after_their_end() -> None:
 def test_a_mute_without_end_survives_storage() -> None:
     forever = Mute(Scope.USER, "clinic-a/7", NOW, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
     assert load(dump([forever], NOW)) == [forever]
+
+
+def test_who_muted_survives_storage_and_is_unknown_of_older_versions() -> None:
+    by_someone = replace(USER, by="nurse on duty")
+    stored = dump([by_someone], NOW)
+    assert load(stored) == [by_someone]
+    assert load(stored.replace(b', "by": "nurse on duty"', b"")) == [USER]
+
+
+def test_only_the_mute_of_this_scope_and_name_counts_as_active() -> None:
+    mutes = [USER, COHORT]
+    assert active(mutes, Scope.USER, "clinic-a/7", NOW) == USER
+    assert active(mutes, Scope.COHORT, "clinic-a/7", NOW) is None
+    assert active(mutes, Scope.USER, "clinic-b/3", NOW) is None
+    assert active(mutes, Scope.COHORT, "clinic-b/", NOW + DAY) is None

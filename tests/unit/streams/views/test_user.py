@@ -74,7 +74,7 @@ def test_only_mutes_that_apply_now_are_shown() -> None:
 
 
 def test_the_baseline_counts_its_memos() -> None:
-    normal = PersonalNormal(*(np.float32([[4, 7], [0, 0], [1, 1]])))
+    normal = PersonalNormal(*np.array([[4, 7], [0, 0], [1, 1]], np.float32))
     seen = view(Known(state={BASELINE.key("u"): BaselineState("bundle-1", normal).to_bytes()}))
     assert seen.baseline is not None
     assert (seen.baseline.memos, seen.baseline.bundle_id) == (7, "bundle-1")
