@@ -167,7 +167,7 @@ def alert_lines(run: "DemoRun") -> list[str]:
 
 
 def _draw(run: "DemoRun", plot: Path) -> None:
-    from streams.local.demo_plot import draw
+    from streams.views.demo_plot import draw
 
     titles = {user.user_id: f"{user.user_id} ({user.course} in the script)" for user in run.users}
-    draw(plot, titles, list(run.scores.values()), list(run.alerts.values()))
+    draw(plot, titles, run.marks(), list(run.alerts.values()), run.heading())

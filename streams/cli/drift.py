@@ -2,13 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from streams.cli.load_settings import load_settings
+from streams.cli.printing import AsJson, fail, printer
 from streams.terminal.arguments import plot_file, positive, pseudonym
 from streams.terminal.files import writing
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
     from streams.drift.replay import Line
     from streams.drift.rules import Rules
+    from streams.views.marks import Mark
 
 drift_app = typer.Typer(help="Drift detection: thresholds, back-tests and plots.", no_args_is_help=True)
 
@@ -129,43 +134,67 @@ def plot(
     alerts_per_user_year: AlertsPerYear = None,
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Plot one user's history: scores, baseline, statistic, threshold, alerts.
+    """Plot one user's history: scores, baseline, statistic, threshold, alerts, and memos that were not judged.
+
+    The score is a probability; the statistic and its threshold have a panel of their own. Where no memo was judged the
+    lines end and the plot is hatched, up to now for a user on the topics.
 
     From the topics, the plot covers the retention of scores (30 days by default) as if the user started there, with
     the state in Redis as a note and the published alerts. From a file, the alerts are those of a replay.
     """
     from streams.drift.replay import history
-    from workers.service.terminal import escaped
+    from streams.views.marks import latest_marks, silence_sentence
 
     faults: list[int] = []
     rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
-    if scores:
-        live = Live([line for line in _lines(scores, faults) if line.user_id == user], rules)
-    else:
-        live = asyncio.run(_live(user, rules))
-    course = history(live.lines, live.rules)
-    if not course:
-        print("no scores of this user found", file=sys.stderr)
-        raise typer.Exit(1)
-    from streams.drift.plot import draw
+    shown = _from_file(scores, faults, user, rules) if scores else asyncio.run(_live(user, rules))
+    if not shown.marks:
+        fail("no memos of this user were found", 1)
+    from streams.views.drift_plot import draw
 
     with writing(out):
-        draw(out, course, live.alerts, live.note)
-    print(*(escaped(line) for line in (live.note, out) if line), sep="\n")
+        draw(out, history(shown.lines, shown.rules), shown.marks, shown.alerts, shown.note, shown.until)
+    marks = latest_marks(shown.marks)
+    judged = Counter(mark.judged.value for mark in marks)
+    plotted = {"plot": str(out), "memos": len(marks), "judged": judged, "silence": silence_sentence(marks)}
+    printer(as_json).lines([{**plotted, "state": shown.note}], _plotted)
 
 
-class Live(NamedTuple):
-    """What there is to plot of one user. alerts: those published; None where only a replay can derive them."""
+def _plotted(plotted: "Mapping[str, object]") -> str:
+    lines = (plotted["state"], plotted["silence"], plotted["plot"])
+    return "; ".join(str(line) for line in lines if line)
+
+
+class Shown(NamedTuple):
+    """What there is to plot of one user. alerts: those published; None where only a replay can derive them.
+
+    until: the end of the time axis; None for the last memo.
+    """
 
     lines: "list[Line]"
+    marks: "list[Mark]"
     rules: "Rules"
     alerts: "list[RiskAlert] | None" = None
     note: str = ""
+    until: datetime | None = None
+
+
+def _from_file(texts: Iterable[bytes], faults: list[int], user: str, rules: "Rules") -> Shown:
+    from streams.views.marks import mark_of_line
+
+    found = [(text, line) for text, line in _parsed(texts, faults) if line.user_id == user]
+    return Shown([line for _, line in found], [mark_of_line(text, line) for text, line in found], rules)
 
 
 def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
     """The scores in lines of text; the numbers of invalid lines go to `faults`."""
+    return (line for _, line in _parsed(texts, faults))
+
+
+def _parsed(texts: Iterable[bytes], faults: list[int]) -> "Iterator[tuple[bytes, Line]]":
+    """Each line that is a score, as text and parsed."""
     from schemas.errors import Poison
     from streams.drift.replay import parse
     from workers.service.terminal import escaped
@@ -173,41 +202,38 @@ def _lines(texts: Iterable[bytes], faults: list[int]) -> "Iterator[Line]":
     for number, text in enumerate(texts, 1):
         if not text.isspace():
             try:
-                yield parse(text)
+                yield text, parse(text)
             except Poison as poison:
                 faults.append(number)
                 print(escaped(f"line {number}: {poison.detail}"), file=sys.stderr)
 
 
-async def _live(user: str, rules: "Rules") -> Live:
-    """The user's scores and alerts in the topics, the rules for the user, and the state in Redis."""
-    from schemas import topics
+async def _live(user: str, rules: "Rules") -> Shown:
+    """The user's memos and alerts on the topics, the rules for the user, and the state in Redis."""
     from schemas.errors import UnreadableState
-    from schemas.events import RiskAlert, RiskScored
     from schemas.schema_registry import make_codec
     from schemas.state_keys import DRIFT
     from streams.drift.replay import line_of
-    from streams.drift.user_state import prior_of, summary_line
+    from streams.drift.user_state import prior_of
     from streams.local.discover import connected
-    from workers.kafka.topic_reader import follow
-    from workers.state.redis_store import RedisStore
+    from streams.views.marks import mark_of, mark_of_letter
+    from streams.views.outcomes import recorded_memo
+    from streams.views.reading import alerts_of, known_of
+    from streams.views.user import state_sentence, view_of
 
-    settings = connected(load_settings())
+    settings, now = connected(load_settings()), datetime.now(UTC)
     codec = make_codec(settings)
-    scored = follow(settings, codec, topics.SCORED, RiskScored, from_start=True, once=True)
-    lines = [line_of(score) async for score in scored if score.user_id == user]
-    alerted = follow(settings, codec, topics.ALERTS, RiskAlert, from_start=True, once=True)
-    alerts = {alert.alert_id: alert async for alert in alerted if alert.user_id == user}
-    async with RedisStore.of(settings) as store:
-        key = DRIFT.key(user)
-        state = (await store.read([key]))[key]
-        try:
-            if state is not None:
-                rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
-            note = summary_line(state, rules)
-        except UnreadableState:
-            note = "the state in Redis cannot be read; the next score starts a new one"
-        return Live(lines, rules, list(alerts.values()), note)
+    known, alerts = await known_of(settings, codec, user), await alerts_of(settings, codec, user)
+    if (state := known.state[DRIFT.key(user)]) is not None:
+        with suppress(UnreadableState):
+            rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
+    view = view_of(user, known, settings.modalities, rules, codec, now)
+    failed = [(memo, letter) for letter in known.letters if (memo := recorded_memo(letter, codec)) is not None]
+    scored = {score.memo_id for score in known.scores}
+    marks = [mark_of_letter(memo, letter) for memo, letter in failed if memo.memo_id not in scored]
+    marks += [mark_of(score) for score in known.scores]
+    note = "; ".join(view.notes) or state_sentence(view.drift)
+    return Shown([line_of(score) for score in known.scores], marks, rules, alerts, note, now)
 
 
 def _settings(*asked: float | None) -> "Settings":

@@ -16,12 +16,15 @@ from typing import Any
 import soundfile
 
 from schemas import topics
+from schemas.codec import Codec
 from schemas.events import AlertState, DeadLetter, MemoUploaded, RiskAlert, RiskScored
 from schemas.ids import memo_id
 from schemas.pipeline import AGENTS_GROUP, feature_stages
 from schemas.settings import Settings
 from streams.local.submit import Submitter
 from streams.local.system import System
+from streams.views.marks import Mark, mark_of, mark_of_letter
+from streams.views.outcomes import recorded_memo
 from workers.audio.memo import SAMPLING_RATE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
@@ -34,6 +37,7 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 BROKEN = b"This is a shopping list, not a recording.\n"
 """The one memo that becomes a dead letter."""
 SHOW_EVERY_S = 0.4
+_CODEC = Codec()
 
 
 @dataclass(slots=True)
@@ -77,6 +81,21 @@ class DemoRun:
     def steps(self, state: AlertState) -> int:
         """Alerts in this state."""
         return sum(alert.state is state for alert in self.alerts.values())
+
+    def marks(self) -> dict[str, list[Mark]]:
+        """Every memo with an outcome, by user: those that became dead letters too."""
+        found: dict[str, list[Mark]] = {user.user_id: [] for user in self.users}
+        for score in self.scores.values():
+            found.setdefault(score.user_id, []).append(mark_of(score))
+        for letter in self.dead.values():
+            if (memo := recorded_memo(letter, _CODEC)) is not None:
+                found.setdefault(memo.user_id, []).append(mark_of_letter(memo, letter))
+        return found
+
+    def heading(self) -> str:
+        """What the plot shows, and of which model."""
+        bundles = sorted({score.bundle_id for score in self.scores.values()})
+        return f"Simulated users, scored by {', '.join(bundles) or 'no model'}: a compass, never a diagnosis"
 
     def summary(self, seconds: float) -> str:
         """The demo's last line."""

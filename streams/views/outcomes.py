@@ -7,22 +7,28 @@ from typing import TypeAlias
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
-from schemas.events import DeadLetter, RiskScored
+from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
 
 Identity: TypeAlias = tuple[str, str]
 """User and memo: memo ids are unique per user only."""
 Outcome: TypeAlias = RiskScored | DeadLetter
 
 
-def memo_of(letter: DeadLetter, codec: Codec) -> Identity | None:
-    """User and memo of the record in a dead letter; None when it cannot be decoded, or was too large to be kept."""
-    kind = next((topic.record for topic in topics.TOPICS if topic.name == letter.topic), None)
-    if kind is None or letter.value is None:
+def recorded_memo(letter: DeadLetter, codec: Codec) -> MemoUploaded | MemoFeatures | RiskScored | None:
+    """The record in a dead letter; None when it cannot be decoded, or was too large to be kept."""
+    kinds = {topic.name: topic.record for topic in (topics.UPLOADED, topics.FEATURES, topics.SCORED)}
+    if letter.topic not in kinds or letter.value is None:
         return None
-    with suppress(DecodeError, AttributeError):
-        record = codec.decode(letter.value, kind)
-        return str(record.user_id), str(record.memo_id)
+    with suppress(DecodeError):
+        record: MemoUploaded | MemoFeatures | RiskScored = codec.decode(letter.value, kinds[letter.topic])
+        return record
     return None
+
+
+def memo_of(letter: DeadLetter, codec: Codec) -> Identity | None:
+    """User and memo of the record in a dead letter, where that can be decoded."""
+    record = recorded_memo(letter, codec)
+    return None if record is None else (record.user_id, record.memo_id)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.errors import UnreadableState
-from schemas.events import DeadLetter, MemoUploaded, RiskScored
+from schemas.events import DeadLetter, MemoUploaded, RiskAlert, RiskScored
 from schemas.settings import Settings
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MUTES
 from streams.drift import mutes
@@ -67,6 +67,12 @@ async def known_of(settings: Settings, codec: Codec, user_id: str) -> Known:
         joins=found,
         mutes=muted,
     )
+
+
+async def alerts_of(settings: Settings, codec: Codec, user_id: str) -> list[RiskAlert]:
+    """The alerts of a user that are retained, each once: it may be on the topic twice."""
+    found = _decoded(await _existing(settings, topics.ALERTS, user_id), codec, RiskAlert)
+    return list({alert.alert_id: alert for alert in found}.values())
 
 
 async def outcomes_of(settings: Settings, codec: Codec, user_id: str, outcomes: Outcomes) -> AsyncGenerator[None, None]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import isfinite
+from math import exp, isfinite
 
 from schemas.codec import Codec
 from schemas.errors import UnreadableState
@@ -138,6 +138,20 @@ def view_of(
         awaited=tuple(sorted(awaited, key=lambda memo: (memo.uploaded_at, memo.memo_id))),
         dead_letters=tuple(sorted(letters, key=lambda letter: letter.at, reverse=True)),
         notes=tuple(notes),
+    )
+
+
+def state_sentence(drift: Drift | None) -> str:
+    """The detector's state in a line, with its baseline as probabilities."""
+    if drift is None:
+        return "nothing stored"
+    low, mean, high = (1 / (1 + exp(-logit)) for logit in (drift.mean - drift.sd, drift.mean, drift.mean + drift.sd))
+    threshold = "none yet" if drift.threshold is None else f"{drift.threshold:.2f}"
+    kinds = " and ".join(episode.kind for episode in drift.episodes)
+    return (
+        f"stored now: {drift.days} days of baseline, mean {mean:.2f} (± 1 SD: {low:.2f} to {high:.2f}), "
+        f"statistic {drift.statistic:.2f}, threshold {threshold}, "
+        + (f"an open episode ({kinds})" if kinds else "no open episode")
     )
 
 

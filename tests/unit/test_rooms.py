@@ -37,7 +37,6 @@ TESTED_ELSEWHERE = {
     "streams/cli/tensorflow_quiet.py": "tests/unit/test_imports.py: which commands load TensorFlow",
     "streams/cli/train.py": "tests/unit/workers/evaluation/test_evaluate.py: trains and evaluates by command",
     "streams/drift/detector_state.py": "tests/unit/streams/drift/test_detector.py: states of the detector",
-    "streams/drift/plot.py": "tests/unit/streams/cli/test_drift.py: drawn by the command",
     "streams/drift/rules.py": "tests/unit/streams/drift/test_thresholds.py: rules with thresholds of the table",
     "streams/drift/stored_state.py": "tests/unit/streams/drift/test_user_state.py: states as the agent stores them",
     "streams/fusion/dead_letter_agent.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
@@ -52,6 +51,7 @@ TESTED_ELSEWHERE = {
     "streams/roles/feature_worker.py": "tests/integration/test_access.py: a worker with its permissions",
     "streams/roles/lifecycle.py": "tests/integration/test_up.py: every role as a process",
     "streams/roles/process.py": "tests/integration/test_stopping.py: a process that is asked to stop",
+    "streams/views/mark_plot.py": "tests/unit/streams/views/test_drift_plot.py: what all plots draw",
     "streams/views/reading.py": "tests/integration/test_up.py: reads topics and Redis of a system that runs",
 }
 """Modules without a unit test of their own: the test file that exercises them, and why there."""

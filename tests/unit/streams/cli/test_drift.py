@@ -73,7 +73,19 @@ def test_plot_draws_a_user(tmp_path: Path) -> None:
     source.write_text(_text())
     assert _run("plot", "--user", "u", "--scores", str(source), "--out", str(picture)).exit_code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+    told = _run("plot", "--user", "u", "--scores", str(source), "--out", str(picture), "--json").stdout
+    assert json.loads(told)["judged"] == {"scored": len(SCORES)}
     assert _run("plot", "--user", "nobody", "--scores", str(source), "--out", str(picture)).exit_code == 1
+
+
+def test_plot_says_how_many_memos_were_not_judged(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in _text().splitlines()[:55]]
+    for line in lines[1:]:
+        line |= {"probability": None, "band": "indeterminate", "reasons": ["quality:noisy"]}
+    source = tmp_path / "scores.jsonl"
+    source.write_text("\n".join(map(json.dumps, lines)))
+    told = _run("plot", "--user", "u", "--scores", str(source), "--out", str(tmp_path / "u.png")).stdout
+    assert "54 of 55 memos were not judged, most of them (54) for: quality:noisy" in told
 
 
 def test_a_promise_that_cannot_be_kept_is_refused() -> None:
