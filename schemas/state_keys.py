@@ -133,7 +133,7 @@ DRIFT = StateKey(
     "drift:{<user_id>}",
     owner="drift agent",
     readers="fusion agent: whether an episode is open (`open_episode`), which freezes the baseline; "
-    "`undertone drift plot`",
+    "`undertone drift plot` and `user`",
     lifetime="UNDERTONE_STATE_TTL_S",
     personal=True,
     versions=(1, 2),
@@ -211,7 +211,7 @@ MUTES = StateKey(
     personal=True,
     versions=(1,),
     encoding="JSON list, whose readers ignore fields that they do not know; without a version byte in 0.1",
-    meaning="Users and cohorts whose alerts are suppressed, since when, until when, why and by whom.",
+    meaning="Users and cohorts whose alerts are suppressed, since when, until when, why, and who did it.",
 )
 REDRIVEN = StateKey(
     "redrive mark",

@@ -48,7 +48,8 @@ def scores(
 ) -> None:
     """Show the newest scores, one per memo, the last scored first; with --follow each as it comes.
 
-    The evidence names the markers that moved the score, strongest first; `undertone user` shows the rest of a user.
+    The evidence names the markers that moved the score, strongest first, with what each adds to the score's logit and
+    its distance from the user's baseline. `undertone user` shows what else is known of a user.
     """
     if from_start and since is not None:
         raise typer.BadParameter("give either --from-start or --since")
@@ -91,7 +92,7 @@ def _columns() -> "list[Column[RiskScored]]":
         Column("band", lambda score: score.band),
         Column("prob.", probability_text, right=True),
         Column("reasons", lambda score: ", ".join(score.reasons)),
-        Column("evidence", evidence_text),
+        Column("evidence: adds to the logit (SDs from baseline)", evidence_text),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from schemas.events import RiskScored
+from schemas.events import Evidence, RiskScored
 
 SHOWN_MARKERS = 2
 """Markers of the evidence in a line; JSON has all of it."""
@@ -21,8 +21,14 @@ def probability_text(score: RiskScored) -> str:
 
 
 def evidence_text(score: RiskScored, most: int = SHOWN_MARKERS) -> str:
-    """The strongest markers with their distance from the baseline in standard deviations."""
-    return ", ".join(f"{each.name} {each.deviation_sd:+.1f} SD" for each in score.evidence[:most])
+    """The strongest markers: what each adds to the logit, where known, and its distance from the baseline in SDs."""
+    return ", ".join(map(_marker, score.evidence[:most]))
+
+
+def _marker(evidence: Evidence) -> str:
+    if evidence.contribution is None:
+        return f"{evidence.name} {evidence.deviation_sd:+.1f} SD"
+    return f"{evidence.name} {evidence.contribution:+.2f} ({evidence.deviation_sd:+.1f} SD)"
 
 
 def sentence(score: RiskScored) -> str:

@@ -23,7 +23,7 @@ from streams.views.scores import latest_of_memos
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was read of a user. scores, uploads, letters: in the order of their topics.
+    """What was read of a user. Scores, uploads and dead letters are in the order of their topics.
 
     state: bytes by key, None for a key without a value; joins: those that are open, by key.
     """

@@ -20,10 +20,15 @@ def test_two_users_may_use_the_same_memo_id() -> None:
 
 
 def test_a_line_says_what_a_person_asks_first() -> None:
-    evidence = (Evidence("jitter", 0.02, 2.14), Evidence("pause_share", 0.4, -1.06), Evidence("shimmer", 0.1, 1.0))
+    evidence = (
+        Evidence("jitter", 0.02, 2.14, contribution=0.318),
+        Evidence("pause_share", 0.4, -1.06),
+        Evidence("shimmer", 0.1, 1.0),
+    )
     score = replace(SCORED, probability=0.314, band=Band.INDETERMINATE, reasons=("undecided",), evidence=evidence)
     assert sentence(score) == (
-        "2026-03-01 12:30 user=user-1 indeterminate (undecided) probability=0.31, jitter +2.1 SD, pause_share -1.1 SD"
+        "2026-03-01 12:30 user=user-1 indeterminate (undecided) probability=0.31, "
+        "jitter +0.32 (+2.1 SD), pause_share -1.1 SD"
     )
     assert probability_text(replace(score, probability=None)) == "-"
     assert evidence_text(replace(score, evidence=())) == ""
