@@ -52,6 +52,7 @@ def rights() -> list[Right]:
         *(Right("agents", "topic", UPLOADED.name, each) for each in ("Read", "Write")),
         *(Right("agents", "group", stage.group, "Describe") for stage in FEATURE_STAGES),
         Right("alerts", "topic", ALERTS.name, "Read"),
+        *(Right("views", "topic", topic.name, "Read") for topic in (UPLOADED, SCORED, ALERTS, DEAD)),
         Right("bridge", "topic", ALERTS.name, "Read"),
         *(Right("bridge", "group", bridge_group(channel.name), "Read") for channel in CHANNELS),
         Right("dead-letters", "topic", DEAD.name, "Read"),

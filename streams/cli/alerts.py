@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 
 from schemas.state_keys import MUTES
 from streams.cli.load_settings import load_settings
-from streams.cli.printing import AsJson, Column, fail, printer, warn
+from streams.cli.printing import AsJson, Column, fail, printer, progress, warn
 from streams.terminal.parse_time import length, moment
 from streams.terminal.pseudonym import pseudonym
 
@@ -54,9 +54,10 @@ async def _alerts(as_json: bool, *, from_start: bool, once: bool) -> None:
     from workers.kafka.topic_reader import follow_alerts
 
     settings, output, found = connected(load_settings()), printer(as_json), False
-    async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
-        found = True
-        output.lines([alert], _sentence)
+    with nullcontext() if once else progress(None, "waiting for new alerts; Ctrl-C ends"):
+        async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
+            found = True
+            output.lines([alert], _sentence)
     if not found:
         warn("no alerts on risk.alerts: no user has changed, or alerts are muted (`undertone alerts mutes`)")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.load_settings import load_settings
-from streams.cli.printing import AsJson, Column, Printer, printer, warn
+from streams.cli.printing import AsJson, Column, Printer, printer, progress, warn
 from streams.terminal.arguments import past_since_moment, pseudonym
 
 if TYPE_CHECKING:
@@ -114,9 +114,10 @@ async def _follow(of: str | None, start: datetime | None, output: Printer) -> No
     from streams.views.scores import sentence
 
     settings, codec = _connected()
-    async for score in _as_they_come(settings, codec, start):
-        if of in (None, score.user_id):
-            output.lines([score], sentence)
+    with progress(None, "waiting for new scores; Ctrl-C ends"):
+        async for score in _as_they_come(settings, codec, start):
+            if of in (None, score.user_id):
+                output.lines([score], sentence)
 
 
 async def _as_they_come(settings: "Settings", codec: "Codec", start: datetime | None) -> "AsyncIterator[RiskScored]":

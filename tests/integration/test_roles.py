@@ -206,6 +206,7 @@ def proofs(guarded: SecuredKafka, secrets: Path) -> dict[str, dict[str, str]]:
         "agents": {**bearer, "UNDERTONE_KAFKA_TOKEN_FILE": str(token)},
         "bridge": access(guarded, "bridge"),
         "dead-letters": access(guarded, "dead-letters"),
+        "views": access(guarded, "views"),
         "alerts": {
             **bearer,
             "UNDERTONE_KAFKA_CLIENT_ID": "alerts",
@@ -251,6 +252,7 @@ def test_production_roles_do_their_work_with_their_own_rights_and_tell_the_platf
         check_spans(roles, settings)
         check_alert_of_a_high_score(roles, settings)
         check_dead_letter(roles)
+        check_views(roles)
         check_stuck_worker(roles, tmp_path)
         check_every_metric(roles)
         check_killed_worker(roles)
@@ -341,6 +343,16 @@ def check_dead_letter(roles: Roles) -> None:
     assert (letter["stage"], letter["redriven"]) == ("acoustic", 0)
     assert roles.run("dead-letters", "dead-letters", "redrive").startswith("1 records sent back")
     roles.wait_until(lambda: roles.metrics("acoustic")[f"{PREFIX}records_failed_total acoustic"] == 2)
+
+
+def check_views(roles: Roles) -> None:
+    """Who looks reads topics and state, and may write neither."""
+    shown = [json.loads(line) for line in roles.run("views", "scores", "--user", USER, "--json").splitlines()]
+    (user,) = map(json.loads, roles.run("views", "user", USER, "--json").splitlines())
+    assert {score["memo_id"] for score in shown} == {score["memo_id"] for score in user["scores"]}
+    assert len(shown) == MEMOS + 1
+    assert [letter["reason"] for letter in user["dead_letters"]] == ["audio:undecodable"] * 2
+    assert user["drift"]["episodes"][0]["kind"] == "level"
 
 
 def check_stuck_worker(roles: Roles, tmp_path: Path) -> None:
