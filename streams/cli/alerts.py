@@ -13,8 +13,8 @@ import typer
 from schemas.state_keys import MUTES
 from streams.cli.load_settings import load_settings
 from streams.cli.printing import AsJson, Column, fail, printer, progress, warn
+from streams.terminal.arguments import pseudonym
 from streams.terminal.parse_time import length, moment
-from streams.terminal.pseudonym import pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable
