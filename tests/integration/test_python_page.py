@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 from schemas.markers import MARKERS
+from tests.pages import block
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "python.md"
@@ -18,10 +19,14 @@ NOTEBOOK = ROOT / "docs" / "notebooks" / "first_hour.ipynb"
 
 
 def test_the_blocks_of_the_page_run_one_after_another(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 3
+    page = (
+        block("docs/python.md", "score"),
+        block("docs/python.md", "measure"),
+        block("docs/python.md", "embed"),
+        block("docs/python.md", "watch"),
+    )
     script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks))
+    script.write_text("\n".join(page))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
