@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-servers test-platform check format schemas docs kafka servers e2e chaos parade shutdown fuzz bench lock clean
+.PHONY: help setup demo test test-pure test-servers test-platform check format schemas docs dist kafka servers e2e chaos parade shutdown fuzz bench lock clean
 
 help:  ## List every target.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -34,6 +34,10 @@ $(VENV)/.dev: $(REQUIREMENTS)/dev.txt $(VENV)/.run
 
 $(VENV)/.bench: $(REQUIREMENTS)/bench.txt $(VENV)/.dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/bench.txt
+	@touch $@
+
+$(VENV)/.release: $(REQUIREMENTS)/release.txt $(VENV)/.dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/release.txt
 	@touch $@
 
 demo: $(VENV)/.run  ## Run an end-to-end demo with six simulated users.
@@ -83,6 +87,16 @@ docs: $(VENV)/.dev  ## Build the documentation site into build/site; a broken li
 	$(BIN)/python -m sphinx -qEW --keep-going -c docs -d .cache/doctrees . build/site
 	@echo "open build/site/index.html"
 
+# Built by the pinned tools of the environment, and with the time of the commit, so that the same commit gives the same files.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+dist: $(VENV)/.release  ## Build and check the wheel, the source archive and the list of components (CycloneDX) in dist/.
+	rm -rf dist build/lib build/bdist.*
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/cyclonedx-py requirements $(REQUIREMENTS)/run.txt --pyproject pyproject.toml --mc-type application \
+		--spec-version 1.6 --output-reproducible --of JSON -o dist/undertone.cdx.json
+	$(BIN)/python deploy/distribution.py dist
+
 kafka: $(VENV)/.run  ## Run a single-node Apache Kafka until interrupted (needs Java 17 and Maven).
 	$(BIN)/python deploy/kafka/server.py
 
@@ -114,7 +128,8 @@ lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without index
 	$(COMPILE) --upgrade -o $(REQUIREMENTS)/run.txt
 	$(COMPILE) --extra gpu -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/gpu.txt
 	$(COMPILE) --group dev -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/dev.txt
+	$(filter-out pyproject.toml,$(COMPILE)) --group release -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/release.txt
 	$(COMPILE) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
 
 clean:  ## Remove the virtual environment and all caches.
-	rm -rf $(VENV) .cache build .mypy_cache .pytest_cache .ruff_cache .hypothesis .undertone
+	rm -rf $(VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .undertone

@@ -28,9 +28,9 @@ for commands in (demo, memos, scores, alerts, offline, drift, train, services, b
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib import metadata
+        from schemas.version import version
 
-        print(f"undertone {metadata.version('undertone')}")
+        print(f"undertone {version()}")
         raise typer.Exit
 
 

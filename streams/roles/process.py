@@ -8,10 +8,10 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib import metadata
 
 from schemas.errors import Stop
 from schemas.settings import Settings, ignored_variables
+from schemas.version import version
 from workers.kafka.authorization_errors import refusal
 from workers.service import logs, prometheus
 from workers.service.health import HEALTH
@@ -28,7 +28,7 @@ CLOSE_S = 1.5
 def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run a role until SIGTERM, SIGINT or, under `undertone up`, the end of the parent. name: of the role, in logs."""
     logs.configure(settings, name)
-    log.info("%s: started, version=%s", name, metadata.version("undertone"))
+    log.info("%s: started, version=%s", name, version())
     for sentence in ignored_variables():
         log.warning("%s", sentence)
     if settings.supervised:
@@ -73,7 +73,7 @@ def _http_endpoint(settings: Settings) -> Iterator[None]:
     if not settings.metrics_port:
         yield
         return
-    prometheus.BUILD.labels(version=metadata.version("undertone")).set(1)
+    prometheus.BUILD.labels(version=version()).set(1)
     with serve(settings.metrics_port):
         yield
 

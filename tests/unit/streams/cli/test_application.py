@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from schemas.errors import EXIT_CODES, ExitCode
+from schemas.version import version
 from streams.cli.application import app
 from tests.commands import paths
 
@@ -25,7 +25,7 @@ def run(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_the_installed_one(option: str) -> None:
     result = CliRunner().invoke(app, [option])
-    assert (result.exit_code, result.stdout) == (0, f"undertone {metadata.version('undertone')}\n")
+    assert (result.exit_code, result.stdout) == (0, f"undertone {version()}\n")
 
 
 @pytest.mark.parametrize("path", [*paths(typer.main.get_command(app))], ids=" ".join)
