@@ -57,5 +57,5 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 
 
 def test_the_page_lists_every_marker_with_its_unit() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_]+)` \| ([^|`]+) \|$", PAGE.read_text(), re.MULTILINE)
     assert rows == [(marker.name, marker.unit) for marker in MARKERS]
