@@ -87,7 +87,7 @@ docs: $(VENV)/.dev  ## Build the documentation site into build/site; a broken li
 	$(BIN)/python -m sphinx -qEW --keep-going -c docs -d .cache/doctrees . build/site
 	@echo "open build/site/index.html"
 
-# Built by the pinned tools of the environment, and with the time of the commit, so that the same commit gives the same files.
+# Built by the pinned tools of the environment, and with the time of the commit, so that the same commit gives the same wheel.
 dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 dist: $(VENV)/.release  ## Build and check the wheel, the source archive and the list of components (CycloneDX) in dist/.
 	rm -rf dist build/lib build/bdist.*
