@@ -1,24 +1,26 @@
 """`undertone dead-letters`: list dead letters, and redrive them after the cause is fixed."""
 
 import asyncio
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from schemas.pipeline import STAGES
 from schemas.topics import DEAD
 from streams.cli.load_settings import load_settings
+from streams.cli.printing import AsJson, Column, printer, progress, warn
 from streams.terminal.arguments import identifier, one_of, past_since_moment
 
 if TYPE_CHECKING:
     from schemas.json_records import Json
     from schemas.settings import Settings
-    from streams.recovery.redrive import DeadLetterFilter, Refused, Selection, StoredDeadLetter
+    from streams.recovery.redrive import DeadLetterFilter, Selection, StoredDeadLetter
+    from streams.terminal.json_lines import DeadLetterLine, Redriven, WholeDeadLetter
     from workers.state.store import Store
 
 letters_app = typer.Typer(help="List dead letters, and redrive them after the cause is fixed.", no_args_is_help=True)
@@ -39,7 +41,6 @@ Stage = Annotated[
 Reason = Annotated[
     str | None, typer.Option(parser=identifier, metavar="REASON", help="For this reason, such as audio:undecodable.")
 ]
-JsonLines = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 TEXT_BYTES = 400
 """Shown of a text, as of a record that cannot be decoded."""
 ITEMS = 20
@@ -54,34 +55,28 @@ def add_to(app: typer.Typer) -> None:
 
 
 @letters_app.command("list")
-def list_letters(
-    since: Since = None, stage: Stage = None, reason: Reason = None, json_lines: JsonLines = False
-) -> None:
+def list_letters(since: Since = None, stage: Stage = None, reason: Reason = None, as_json: AsJson = False) -> None:
     """List dead letters on `memos.dead`, oldest first."""
-    from schemas.json_records import to_json
     from streams.recovery.redrive import DeadLetterFilter
 
     skipped: Counter[str] = Counter()
-    kept = asyncio.run(_find(DeadLetterFilter(since, stage, reason), skipped))
+    with progress(None, "reading memos.dead"):
+        kept = asyncio.run(_find(DeadLetterFilter(since, stage, reason), skipped))
     if skipped:
-        print(f"{skipped.total()} records on memos.dead are no dead letters, or outside of the limits", file=sys.stderr)
-    if json_lines:
-        for each in kept:
-            print(to_json(_summary(each)))
-        return
-    from rich.console import Console
-    from rich.table import Table
+        warn(f"{skipped.total()} records on memos.dead are no dead letters, or outside of the limits")
+    output = printer(as_json)
+    output.table([_summary(each) for each in kept], COLUMNS)
+    output.note(f"{len(kept)} dead letters")
 
-    from workers.service.terminal import cell
 
-    table = Table("id", "at", "stage", "reason", "from", "redriven")
-    for each in kept:
-        letter = each.letter
-        place = f"{letter.topic} {letter.partition}:{letter.offset}"
-        row = (letter.dead_letter_id, f"{letter.at:%Y-%m-%d %H:%M:%S}", letter.stage, letter.reason, place)
-        table.add_row(*map(cell, (*row, _redrives(each) or "")))
-    Console(soft_wrap=True).print(table)
-    print(f"{len(kept)} dead letters")
+COLUMNS = (
+    Column["DeadLetterLine"]("id", itemgetter("dead_letter_id")),
+    Column["DeadLetterLine"]("at", lambda line: line["at"][:19].replace("T", " ")),
+    Column["DeadLetterLine"]("stage", itemgetter("stage")),
+    Column["DeadLetterLine"]("reason", itemgetter("reason")),
+    Column["DeadLetterLine"]("from", lambda line: f"{line['topic']} {line['partition']}:{line['offset']}"),
+    Column["DeadLetterLine"]("redriven", lambda line: line["redriven"] or None, right=True),
+)
 
 
 @letters_app.command()
@@ -90,27 +85,17 @@ def show(
         str,
         typer.Argument(parser=identifier, metavar="DEAD_LETTER_ID", help="Id of the dead letter, or its beginning."),
     ],
-    json_lines: JsonLines = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one dead letter: reason, origin, history, and the original record, which may name a user."""
-    from schemas.json_records import to_json
     from streams.recovery.redrive import DeadLetterFilter
 
-    found = asyncio.run(_find(DeadLetterFilter(ids=(dead_letter_id,))))
+    with progress(None, "reading memos.dead"):
+        found = asyncio.run(_find(DeadLetterFilter(ids=(dead_letter_id,))))
     if len(found) != 1:
         raise typer.BadParameter(f"{len(found)} dead letters have such an id", param_hint="DEAD_LETTER_ID")
-    (each,) = found
-    shown: dict[str, Json] = {**_summary(each), **_whole(each)}
-    if json_lines:
-        print(to_json(shown))
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    from workers.service.terminal import cell
-
-    for name, value in shown.items():
-        Console(soft_wrap=True).print(Text(name, "bold"), cell(_shortened(value)))
+    whole = _whole(found[0])
+    printer(as_json).fields(whole, _shown(cast("Mapping[str, Json]", whole)))
 
 
 @letters_app.command()
@@ -126,6 +111,7 @@ def redrive(
     reason: Reason = None,
     again: Annotated[bool, typer.Option("--again", help="Include dead letters that were sent back before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be sent back.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send records back to their topic and partition, after the cause is fixed.
 
@@ -134,22 +120,37 @@ def redrive(
     """
     from streams.recovery.redrive import DeadLetterFilter
 
-    done, skipped = asyncio.run(
-        _redrive(DeadLetterFilter(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run)
-    )
-    _print_refused(done.refused)
+    with progress(None, "redriving"):
+        done, skipped = asyncio.run(
+            _redrive(DeadLetterFilter(since, stage, reason, tuple(ids or ())), again=again, dry_run=dry_run)
+        )
+    output = printer(as_json)
+    output.data(*_redriven(done, dry_run=dry_run))
+    for each in done.refused[:REFUSED_SHOWN]:
+        output.note(f"refused {each.letter.dead_letter_id}: {each.why}")
+    if len(done.refused) > REFUSED_SHOWN:
+        output.note(f"refused {len(done.refused) - REFUSED_SHOWN} more")
     earlier = f"; {skipped} had been sent back before (--again includes them)" if skipped else ""
     refused = f"; {len(done.refused)} refused" if done.refused else ""
-    print(f"{len(done.records)} records {'would be ' if dry_run else ''}sent back{earlier}{refused}")
+    output.note(f"{len(done.records)} records {'would be ' if dry_run else ''}sent back{earlier}{refused}")
 
 
-def _print_refused(refused: "Sequence[Refused]") -> None:
-    from workers.service.terminal import escaped
-
-    for each in refused[:REFUSED_SHOWN]:
-        print(f"refused {escaped(each.letter.dead_letter_id)}: {escaped(each.why)}")
-    if len(refused) > REFUSED_SHOWN:
-        print(f"refused {len(refused) - REFUSED_SHOWN} more")
+def _redriven(done: "Selection", *, dry_run: bool) -> "list[Redriven]":
+    """A line per record that is sent back, then one per dead letter that is refused."""
+    outcome: Literal["sent", "would_be_sent"] = "would_be_sent" if dry_run else "sent"
+    groups = [([each.letter for each in record], outcome, "") for record in done.records]
+    refused = [([each.letter], "refused", each.why) for each in done.refused]
+    return [
+        {
+            "outcome": what,  # type: ignore[typeddict-item]  # mypy widens literals in tuples
+            "dead_letter_ids": [letter.dead_letter_id for letter in letters],
+            "topic": letters[0].topic,
+            "partition": letters[0].partition,
+            "offset": letters[0].offset,
+            "detail": why,
+        }
+        for letters, what, why in (*groups, *refused)
+    ]
 
 
 async def _find(wanted: "DeadLetterFilter", skipped: "Counter[str] | None" = None) -> "list[StoredDeadLetter]":
@@ -198,21 +199,32 @@ def _redrives(each: "StoredDeadLetter") -> int:
     return redrives_of(each.letter.headers) + each.redriven
 
 
-def _summary(each: "StoredDeadLetter") -> "dict[str, Json]":
+def _summary(each: "StoredDeadLetter") -> "DeadLetterLine":
     from schemas.json_records import to_plain
 
-    names = ("dead_letter_id", "at", "stage", "reason", "detail", "topic", "partition", "offset")
-    return {name: to_plain(getattr(each.letter, name)) for name in names} | {"redriven": _redrives(each)}
+    letter = each.letter
+    return {
+        "dead_letter_id": letter.dead_letter_id,
+        "at": str(to_plain(letter.at)),
+        "stage": letter.stage,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "redriven": _redrives(each),
+    }
 
 
-def _whole(each: "StoredDeadLetter") -> "dict[str, Json]":
-    """What `list` does not show: history, headers, key, and the record, decoded where it can be."""
+def _whole(each: "StoredDeadLetter") -> "WholeDeadLetter":
+    """What `list` shows, and history, headers, key, and the record, decoded where it can be."""
     from schemas.json_records import to_plain
     from schemas.redrive_headers import HISTORY, history_of
 
     letter = each.letter
     headers = {name: _text(value) for name, value in letter.headers.items() if name != HISTORY}
     return {
+        **_summary(each),
         "history": to_plain(history_of(letter.headers)),
         "headers": to_plain(headers),
         "key": _text(letter.key),
@@ -247,10 +259,25 @@ def _text(value: bytes | None) -> "Json":
         return value.hex()
 
 
+def _shown(whole: "Mapping[str, Json]") -> dict[str, str]:
+    """The fields for people: those of an object on lines of their own, long texts and lists shortened."""
+    lines: dict[str, str] = {}
+    for name, value in whole.items():
+        if isinstance(value, dict):
+            parts = [*value.items()]
+            lines |= {f"{name}.{part[:TEXT_BYTES]}": _shortened(each) for part, each in parts[:ITEMS]}
+            lines |= {f"{name}.…": f"+{len(parts) - ITEMS}"} if len(parts) > ITEMS else {}
+        else:
+            lines[name] = _shortened(value)
+    return lines
+
+
 def _shortened(value: "Json") -> str:
-    """A value as one line of JSON with its long texts, lists and objects shortened."""
+    """A text as it is, anything else as one line of JSON; long texts, lists and objects shortened."""
     from schemas.json_records import json_line
 
+    if value is None:
+        return ""
     return value if isinstance(value, str) and len(value) <= TEXT_BYTES else json_line(_short(value))
 
 

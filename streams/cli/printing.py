@@ -31,6 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead o
 WIDTH = 80
 """Columns where no terminal says how many there are."""
 
+NAME_WIDTH = 24
+"""Columns for the names of fields; a longer name moves its value to the right."""
+
 R = TypeVar("R")
 
 
@@ -56,6 +59,9 @@ class Printer(Protocol):
 
     def note(self, text: str) -> None:
         """One line that only people need: a sum, a hint, where a file was written."""
+
+    def data(self, *records: object) -> None:
+        """Records that only programs need, because notes tell people the same."""
 
 
 def printer(as_json: bool) -> Printer:
@@ -84,6 +90,10 @@ class JsonPrinter:
     def note(self, text: str) -> None:
         """Nothing: it is no record."""
 
+    def data(self, *records: object) -> None:
+        """Every record, whole."""
+        self.lines(records, str)
+
 
 class TextPrinter:
     """Tables and lines of text."""
@@ -98,18 +108,20 @@ class TextPrinter:
             self.note(sentence(record))
 
     def fields(self, record: Mapping[str, object], shown: Mapping[str, object] | None = None) -> None:
-        """Names and values in two columns."""
-        name = Column[tuple[str, object]]("", lambda pair: pair[0])
-        value = Column[tuple[str, object]]("", lambda pair: pair[1])
-        table = _table([*(record if shown is None else shown).items()], (name, value))
-        table.show_header = False
-        _write(_rendered(table))
+        """A name and its value on each line, however long: a line can be searched and copied."""
+        pairs = (record if shown is None else shown).items()
+        width = max((len(name) for name, _ in pairs), default=0)
+        for name, value in pairs:
+            self.note(f"{name:<{min(width, NAME_WIDTH)}}  {'' if value is None else value}".rstrip())
 
     def note(self, text: str) -> None:
         """The text, on one line whatever it holds."""
         from workers.service.terminal import escaped
 
         _write(escaped(text))
+
+    def data(self, *records: object) -> None:
+        """Nothing: people read notes."""
 
 
 def _write(line: str) -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.load_settings import load_settings
+from streams.cli.printing import AsJson, printer, progress
 from streams.terminal.arguments import past_since_moment
 from streams.terminal.parse_time import since_moment
 
 if TYPE_CHECKING:
     from streams.recovery.rescore import Plan
+    from streams.terminal.json_lines import Rescored
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +38,7 @@ def rescore(
         int, typer.Option(min=1, help="Most memos a second, so that live ones are not held up.")
     ] = 50,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print how many memos would be resubmitted.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Resubmit memos whose score lacks a modality (`missing:...`), once its worker runs.
 
@@ -44,12 +47,21 @@ def rescore(
     """
     if until is not None and until <= since:
         raise typer.BadParameter("is not later than --since", param_hint="--until")
-    found = asyncio.run(_rescore(since, until or datetime.now(UTC), per_second, dry_run=dry_run))
-    print(f"{len(found.uploads)} memos {'would be ' if dry_run else ''}resubmitted")
+    with progress(None, "rescoring"):
+        found = asyncio.run(_rescore(since, until or datetime.now(UTC), per_second, dry_run=dry_run))
+    output, resubmitted = printer(as_json), len(found.uploads)
+    counts: Rescored = {
+        "dry_run": dry_run,
+        "resubmitted": resubmitted,
+        "under_way": found.under_way,
+        "gone": found.gone,
+    }
+    output.data(counts)
+    output.note(f"{resubmitted} memos {'would be ' if dry_run else ''}resubmitted")
     if found.under_way:
-        print(f"{found.under_way} left alone: a worker has yet to process their uploads")
+        output.note(f"{found.under_way} left alone: a worker has yet to process their uploads")
     if found.gone:
-        print(f"{found.gone} cannot be scored: their uploads are no longer on the topic; submit them again")
+        output.note(f"{found.gone} cannot be scored: their uploads are no longer on the topic; submit them again")
 
 
 async def _rescore(since: datetime, until: datetime, per_second: int, *, dry_run: bool) -> "Plan":

@@ -1,7 +1,8 @@
 """The production roles: one process each."""
 
 import asyncio
-import json
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,9 +10,10 @@ import typer
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, Implementation, feature_stage, feature_stages
 from streams.cli.load_settings import check_bundle, load_settings
+from streams.cli.printing import AsJson, Column, printer, progress
 
 if TYPE_CHECKING:
-    from workers.kafka.admin import TopicState
+    from streams.terminal.json_lines import CreatedTopic, RegisteredSubject, SchemaVersion, TopicState
 
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
 
@@ -71,7 +73,7 @@ def agents() -> None:
 
 
 @topics_app.command()
-def create() -> None:
+def create(as_json: AsJson = False) -> None:
     """Create the topics that are missing, with their retention; those that exist stay as they are.
 
     With SCHEMA_REGISTRY_URL the schema of each topic's records is registered too. Both may be repeated.
@@ -79,39 +81,47 @@ def create() -> None:
     from schemas.schema_registry import make_codec, register_subjects
     from workers.kafka.admin import create_topics
 
-    settings = load_settings()
+    settings, output = load_settings(), printer(as_json)
     codec = make_codec(settings)  # refuses a wrong address before anything is created
-    for line in asyncio.run(create_topics(settings)):
-        print(line)
+    created = asyncio.run(create_topics(settings)).items()
+    made: list[CreatedTopic] = [{"topic": name, "created": new} for name, new in created]
+    output.lines(made, lambda each: f"{each['topic']}: {'created' if each['created'] else 'exists'}")
     if codec.registry is not None:
-        for subject, number in register_subjects(codec.registry):
-            print(f"{subject}: registered, schema id {number}")
+        found = register_subjects(codec.registry)
+        subjects: list[RegisteredSubject] = [{"subject": name, "schema_id": number} for name, number in found]
+        output.lines(subjects, lambda each: f"{each['subject']}: registered, schema id {each['schema_id']}")
 
 
 @topics_app.command("schemas")
-def list_schemas(
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per version.")] = False,
-) -> None:
+def list_schemas(as_json: AsJson = False) -> None:
     """List every released schema version with the fingerprint that its records carry without a schema registry."""
     from schemas.schema_versions import schema_versions
 
-    if json_lines:
-        for each in schema_versions():
-            fingerprint = {"fingerprint": each.fingerprint.hex(), "integer": each.integer, "java_long": each.java_long}
-            row = {"topic": each.topic, "record": each.record, "version": each.number, "file": each.file}
-            print(json.dumps({**row, "first_release": each.first_release, **fingerprint}))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("topic", "version", "since", "fingerprint", "integer")
-    for each in schema_versions():
-        table.add_row(each.topic, str(each.number), each.first_release, each.fingerprint.hex(), str(each.integer))
-    Console().print(table)
+    versions: list[SchemaVersion] = [
+        {
+            "topic": each.topic,
+            "record": each.record,
+            "version": each.number,
+            "file": each.file,
+            "first_release": each.first_release,
+            "fingerprint": each.fingerprint.hex(),
+            "integer": each.integer,
+            "java_long": each.java_long,
+        }
+        for each in schema_versions()
+    ]
+    columns = (
+        Column["SchemaVersion"]("topic", itemgetter("topic")),
+        Column["SchemaVersion"]("version", itemgetter("version"), right=True),
+        Column["SchemaVersion"]("since", itemgetter("first_release")),
+        Column["SchemaVersion"]("fingerprint", itemgetter("fingerprint")),
+        Column["SchemaVersion"]("integer", itemgetter("integer"), right=True),
+    )
+    printer(as_json).table(versions, columns)
 
 
 @topics_app.command()
-def describe(json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per topic.")] = False) -> None:
+def describe(as_json: AsJson = False) -> None:
     """List the topics with partitions, retention and the consumer lag of each group.
 
     A number that the broker cannot report yet says why in its place, and the exit code is 69.
@@ -120,24 +130,36 @@ def describe(json_lines: Annotated[bool, typer.Option("--json", help="One JSON l
     from streams.local.discover import connected
     from workers.kafka.admin import describe_topics
 
-    found = asyncio.run(describe_topics(connected(load_settings())))
-    if json_lines:
-        for each in found:
-            row = {"topic": each.topic.name, "retention_s": each.topic.retention.total_seconds()}
-            print(json.dumps({**row, "partitions": each.partitions, "records": each.records, "lag": dict(each.lag)}))
-    else:
-        _print_topics(found)
+    settings = connected(load_settings())
+    with progress(None, "asking the broker"):
+        found = asyncio.run(describe_topics(settings))
+    states: list[TopicState] = [
+        {
+            "topic": each.topic.name,
+            "retention_s": each.topic.retention.total_seconds(),
+            "partitions": each.partitions,
+            "records": each.records,
+            "lag": {**each.lag},
+            "meaning": each.topic.meaning,
+        }
+        for each in found
+    ]
+    printer(as_json).table(states, TOPIC_COLUMNS)
     if any(each.unknown for each in found):
         raise Transient("the broker does not report every number yet")
 
 
-def _print_topics(found: "list[TopicState]") -> None:
-    from rich.console import Console
-    from rich.table import Table
+TOPIC_COLUMNS = (
+    Column["TopicState"]("topic", itemgetter("topic")),
+    Column["TopicState"]("retention", lambda each: f"{each['retention_s'] / 86400:g} d", right=True),
+    Column["TopicState"]("partitions", itemgetter("partitions"), right=True),
+    Column["TopicState"]("records", itemgetter("records"), right=True),
+    Column["TopicState"](
+        "consumer lag", lambda each: ", ".join(f"{group} {lag}" for group, lag in each["lag"].items())
+    ),
+    Column["TopicState"]("meaning", itemgetter("meaning")),
+)
 
-    table = Table("topic", "retention", "partitions", "records", "consumer lag", "meaning")
-    for each in found:
-        lag = "\n".join(f"{group} {records}" for group, records in each.lag.items())
-        counts = str(each.partitions), str(each.records)
-        table.add_row(each.topic.name, f"{each.topic.retention.days} d", *counts, lag, each.topic.meaning)
-    Console().print(table)
+
+def _by_group(lag: "Mapping[str, int | str]") -> str:
+    return ", ".join(f"{group} {records}" for group, records in lag.items())

@@ -35,8 +35,8 @@ START_S = 45.0
 """Seconds for all of them, connecting included."""
 
 
-async def create_topics(settings: Settings) -> list[str]:
-    """Create missing topics; returns one line per topic. Raises Stop when the broker refuses."""
+async def create_topics(settings: Settings) -> dict[str, bool]:
+    """Create missing topics: whether each is new, by name. Raises Stop when the broker refuses."""
     await answered(settings)
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
@@ -45,15 +45,15 @@ async def create_topics(settings: Settings) -> list[str]:
         answer = await admin.create_topics(wanted)
     finally:
         await admin.close()
-    lines = []
+    created = {}
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             if refused := refusal(error()):
                 raise refused
             raise Stop(f"the broker did not create {name}: {error.__name__} {message[0] if message else ''}".rstrip())
-        lines.append(f"{name}: {'exists' if code else 'created'}")
-    return lines
+        created[name] = not code
+    return created
 
 
 def _new(topic: topics.Topic, settings: Settings) -> NewTopic:

@@ -35,8 +35,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch, *streams: str) -> Iterator[int]:
     os.close(ours)
 
 
-def shown(descriptor: int) -> str:
-    return os.read(descriptor, 1 << 16).decode()
+def shown(descriptor: int, text: str = "") -> str:
+    """What the terminal shows next, read until this text is among it; pytest ends the test if it never is."""
+    read = os.read(descriptor, 1 << 16).decode()
+    while text not in read:
+        read += os.read(descriptor, 1 << 16).decode()
+    return read
 
 
 def test_a_table_has_a_row_per_record_and_no_value_can_break_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +139,7 @@ def test_progress_shows_on_a_terminal_only_and_lets_lines_through(
         monkeypatch.setattr(sys, "stdout", file)
         for item in printing.tracked(iter([1, 2]), "scoring [files]", total=2):
             printer(as_json=True).lines([item], str)
-        assert "scoring [files]" in shown(screen)
+        assert "scoring [files]" in shown(screen, "scoring [files]")
     assert file.getvalue() == "1\n2\n"
 
 
@@ -143,4 +147,4 @@ def test_progress_without_a_known_total_shows_that_something_happens(monkeypatch
     with terminal(monkeypatch, "stderr") as screen:
         with printing.progress(None, "reading memos.dead"):
             pass
-        assert "reading memos.dead" in shown(screen)
+        assert "reading memos.dead" in shown(screen, "reading memos.dead")

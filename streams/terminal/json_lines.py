@@ -1,0 +1,260 @@
+"""The JSON lines of commands: what each field holds. `docs/cli.md` and the type checker read them here.
+
+Commands import this module for their types only. Times are RFC 3339 in UTC, numbers that are not finite are null, and
+fields may be added, never removed or renamed.
+"""
+
+from typing import Literal, NotRequired, TypedDict
+
+from schemas.json_records import Json
+
+
+class Failed(TypedDict):
+    """A file that could not be used."""
+
+    path: str
+    """The file."""
+    error: str
+    """Why, in one sentence."""
+
+
+class Submitted(TypedDict):
+    """A file that is submitted: its event is on `memos.uploaded`."""
+
+    path: str
+    """The file."""
+    memo_id: str
+    """Id of the memo: the same for the same file, user and time."""
+    recorded_at: str
+    """Time of recording."""
+
+
+class Features(TypedDict):
+    """A file whose features are extracted."""
+
+    path: str
+    """The file."""
+    arrays: dict[str, list[int]]
+    """Shapes of its arrays in the file of `--out`, by name."""
+
+
+class Plotted(TypedDict):
+    """A plot that is written."""
+
+    plot: str
+    """The file."""
+
+
+class Trained(TypedDict):
+    """A trained bundle. Metrics of each head, and of the `test` side, are further fields, as `evaluate` prints them."""
+
+    bundle: str
+    """Id of the bundle."""
+
+
+class Evaluated(TypedDict):
+    """Metrics of a bundle on labelled recordings. The other metrics are further fields; null where undefined."""
+
+    bundle: str
+    """Id of the bundle."""
+    n: int
+    """Memos."""
+    speakers: int
+    """Speakers."""
+    positives: int
+    """Memos with the label 1."""
+    auc: float | None
+    """Area under the ROC curve, abstentions included."""
+    auc_ci: list[float | None]
+    """Its 95 % interval, bootstrapped over speakers."""
+    uar: float | None
+    """Unweighted average recall at the bundle's threshold."""
+    ece: float | None
+    """Expected calibration error."""
+    undecided_share: float
+    """Share of memos whose probability is within the undecided band."""
+
+
+class MuteLine(TypedDict):
+    """One mute."""
+
+    scope: Literal["user", "cohort"]
+    """Whether `name` is a user's pseudonym or the prefix of a cohort's."""
+    name: str
+    """The pseudonym or prefix."""
+    since: str
+    """When it began."""
+    until: str
+    """When it ends or ended."""
+    reason: str
+    """Why, as whoever muted gave it."""
+    withheld: int
+    """Alerts that it suppressed so far."""
+
+
+class DeadLetterLine(TypedDict):
+    """One dead letter."""
+
+    dead_letter_id: str
+    """Id of the dead letter."""
+    at: str
+    """When it was written."""
+    stage: str
+    """The stage that wrote it."""
+    reason: str
+    """Reason code, such as `audio:undecodable`."""
+    detail: str
+    """The reason in one sentence."""
+    topic: str
+    """Topic of the original record."""
+    partition: int
+    """Partition of the original record."""
+    offset: int
+    """Offset of the original record."""
+    redriven: int
+    """How often its record was redriven: before this dead letter, and since."""
+
+
+class WholeDeadLetter(DeadLetterLine):
+    """One dead letter with its original record, which may name a user."""
+
+    history: Json
+    """Earlier failures of the same record, oldest first."""
+    headers: Json
+    """Headers of the original record; bytes that are not text as hexadecimal digits."""
+    key: Json
+    """Key of the original record."""
+    bytes: int | None
+    """Length of the original value; null without one."""
+    record: Json
+    """The original record; text or hexadecimal digits where it cannot be decoded."""
+    value_hex: str | None
+    """The original value as hexadecimal digits."""
+
+
+class Redriven(TypedDict):
+    """What `dead-letters redrive` does with one record, or with one dead letter that it refuses."""
+
+    outcome: Literal["sent", "would_be_sent", "refused"]
+    """`would_be_sent` with `--dry-run`."""
+    dead_letter_ids: list[str]
+    """Its dead letters: several stages may have written one each."""
+    topic: str
+    """Topic of the original record."""
+    partition: int
+    """Partition of the original record."""
+    offset: int
+    """Offset of the original record."""
+    detail: str
+    """Why it is refused, else empty."""
+
+
+class Rescored(TypedDict):
+    """What `rescore` did: numbers of memos."""
+
+    dry_run: bool
+    """Whether nothing was sent."""
+    resubmitted: int
+    """Resubmitted, or to be without `--dry-run`."""
+    under_way: int
+    """Left alone: a worker has yet to process their uploads."""
+    gone: int
+    """Cannot be scored: their uploads are no longer on the topic."""
+
+
+class DriftPlot(TypedDict):
+    """A plot of a user's history."""
+
+    plot: str
+    """The file."""
+    scores: int
+    """Scores that it shows."""
+    alerts: int | None
+    """Published alerts that it shows; null where they are derived by a replay."""
+    state: str
+    """The user's state in Redis in one sentence; empty for scores from a file."""
+
+
+class CreatedTopic(TypedDict):
+    """One topic."""
+
+    topic: str
+    """Name of the topic."""
+    created: bool
+    """Whether it is new; otherwise it existed and is as it was."""
+
+
+class RegisteredSubject(TypedDict):
+    """One subject of the schema registry."""
+
+    subject: str
+    """Name of the subject."""
+    schema_id: int
+    """Id of its schema."""
+
+
+class SchemaVersion(TypedDict):
+    """One released version of a record's Avro schema."""
+
+    topic: str
+    """Topic of the records."""
+    record: str
+    """Name of the record."""
+    version: int
+    """Number of the version."""
+    file: str
+    """The schema, in `schemas/avro` or `schemas/avro/history`."""
+    first_release: str
+    """First release that writes it."""
+    fingerprint: str
+    """CRC-64-AVRO as in the frame: 8 bytes, little-endian, in hexadecimal digits."""
+    integer: int
+    """The same as an unsigned integer."""
+    java_long: int
+    """The same as a signed integer."""
+
+
+class TopicState(TypedDict):
+    """One topic as the broker has it. A number that the broker cannot report yet is a text that says why."""
+
+    topic: str
+    """Name of the topic."""
+    retention_s: float
+    """Retention in seconds."""
+    partitions: int | str
+    """Number of partitions."""
+    records: int | str
+    """Number of records."""
+    lag: dict[str, int | str]
+    """Consumer lag in records, by consumer group."""
+    meaning: str
+    """What the topic holds."""
+
+
+class Scored(TypedDict):
+    """A scored file."""
+
+    path: str
+    """The file."""
+    probability: float | None
+    """Calibrated probability; null where the bundle abstains from one."""
+    band: Literal["low", "high", "indeterminate"]
+    """The score in a word."""
+    reasons: list[str]
+    """Why it is indeterminate."""
+    evidence: list[dict[str, Json]]
+    """Markers with `name`, `value` and `deviation_sd`, the most important first."""
+    markers: dict[str, float | None] | None
+    """Acoustic markers by name; null for undefined ones, and without the acoustic modality."""
+    undefined: list[str]
+    """Undefined features, as `name:reason`."""
+    fragile: list[str]
+    """Markers that the recording may have moved."""
+    channel: str
+    """Channels that were measured, and why."""
+    duration_s: float
+    """Length of the measured part in seconds."""
+    bundle: str
+    """Id of the bundle."""
+    baseline_memos: NotRequired[int]
+    """With `--one-person`: memos of the person's baseline so far."""
