@@ -5,6 +5,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,6 +83,7 @@ def mute(
         bool, typer.Option("--even-if-unknown", help="Mute also when there is no state of any such user yet.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Mute a cohort of more than half of all known users.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Suppress `raised` and `escalated` alerts of a user or cohort for a time, never `resolved`. Scoring continues.
 
@@ -99,7 +101,9 @@ def mute(
 
     new = Mute(_scope(cohort=cohort), name, now, end, reason, by=by or _os_user())
     covered = asyncio.run(_mute(new, even_if_unknown=even_if_unknown, confirmed=yes))
-    printer(as_json=False).note(f"muted {new.scope} {name} until {end:%Y-%m-%d %H:%M %Z}{covered}")
+    output = printer(as_json)
+    output.data(new)
+    output.note(f"muted {new.scope} {name} until {end:%Y-%m-%d %H:%M %Z}{covered}")
 
 
 async def _mute(new: "Mute", *, even_if_unknown: bool, confirmed: bool) -> str:
@@ -119,15 +123,19 @@ async def _mute(new: "Mute", *, even_if_unknown: bool, confirmed: bool) -> str:
 
 
 @alerts_app.command()
-def unmute(name: Annotated[str, typer.Argument(help=NAME)], cohort: Cohort = False) -> None:
+def unmute(name: Annotated[str, typer.Argument(help=NAME)], cohort: Cohort = False, as_json: AsJson = False) -> None:
     """End a mute now; an error when there is none of exactly this name."""
     now, scope = datetime.now(UTC), _scope(cohort=cohort)
-    if not asyncio.run(_unmute(scope, name, now)):
+    ended = asyncio.run(_unmute(scope, name, now))
+    if ended is None:
         fail(f"no mute of this {scope} applies now, so none was ended; `undertone alerts mutes` lists them", 1)
-    printer(as_json=False).note("ended")
+    output = printer(as_json)
+    output.data(replace(ended, until=now))
+    output.note("ended")
 
 
-async def _unmute(scope: "Scope", name: str, now: datetime) -> bool:
+async def _unmute(scope: "Scope", name: str, now: datetime) -> "Mute | None":
+    """End the mute, and give it as it was; None without one."""
     from streams.drift import mutes
 
     async with _store() as store:
@@ -138,7 +146,7 @@ async def _unmute(scope: "Scope", name: str, now: datetime) -> bool:
             return mutes.ended(known, scope, name, now)
 
         await _change(store, without, now)
-        return mutes.active(before, scope, name, now) is not None
+        return mutes.active(before, scope, name, now)
 
 
 @alerts_app.command("mutes")

@@ -69,13 +69,13 @@ def list_letters(since: Since = None, stage: Stage = None, reason: Reason = None
     output.note(f"{len(kept)} dead letters")
 
 
-COLUMNS = (
-    Column["DeadLetterLine"]("id", itemgetter("dead_letter_id")),
-    Column["DeadLetterLine"]("at", lambda line: line["at"][:19].replace("T", " ")),
-    Column["DeadLetterLine"]("stage", itemgetter("stage")),
-    Column["DeadLetterLine"]("reason", itemgetter("reason")),
-    Column["DeadLetterLine"]("from", lambda line: f"{line['topic']} {line['partition']}:{line['offset']}"),
-    Column["DeadLetterLine"]("redriven", lambda line: line["redriven"] or None, right=True),
+COLUMNS: "tuple[Column[DeadLetterLine], ...]" = (
+    Column("id", itemgetter("dead_letter_id")),
+    Column("at", lambda line: line["at"][:19].replace("T", " ")),
+    Column("stage", itemgetter("stage")),
+    Column("reason", itemgetter("reason")),
+    Column("from", lambda line: f"{line['topic']} {line['partition']}:{line['offset']}"),
+    Column("redriven", lambda line: line["redriven"] or None, right=True),
 )
 
 
@@ -225,8 +225,8 @@ def _whole(each: "StoredDeadLetter") -> "WholeDeadLetter":
     headers = {name: _text(value) for name, value in letter.headers.items() if name != HISTORY}
     return {
         **_summary(each),
-        "history": to_plain(history_of(letter.headers)),
-        "headers": to_plain(headers),
+        "history": [to_plain(failure) for failure in history_of(letter.headers)],
+        "headers": headers,
         "key": _text(letter.key),
         "bytes": None if letter.value is None else len(letter.value),
         "record": _record(letter.topic, letter.value),
@@ -249,7 +249,7 @@ def _record(topic: str, value: bytes | None) -> "Json":
         return _text(value)
 
 
-def _text(value: bytes | None) -> "Json":
+def _text(value: bytes | None) -> str | None:
     """Bytes as text where they are text, else as hexadecimal digits."""
     if value is None:
         return None

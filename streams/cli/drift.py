@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from schemas.errors import ExitCode
 from streams.cli.load_settings import load_settings
-from streams.cli.printing import AsJson, fail, printer
+from streams.cli.printing import AsJson, Column, fail, printer, progress, warn
 from streams.terminal.arguments import plot_file, positive, pseudonym
 from streams.terminal.files import writing
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
     from streams.drift.replay import Line
     from streams.drift.rules import Rules
+    from streams.drift.thresholds import Condition, Delay, Estimate
+    from streams.terminal.json_lines import DriftPlot
     from streams.views.marks import Mark
 
 drift_app = typer.Typer(help="Drift detection: thresholds, back-tests and plots.", no_args_is_help=True)
@@ -55,34 +58,45 @@ def calibrate(
     alerts_per_user_year: AlertsPerYear = None,
     memos_per_day: MemosPerDay = None,
     autocorrelation: Autocorrelation = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the threshold for a false-alarm budget, and the delay until a change is found.
 
     The values are from the shipped table, which the agent uses too; the errors are those of its simulation.
     """
-    from schemas.json_records import to_json
     from streams.drift.thresholds import threshold_report
 
     settings = _settings(alerts_per_user_year, memos_per_day, autocorrelation)
     kept = threshold_report(settings.alerts_per_user_year, settings.memos_per_day, settings.autocorrelation)
-    if as_json:
-        print(to_json(kept))
-        return
-    print(f"{kept.alerts_per_user_year:g} false alerts a user-year at {kept.memos_per_day:g} memos a day")
-    print(f"threshold: {kept.threshold:.3f} SD (higher while a user's baseline is young)")
-    for one in kept.conditions:
-        rate, run = one.false_alerts_per_user_year, one.in_control_run
-        print(f"\nwhere neighbouring memos correlate by {one.autocorrelation:g}:")
-        print(f"  false alerts a user-year  {rate.value:7.2f} ± {rate.error:.2f}")
-        print(f"  in-control ARL            {run.value:7.0f} ± {run.error:.0f} memos")
-        for delay in one.delays:
-            mean = f"{delay.mean_memos.value:7.1f} ± {delay.mean_memos.error:.1f} memos"
-            print(f"  delay for {delay.shift:3.1f} SD          {mean}, median {delay.median_memos:.0f},", end=" ")
-            print(f"{delay.within_30:.0%} within 30")
-    print(
-        "\n± one standard error of the simulation; delays: after 60 calm days, cut off at 100 memos, at least 40 days"
-    )
+    output = printer(as_json)
+    output.data(kept)
+    output.note(f"{kept.alerts_per_user_year:g} false alerts a user-year at {kept.memos_per_day:g} memos a day")
+    output.note(f"threshold: {kept.threshold:.3f} SD (higher while a user's baseline is young)")
+    output.note("")
+    output.view(kept.conditions, RATES)
+    output.note("")
+    output.view([(one, delay) for one in kept.conditions for delay in one.delays], DELAYS)
+    output.note("")
+    output.note("± one standard error of the simulation; correlation: of a memo's score with the next one's;")
+    output.note("delays: after 60 calm days, cut off at 100 memos, at least 40 days")
+
+
+RATES: "tuple[Column[Condition], ...]" = (
+    Column("correlation", lambda one: f"{one.autocorrelation:g}", right=True),
+    Column("false alerts a user-year", lambda one: _estimate(one.false_alerts_per_user_year, 2), right=True),
+    Column("in-control ARL (memos)", lambda one: _estimate(one.in_control_run, 0), right=True),
+)
+DELAYS: "tuple[Column[tuple[Condition, Delay]], ...]" = (
+    Column("correlation", lambda row: f"{row[0].autocorrelation:g}", right=True),
+    Column("shift (SD)", lambda row: f"{row[1].shift:g}", right=True),
+    Column("mean delay (memos)", lambda row: _estimate(row[1].mean_memos, 1), right=True),
+    Column("median", lambda row: f"{row[1].median_memos:.0f}", right=True),
+    Column("within 30", lambda row: f"{row[1].within_30:.0%}", right=True),
+)
+
+
+def _estimate(value: "Estimate", digits: int) -> str:
+    return f"{value.value:.{digits}f} ± {value.error:.{digits}f}"
 
 
 @drift_app.command()
@@ -96,6 +110,7 @@ def replay(
             "--any-order", help="The lines are in no order of arrival: take each user's as if they had come by time."
         ),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Accepted; alerts are JSON lines without it, too.")] = False,
 ) -> None:
     """Run the drift agent's code on scores from JSON lines on standard input; print alerts as JSON lines, by time.
 
@@ -108,17 +123,16 @@ def replay(
     With `--any-order`, lines may be out of order within the reorder window, and the alerts are those of sorted lines:
     no agent got them so, and it may have raised others.
     """
-    from schemas.json_records import to_json
     from streams.drift.replay import ArrivalReplay, Replay, followed
 
     faults: list[int] = []
     rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
     course = Replay(rules) if any_order else ArrivalReplay(rules)
     for alert in followed(_lines(sys.stdin.buffer, faults), course):
-        print(to_json(alert))
+        printer(as_json=True).data(alert)
     if course.left_out:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(course.left_out.items()))
-        print(f"ignored: {counts}", file=sys.stderr)
+        warn(f"ignored: {counts}")
     if faults:
         raise typer.Exit(1)
 
@@ -149,20 +163,27 @@ def plot(
 
     faults: list[int] = []
     rules = _rules(alerts_per_user_year, memos_per_day, autocorrelation)
-    shown = _from_file(scores, faults, user, rules) if scores else asyncio.run(_live(user, rules))
+    with progress(None, "reading memos"):
+        shown = _from_file(scores, faults, user, rules) if scores else asyncio.run(_live(user, rules))
     if not shown.marks:
-        fail("no memos of this user were found", 1)
+        fail("no memos of this user were found: check the pseudonym and the retention of the topics", ExitCode.FAILED)
     from streams.views.drift_plot import draw
 
     with writing(out):
         draw(out, history(shown.lines, shown.rules), shown.marks, shown.alerts, shown.note, shown.until)
     marks = latest_marks(shown.marks)
     judged = Counter(mark.judged.value for mark in marks)
-    plotted = {"plot": str(out), "memos": len(marks), "judged": judged, "silence": silence_sentence(marks)}
-    printer(as_json).lines([{**plotted, "state": shown.note}], _plotted)
+    plotted: DriftPlot = {
+        "plot": str(out),
+        "memos": len(marks),
+        "judged": judged,
+        "silence": silence_sentence(marks),
+        "state": shown.note,
+    }
+    printer(as_json).lines([plotted], _plotted)
 
 
-def _plotted(plotted: "Mapping[str, object]") -> str:
+def _plotted(plotted: "DriftPlot") -> str:
     lines = (plotted["state"], plotted["silence"], plotted["plot"])
     return "; ".join(str(line) for line in lines if line)
 
@@ -197,7 +218,6 @@ def _parsed(texts: Iterable[bytes], faults: list[int]) -> "Iterator[tuple[bytes,
     """Each line that is a score, as text and parsed."""
     from schemas.errors import Poison
     from streams.drift.replay import parse
-    from workers.service.terminal import escaped
 
     for number, text in enumerate(texts, 1):
         if not text.isspace():
@@ -205,7 +225,7 @@ def _parsed(texts: Iterable[bytes], faults: list[int]) -> "Iterator[tuple[bytes,
                 yield text, parse(text)
             except Poison as poison:
                 faults.append(number)
-                print(escaped(f"line {number}: {poison.detail}"), file=sys.stderr)
+                warn(f"line {number}: {poison.detail}")
 
 
 async def _live(user: str, rules: "Rules") -> Shown:

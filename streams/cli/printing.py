@@ -7,6 +7,8 @@ A command makes its records first and hands them to a printer, which is the same
     output.lines(alerts, sentence)     # one at a time, as they come
     output.note("3 mutes")             # for people; a program counts lines
 
+Where people are shown something else than the records, `data` is for programs, `view` and `note` are for people.
+
 Every value that is shown is escaped: ids, reasons and paths come from outside, and could otherwise move the cursor,
 forge a line or be taken for markup. Tables fit the terminal, or 80 columns where there is none; what is too wide is
 folded, never cut. There is no colour in a pipe, nor where NO_COLOR is set.
@@ -60,8 +62,11 @@ class Printer(Protocol):
     def note(self, text: str) -> None:
         """One line that only people need: a sum, a hint, where a file was written."""
 
+    def view(self, records: Iterable[R], columns: Sequence[Column[R]]) -> None:
+        """A table that only people need: a part of what `data` gives to programs."""
+
     def data(self, *records: object) -> None:
-        """Records that only programs need, because notes tell people the same."""
+        """Records that only programs need, because notes and views show people the same."""
 
 
 def printer(as_json: bool) -> Printer:
@@ -89,6 +94,9 @@ class JsonPrinter:
 
     def note(self, text: str) -> None:
         """Nothing: it is no record."""
+
+    def view(self, records: Iterable[R], columns: Sequence[Column[R]]) -> None:
+        """Nothing: its rows are no records."""
 
     def data(self, *records: object) -> None:
         """Every record, whole."""
@@ -120,8 +128,12 @@ class TextPrinter:
 
         _write(escaped(text))
 
+    def view(self, records: Iterable[R], columns: Sequence[Column[R]]) -> None:
+        """As `table`."""
+        self.table(records, columns)
+
     def data(self, *records: object) -> None:
-        """Nothing: people read notes."""
+        """Nothing: people read notes and views."""
 
 
 def _write(line: str) -> None:

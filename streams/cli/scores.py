@@ -168,7 +168,7 @@ def _lines(view: "UserView") -> "Iterator[tuple[str, str]]":
     yield "baseline", _baseline(view)
     yield "drift", "no state" if view.drift is None else _drift(view.drift)
     episodes = () if view.drift is None else view.drift.episodes
-    yield "open episode", "\n".join(map(_episode, episodes)) or "none"
+    yield "open episode", "; ".join(map(_episode, episodes)) or "none"
     yield "muted", "; ".join(map(_mute, view.mutes)) or "no"
     yield "awaited", "; ".join(map(_awaited, view.awaited)) or "nothing"
     letters = "; ".join(map(_letter, view.dead_letters[:SHOWN]))

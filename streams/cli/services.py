@@ -110,12 +110,12 @@ def list_schemas(as_json: AsJson = False) -> None:
         }
         for each in schema_versions()
     ]
-    columns = (
-        Column["SchemaVersion"]("topic", itemgetter("topic")),
-        Column["SchemaVersion"]("version", itemgetter("version"), right=True),
-        Column["SchemaVersion"]("since", itemgetter("first_release")),
-        Column["SchemaVersion"]("fingerprint", itemgetter("fingerprint")),
-        Column["SchemaVersion"]("integer", itemgetter("integer"), right=True),
+    columns: tuple[Column[SchemaVersion], ...] = (
+        Column("topic", itemgetter("topic")),
+        Column("version", itemgetter("version"), right=True),
+        Column("since", itemgetter("first_release")),
+        Column("fingerprint", itemgetter("fingerprint")),
+        Column("integer", itemgetter("integer"), right=True),
     )
     printer(as_json).table(versions, columns)
 
@@ -149,15 +149,13 @@ def describe(as_json: AsJson = False) -> None:
         raise Transient("the broker does not report every number yet")
 
 
-TOPIC_COLUMNS = (
-    Column["TopicState"]("topic", itemgetter("topic")),
-    Column["TopicState"]("retention", lambda each: f"{each['retention_s'] / 86400:g} d", right=True),
-    Column["TopicState"]("partitions", itemgetter("partitions"), right=True),
-    Column["TopicState"]("records", itemgetter("records"), right=True),
-    Column["TopicState"](
-        "consumer lag", lambda each: ", ".join(f"{group} {lag}" for group, lag in each["lag"].items())
-    ),
-    Column["TopicState"]("meaning", itemgetter("meaning")),
+TOPIC_COLUMNS: "tuple[Column[TopicState], ...]" = (
+    Column("topic", itemgetter("topic")),
+    Column("retention", lambda each: f"{each['retention_s'] / 86400:g} d", right=True),
+    Column("partitions", itemgetter("partitions"), right=True),
+    Column("records", itemgetter("records"), right=True),
+    Column("consumer lag", lambda each: ", ".join(f"{group} {lag}" for group, lag in each["lag"].items())),
+    Column("meaning", itemgetter("meaning")),
 )
 
 

@@ -1,9 +1,6 @@
 """`undertone train` and `undertone evaluate`."""
 
-import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +11,7 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
 from streams.cli.load_settings import load_settings
-from streams.cli.printing import warn
+from streams.cli.printing import AsJson, Printer, printer, progress, warn
 from streams.terminal.arguments import (
     EXTRACTED,
     bundle_folder,
@@ -48,7 +45,6 @@ DaicWoz = Annotated[
 Cache = Annotated[
     Path, typer.Option(parser=output_folder, metavar="FOLDER", help="Folder that caches features between runs.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
 
 
 TRAIN_HELP = """Train a bundle on labelled recordings, and report its figures on held-out speakers.
@@ -125,22 +121,21 @@ def train(
     modalities = _modalities(modality, encoder)
     source = _encoder(modalities, encoder)
     settings = load_settings(**({"encoder": source} if source else {}))
-    with _progress(len(samples), "features") as done:
+    with progress(len(samples), "features") as done:
         features = features_of(corpus, settings, modalities, cache, done)
     recipe = Recipe(kind=head, seed=seed, calibration=None if calibration == "better" else calibration)
-    with _progress(2 * recipe.folds + 1, "training") as done:
+    with progress(2 * recipe.folds + 1, "training") as done:
         trained = make(corpus, features, recipe, out, encoder=source, progress=done)
     _print_failures(features.failed)
-    if as_json:
-        print(json.dumps(_plain({"bundle": trained.bundle.id, **trained.figures})))
-        return
-    print(f"{trained.bundle.id} in {out}; score with it: UNDERTONE_BUNDLE={out} undertone score MEMO")
+    output = printer(as_json)
+    output.data({"bundle": trained.bundle.id, **trained.figures})
+    output.note(f"{trained.bundle.id} in {out}; score with it: UNDERTONE_BUNDLE={out} undertone score MEMO")
     for name, figures in trained.figures.items():
-        _print_figures(f"{name}, held-out speakers" if name != "test" else "test side of the split", figures)
+        _note_figures(output, f"{name}, held-out speakers" if name != "test" else "test side of the split", figures)
         if apart := figures.get("choices_apart"):
             otherwise = f"{apart['folds_choosing_otherwise']} of {apart['folds']} folds"
-            print(f"  without their own speakers {otherwise} choose otherwise;")
-            _print_figures("  evaluated with those choices", apart)
+            output.note(f"  without their own speakers {otherwise} choose otherwise;")
+            _note_figures(output, "  evaluated with those choices", apart)
 
 
 def evaluate(
@@ -174,7 +169,7 @@ def evaluate(
     corpus = corpus_by_time(samples) if by_time else corpus_of(samples)
     side = TEST if by_time else _side(split, corpus.sides)
     settings = load_settings(bundle=bundle, **({"encoder": loaded.encoder_source} if loaded.encoder_source else {}))
-    with _progress(len(corpus.samples), "features") as done:
+    with progress(len(corpus.samples), "features") as done:
         features = features_of(corpus, settings, loaded.modalities, cache, done)
     found = judge(loaded, corpus, features, side)
     _print_failures(features.failed)
@@ -182,10 +177,9 @@ def evaluate(
         from workers.evaluation.report import write_report
 
         write_report(found, report)
-    if as_json:
-        print(json.dumps(_plain(found.figures)))
-    else:
-        _print_figures(loaded.id, found.figures)
+    output = printer(as_json)
+    output.data(found.figures)
+    _note_figures(output, loaded.id, found.figures)
     for flag in found.figures["flags"]:
         warn(flag["meaning"])
 
@@ -226,24 +220,12 @@ def _side(split: str, sides: "Any") -> str | None:
     return split or next((side for side in ("test", "dev") if side in sides), None)
 
 
-@contextmanager
-def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
-
-
-def _print_figures(title: str, figures: dict[str, Any]) -> None:
+def _note_figures(output: Printer, title: str, figures: dict[str, Any]) -> None:
     shown = {name: _number(value) for name, value in figures.items() if isinstance(value, float)}
     low, high = map(_number, figures["auc_ci"])
-    print(f"{title}: {figures['n']} memos of {figures['speakers']} speakers, {figures['positives']} positive")
-    print(f"  AUC {shown['auc']} ({low} to {high}), UAR {shown['uar']}, ECE {shown['ece']}")
-    print(
+    output.note(f"{title}: {figures['n']} memos of {figures['speakers']} speakers, {figures['positives']} positive")
+    output.note(f"  AUC {shown['auc']} ({low} to {high}), UAR {shown['uar']}, ECE {shown['ece']}")
+    output.note(
         f"  {figures['undecided_share']:.0%} undecided; of the rest sensitivity {shown['sensitivity_decided']}, "
         f"specificity {shown['specificity_decided']} (of all {shown['sensitivity']}, {shown['specificity']})"
     )
@@ -255,17 +237,6 @@ def _number(value: float) -> str:
 
 
 def _print_failures(failed: "Any") -> None:
-    from workers.service.terminal import escaped
-
     for reason, places in failed.items():
         first = ", ".join(dict.fromkeys(places[:NAMED])) + (" and others" if len(places) > NAMED else "")
-        typer.secho(escaped(f"{len(places)} recordings skipped: {reason} ({first})"), fg="yellow", err=True)
-
-
-def _plain(value: Any) -> Any:
-    """The value with null for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        warn(f"{len(places)} recordings skipped: {reason} ({first})")

@@ -4,9 +4,12 @@ Commands import this module for their types only. Times are RFC 3339 in UTC, num
 fields may be added, never removed or renamed.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
 
-from schemas.json_records import Json
+# Before Python 3.12 pydantic reads the docstrings of fields from this one only.
+from typing_extensions import TypedDict
+
+from schemas.events import RiskScored
 
 
 class Failed(TypedDict):
@@ -27,6 +30,30 @@ class Submitted(TypedDict):
     """Id of the memo: the same for the same file, user and time."""
     recorded_at: str
     """Time of recording."""
+
+
+class FailedMemo(TypedDict):
+    """The dead letter of a memo."""
+
+    dead_letter_id: str
+    """Id of the dead letter."""
+    at: str
+    """When it was written."""
+    stage: str
+    """The stage that wrote it."""
+    reason: str
+    """Reason code."""
+    detail: str
+    """The reason in one sentence."""
+
+
+class Outcome(Submitted):
+    """With `--wait`: a file, and what became of its memo. Without an outcome both fields are null."""
+
+    score: RiskScored | None
+    """Its score, as `undertone scores` prints it."""
+    dead_letter: FailedMemo | None
+    """Its dead letter."""
 
 
 class Features(TypedDict):
@@ -90,6 +117,8 @@ class MuteLine(TypedDict):
     """Why, as whoever muted gave it."""
     withheld: int
     """Alerts that it suppressed so far."""
+    by: str
+    """Who muted; empty from older versions."""
 
 
 class DeadLetterLine(TypedDict):
@@ -115,18 +144,36 @@ class DeadLetterLine(TypedDict):
     """How often its record was redriven: before this dead letter, and since."""
 
 
-class WholeDeadLetter(DeadLetterLine):
+class WholeDeadLetter(TypedDict):
     """One dead letter with its original record, which may name a user."""
 
-    history: Json
+    dead_letter_id: str
+    """Id of the dead letter."""
+    at: str
+    """When it was written."""
+    stage: str
+    """The stage that wrote it."""
+    reason: str
+    """Reason code, such as `audio:undecodable`."""
+    detail: str
+    """The reason in one sentence."""
+    topic: str
+    """Topic of the original record."""
+    partition: int
+    """Partition of the original record."""
+    offset: int
+    """Offset of the original record."""
+    redriven: int
+    """How often its record was redriven: before this dead letter, and since."""
+    history: list[object]
     """Earlier failures of the same record, oldest first."""
-    headers: Json
+    headers: dict[str, str | None]
     """Headers of the original record; bytes that are not text as hexadecimal digits."""
-    key: Json
+    key: str | None
     """Key of the original record."""
     bytes: int | None
     """Length of the original value; null without one."""
-    record: Json
+    record: object
     """The original record; text or hexadecimal digits where it cannot be decoded."""
     value_hex: str | None
     """The original value as hexadecimal digits."""
@@ -167,10 +214,12 @@ class DriftPlot(TypedDict):
 
     plot: str
     """The file."""
-    scores: int
-    """Scores that it shows."""
-    alerts: int | None
-    """Published alerts that it shows; null where they are derived by a replay."""
+    memos: int
+    """Memos that it shows."""
+    judged: dict[str, int]
+    """Memos by whether they were judged: `scored`, or why not."""
+    silence: str
+    """What the user's missing scores mean, in one sentence; empty when none are missing."""
     state: str
     """The user's state in Redis in one sentence; empty for scores from a file."""
 
@@ -242,8 +291,8 @@ class Scored(TypedDict):
     """The score in a word."""
     reasons: list[str]
     """Why it is indeterminate."""
-    evidence: list[dict[str, Json]]
-    """Markers with `name`, `value` and `deviation_sd`, the most important first."""
+    evidence: list[dict[str, object]]
+    """Markers with `name`, `value`, `deviation_sd` and `contribution` to the logit, the most important first."""
     markers: dict[str, float | None] | None
     """Acoustic markers by name; null for undefined ones, and without the acoustic modality."""
     undefined: list[str]

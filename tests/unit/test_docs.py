@@ -13,6 +13,7 @@ import yaml
 from schemas.metrics import METRICS
 from schemas.settings import Settings
 from streams.cli.application import app
+from streams.reference import command_page
 from tests.benchmarks import figures
 from tests.promql import series_of
 
@@ -107,6 +108,10 @@ def test_reasons_are_given_by_the_code(page: Path) -> None:
 def test_files_exist(page: Path) -> None:
     for path in re.findall(r"`((?:schemas|workers|streams|tests|deploy|docs)/[\w./-]+)`", page.read_text()):
         assert re.search(r"[A-Z]{4}", path) or (ROOT / path).exists(), path
+
+
+def test_the_page_of_the_commands_is_up_to_date() -> None:
+    assert command_page.PAGE.read_text() == command_page.command_page(), "run `make schemas`"
 
 
 def test_the_newest_change_is_of_the_version_that_is_built() -> None:

@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {
     "streams/notify/bridge.py": "tests/integration/test_bridge_webhook.py: a consumer group and a receiver",
     "streams/recovery/originals.py": "tests/integration/test_dead_letters.py: records read at their offsets",
     "streams/recovery/redrive.py": "tests/integration/test_dead_letters.py: records sent back on a broker",
+    "streams/terminal/json_lines.py": "tests/unit/streams/reference/test_output.py: real output of commands",
     "streams/roles/agents.py": "tests/integration/test_roles.py: the agents as a process with its permissions",
     "streams/roles/bridge.py": "tests/integration/test_roles.py: a bridge as a process with its permissions",
     "streams/roles/feature_worker.py": "tests/integration/test_access.py: a worker with its permissions",

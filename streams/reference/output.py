@@ -1,0 +1,74 @@
+"""What `--json` prints, by command: the kinds of its lines, and their JSON Schema."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import is_typeddict
+
+from schemas.events import RiskAlert, RiskScored
+from streams.drift.thresholds import ThresholdReport
+from streams.terminal import json_lines as lines
+from streams.views.user import UserView
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The JSON lines of one command. says: how many there are, and of what."""
+
+    says: str
+    kinds: tuple[type[Any], ...]
+
+
+OUTPUTS: Mapping[str, Output] = {
+    "submit": Output("A line per file.", (lines.Outcome, lines.Submitted, lines.Failed)),
+    "score": Output("A line per file.", (lines.Scored, lines.Failed)),
+    "train": Output("One line.", (lines.Trained,)),
+    "evaluate": Output("One line.", (lines.Evaluated,)),
+    "scores": Output("A line per score.", (RiskScored,)),
+    "user": Output("One line.", (UserView,)),
+    "rescore": Output("One line.", (lines.Rescored,)),
+    "alerts": Output("A line per alert.", (RiskAlert,)),
+    "alerts mute": Output("One line: the new mute.", (lines.MuteLine,)),
+    "alerts unmute": Output("A line per mute that this ends.", (lines.MuteLine,)),
+    "alerts mutes": Output("A line per mute.", (lines.MuteLine,)),
+    "drift calibrate": Output("One line.", (ThresholdReport,)),
+    "drift replay": Output("A line per alert, also without `--json`.", (RiskAlert,)),
+    "drift plot": Output("One line.", (lines.DriftPlot,)),
+    "topics create": Output("A line per topic and per subject.", (lines.CreatedTopic, lines.RegisteredSubject)),
+    "topics schemas": Output("A line per version.", (lines.SchemaVersion,)),
+    "topics describe": Output("A line per topic.", (lines.TopicState,)),
+    "dead-letters list": Output("A line per dead letter.", (lines.DeadLetterLine,)),
+    "dead-letters show": Output("One line.", (lines.WholeDeadLetter,)),
+    "dead-letters redrive": Output("A line per record, and per dead letter that is refused.", (lines.Redriven,)),
+}
+"""One row per command with `--json`."""
+
+OPEN = {lines.Trained, lines.Evaluated}
+"""Kinds with more fields than they name."""
+
+
+def output_schema(output: Output) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of every line. Readers must ignore fields that they do not know."""
+    for kind in vars(lines).values():
+        if is_typeddict(kind):
+            kind.__pydantic_config__ = _OPENED if kind in OPEN else _DOCUMENTED
+    schema = TypeAdapter[Any](reduce(or_, output.kinds)).json_schema(mode="serialization")
+    untitled: dict[str, Any] = _untitled(schema)
+    return untitled
+
+
+def _untitled(part: Any) -> Any:
+    """Without the titles of fields, which repeat their names."""
+    if isinstance(part, list):
+        return [_untitled(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {name: _untitled(each) for name, each in part.items() if name != "title" or "properties" in part}
+
+
+_DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
+_OPENED = ConfigDict(use_attribute_docstrings=True, extra="allow")
