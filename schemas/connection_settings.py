@@ -6,8 +6,9 @@ Secrets are never printed; give them as files in the folder that `UNDERTONE_SECR
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from schemas.setting_types import Count, File, Positive, Role, plain
 
@@ -41,6 +42,30 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     max_poll_interval_s: Annotated[Positive, Role.SERVICES] = 3600.0
     """A process that cannot take another record for this many seconds leaves its group (`max.poll.interval.ms`).
     Processing does not count: heartbeats and fetching continue meanwhile."""
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _brokers(cls, value: str | None) -> str | None:
+        for broker in [] if value is None else value.split(","):
+            if not _is_broker(broker.strip()):
+                raise ValueError(
+                    f"{broker.strip()!r} is not host:port, such as kafka-0.example:9092; list several with ,"
+                )
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if value is not None and not _is_url(value, "redis", "rediss", "unix"):
+            raise ValueError("is not redis://host:port, rediss://host:port (TLS) or unix:///path")
+        return value
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _registry(cls, value: str | None) -> str | None:
+        if value is not None and not _is_url(value, "http", "https"):
+            raise ValueError("is not http(s)://[user:password@]host[:port]")
+        return value
 
 
 class KafkaSecurity(BaseModel, frozen=True, defer_build=True):
@@ -123,3 +148,25 @@ def _pair(server: str, certificate: Path | None, key: Path | None) -> str:
     if (certificate is None) == (key is None):
         return ""
     return f"UNDERTONE_{server}_CERTIFICATE and UNDERTONE_{server}_KEY go together"
+
+
+def _is_broker(text: str) -> bool:
+    """Whether this is `host:port`; an IPv6 address in brackets."""
+    host, _, port = text.rpartition(":")
+    in_brackets = host.startswith("[") and host.endswith("]")
+    if not host or "/" in host or "@" in host or (":" in host and not in_brackets) or not host.isprintable():
+        return False
+    return port.isascii() and port.isdigit() and 0 < int(port) < 65536
+
+
+def _is_url(text: str, *schemes: str) -> bool:
+    """Whether this is a URL of one of the schemes, with a host, or a path where it has none."""
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in schemes
+            and bool(parts.path if parts.scheme == "unix" else parts.hostname)
+            and parts.port != 0
+        )
+    except ValueError:
+        return False

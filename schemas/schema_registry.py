@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 import httpx
 
 from schemas.codec import Codec, DecodeError, Registry, schema_text
+from schemas.connection_errors import address_of, why_unreachable
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import Settings
 from schemas.topics import TOPICS, Topic
@@ -48,6 +49,7 @@ class HttpRegistry:
 
     def __init__(self, url: str, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._address, self._auth = _address(url)
+        self._shown = address_of(url)
         self._timeout_s, self._clock = timeout_s, clock
         self._certificates = httpx.create_ssl_context()
         self._ids: dict[tuple[str, str], int] = {}
@@ -127,7 +129,7 @@ class HttpRegistry:
                 status, content = executor.submit(asyncio.run, self._exchange(method, path, body)).result()
         except (httpx.TransportError, OSError) as error:
             # The exception's own text may hold the address, and the address may hold more than a host.
-            raise Transient(f"schema registry does not answer for {what}: {type(error).__name__}") from None
+            raise Transient(f"SCHEMA_REGISTRY_URL={self._shown}: {why_unreachable(error)} (asked for {what})") from None
         if not httpx.codes.is_success(status):
             raise self._refusal(status, method, what)
         if method == "GET" and len(content) > ANSWER_BYTES:

@@ -139,7 +139,7 @@ class Alertmanager:
 
     async def _post_to(self, url: str, body: bytes) -> UndertoneError | None:
         try:
-            await post(self._client, url, body, {})
+            await post(self._client, url, body, {}, setting=ALERTMANAGER.variable)
         except (Poison, Transient) as failure:
             return failure
         return None

@@ -22,6 +22,7 @@ from typing import cast
 
 import httpx
 
+from schemas.connection_errors import address_of, why_unreachable
 from schemas.errors import ConfigurationError, Poison, Transient
 from workers.service.retry_after import retry_after_s
 
@@ -74,11 +75,14 @@ async def post(
     body: bytes,
     headers: dict[str, str],
     refused: Callable[[int, str], bool] = is_refusal,
+    *,
+    setting: str,
 ) -> str:
     """Post a JSON body and return the start of the response text. Raises Poison and Transient by the table above.
 
-    client: of `make_client`; refused: whether a status and response text mean that the request fails permanently. No
-    error contains the address or the response text: they may contain a secret. A status that is transient is
+    client: of `make_client`; refused: whether a status and response text mean that the request fails permanently;
+    setting: variable of the address, for messages. No error contains the path of the address or the response text:
+    they may contain a secret. A status that is transient is
     RetryLater: the caller waits as long as the receiver asks for.
     """
     timeout_s = client.timeout.read
@@ -88,9 +92,9 @@ async def post(
         async with asyncio.timeout_at(deadline):
             answer = await client.send(request, stream=True)
     except TimeoutError:
-        raise Transient(f"receiver did not answer within {timeout_s:g} s") from None
+        raise Transient(f"{setting}={address_of(url)}: receiver did not answer within {timeout_s:g} s") from None
     except httpx.HTTPError as error:
-        raise Transient(f"receiver unavailable ({type(error).__name__})") from error
+        raise Transient(f"{setting}={address_of(url)}: {why_unreachable(error)}") from error
     try:
         text = await _beginning(answer, deadline)
     finally:
@@ -101,7 +105,7 @@ async def post(
         raise Poison("receiver:refused", f"receiver refused the alert with HTTP {answer.status_code}")
     wait_s = retry_after_s(answer.headers.get("Retry-After", ""), datetime.now(UTC), LONGEST_RETRY_AFTER_S)
     hint = "; check its address and secret" if answer.is_redirect or answer.is_client_error else ""
-    raise RetryLater(f"receiver returned HTTP {answer.status_code}{hint}", wait_s)
+    raise RetryLater(f"{setting}={address_of(url)}: receiver returned HTTP {answer.status_code}{hint}", wait_s)
 
 
 async def _beginning(answer: httpx.Response, deadline: float | None) -> str:

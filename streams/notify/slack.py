@@ -75,7 +75,9 @@ class Slack(HttpReceiver):
         message = {"text": as_text(alert, user=alert.user_id if self._names_users else None)}
         if thread is not None:
             message["tmid"] = thread
-        answer = await post(self._client, self._url, json.dumps(message).encode(), {}, is_refusal)
+        answer = await post(
+            self._client, self._url, json.dumps(message).encode(), {}, is_refusal, setting=SLACK.variable
+        )
         first = thread or message_id(answer)
         if first is not None and alert.state is not AlertState.RESOLVED:
             threads[alert.dedup_key] = first

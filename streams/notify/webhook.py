@@ -76,7 +76,7 @@ class Webhook(HttpReceiver):
             "webhook-signature": signature(self._key, alert.alert_id, now, body),
             "Idempotency-Key": alert.alert_id,
         }
-        await post(self._client, self._url, body, headers)
+        await post(self._client, self._url, body, headers, setting=WEBHOOK.variable)
 
 
 def make_receiver(settings: Settings) -> Receiver:

@@ -8,6 +8,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from schemas.connection_errors import why_unreachable
 from schemas.errors import BrokerRefused, Transient
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusal
@@ -26,7 +27,8 @@ class Probe:
 
     def __init__(self, settings: Settings) -> None:
         options = client_options(settings)
-        self._addresses = _addresses(options.pop("bootstrap_servers"))
+        self._bootstrap: str = options.pop("bootstrap_servers")
+        self._addresses = _addresses(self._bootstrap)
         self._options = options
         self._connection: AIOKafkaConnection | None = None
 
@@ -43,7 +45,7 @@ class Probe:
                 raise refused from error
             cut = isinstance(error, ConnectionResetError | KafkaConnectionError)
             hint = "; check that UNDERTONE_KAFKA_… match this listener's encryption and certificates" if cut else ""
-            raise Transient(f"broker unavailable ({type(error).__name__}){hint}") from error
+            raise Transient(f"KAFKA_BOOTSTRAP={self._bootstrap}: {why_unreachable(error)}{hint}") from error
         if not answer.brokers and self._options.get("sasl_mechanism") == "OAUTHBEARER":
             # A broker responds like this to an invalid token; aiokafka treats its error as success.
             await self.close()

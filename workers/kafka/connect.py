@@ -14,24 +14,28 @@ from workers.kafka.retry import retry_transient
 
 C = TypeVar("C")
 
+ELSEWHERE = "it answers, but the brokers that it names do not: check their advertised.listeners"
+"""A broker tells clients the address of each broker; those must be reachable from where the client runs."""
+
 
 async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C:
     """A connected client; recreated, with back-off, while the broker is unavailable. Raises BrokerRefused."""
+    return await retry_transient(lambda: started_once(make, settings), stage=stage, target="broker")
 
-    async def attempt() -> C:
-        client: Any = make()
-        try:
-            with refusals_stop():
-                await client.start()
-        except BaseException as error:
-            await stopped(client)
-            if not isinstance(error, KafkaConnectionError):
-                raise
-            await answered(settings)  # aiokafka only logs why it could not connect; this raises the reason
-            raise Transient("broker at KAFKA_BOOTSTRAP unavailable") from error
-        return client  # type: ignore[no-any-return]  # aiokafka has no types
 
-    return await retry_transient(attempt, stage=stage, target="broker")
+async def started_once(make: Callable[[], C], settings: Settings) -> C:
+    """A connected client, for a command. Raises Transient while the broker is unavailable, and BrokerRefused."""
+    client: Any = make()
+    try:
+        with refusals_stop():
+            await client.start()
+    except BaseException as error:
+        await stopped(client)
+        if not isinstance(error, KafkaConnectionError):
+            raise
+        await answered(settings)  # aiokafka only logs why it could not connect; this raises the reason
+        raise Transient(f"KAFKA_BOOTSTRAP={settings.kafka_bootstrap}: {ELSEWHERE}") from error
+    return client  # type: ignore[no-any-return]  # aiokafka has no types
 
 
 async def stopped(client: Any) -> None:

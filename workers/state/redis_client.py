@@ -9,6 +9,7 @@ from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection
 
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import Settings
@@ -68,13 +69,23 @@ async def redis_call(client: Any, operation: str) -> AsyncIterator[None]:
         if isinstance(error, exceptions.RedisError) and code_of(error) in ROLE_CHANGED:
             # Idle connections lead to the server that the address named when they were opened.
             await client.connection_pool.disconnect(inuse_connections=False)
-        found = translated(error)
+        found = translated(error, f"REDIS_URL={_address(client)}")
         if isinstance(found, Transient):
             AVAILABILITY.failed(operation, str(found))
         if found is not None:
             raise found from error
         raise
     AVAILABILITY.succeeded(operation)
+
+
+def _address(client: Any) -> str:
+    """Where a client connects, without user and password, and without a path: one of a home may name a person."""
+    pool = client.connection_pool
+    options = pool.connection_kwargs
+    if "path" in options:
+        return "unix://…"
+    scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
+    return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 
 @contextmanager

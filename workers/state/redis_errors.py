@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from redis import exceptions
 
+from schemas.connection_errors import why_unreachable
 from schemas.errors import ConfigurationError, Stop, StoreRefused, Transient
 
 PASSING = {
@@ -78,8 +79,10 @@ def code_of(error: exceptions.RedisError) -> str:
     return code if re.fullmatch("[A-Z]{3,20}", code) else "ERR"
 
 
-def translated(error: BaseException) -> Stop | Transient | None:
+def translated(error: BaseException, where: str = "Redis") -> Stop | Transient | None:
     """The error to raise instead: a refusal ends the process, a state that passes is retried; None for a defect.
+
+    where: the setting and the address, for a server that cannot be reached.
 
     An answer with a code word that this table does not know is a state as well: a defect of ours is answered by ERR or
     WRONGTYPE.
@@ -91,7 +94,7 @@ def translated(error: BaseException) -> Stop | Transient | None:
         return None
     if code:
         return Transient(f"Redis answers {code}: {PASSING.get(code, 'retried until that passes')}")
-    return Transient(f"Redis unavailable ({type(error).__name__})") if isinstance(error, _UNAVAILABLE) else None
+    return Transient(f"{where}: {why_unreachable(error)}") if isinstance(error, _UNAVAILABLE) else None
 
 
 def refusal(error: BaseException) -> Stop | None:

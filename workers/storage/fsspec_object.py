@@ -13,6 +13,7 @@ from typing import Any
 
 import fsspec
 
+from schemas.connection_errors import why_unreachable
 from schemas.errors import Poison, Transient, UndertoneError
 from workers.storage.local_file import read_whole
 from workers.storage.outcomes import DENIED, denied, missing, too_large
@@ -85,7 +86,7 @@ def classified(error: Exception) -> UndertoneError:
         return refused("names a folder")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return Poison("audio:uri_refused", "the audio URI is too long for its storage")
-    failed = Transient(f"audio storage failed: {type(error).__name__}")
+    failed = Transient(f"audio storage of UNDERTONE_AUDIO_PREFIXES failed: {why_unreachable(error)}")
     failed.__cause__ = error
     return failed
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urljoin
 import httpx
 from fsspec.asyn import get_loop
 
+from schemas.connection_errors import address_of, why_unreachable
 from schemas.errors import Poison, Transient
 from workers.service.retry_after import retry_after_s
 from workers.storage.outcomes import DENIED, GONE, Busy, denied, missing, too_large
@@ -63,7 +64,7 @@ class HttpObjects:
                         return answered
                     where = answered
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise Transient(f"audio storage failed: {type(error).__name__}") from error
+            raise Transient(f"audio storage {address_of(where.url)} failed: {why_unreachable(error)}") from error
         raise refused(f"is redirected more than {HOPS} times")
 
     async def _answer(self, where: Place) -> bytes | Place:

@@ -36,7 +36,8 @@ def test_nothing_set_is_a_laptop() -> None:
 def test_what_platforms_set_is_taken_with_and_without_prefix(
     monkeypatch: pytest.MonkeyPatch, name: str, prefix: str
 ) -> None:
-    value = "ERROR" if name == "LOG_LEVEL" else "host:1"
+    given = {"LOG_LEVEL": "ERROR", "REDIS_URL": "redis://host:1", "SCHEMA_REGISTRY_URL": "https://host:1"}
+    value = given.get(name, "host:1")
     monkeypatch.setenv(prefix + name, value)
     assert getattr(Settings.load(), name.lower()) == value
 
@@ -185,12 +186,48 @@ def test_only_settings_read_the_environment() -> None:
     }
     assert readers <= {
         "schemas/settings.py",
-        "streams/cli/__init__.py",
+        # Levels of TensorFlow and of multiprocessing, which are set there only.
+        "streams/cli/application.py",
+        "streams/terminal/interrupts.py",
         # TensorFlow takes the folder of its compiled programs as a flag in the environment and in no other way.
         "workers/wav2vec2/compile_cache.py",
         # TensorFlow takes the level of its own log from the environment and in no other way.
         "workers/service/quiet_tensorflow.py",
         # These read no setting: they choose what their child processes inherit.
         "workers/processes/child.py",
+        "streams/local/hidden_settings.py",
         "streams/local/system.py",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KAFKA_BOOTSTRAP", "kafka"),
+        ("KAFKA_BOOTSTRAP", "kafka:"),
+        ("KAFKA_BOOTSTRAP", "kafka:99999"),
+        ("KAFKA_BOOTSTRAP", "PLAINTEXT://kafka:9092"),
+        ("KAFKA_BOOTSTRAP", "kafka:9092,"),
+        ("KAFKA_BOOTSTRAP", "kafka-0:9092 kafka-1:9092"),
+        ("KAFKA_BOOTSTRAP", "::1:9092"),
+        ("REDIS_URL", "redis.example:6379"),
+        ("REDIS_URL", "http://redis.example"),
+        ("REDIS_URL", "redis://h1dden@redis:port"),
+        ("REDIS_URL", "unix://"),
+        ("SCHEMA_REGISTRY_URL", "registry:8081"),
+        ("SCHEMA_REGISTRY_URL", "https://user:h1dden@"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_with_its_form(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}: .* is not ") as refused:
+        Settings.load()
+    assert "h1dden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["kafka:9092", "a:1, b:2", "[::1]:9092", "10.0.0.1:65535"])
+def test_addresses_of_brokers_are_accepted(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", value)
+    assert Settings.load().kafka_bootstrap == value
