@@ -50,3 +50,11 @@ def modalities_of(bundle: Path) -> tuple[Modality, ...]:
     """Modalities that the bundle in a folder needs; every modality without a readable manifest."""
     needs = needs_of(bundle)
     return MODALITIES if needs is None else needs.modalities
+
+
+def bundle_id(bundle: Path) -> str | None:
+    """The id of the bundle in a folder; None without a readable manifest."""
+    try:
+        return str(json.loads((bundle / MANIFEST).read_text())["id"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

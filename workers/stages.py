@@ -18,6 +18,10 @@ class FeatureExtractor(Stage[Memo, MemoFeatures], Protocol):
     def extractors(self) -> Mapping[Modality, Extractor]:
         """The extractor in the records of each modality."""
 
+    @property
+    def device(self) -> str:
+        """What it computes on, for the log: the name of an accelerator, or the CPU."""
+
 
 def make_stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:
     """The stage that a row of the table describes. Raises ConfigurationError for a model that cannot be used."""

@@ -1,7 +1,6 @@
 """The commands as one application, and how it ends: an exit code, and on failure one sentence on standard error."""
 
 import io
-import logging
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -9,9 +8,10 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from schemas.errors import EXIT_CODES, ExitCode, Stop, Transient
+from schemas.errors import EXIT_CODES, ExitCode, Stop, Transient, UndertoneError
 from streams.cli import alerts, bridge, dead_letters, demo, drift, memos, offline, rescore, scores, services, train
 from streams.cli.printing import fail
+from streams.terminal.command_logs import log_own_lines
 
 app = typer.Typer(
     name="undertone",
@@ -49,9 +49,7 @@ def run() -> NoReturn:
     _prepare_streams()
     # TensorFlow logs a lot at start; only its errors matter here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("aiokafka", "faust", "mode", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_own_lines()
     try:
         code = app(standalone_mode=False, prog_name="undertone")
     except TyperException as error:
@@ -61,10 +59,7 @@ def run() -> NoReturn:
     except Transient as unavailable:
         fail(f"{unavailable}; try again later", ExitCode.UNAVAILABLE)
     except Exception as error:
-        from workers.kafka.authorization_errors import refusal
-
-        if refused := refusal(error):
-            fail(str(refused), refused.exit_code)
+        _fail_known(error)
         raise
     sys.exit(code or ExitCode.OK)
 
@@ -76,6 +71,21 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.stdout.isatty():
         app.rich_markup_mode = None
+
+
+def _fail_known(error: Exception) -> None:
+    """End the command for an error whose meaning is known: what a server or a disk refuses, input that is unusable."""
+    if isinstance(error, UndertoneError):
+        fail(str(error), ExitCode.FAILED)
+    if isinstance(error, OSError) and error.filename is not None:
+        fail(f"{error.filename}: {error.strerror}; check the path and its permissions", ExitCode.FAILED)
+    from workers.kafka.authorization_errors import refusal
+    from workers.kafka.connect import outage
+
+    if refused := refusal(error):
+        fail(str(refused), refused.exit_code)
+    if unavailable := outage(error):
+        fail(f"{unavailable}; try again later", ExitCode.UNAVAILABLE)
 
 
 def _fail_usage(error: TyperException) -> NoReturn:

@@ -166,7 +166,7 @@ async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) ->
     from schemas.schema_registry import make_codec
     from streams.recovery import redrive as letters
     from workers.kafka.clients import make_producer
-    from workers.kafka.connect import started
+    from workers.kafka.connect import started_once
 
     async with _connected() as (settings, store):
         codec = make_codec(settings)
@@ -174,7 +174,7 @@ async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) ->
         chosen = await letters.verified(settings, codec, letters.select(kept, again=again))
         skipped = 0 if again else sum(each.redriven > 0 for each in kept)
         if not dry_run and chosen.records:
-            producer = await started(lambda: make_producer(settings), settings, stage="dead-letters")
+            producer = await started_once(lambda: make_producer(settings), settings)
             try:
                 chosen = await letters.redrive(chosen, producer, store)
             finally:

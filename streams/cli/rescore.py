@@ -69,12 +69,12 @@ async def _rescore(since: datetime, until: datetime, per_second: int, *, dry_run
     from streams.local.discover import connected
     from streams.recovery.rescore import find, send
     from workers.kafka.clients import make_producer
-    from workers.kafka.connect import started
+    from workers.kafka.connect import started_once
 
     settings = connected(load_settings())
     found = await find(settings, make_codec(settings), since, until)
     if found.uploads and not dry_run:
-        producer = await started(lambda: make_producer(settings), settings, stage="rescore")
+        producer = await started_once(lambda: make_producer(settings), settings)
         try:
             await send(found.uploads, producer, per_second)
         finally:

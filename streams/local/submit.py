@@ -24,6 +24,7 @@ from streams.local.journal import Journal, Upload
 from workers.audio.storage import AudioStore
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_producer
+from workers.kafka.connect import started_once
 from workers.kafka.consumer_lag import Observer
 from workers.service import tracing
 
@@ -99,8 +100,7 @@ class Submitter:
     async def open(cls, settings: Settings, codec: Codec, journal: Journal | None) -> AsyncIterator[Self]:
         """A submitter that is connected while the context is open. journal: of an embedded broker, None for another."""
         await answered(settings)
-        producer = make_producer(settings)
-        await producer.start()
+        producer = await started_once(lambda: make_producer(settings), settings)
         try:
             async with AsyncExitStack() as exits:
                 # Reading the backlog needs permissions that a platform's user need not have.

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -102,7 +103,8 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
             prometheus.BUNDLE.labels(bundle=scorer.bundle.id).set(1)
             gc.collect()
             gc.freeze()  # Objects from the start stay: the collector need not scan them again.
-            log.info("agents started, bundle=%s", scorer.bundle.id)
+            traits = {"device": f"CPU, {os.cpu_count()} cores", "modalities": ",".join(settings.modalities)}
+            log.info("agents: ready", extra={**traits, "bundle": scorer.bundle.id})
             await _first_of(stop, failed, *tasks)
 
 

@@ -1,10 +1,12 @@
 """`undertone worker`: the features of one stage, memos.uploaded → memos.features."""
 
 import asyncio
+import logging
 from functools import partial
 
-from schemas.bundle_manifest import needs_of
+from schemas.bundle_manifest import bundle_id, needs_of
 from schemas.errors import ConfigurationError
+from schemas.events import Modality
 from schemas.pipeline import FeatureStage, feature_stages
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
@@ -13,6 +15,8 @@ from workers.audio.load import load_memo
 from workers.audio.storage import AudioStore
 from workers.consumer.worker import Worker
 from workers.stages import FeatureExtractor, check_extractors, make_stage
+
+log = logging.getLogger(__name__)
 
 
 async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event) -> None:
@@ -29,12 +33,25 @@ async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event)
         async with Worker(settings, stage, load, make_codec(settings), owns_input=first) as worker:
             asking = asyncio.create_task(stop.wait())
             asking.add_done_callback(lambda _: worker.stop())
+            log.info("%s: ready", row.name, extra=_traits(settings, stage))
             try:
                 await worker.run()
             finally:
                 asking.cancel()
 
     await run_with_health(settings, stop, row.name, work)
+
+
+def _traits(settings: Settings, stage: FeatureExtractor) -> dict[str, str]:
+    """Fields of the line that says that a worker is ready: on what it computes, and with which model."""
+    computes = {"precision": settings.precision} if Modality.EMBEDDING in stage.extractors else {}
+    return {
+        "device": stage.device,
+        "modalities": ",".join(stage.extractors),
+        "extractor": ", ".join(extractor.label for extractor in stage.extractors.values()),
+        "bundle": bundle_id(settings.bundle) or "none",
+        **computes,
+    }
 
 
 def _stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:

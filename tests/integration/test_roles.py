@@ -430,6 +430,15 @@ def check_logs(roles: Roles, settings: Settings, tmp_path: Path) -> None:
     assert letter["user"] == hmac.new(LOG_KEY.encode(), f"user:{USER}".encode(), "sha256").hexdigest()[:16]
     assert len(letter["memo"]) == 16
     assert len(letter["trace_id"]) == 32
+    ready = {line["role"]: line for line in lines if line["message"].endswith(": ready")}
+    assert set(ready) == {"acoustic", "embedding", "agents"}
+    assert all(line["device"] and line["bundle"].startswith("demo-") for line in ready.values())
+    assert {role: line["modalities"] for role, line in ready.items()} == {
+        "acoustic": "acoustic",
+        "embedding": "embedding",
+        "agents": "acoustic,embedding",
+    }
+    assert (ready["embedding"]["precision"], "precision" in ready["acoustic"]) == ("float32", False)
     text = "\n".join(json.dumps(line) for line in lines)
     metrics = "\n".join(roles.asked(role, "/metrics")[1] for role in roles.processes)
     passwords = {"secret-of-", "secret of a client", "change me", LOG_KEY, WEBHOOK_SECRET, guarded_token(roles)}

@@ -13,7 +13,6 @@ ROOM_MAX = 15
 TESTED_ELSEWHERE = {
     "workers/consumer/worker.py": "tests/integration/test_worker.py: the loop between two Kafka clients",
     "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
-    "workers/kafka/topic_reader.py": "tests/integration/test_reconciliation.py: reads topics of a broker by time",
     "workers/offline/extraction.py": "tests/integration/test_offline.py: files through the real models",
     "workers/offline/session.py": "tests/unit/workers/test_api.py: the calls of the Python API",
     "workers/offline/scores.py": "tests/integration/test_offline.py: files through the real models",

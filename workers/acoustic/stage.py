@@ -21,6 +21,7 @@ class AcousticStage:
 
     def __init__(self, settings: Settings) -> None:
         self._window_s = settings.window_s
+        self.device = f"CPU, {settings.acoustic_processes} processes"
         self._pool = ExtractionPool(settings.acoustic_processes, settings.window_s)
         self.extractors = {Modality.ACOUSTIC: extractor()}
 

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NotCoordinatorForGroupError,
@@ -25,6 +26,7 @@ from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusal
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import client_options
+from workers.kafka.connect import ELSEWHERE
 from workers.kafka.consumer_lag import Observer
 
 T = TypeVar("T")
@@ -39,7 +41,11 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
     """Create missing topics: whether each is new, by name. Raises Stop when the broker refuses."""
     await answered(settings)
     admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
+    try:
+        await admin.start()
+    except KafkaConnectionError as unreachable:
+        await admin.close()
+        raise Transient(f"KAFKA_BOOTSTRAP={settings.kafka_bootstrap}: {ELSEWHERE}") from unreachable
     try:
         wanted = [_new(topic, settings) for topic in topics.TOPICS]
         answer = await admin.create_topics(wanted)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from schemas.errors import Transient
 from schemas.settings import Settings
@@ -15,7 +15,7 @@ from workers.kafka.retry import retry_transient
 C = TypeVar("C")
 
 ELSEWHERE = "it answers, but the brokers that it names do not: check their advertised.listeners"
-"""A broker tells clients the address of each broker; those must be reachable from where the client runs."""
+"""A broker gives clients the address of each broker; those must be reachable from where the client runs."""
 
 
 async def started(make: Callable[[], C], settings: Settings, *, stage: str) -> C:
@@ -36,6 +36,15 @@ async def started_once(make: Callable[[], C], settings: Settings) -> C:
         await answered(settings)  # aiokafka only logs why it could not connect; this raises the reason
         raise Transient(f"KAFKA_BOOTSTRAP={settings.kafka_bootstrap}: {ELSEWHERE}") from error
     return client  # type: ignore[no-any-return]  # aiokafka has no types
+
+
+def outage(error: BaseException) -> Transient | None:
+    """What an error of a client says of the brokers, where a repetition may succeed; None for anything else."""
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return Transient("KAFKA_BOOTSTRAP: a topic does not exist there: `undertone topics create` creates it")
+    if isinstance(error, KafkaError) and error.retriable:
+        return Transient(f"KAFKA_BOOTSTRAP: its brokers do not serve this request now ({type(error).__name__})")
+    return None
 
 
 async def stopped(client: Any) -> None:

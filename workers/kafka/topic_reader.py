@@ -1,5 +1,7 @@
 """Reading a topic without a consumer group and without commits."""
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,19 +9,24 @@ from datetime import datetime
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
+from schemas.errors import Transient
 from schemas.events import RiskAlert
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import must_see, refusals_stop
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_reader
-from workers.kafka.connect import stopped
+from workers.kafka.connect import ELSEWHERE, stopped
 from workers.kafka.record_time import EARLIEST_S
 
 R = TypeVar("R")
+
+STALLED_S = 30.0
+"""Seconds without a record after which a reader that has not reached the end gives up."""
 
 
 async def follow(
@@ -38,7 +45,7 @@ async def follow(
     BrokerRefused when it refuses.
     """
     async with _started(settings, topic, start="earliest" if from_start else "latest") as reader:
-        ends = await reader.end_offsets(list(reader.assignment())) if once else None
+        to_end = ToEnd(settings, reader, await _ends(settings, reader)) if once else None
         while True:
             for records in (await reader.getmany(timeout_ms=200)).values():
                 for each in records:
@@ -47,7 +54,7 @@ async def follow(
                     except DecodeError:
                         if skipped is not None:
                             skipped[topic.name] += 1
-            if ends is not None and await _past(reader, ends):
+            if to_end is not None and await to_end.reached():
                 return
 
 
@@ -60,14 +67,15 @@ async def written(
     until: the offset after the last record, by partition; None: the current end offsets. Raises as `follow`.
     """
     async with _started(settings, topic, start="earliest") as reader:
-        ends = await reader.end_offsets(list(reader.assignment()))
+        ends = await _ends(settings, reader)
         stops = {at: min(end, ends[at] if until is None else until.get(at, 0)) for at, end in ends.items()}
         since_ms = round(since.timestamp() * 1000)
         oldest, first = [await reader.offsets_for_times(dict.fromkeys(stops, time)) for time in (0, since_ms)]
         for at, found in first.items():
             if found is not None or oldest[at] is not None:  # the embedded broker has no time index: read all there
                 reader.seek(at, ends[at] if found is None else found.offset)
-        while not await _past(reader, stops):
+        to_end = ToEnd(settings, reader, stops)
+        while not await to_end.reached():
             for at, records in (await reader.getmany(timeout_ms=200)).items():
                 for record in records:
                     dated = record.timestamp >= EARLIEST_S * 1000
@@ -86,9 +94,9 @@ async def of_key(
     async with _started(settings, *wanted, start="earliest") as reader:
         own = [at for at in reader.assignment() if at.topic == topics.UPLOADED.name or _belongs(reader, at, key)]
         reader.pause(*(at for at in reader.assignment() if at not in own))
-        ends = await reader.end_offsets(own)
+        to_end = ToEnd(settings, reader, await _ends(settings, reader, own))
         existing: list[ConsumerRecord] = []
-        while not await _past(reader, ends):
+        while not await to_end.reached():
             existing += await _polled(reader, key)
         yield existing
         while True:
@@ -99,11 +107,12 @@ async def newest(settings: Settings, topic: topics.Topic, most: int) -> list[Con
     """The last raw records of a topic, at most `most` of each partition. Raises as `follow`."""
     async with _started(settings, topic, start="earliest") as reader:
         partitions = list(reader.assignment())
-        ends, starts = await reader.end_offsets(partitions), await reader.beginning_offsets(partitions)
+        ends, starts = await _ends(settings, reader), await reader.beginning_offsets(partitions)
         for at in partitions:
             reader.seek(at, max(starts[at], ends[at] - most))
         found: list[ConsumerRecord] = []
-        while not await _past(reader, ends):
+        to_end = ToEnd(settings, reader, ends)
+        while not await to_end.reached():
             for records in (await reader.getmany(timeout_ms=200)).values():
                 found += records
     return found
@@ -134,9 +143,49 @@ async def _started(settings: Settings, *wanted: topics.Topic, start: str) -> Asy
         await stopped(reader)
 
 
-async def _past(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether the reader has reached these offsets in every partition."""
-    return all([await reader.position(at) >= end for at, end in ends.items()])
+async def _ends(
+    settings: Settings, reader: AIOKafkaConsumer, partitions: Sequence[TopicPartition] | None = None
+) -> dict[TopicPartition, int]:
+    """The offsets after the last records. Raises Transient when the brokers of the partitions do not answer.
+
+    partitions: None for all that the reader has.
+    """
+    try:
+        async with asyncio.timeout(STALLED_S):
+            return dict(await reader.end_offsets(list(reader.assignment() if partitions is None else partitions)))
+    except (TimeoutError, KafkaTimeoutError) as error:
+        raise await _stalled(settings) from error
+
+
+async def _stalled(settings: Settings) -> Transient:
+    """Why nothing is read: raises what the probe of the broker does, else returns that only other brokers fail."""
+    await answered(settings)
+    return Transient(f"KAFKA_BOOTSTRAP={settings.kafka_bootstrap}: {ELSEWHERE}")
+
+
+class ToEnd:
+    """Whether a reader has reached these offsets in every partition.
+
+    A client retries without end while brokers do not answer: a command that only reads what there is must not.
+    """
+
+    def __init__(self, settings: Settings, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        self._settings, self._reader, self._ends = settings, reader, ends
+        self._positions: list[int] = []
+        self._moved_at = time.monotonic()
+
+    async def reached(self) -> bool:
+        """Whether the end is reached. Raises Transient after STALLED_S without progress."""
+        try:
+            async with asyncio.timeout(STALLED_S):
+                positions = [await self._reader.position(at) for at in self._ends]
+        except TimeoutError as error:
+            raise await _stalled(self._settings) from error
+        if positions != self._positions:
+            self._positions, self._moved_at = positions, time.monotonic()
+        elif time.monotonic() - self._moved_at > STALLED_S:
+            raise await _stalled(self._settings)
+        return all(position >= end for position, end in zip(positions, self._ends.values(), strict=True))
 
 
 def follow_alerts(settings: Settings, codec: Codec, *, from_start: bool, once: bool) -> AsyncIterator[RiskAlert]:

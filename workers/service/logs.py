@@ -23,9 +23,13 @@ from aiokafka.errors import KafkaError
 from schemas.errors import UndertoneError
 from schemas.json_records import json_line
 from schemas.settings import Settings
+from workers.service.loggers import demote, is_ours
 from workers.service.terminal import escaped
 
-EXTRAS = ("stage", "topic", "partition", "offset", "reason", "memo", "user", "trace_id")
+EXTRAS = (
+    *("stage", "topic", "partition", "offset", "reason", "memo", "user", "trace_id"),
+    *("device", "modalities", "extractor", "precision", "bundle"),
+)
 """Fields that a line may have besides its message: `key=value` after it in text, fields in JSON."""
 OTHERS = ("aiokafka", "faust", "mode", "httpx", "httpcore", "opentelemetry", "urllib3", "asyncio", "redis", "kafka")
 """Libraries logged from WARNING up, whatever the level: below they log requests, with passwords and records."""
@@ -63,7 +67,7 @@ def reference(kind: str, name: str | None) -> str | None:
 
 
 class Once(logging.Filter):
-    """Suppresses repeated messages of libraries, and adds how many were suppressed to the next one.
+    """Suppresses messages of libraries below WARNING, and repeated ones, whose number it adds to the next one.
 
     every_s: seconds between two equal messages; clock: seconds.
     """
@@ -75,8 +79,11 @@ class Once(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write the record; may append the number of suppressed ones to its message."""
-        if record.name.partition(".")[0] not in OTHERS or record.levelno >= logging.CRITICAL:
+        if is_ours(record) or record.levelno >= logging.CRITICAL:
             return True
+        if record.levelno < logging.WARNING:
+            return False
+        demote(record)
         message, now = (record.name, record.msg), self._clock()
         logged_at, suppressed = self._logged.get(message, (float("-inf"), 0))
         if now - logged_at < self._every_s:

@@ -29,4 +29,7 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+    logger.handlers.clear()  # it writes past the format of this process's own log
+    logger.propagate = True

@@ -1,5 +1,6 @@
 """Compile functions of tensors to programs, on any Keras backend."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,17 @@ Program: TypeAlias = Callable[..., list[NDArray[np.float32]]]
 """Arrays to arrays."""
 COMPILE_WITHIN_S = 300.0
 """Timeout of a program's first run; after it the stage counts as stuck."""
+
+
+def device() -> str:
+    """What programs run on: the name of the first accelerator, or the CPU with its cores."""
+    cpu = f"CPU, {os.cpu_count()} cores"
+    if keras.backend.backend() != "tensorflow":
+        return f"{keras.backend.backend()}'s default"
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else cpu
 
 
 def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:

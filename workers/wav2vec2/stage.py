@@ -31,6 +31,7 @@ class EmbeddingStage:
         self._cold = embedder.warm() if warm else iter(())
         self.extractors = {Modality.EMBEDDING: extractor_of(embedder.checkpoint)}
         self._window_s = window_s
+        self.device = compilation.device()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

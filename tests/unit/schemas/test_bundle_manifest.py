@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.bundle_manifest import ENCODER, MANIFEST, modalities_of, needs_of
+from schemas.bundle_manifest import ENCODER, MANIFEST, bundle_id, modalities_of, needs_of
 from schemas.events import Extractor, Modality
 from schemas.pipeline import MODALITIES
 from schemas.settings import SHIPPED_BUNDLE
@@ -65,3 +65,10 @@ def test_a_machine_without_a_bundle_serves_every_modality(tmp_path: Path) -> Non
 
 def test_the_shipped_bundle_needs_all() -> None:
     assert modalities_of(SHIPPED_BUNDLE) == (Modality.ACOUSTIC, Modality.EMBEDDING)
+
+
+def test_the_id_is_that_of_the_manifest_where_one_can_be_read(tmp_path: Path) -> None:
+    assert (bundle_id(SHIPPED_BUNDLE) or "").startswith("demo-")
+    assert bundle_id(tmp_path) is None
+    (tmp_path / MANIFEST).write_text("[]")
+    assert bundle_id(tmp_path) is None

@@ -149,3 +149,14 @@ def test_a_message_stays_on_its_line_and_moves_no_cursor(text: str) -> None:
     (first, *_) = Lines().formatException((Poison, Poison("a:b", text), None)).splitlines()
     assert first.startswith("Poison: a:b: ")
     assert first.isprintable()
+
+
+def test_lines_of_libraries_pass_from_warnings_on_and_their_clients_errors_as_warnings() -> None:
+    passes = Once(60.0)
+    info = record("requested", name="botocore.client")
+    info.levelno = logging.INFO
+    failed = record("Unable connect to %s", "nohost", name="aiokafka")
+    failed.levelno, failed.levelname = logging.ERROR, "ERROR"
+    assert not passes.filter(info)
+    assert passes.filter(failed)
+    assert json.loads(JsonLines("agents").format(failed))["level"] == "WARNING"
