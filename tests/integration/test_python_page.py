@@ -18,6 +18,7 @@ PAGE = ROOT / "docs" / "python.md"
 NOTEBOOK = ROOT / "docs" / "notebooks" / "first_hour.ipynb"
 
 
+@pytest.mark.timeout(480)  # TensorFlow compiles three programs, and a busy machine takes its time
 def test_the_blocks_of_the_page_run_one_after_another(tmp_path: Path) -> None:
     page = (
         block("docs/python.md", "score"),
@@ -34,6 +35,7 @@ def test_the_blocks_of_the_page_run_one_after_another(tmp_path: Path) -> None:
     assert done.stdout.endswith("day 62: raised\n")
 
 
+@pytest.mark.timeout(480)
 def test_the_notebook_runs_in_a_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))

@@ -1,1 +1,1 @@
-"""The feature stages and the scorer for files and arrays at hand: no broker, no store, nothing kept."""
+"""The feature stages and the scorer for files and arrays at hand: no broker and no store."""

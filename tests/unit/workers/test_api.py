@@ -146,6 +146,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.timeout(480)  # TensorFlow compiles three programs, and a busy machine takes its time
 def test_scores_features_and_embeddings_in_one_script(memo: Path, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(EVERYTHING)
     told = json.loads(run(tmp_path / "script.py", memo, memo, memo))
