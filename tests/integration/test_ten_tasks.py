@@ -5,7 +5,7 @@ import csv
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from schemas.events import MemoUploaded
 from schemas.settings import Settings
 from streams.local.submit import Submitter, event_of
 from tests.audio_files import ffmpeg, sndfile, spoken
+from tests.bridging import publish
 from tests.faults.reader import Reader as Topics
+from tests.integration.test_clients import need, version
 from tests.pages import block
 from tests.servers import Broker, RedisServer
 from tests.tasks import Reader
+from tests.unit.streams.alerts import episode_of
 from workers.simulation.cohort import random_voice, voice_at
 from workers.simulation.source_filter import speak
 
@@ -39,10 +42,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     memos.mkdir()
     clone = tmp_path_factory.mktemp("tasks") / "undertone"
     # Workers may read the memos of the example, and those that other pages submit from the clone.
-    placeholders = {"file:///data/memos/": f"file://{memos}/,file://{clone}/", "/data/memos": str(memos)}
+    prefixes = "UNDERTONE_AUDIO_PREFIXES=file://"
+    placeholders = {f"{prefixes}/data/memos/": f"{prefixes}{memos}/,file://{clone}/", "/data/memos": str(memos)}
     with Reader(clone, placeholders) as reader:
         names = ("memo.m4a", "other.wav", "monday.m4a", "tuesday.m4a", "memos/first.wav")
-        for number, path in enumerate([*(reader.folder / name for name in names), memos / "memo.m4a"]):
+        for number, path in enumerate(
+            [*(reader.folder / name for name in names), memos / "memo.m4a", memos / "memo.wav"]
+        ):
             path.parent.mkdir(exist_ok=True)
             signal = spoken(5.0, seed=number)
             path.write_bytes(
@@ -102,10 +108,16 @@ def ids(topics: Topics, kind: str) -> int:
 
 def wait_for(reader: Reader, topics: Topics, kind: str, count: int) -> None:
     """Until a topic has records with so many different ids."""
+    wait_until(reader, lambda: ids(topics, kind) >= count)
+
+
+def wait_until(reader: Reader, condition: Callable[[], bool]) -> None:
+    """While all terminals run."""
     deadline = time.monotonic() + PATIENCE_S
-    while ids(topics, kind) < count:
+    while not condition():
         assert time.monotonic() < deadline, reader.logs()
         assert all(process.poll() is None for process in reader.terminals), reader.logs()
+        time.sleep(0.1)
 
 
 def test_score_own_memos(reader: Reader) -> None:
@@ -161,6 +173,26 @@ def test_submit_a_memo_and_see_what_became_of_it(reader: Reader, connected: Topi
     before = ids(connected, "scored")
     reader.follow("quickstart")
     wait_for(reader, connected, "scored", before + 2)
+
+
+def test_subscribe_in_java(reader: Reader, connected: Topics) -> None:
+    need("java", (17,), version("java", "-version"))
+    need("mvn", (3,), version("mvn", "-v"))
+    alerts = episode_of()
+    reader.follow("subscribe-java")
+    asyncio.run(publish(Settings.load(kafka_bootstrap=reader.environment["KAFKA_BOOTSTRAP"]), *alerts))
+    subscriber = reader.folder / f"terminal-{len(reader.terminals) - 1}.log"
+    wait_until(reader, lambda: subscriber.read_text().count("\n") >= len(alerts))
+    shown = [json.loads(line)["alert_id"] for line in subscriber.read_text().splitlines() if line.startswith("{")]
+    assert shown == [alert.alert_id for alert in alerts]
+
+
+def test_produce_from_typescript(reader: Reader, connected: Topics) -> None:
+    need("node", (20, 19, 4), version("node", "--version"))
+    before = ids(connected, "scored")
+    *_, printed = reader.follow("produce-typescript")
+    wait_for(reader, connected, "scored", before + 1)
+    assert printed.split()[-1] in {score["memo_id"] for score in connected.read().scored}
 
 
 def test_mute_a_user(reader: Reader, connected: Topics) -> None:
