@@ -46,9 +46,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     placeholders = {f"{prefixes}/data/memos/": f"{prefixes}{memos}/,file://{clone}/", "/data/memos": str(memos)}
     with Reader(clone, placeholders) as reader:
         names = ("memo.m4a", "other.wav", "monday.m4a", "tuesday.m4a", "memos/first.wav")
-        for number, path in enumerate(
-            [*(reader.folder / name for name in names), memos / "memo.m4a", memos / "memo.wav"]
-        ):
+        paths = [*(reader.folder / name for name in names), memos / "memo.m4a", memos / "memo.wav"]
+        for number, path in enumerate(paths):
             path.parent.mkdir(exist_ok=True)
             signal = spoken(5.0, seed=number)
             path.write_bytes(
@@ -162,6 +161,10 @@ def test_choose_a_budget(reader: Reader) -> None:
     assert thresholds[0] < thresholds[1], "fewer false alerts, a higher threshold"
     assert json.loads(replayed.splitlines()[0])["state"] == "raised"
     assert (reader.folder / "anna.png").stat().st_size > 10_000
+
+
+def test_use_the_monitor_of_drift(reader: Reader) -> None:
+    assert reader.follow("detector") == ["day 62: raised\n"]
 
 
 def test_start_with_an_own_kafka_and_see_the_first_score(reader: Reader, connected: Topics) -> None:
