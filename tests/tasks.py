@@ -49,6 +49,8 @@ class Reader:
             "COLUMNS": "200",
         }
         self.terminals: list[subprocess.Popen[bytes]] = []
+        self.printed: dict[str, list[str]] = {}
+        """What every step of a task printed, of one of terminals nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -64,10 +66,12 @@ class Reader:
                 process.wait()
 
     def follow(self, task: str) -> list[str]:
-        """Run every block of a task. Returns what each printed; of one of terminals, nothing."""
+        """Run every block of a task. Returns what each printed, and keeps it in `printed`."""
         found = steps(task)
         assert found, f"no block of a page is a step of {task}"
-        return [self._open_terminals(one) if TERMINALS in one.words else self._run(one) for one in found]
+        printed = [self._open_terminals(one) if TERMINALS in one.words else self._run(one) for one in found]
+        self.printed[task] = printed
+        return printed
 
     def logs(self) -> str:
         """The last lines of every terminal."""

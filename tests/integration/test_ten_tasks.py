@@ -168,13 +168,18 @@ def test_use_the_monitor_of_drift(reader: Reader) -> None:
 
 
 def test_start_with_an_own_kafka_and_see_the_first_score(reader: Reader, connected: Topics) -> None:
-    wait_for(reader, connected, "scored", 1)
-    assert connected.read().scored[0]["user_id"] == "anna"
+    (score,) = connected.read().scored
+    assert score["user_id"] == "anna"
+    shown = reader.printed["connect"][-1]
+    assert f"{score['probability']:.2f}" in shown
+    assert str(score["band"]).lower() in shown
 
 
 def test_submit_a_memo_and_see_what_became_of_it(reader: Reader, connected: Topics) -> None:
     before = ids(connected, "scored")
-    reader.follow("quickstart")
+    *_, shown = reader.follow("quickstart")
+    assert re.search(r"2026-05-01 08:30 +anna +(low|high|indeterminate)", shown), "undertone scores"
+    assert re.search(r"open episode +none", shown), "undertone user"
     wait_for(reader, connected, "scored", before + 2)
 
 
@@ -200,8 +205,11 @@ def test_produce_from_typescript(reader: Reader, connected: Topics) -> None:
 
 def test_mute_a_user(reader: Reader, connected: Topics) -> None:
     assert connected.read().scored
-    printed = "".join(reader.follow("mute"))
-    assert "anna" in printed
+    (printed,) = reader.follow("mute")
+    muted, listed, ended = printed.partition("muted user anna until")[1], printed, printed.splitlines()[-1]
+    assert muted
+    assert re.search(r"user +anna +\d{4}.*in hospital", listed)
+    assert ended == "ended"
 
 
 def test_redrive_a_dead_letter(reader: Reader, connected: Topics) -> None:
