@@ -24,7 +24,6 @@ def test_the_blocks_of_the_page_run_one_after_another(tmp_path: Path) -> None:
         block("docs/python.md", "score"),
         block("docs/python.md", "measure"),
         block("docs/python.md", "embed"),
-        block("docs/python.md", "watch"),
     )
     script = tmp_path / "page.py"
     script.write_text("\n".join(page))
@@ -32,7 +31,6 @@ def test_the_blocks_of_the_page_run_one_after_another(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "audio:missing" in done.stdout
-    assert done.stdout.endswith("day 62: raised\n")
 
 
 @pytest.mark.timeout(480)
