@@ -98,7 +98,11 @@ def brier(labels: Labels, probabilities: Floats) -> float:
     return float(np.mean((probabilities - labels) ** 2))
 
 
-def reliability(labels: Labels, probabilities: Floats, bins: int = 10) -> list[tuple[float, float, int]]:
+BINS = 10
+"""Of equal width, from probability 0 to 1."""
+
+
+def reliability(labels: Labels, probabilities: Floats, bins: int = BINS) -> list[tuple[float, float, int]]:
     """(mean probability, share of positives, memos) of each non-empty bin of equal width."""
     place = np.minimum((probabilities * bins).astype(int), bins - 1)
     found = [(place == index) for index in range(bins)]

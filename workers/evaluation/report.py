@@ -1,6 +1,6 @@
 """Write an evaluation as a report: Markdown with plots, and JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,17 +116,32 @@ def _reliability(evaluation: Evaluation, axes: Any) -> None:
     raw = 1 / (1 + np.exp(-evaluation.logits.raw.astype(float)))
     before = metrics.reliability(evaluation.labels, raw)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.plot([p for p, _, _ in before], [o for _, o, _ in before], ".:", color="0.55", label="before calibration")
+    axes.plot(*_joined(before), ".:", color="0.55", label="before calibration")
     rows = metrics.reliability(evaluation.labels, evaluation.logits.probability.astype(float))
     predicted, observed = np.array([row[:2] for row in rows]).T
     edges = np.array([metrics.share_interval(share, count) for _, share, count in rows]).T
     whiskers = np.maximum([observed - edges[0], edges[1] - observed], 0)
-    axes.errorbar(predicted, observed, whiskers, fmt="o-", capsize=2, label="calibrated")
+    axes.errorbar(predicted, observed, whiskers, fmt="o", color="C0", capsize=2, label="calibrated")
+    axes.plot(*_joined(rows), "-", color="C0")
     most = max(count for _, _, count in rows)
     axes.bar(predicted, [0.15 * count / most for _, _, count in rows], 0.05, color="C0", alpha=0.25)
     axes.legend(loc="upper left", frameon=False, fontsize="small")
     title = f"Reliability (bars: memos, at most {most})"
     axes.set(xlabel="predicted probability", ylabel="share of positives", title=title, xlim=(0, 1), ylim=(0, 1))
+
+
+def _joined(rows: Sequence[tuple[float, float, int]]) -> tuple[list[float], list[float]]:
+    """The rows of `metrics.reliability` as a line that ends where a bin without memos lies between two."""
+    predicted, observed, last = [], [], None
+    for probability, share, _ in rows:
+        place = min(int(probability * metrics.BINS), metrics.BINS - 1)
+        if last is not None and place > last + 1:
+            predicted.append(np.nan)
+            observed.append(np.nan)
+        predicted.append(probability)
+        observed.append(share)
+        last = place
+    return predicted, observed
 
 
 def _roc(evaluation: Evaluation, axes: Any) -> None:

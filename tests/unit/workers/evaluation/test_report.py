@@ -18,6 +18,7 @@ from workers.evaluation.report import (
     HEADLINE,
     PICTURES,
     _cold_start,
+    _joined,
     _reliability,
     _risk_coverage,
     _roc,
@@ -141,6 +142,12 @@ def test_the_roc_curve_has_both_edges_of_the_band_on_it() -> None:
     for edge, line in ((BANDS.low, low), (BANDS.high, high)):
         called = edge <= PROBABILITY
         assert points(line) == [pytest.approx((called[~LABELS].mean(), called[LABELS].mean()))]
+
+
+def test_no_line_is_drawn_across_probabilities_that_no_memo_has() -> None:
+    predicted, observed = _joined([(0.05, 0.1, 9), (0.15, 0.2, 9), (0.75, 0.8, 9), (1.0, 1.0, 9)])
+    np.testing.assert_array_equal(predicted, [0.05, 0.15, NONE, 0.75, NONE, 1.0])
+    np.testing.assert_array_equal(observed, [0.1, 0.2, NONE, 0.8, NONE, 1.0])
 
 
 def test_probabilities_are_drawn_against_what_was_observed_with_their_intervals() -> None:
