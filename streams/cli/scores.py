@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schemas.events import RiskScored
     from schemas.settings import Settings
     from streams.drift.mutes import Mute
-    from streams.views.user import Awaited, Drift, FailedMemo, OpenEpisode, UserView
+    from streams.views.user import Awaited, FailedMemo, OpenEpisode, UserView
 
 NEWEST = 20
 SHOWN = 10
@@ -161,12 +161,13 @@ def _print_user(view: "UserView", output: Printer) -> None:
 def _lines(view: "UserView") -> "Iterator[tuple[str, str]]":
     """What is known in words, by heading."""
     from streams.views.scores import abstention_sentence
+    from streams.views.user import state_sentence
 
     yield "user", view.user_id
     yield "last memo", "none" if view.last_memo_at is None else f"recorded {_time(view.last_memo_at)}"
     yield "scored", f"{len(view.scores)} memos" + (f"; {text}" if (text := abstention_sentence(view.scores)) else "")
     yield "baseline", _baseline(view)
-    yield "drift", "no state" if view.drift is None else _drift(view.drift)
+    yield "drift", state_sentence(view.drift)
     episodes = () if view.drift is None else view.drift.episodes
     yield "open episode", "; ".join(map(_episode, episodes)) or "none"
     yield "muted", "; ".join(map(_mute, view.mutes)) or "no"
@@ -185,13 +186,6 @@ def _baseline(view: "UserView") -> str:
     if view.baseline is None:
         return "none yet: the next memo is compared with the population"
     return f"{view.baseline.memos} memos, bundle {view.baseline.bundle_id}"
-
-
-def _drift(drift: "Drift") -> str:
-    days = f"{drift.days} days of baseline"
-    if drift.threshold is None:
-        return f"{days}: too few for a threshold"
-    return f"{days}, statistic {drift.statistic:.2f}, threshold {drift.threshold:.2f}"
 
 
 def _episode(episode: "OpenEpisode") -> str:

@@ -19,9 +19,9 @@ from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
 from streams.drift import stored_state
 from streams.drift.clocks import alerting_until, state_until
-from streams.drift.cusum import Chart, limit
+from streams.drift.cusum import Chart
 from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, observe
-from streams.drift.detector_state import DriftState, windows
+from streams.drift.detector_state import DriftState
 from streams.drift.episodes import Alerting, Step, judge, reported_chart
 from streams.drift.rules import Rules
 from workers.kafka.record_time import arrived_s
@@ -135,21 +135,6 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
         return user, verdict, []
     alerts = [_alert(user_id, step, reported_chart(step, state, verdict), observation) for step in steps]
     return User(state, alerting, user.outbox), verdict, alerts
-
-
-def summary_line(state: bytes | None, rules: Rules) -> str:
-    """A stored state in one line, for operators."""
-    if state is None:
-        return "nothing stored"
-    user = unpack(state)
-    chart = user.drift.chart
-    lately = windows(user.drift)
-    episode = "an open episode" if user.alerting.open_episode else "no open episode"
-    return (
-        f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
-        f"EWMA {chart.ewma:.2f}, last 7 days {lately.mean_7:.2f}, last 30 days {lately.mean_30:.2f}, "
-        f"statistic {chart.up:.2f} of {limit(chart, rules.chart):.2f}, {episode}"
-    )
 
 
 def prior_of(state: bytes) -> float:

@@ -11,6 +11,7 @@ from schemas.events import AlertKind, DeadLetter, MemoUploaded, Modality, RiskSc
 from schemas.state_keys import BASELINE, DRIFT, JOIN
 from streams.drift.cusum import limit
 from streams.drift.detector import DAY_S
+from streams.drift.detector_state import windows
 from streams.drift.mutes import Mute
 from streams.drift.rules import Rules
 from streams.drift.user_state import User, unpack
@@ -59,7 +60,8 @@ class OpenEpisode:
 class Drift:
     """The detector's state. days: of its baseline; statistic, threshold: SDs of whitened days.
 
-    threshold: None while the baseline is too young to alert; mean, sd: of the baseline, logits.
+    threshold: None while the baseline is too young to alert; mean, sd: of the baseline, logits; last_7_days,
+    last_30_days: mean probability, None without a judged memo.
     """
 
     days: int
@@ -67,6 +69,8 @@ class Drift:
     sd: float
     statistic: float
     threshold: float | None
+    last_7_days: float | None
+    last_30_days: float | None
     latest_memo_at: datetime | None
     episodes: tuple[OpenEpisode, ...]
 
@@ -145,14 +149,25 @@ def state_sentence(drift: Drift | None) -> str:
     """The detector's state in a line, with its baseline as probabilities."""
     if drift is None:
         return "nothing stored"
-    low, mean, high = (1 / (1 + exp(-logit)) for logit in (drift.mean - drift.sd, drift.mean, drift.mean + drift.sd))
+    low, mean, high = (_probability(logit) for logit in (drift.mean - drift.sd, drift.mean, drift.mean + drift.sd))
     threshold = "none yet" if drift.threshold is None else f"{drift.threshold:.2f}"
     kinds = " and ".join(episode.kind for episode in drift.episodes)
     return (
-        f"stored now: {drift.days} days of baseline, mean {mean:.2f} (± 1 SD: {low:.2f} to {high:.2f}), "
+        f"stored now: {drift.days} days of baseline, mean {_or_none(mean)} "
+        f"(± 1 SD: {_or_none(low)} to {_or_none(high)}), "
+        f"last 7 days {_or_none(drift.last_7_days)}, last 30 days {_or_none(drift.last_30_days)}, "
         f"statistic {drift.statistic:.2f}, threshold {threshold}, "
         + (f"an open episode ({kinds})" if kinds else "no open episode")
     )
+
+
+def _probability(logit: float) -> float | None:
+    """The probability of a mean logit; None without one."""
+    return 1 / (1 + exp(-logit)) if isfinite(logit) else None
+
+
+def _or_none(probability: float | None) -> str:
+    return "none" if probability is None else f"{probability:.2f}"
 
 
 def _baseline(state: bytes | None, notes: list[str]) -> Baseline | None:
@@ -175,13 +190,15 @@ def _drift(state: bytes | None, rules: Rules, notes: list[str]) -> Drift | None:
         notes.append(f"the drift state cannot be read ({error}); the next score starts a new one")
         return None
     chart = user.drift.chart
-    threshold = limit(chart, rules.chart._replace(phi=chart.prior))
+    threshold, lately = limit(chart, rules.chart._replace(phi=chart.prior)), windows(user.drift)
     return Drift(
         days=int(chart.n),
         mean=chart.mean,
         sd=chart.sd,
         statistic=chart.up,
         threshold=threshold if isfinite(threshold) else None,
+        last_7_days=_probability(lately.mean_7),
+        last_30_days=_probability(lately.mean_30),
         latest_memo_at=datetime.fromtimestamp(user.drift.latest_s, UTC) if user.drift.latest_s else None,
         episodes=tuple(_episodes(user)),
     )

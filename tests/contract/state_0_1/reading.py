@@ -15,9 +15,11 @@ from schemas.json_records import to_plain
 from schemas.settings import Settings
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MARK, MUTES, POOL, PRIOR, REDRIVEN, ROSTER, StateKey
 from streams.drift import mutes
+from streams.drift.cusum import limit
+from streams.drift.detector_state import windows
 from streams.drift.pooled_autocorrelation import Pool, prior_from_bytes
 from streams.drift.rules import Rules
-from streams.drift.user_state import open_episode, summary_line, unpack
+from streams.drift.user_state import open_episode, unpack
 from streams.fusion.baseline import PACKED, BaselineState
 from streams.fusion.join import Join
 from streams.recovery import redrive, resubmit
@@ -39,7 +41,7 @@ async def read(url: str) -> dict[str, Any]:
     drift = _of(DRIFT, held)
     mark = resubmit.Mark.of(held[MARK.key()])
     return {
-        "drift": {key: _without_episode(summary_line(state, RULES)) for key, state in drift.items()},
+        "drift": {key: _summary(state) for key, state in drift.items()},
         "drift_outbox": {key: [alert.alert_id for alert in unpack(state).outbox] for key, state in drift.items()},
         "open_episodes": sorted(key for key, state in drift.items() if open_episode(state)),
         "baselines": {
@@ -71,6 +73,17 @@ def as_read(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of(row: StateKey, held: Mapping[str, bytes]) -> dict[str, bytes]:
     return {key: state for key, state in held.items() if key.startswith(row.prefix)}
+
+
+def _summary(state: bytes) -> str:
+    """A drift state in the words of 0.1, but for its open episode."""
+    user = unpack(state)
+    chart, lately = user.drift.chart, windows(user.drift)
+    return (
+        f"stored now: {chart.n:.0f} days of baseline, mean {chart.mean:.2f}, SD {chart.sd:.2f}, "
+        f"EWMA {chart.ewma:.2f}, last 7 days {lately.mean_7:.2f}, last 30 days {lately.mean_30:.2f}, "
+        f"statistic {chart.up:.2f} of {limit(chart, RULES.chart):.2f}"
+    )
 
 
 def _without_episode(line: str) -> str:

@@ -14,7 +14,7 @@ from streams.drift.mutes import Mute, Scope
 from streams.drift.user_state import follow
 from streams.fusion.baseline import BaselineState
 from streams.fusion.join import Join
-from streams.views.user import Known, UserView, view_of
+from streams.views.user import Known, UserView, state_sentence, view_of
 from tests.unit.schemas.records import DEAD
 from tests.unit.streams.scores import RULES, START, calm, daily, scored
 from workers.scoring.personal_baseline import PersonalNormal
@@ -46,6 +46,17 @@ def test_a_calm_user_has_a_threshold_and_no_episode() -> None:
     assert (seen.drift.days, seen.drift.episodes) == (30, ())
     assert 0 <= seen.drift.statistic < (seen.drift.threshold or 0)
     assert seen.drift.latest_memo_at == seen.last_memo_at == START + timedelta(days=29)
+
+
+def test_the_state_in_a_line_speaks_of_probabilities() -> None:
+    told = state_sentence(view(drift_of(daily([0.0] * 30))).drift)
+    assert "30 days of baseline, mean 0.50" in told
+    assert "last 7 days 0.50, last 30 days 0.50" in told
+    assert told.endswith("no open episode")
+    assert state_sentence(None) == "nothing stored"
+    silent = state_sentence(view(drift_of(daily([None] * 3))).drift)
+    assert "last 7 days none" in silent
+    assert "threshold none yet" in silent
 
 
 def test_a_young_baseline_has_no_threshold_yet() -> None:
