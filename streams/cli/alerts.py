@@ -161,7 +161,11 @@ def list_mutes(as_json: AsJson = False) -> None:
         Column["Mute"]("by", lambda one: one.by),
         Column["Mute"]("reason", lambda one: one.reason),
     ]
-    printer(as_json).table(asyncio.run(_mutes()), columns)
+    found = asyncio.run(_mutes())
+    if not found:
+        warn("no mutes: all alerts are published")
+        return
+    printer(as_json).table(found, columns)
 
 
 async def _mutes() -> "list[Mute]":
