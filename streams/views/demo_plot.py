@@ -21,7 +21,7 @@ from streams.views.mark_plot import (
     scored,
     times_of,
 )
-from streams.views.marks import Mark, latest_marks, silence_sentence
+from streams.views.marks import Mark, latest_marks, silence_of
 from streams.views.silence import Span, silences
 
 SETTLED = 14
@@ -52,8 +52,9 @@ def draw(
 def _panel(axes: Axes, title: str, marks: Sequence[Mark], alerts: Sequence[RiskAlert], whole: Span) -> None:
     """One user. whole: first and last day of all users, so that one who fell silent is seen to be."""
     known = scored(marks)
-    silence = silence_sentence(marks) if marks else "no memo"
-    axes.set_title(f"{title}; {silence}" if silence else title, fontsize=8, loc="left", pad=20)
+    silence = silence_of(marks)
+    unjudged = "" if silence is None else f"; {silence.memos} of {silence.of} not judged: {silence.reason}"
+    axes.set_title(title + (unjudged if marks else "; no memo"), fontsize=8, loc="left", pad=16)
     axes.set(ylim=(0, 1), ylabel="probability")
     date_axis(axes, ticks=6)
     silent = silences([float(time) for time in times_of(known)], *whole)

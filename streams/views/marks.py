@@ -83,15 +83,32 @@ def latest_marks(marks: Iterable[Mark]) -> list[Mark]:
     return sorted(last.values(), key=lambda mark: (mark.recorded_at, mark.memo_id))
 
 
+class Silence(NamedTuple):
+    """Memos that were not judged. most: how many of them are for `reason`, the most frequent one."""
+
+    memos: int
+    of: int
+    reason: str
+    most: int
+
+
+def silence_of(marks: Sequence[Mark]) -> Silence | None:
+    """How many memos were not judged, and mostly why; None when all were."""
+    silent = [mark for mark in marks if mark.judged is not Judged.SCORED]
+    if not silent:
+        return None
+    reasons = Counter(mark.reasons[0] if mark.reasons else mark.judged.value for mark in silent)
+    ((reason, most),) = reasons.most_common(1)
+    return Silence(len(silent), len(marks), reason, most)
+
+
 def silence_sentence(marks: Sequence[Mark]) -> str:
-    """How many memos were not judged and mostly why; empty when all were.
+    """The same in a sentence; empty when all were judged.
 
     >>> silence_sentence([])
     ''
     """
-    silent = [mark for mark in marks if mark.judged is not Judged.SCORED]
-    if not silent:
+    if (silence := silence_of(marks)) is None:
         return ""
-    reasons = Counter(mark.reasons[0] if mark.reasons else mark.judged.value for mark in silent)
-    ((reason, most),) = reasons.most_common(1)
-    return f"{len(silent)} of {len(marks)} memos were not judged, most of them ({most}) for: {reason}"
+    memos, of, reason, most = silence
+    return f"{memos} of {of} memos were not judged, most of them ({most}) for: {reason}"

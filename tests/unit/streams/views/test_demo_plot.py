@@ -84,7 +84,7 @@ def test_a_user_who_falls_silent_is_seen_to_be(figures: list[Figure], tmp_path: 
     given = [*unusable, *scores("ann", 4), *scores("bob", 20)]
     drawn(tmp_path / "demo.png", {"ann": "Ann", "bob": "Bob", "eve": "Eve"}, given, [])
     ann, bob, eve, _ = figures[0].axes
-    assert ann.get_title(loc="left") == "Ann; 16 of 20 memos were not judged, most of them (16) for: quality:noisy"
+    assert ann.get_title(loc="left") == "Ann; 16 of 20 not judged: quality:noisy"
     assert [len([patch for patch in panel.patches if patch.get_hatch()]) for panel in (ann, bob, eve)] == [1, 0, 1]
     assert eve.get_title(loc="left") == "Eve; no memo"
     assert "unusable recording" in [text.get_text() for text in figures[0].legends[0].get_texts()]
