@@ -100,7 +100,8 @@ def mute(
     from streams.drift.mutes import Mute
 
     new = Mute(_scope(cohort=cohort), name, now, end, reason, by=by or _os_user())
-    covered = asyncio.run(_mute(new, even_if_unknown=even_if_unknown, confirmed=yes))
+    with progress(None, "counting known users"):
+        covered = asyncio.run(_mute(new, even_if_unknown=even_if_unknown, confirmed=yes))
     output = printer(as_json)
     output.data(new)
     output.note(f"muted {new.scope} {name} until {end:%Y-%m-%d %H:%M %Z}{covered}")

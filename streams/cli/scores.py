@@ -58,7 +58,8 @@ def scores(
     if follow:
         asyncio.run(_follow(of, start, output))
         return
-    found = asyncio.run(_scores(of, start, limit))
+    with progress(None, "reading risk.scored"):
+        found = asyncio.run(_scores(of, start, limit))
     if not found:
         warn(f"no scores {'of this user ' if of else ''}on risk.scored{' in that time' if start else ''}")
         return
@@ -72,7 +73,8 @@ def user(
     as_json: AsJson = False,
 ) -> None:
     """Show one user: last scores, baseline, drift, open episodes, mutes, what is awaited, and dead letters."""
-    view = asyncio.run(_user(user_id))
+    with progress(None, "reading the topics"):
+        view = asyncio.run(_user(user_id))
     if not view.known:
         warn("nothing is known of this user: no memo, score, dead letter or state; check the pseudonym")
         raise typer.Exit(1)
