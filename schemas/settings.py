@@ -15,7 +15,7 @@ from platformdirs import user_state_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from schemas.bundle_manifest import modalities_of
+from schemas.bundle_manifest import modalities_of, window_s_of
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
 from schemas.environment import PLAIN, PREFIX, SECRETS_DIR, unknown_variables, variable
 from schemas.errors import ConfigurationError
@@ -73,8 +73,6 @@ class Audio(BaseModel, frozen=True, defer_build=True):
     """Longest memo, in seconds; a longer one is refused (`audio:too_long`)."""
     audio_min_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 0.1
     """Shortest memo, in seconds; a shorter one is refused (`audio:too_short`)."""
-    window_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 15.0
-    """Seconds of an analysis window, the same for every modality."""
     min_speech_s: Annotated[NotNegative, Role.WORKER | Role.COMMAND_LINE] = 1.0
     """A memo with fewer seconds of speech is indeterminate (`quality:too_little_speech`)."""
     min_snr_db: Annotated[Finite, Role.WORKER | Role.COMMAND_LINE] = 5.0
@@ -108,6 +106,10 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     demonstration, trained on synthetic voices: it says nothing about any person."""
     encoder: Annotated[str | None, Role.WORKER | Role.COMMAND_LINE] = None
     """Hugging Face folder or hub name of the encoder to use instead of the bundle's; `@revision` pins one."""
+    window_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = Field(
+        default_factory=lambda known: window_s_of(known["bundle"])
+    )
+    """Seconds of an analysis window, the same for every modality. Default: that of the bundle, usually 15."""
     acoustic_processes: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 2
     """Processes in which one acoustic worker extracts features."""
     intra_op_threads: Annotated[int, Field(ge=0), Role.WORKER | Role.COMMAND_LINE] = 0

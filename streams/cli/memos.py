@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from streams.cli.load_settings import load_settings
+from streams.cli.load_settings import check_scoring, load_settings
 from streams.cli.printing import AsJson, Printer, printer, progress, tracked
 from streams.terminal.arguments import audio_paths, past_moment, pseudonym, some_path
 from streams.terminal.files import audio_files
@@ -41,7 +41,9 @@ def up() -> None:
     unfinished memos at the next start), **small** (about 5 MB per partition, oldest records dropped beyond;
     `undertone submit` waits rather than overfill it), four partitions. Use Apache Kafka for anything else.
     """
-    asyncio.run(_up(load_settings()))
+    settings = load_settings()
+    check_scoring(settings)
+    asyncio.run(_up(settings))
 
 
 async def _up(settings: "Settings") -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 from schemas.errors import ExitCode
 from schemas.events import Modality
-from streams.cli.load_settings import check_bundle, load_settings
+from streams.cli.load_settings import check_bundle, check_scoring, load_settings
 from streams.cli.printing import fail, printer
 from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, output_file, some_path
 from streams.terminal.arguments import modality as modality_named
@@ -65,7 +65,7 @@ def score(
     settings = load_settings()
     if modality is not None:
         settings = settings.model_copy(update={"modalities": (modality,)})
-    check_bundle(settings)
+    check_scoring(settings)
     import_tensorflow_for(settings.modalities, settings.bundle)
     from schemas.json_records import json_line
     from streams.local.offline import score_files, score_in_turn

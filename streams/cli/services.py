@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.bundle_manifest import ENCODER, encoder_of
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, Implementation, feature_stage, feature_stages
 from streams.cli.load_settings import check_bundle, load_settings
@@ -48,8 +50,10 @@ def worker(
         given, needed = ", ".join(stage.modalities), ", ".join(settings.modalities)
         asks = "UNDERTONE_MODALITIES names" if "modalities" in settings.model_fields_set else "the bundle needs"
         raise typer.BadParameter(f"{stage.name} extracts {given}, and {asks} {needed} only: this worker is not needed")
-    if stage.implementation is Implementation.WAV2VEC2 and settings.encoder is None:
-        check_bundle(settings)
+    if stage.implementation is Implementation.WAV2VEC2:
+        encoder = encoder_of(settings.bundle, settings.encoder)
+        if encoder == str(settings.bundle / ENCODER) and not Path(encoder).is_dir():
+            check_bundle(settings)
     from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.feature_worker import run_worker
     from streams.roles.process import until_asked_to_stop

@@ -22,7 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy as tensors
 
-from schemas.bundle_manifest import ENCODER, MANIFEST
+from schemas.bundle_manifest import ENCODER, MANIFEST, WINDOW_S, left_out
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, Modality
 from workers.scoring.calibration import Bands, Calibration
@@ -54,8 +54,8 @@ class Bundle:
     name: prefix of the id, `demo` for the shipped one; space: the features; markers: those that evidence may name;
     silent: those that no head reads, because a codec or a microphone can reverse them; first: scores people without a
     baseline, None if `head` does; window_mean, window_sd: (d,) of a window, empty for heads that read none; encoder: a
-    hub name with `@revision`, or `encoder` for the checkpoint in the folder; training: provenance, plain JSON; path:
-    its folder, None if never saved.
+    hub name with `@revision`, or `encoder` for the checkpoint in the folder; window_s: seconds of the windows that it
+    was trained on; training: provenance, plain JSON; path: its folder, None if never saved.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Bundle:
     window_mean: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     window_sd: FloatArray = field(default_factory=lambda: np.ones(0, np.float32))
     encoder: str | None = None
+    window_s: float = WINDOW_S
     training: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
     id: str = ""
@@ -89,13 +90,7 @@ class Bundle:
 
         Raises ConfigurationError when it needs none of these: no memo could get a score.
         """
-        missing = tuple(modality for modality in self.modalities if modality not in modalities)
-        if len(missing) == len(self.modalities):
-            raise ConfigurationError(
-                f"the bundle scores {', '.join(missing)} features, and only {', '.join(modalities)} features are asked "
-                "for; unset UNDERTONE_MODALITIES to use those of the bundle, or set UNDERTONE_BUNDLE to another"
-            )
-        return missing
+        return left_out(self.modalities, modalities)
 
     @property
     def encoder_source(self) -> str | None:
@@ -162,6 +157,7 @@ def _manifest(bundle: Bundle, path: Path) -> dict[str, Any]:
         "encoder": bundle.encoder,
         "training": dict(bundle.training),
         "files": {name: _digest(path / name) for name in _files(path)},
+        **({} if bundle.window_s == WINDOW_S else {"window_s": bundle.window_s}),
     }
 
 
@@ -237,6 +233,7 @@ def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
         window_mean=arrays["window_mean"],
         window_sd=arrays["window_sd"],
         encoder=manifest["encoder"],
+        window_s=float(manifest.get("window_s", WINDOW_S)),
         training=manifest["training"],
         path=path,
         id=manifest["id"],

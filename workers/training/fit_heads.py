@@ -45,6 +45,7 @@ def uncalibrated(examples: Examples, extractors: Mapping[Modality, Extractor], r
         bands=choose_bands(np.array([0.5]), np.array([0.5])),
         window_mean=windows[0],
         window_sd=windows[1],
+        window_s=next(iter(examples.parts[0].values())).window_s,
     )
 
     def trained(cold_starts: tuple[int, ...]) -> Head:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Self
 
-from schemas.bundle_manifest import ENCODER, needs_of
-from schemas.errors import ConfigurationError, Poison
+from schemas.bundle_manifest import encoder_of
+from schemas.errors import Poison
 from schemas.events import Extractor, FloatArray, MemoFeatures, Modality
 from schemas.settings import Settings
 from workers.audio.memo import SAMPLING_RATE, Memo
@@ -85,29 +85,11 @@ def embedder_from(settings: Settings) -> Embedder:
     """An embedder by the settings. Raises ConfigurationError when its checkpoint cannot be used."""
     compilation.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
     return Embedder(
-        checkpoint.load(encoder_source(settings)),
+        checkpoint.load(encoder_of(settings.bundle, settings.encoder)),
         window_s=settings.window_s,
         batch_s=settings.encoder_batch_s,
         precision=settings.precision,
     )
-
-
-def encoder_source(settings: Settings) -> str:
-    """Folder or hub name of the encoder: as set, or the one that the bundle names.
-
-    Where no bundle is, `encoder` in its folder. Raises ConfigurationError for a bundle without embeddings.
-    """
-    if settings.encoder:
-        return settings.encoder
-    needs = needs_of(settings.bundle)
-    if needs is None:
-        return str(settings.bundle / ENCODER)
-    if needs.encoder is None:
-        raise ConfigurationError(
-            f"embeddings need an encoder, and the bundle in UNDERTONE_BUNDLE names none: it scores "
-            f"{', '.join(needs.modalities)} features; unset UNDERTONE_MODALITIES, or set UNDERTONE_ENCODER"
-        )
-    return needs.encoder
 
 
 def extractor_of(source: checkpoint.Checkpoint) -> Extractor:

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from schemas.bundle_manifest import ENCODER, MANIFEST, bundle_id, modalities_of, needs_of
+from schemas.bundle_manifest import (
+    ENCODER,
+    MANIFEST,
+    WINDOW_S,
+    bundle_id,
+    encoder_of,
+    left_out,
+    modalities_of,
+    needs_of,
+    window_s_of,
+)
+from schemas.errors import ConfigurationError
 from schemas.events import Extractor, Modality
 from schemas.pipeline import MODALITIES
 from schemas.settings import SHIPPED_BUNDLE
@@ -51,6 +62,7 @@ def test_an_encoder_is_the_one_in_the_folder_or_one_of_the_hub(tmp_path: Path, n
         {"extractors": {"gait": MADE}, "encoder": None},
         {"extractors": {"unknown": MADE}, "encoder": None},
         {"extractors": {"acoustic": MADE}, "encoder": 7},
+        ACOUSTIC | {"window_s": -1},
     ],
 )
 def test_a_manifest_that_tells_nothing_is_as_none(tmp_path: Path, content: Any) -> None:
@@ -72,3 +84,27 @@ def test_the_id_is_that_of_the_manifest_where_one_can_be_read(tmp_path: Path) ->
     assert bundle_id(tmp_path) is None
     (tmp_path / MANIFEST).write_text("[]")
     assert bundle_id(tmp_path) is None
+
+
+def test_windows_are_as_long_as_in_training(tmp_path: Path) -> None:
+    assert window_s_of(manifest(tmp_path, ACOUSTIC | {"window_s": 10})) == 10.0
+    assert window_s_of(manifest(tmp_path, ACOUSTIC)) == window_s_of(tmp_path / "nowhere") == WINDOW_S
+
+
+def test_the_encoder_is_the_one_given_or_that_of_the_bundle_or_where_one_would_be(tmp_path: Path) -> None:
+    assert encoder_of(tmp_path, None) == str(tmp_path / ENCODER)
+    manifest(tmp_path, ACOUSTIC | {"encoder": "name@revision"})
+    assert encoder_of(tmp_path, None) == "name@revision"
+    assert encoder_of(tmp_path, "other") == "other"
+    manifest(tmp_path, ACOUSTIC)
+    with pytest.raises(ConfigurationError, match=r"names none.*unset UNDERTONE_MODALITIES, or set UNDERTONE_ENCODER"):
+        encoder_of(tmp_path, None)
+
+
+def test_modalities_that_are_left_out_are_named_and_none_left_is_refused() -> None:
+    both = (Modality.ACOUSTIC, Modality.EMBEDDING)
+    assert left_out(both, both) == ()
+    assert left_out(both, [Modality.ACOUSTIC]) == (Modality.EMBEDDING,)
+    assert left_out([Modality.ACOUSTIC], both) == ()
+    with pytest.raises(ConfigurationError, match=r"scores acoustic features, and only embedding.*UNDERTONE_MODALITIES"):
+        left_out([Modality.ACOUSTIC], [Modality.EMBEDDING])

@@ -60,7 +60,8 @@ def test_every_field_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatch)
 def acoustic_bundle(tmp_path: Path) -> Path:
     """A folder whose manifest tells that the model scores acoustic features only."""
     made = {"name": "markers", "version": "1", "weights_hash": "ab" * 32}
-    (tmp_path / MANIFEST).write_text(json.dumps({"extractors": {"acoustic": made}, "encoder": None}))
+    needs = {"extractors": {"acoustic": made}, "encoder": None, "window_s": 10}
+    (tmp_path / MANIFEST).write_text(json.dumps(needs))
     return tmp_path
 
 
@@ -69,7 +70,7 @@ def test_modalities_are_those_of_the_bundle_unless_they_are_set(
 ) -> None:
     monkeypatch.setenv("UNDERTONE_BUNDLE", str(acoustic_bundle))
     follows = Settings.load()
-    assert follows.modalities == (Modality.ACOUSTIC,)
+    assert (follows.modalities, follows.window_s) == ((Modality.ACOUSTIC,), 10.0)
     assert "modalities" not in follows.model_fields_set
     assert "UNDERTONE_MODALITIES" not in follows.child_environment()
     monkeypatch.setenv("UNDERTONE_MODALITIES", "acoustic,embedding")

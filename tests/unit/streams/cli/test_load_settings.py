@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.bundle_manifest import MANIFEST
 from schemas.errors import ConfigurationError
-from streams.cli.load_settings import load_settings
+from streams.cli.load_settings import check_scoring, load_settings
 
 ROOT = Path(__file__).parents[4]
 
@@ -59,3 +60,25 @@ def test_a_process_of_the_pipeline_logs_it_as_a_line_of_its_own() -> None:
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     (told,) = [line for line in lines if "UNDERTONE_WEBHOOK_SECRETS is no setting" in line["message"]]
     assert (told["level"], told["role"]) == ("WARNING", "bridge-webhook")
+
+
+@pytest.mark.parametrize(
+    ("modalities", "fault"),
+    [
+        ("acoustic", None),
+        ("acoustic,embedding", "names none: it scores acoustic features; unset UNDERTONE_MODALITIES"),
+        ("embedding", "scores acoustic features, and only embedding features are asked for"),
+    ],
+)
+def test_modalities_that_contradict_the_bundle_are_refused_before_a_model_is_loaded(
+    tmp_path: Path, modalities: str, fault: str | None
+) -> None:
+    made = {"name": "markers", "version": "1", "weights_hash": "ab" * 32}
+    (tmp_path / MANIFEST).write_text(json.dumps({"extractors": {"acoustic": made}, "encoder": None, "files": {}}))
+    check_scoring(load_settings(bundle=tmp_path))
+    settings = load_settings(bundle=tmp_path, modalities=modalities)
+    if fault is None:
+        check_scoring(settings)
+    else:
+        with pytest.raises(ConfigurationError, match=fault):
+            check_scoring(settings)

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.bundle_manifest import MANIFEST
+from schemas.bundle_manifest import MANIFEST, WINDOW_S, window_s_of
 from schemas.errors import ConfigurationError
-from schemas.events import Modality
-from tests.unit.workers.scoring.toys import ACOUSTIC, NAMES, bundle, f32, memo
+from tests.unit.workers.scoring.toys import bundle, f32, memo
 from workers.scoring.bundle import CARD, FIRST, HEAD, POPULATION, Bundle, First, save
 from workers.scoring.calibration import Calibration
-from workers.scoring.feature_space import FeatureSpace
 from workers.scoring.heads import LogisticHead
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
@@ -111,11 +109,9 @@ def test_weights_that_do_not_fit_the_features_are_refused(tmp_path: Path) -> Non
         save(wrong, tmp_path, "")
 
 
-def test_modalities_that_are_left_out_are_named_and_none_left_is_refused() -> None:
-    both = bundle()
-    assert both.left_out([*both.modalities]) == ()
-    assert both.left_out([Modality.ACOUSTIC]) == (Modality.EMBEDDING,)
-    alone = replace(both, space=FeatureSpace({Modality.ACOUSTIC: ACOUSTIC}, NAMES))
-    assert alone.left_out([Modality.EMBEDDING, Modality.ACOUSTIC]) == ()
-    with pytest.raises(ConfigurationError, match=r"scores acoustic features, and only embedding.*UNDERTONE_MODALITIES"):
-        alone.left_out([Modality.EMBEDDING])
+def test_windows_of_another_length_than_usual_come_back(tmp_path: Path) -> None:
+    other = save(replace(bundle(), window_s=10.0), tmp_path / "other", "")
+    assert (other.window_s, window_s_of(tmp_path / "other")) == (10.0, 10.0)
+    usual = save(bundle(), tmp_path / "usual", "")
+    assert usual.window_s == window_s_of(tmp_path / "usual") == WINDOW_S
+    assert "window_s" not in json.loads((tmp_path / "usual" / MANIFEST).read_text()), "bundles keep their ids"

@@ -1,24 +1,21 @@
-import json
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from schemas.bundle_manifest import ENCODER, MANIFEST
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray, MemoUploaded, Modality, Quality
-from schemas.settings import SHIPPED_BUNDLE, Settings
+from schemas.settings import Settings
 from tests.unit.workers.wav2vec2.checkpoints import LAYER, noise, tiny
 from workers.audio.memo import Memo
 from workers.consumer.stage import settle
 from workers.service.health import HEALTH
 from workers.simulation.source_filter import Voice, speak
 from workers.wav2vec2.embedder import Embedder
-from workers.wav2vec2.stage import EmbeddingStage, encoder_source
+from workers.wav2vec2.stage import EmbeddingStage
 
 AT = datetime(2026, 1, 5, 8, tzinfo=UTC)
 GOOD = Quality(speech_s=0.8, snr_db=20.0, clipped=0.0, bandwidth_hz=8000.0)
@@ -103,18 +100,6 @@ def test_settings_lead_to_the_shipped_encoder() -> None:
 def test_a_setting_that_leads_nowhere_says_so() -> None:
     with pytest.raises(ConfigurationError, match="neither a folder nor a hub name"):
         EmbeddingStage.from_settings(Settings.load(encoder="./absent/encoder"))
-
-
-def test_the_encoder_is_the_one_set_or_that_of_the_bundle_or_lies_where_a_bundle_would(tmp_path: Path) -> None:
-    alone = Settings.load(bundle=tmp_path)
-    assert encoder_source(alone) == str(tmp_path / ENCODER)
-    manifest = json.loads((SHIPPED_BUNDLE / MANIFEST).read_text())
-    (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"encoder": "name@revision"}))
-    assert encoder_source(alone) == "name@revision"
-    assert encoder_source(Settings.load(bundle=tmp_path, encoder="other")) == "other"
-    (tmp_path / MANIFEST).write_text(json.dumps(manifest | {"encoder": None}))
-    with pytest.raises(ConfigurationError, match=r"names none.*unset UNDERTONE_MODALITIES, or set UNDERTONE_ENCODER"):
-        encoder_source(alone)
 
 
 def test_what_precedes_and_follows_the_speech_is_not_embedded(stage: EmbeddingStage) -> None:
