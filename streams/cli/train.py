@@ -107,6 +107,7 @@ def train(
     """Train a bundle on labelled recordings, and report its figures on held-out speakers: TRAIN_HELP."""
     samples = _samples(manifest, daic_woz)
     from workers.corpora.corpus import corpus_by_time, corpus_of, features_of
+    from workers.evaluation.flags import flags_of
     from workers.training.recipe import Recipe
     from workers.training.train import train as make
 
@@ -132,6 +133,8 @@ def train(
     output.note(f"{trained.bundle.id} in {out}; score with it: UNDERTONE_BUNDLE={out} undertone score MEMO")
     for name, figures in trained.figures.items():
         _note_figures(output, f"{name}, held-out speakers" if name != "test" else "test side of the split", figures)
+        for flag in flags_of(figures):
+            warn(flag["meaning"])
         if apart := figures.get("choices_apart"):
             otherwise = f"{apart['folds_choosing_otherwise']} of {apart['folds']} folds"
             output.note(f"  without their own speakers {otherwise} choose otherwise;")
@@ -200,12 +203,13 @@ def _modalities(named: list[Modality] | None, encoder: str | None) -> list[Modal
 
 
 def _encoder(modalities: list[Modality], encoder: str | None) -> str | None:
-    """The encoder to train on: as given, or the shipped bundle's."""
+    """The encoder to train on: as given, at the revision that it has now, or the shipped bundle's."""
     from schemas.settings import SHIPPED_BUNDLE
+    from workers.wav2vec2.checkpoint import pinned
 
     if Modality.EMBEDDING not in modalities:
         return None
-    return encoder or str(SHIPPED_BUNDLE / ENCODER)
+    return pinned(encoder or str(SHIPPED_BUNDLE / ENCODER))
 
 
 def _side(split: str, sides: "Any") -> str | None:

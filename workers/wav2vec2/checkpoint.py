@@ -136,6 +136,16 @@ def fetch(source: str) -> Path:
         ) from error
 
 
+def pinned(source: str) -> str:
+    """The same checkpoint by a name that stays: a folder as it is, a hub name with the revision that `fetch` found.
+
+    Raises ConfigurationError as `fetch` does.
+    """
+    if Path(source).is_dir():
+        return source
+    return f"{source.partition('@')[0]}@{fetch(source).name}"
+
+
 def _read_json(path: Path) -> dict[str, object]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

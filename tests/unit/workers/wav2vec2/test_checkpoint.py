@@ -213,6 +213,12 @@ def test_a_cached_model_loads_offline_at_its_revision(hub_cache: Path, source: s
     assert checkpoint.load(source).config == GROUP
 
 
+def test_a_hub_name_is_pinned_to_the_revision_that_was_found_and_a_folder_stays(hub_cache: Path) -> None:
+    assert checkpoint.pinned("someone/wav2vec2-tiny") == f"someone/wav2vec2-tiny@{REVISION}"
+    assert checkpoint.pinned("someone/wav2vec2-tiny@main") == f"someone/wav2vec2-tiny@{REVISION}"
+    assert checkpoint.pinned(str(hub_cache)) == str(hub_cache)
+
+
 @pytest.mark.parametrize(
     ("source", "named"),
     [
