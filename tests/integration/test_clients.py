@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,8 @@ from schemas.events import MemoUploaded
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
 from tests.bridging import publish
-from tests.servers import Broker, required
+from tests.programs import need, version
+from tests.servers import Broker
 from tests.unit.streams.alerts import episode_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,25 +44,6 @@ class Client:
 
     produce: tuple[str, ...]
     subscribe: tuple[str, ...]
-
-
-def version(program: str, *arguments: str) -> tuple[int, ...]:
-    """Of a program on this machine; empty when there is none."""
-    if shutil.which(program) is None:
-        return ()
-    said = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", said.stdout + said.stderr)
-    return tuple(int(number or 0) for number in found.groups()) if found else ()
-
-
-def need(program: str, least: tuple[int, ...], found: tuple[int, ...]) -> None:
-    """Skip where a program is missing or too old, or fail where it must be there."""
-    if found >= least:
-        return
-    reason = f"needs {program} {'.'.join(map(str, least))} or newer, found {'.'.join(map(str, found)) or 'none'}"
-    if required("clients"):
-        pytest.fail(f"UNDERTONE_REQUIRE names clients: {reason}")
-    pytest.skip(reason)
 
 
 def run(command: Sequence[str], folder: Path, **environment: str) -> str:

@@ -20,8 +20,8 @@ from streams.local.submit import Submitter, event_of
 from tests.audio_files import ffmpeg, sndfile, spoken
 from tests.bridging import publish
 from tests.faults.reader import Reader as Topics
-from tests.integration.test_clients import need, version
 from tests.pages import block
+from tests.programs import need, version
 from tests.servers import Broker, RedisServer
 from tests.tasks import Reader
 from tests.unit.streams.alerts import episode_of
