@@ -1,6 +1,5 @@
 """`undertone score` and `undertone features`: without a broker."""
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from schemas.settings import Settings
+    from streams.terminal.json_lines import Failed, Features, Plotted
 
 from schemas.errors import ExitCode
 from schemas.events import Modality
 from streams.cli.load_settings import check_bundle, check_scoring, load_settings
-from streams.cli.printing import fail, printer
+from streams.cli.printing import AsJson, Printer, fail, printer, tracked, warn
 from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, output_file, some_path
 from streams.terminal.arguments import modality as modality_named
 from streams.terminal.files import audio_files, writing
@@ -50,7 +48,7 @@ def score(
             parser=modality_named, metavar=EXTRACTED, help="Only this one; a bundle that needs both abstains."
         ),
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per file.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score files, each as the first memo of an unknown person, or with --one-person against the memos before it.
 
@@ -58,8 +56,6 @@ def score(
     deviates from the baseline, which is the population's, or the person's own as memos add up. The shipped model is a
     demonstration.
     """
-    from rich.progress import track
-
     from streams.cli.tensorflow_quiet import import_tensorflow_for
 
     settings = load_settings()
@@ -67,16 +63,14 @@ def score(
         settings = settings.model_copy(update={"modalities": (modality,)})
     check_scoring(settings)
     import_tensorflow_for(settings.modalities, settings.bundle)
-    from schemas.json_records import json_line
     from streams.local.offline import score_files, score_in_turn
-    from workers.service.terminal import escaped
 
-    files = audio_files(paths)
+    files, output = audio_files(paths), printer(as_json)
     failed = False
     lines = (score_in_turn if one_person else score_files)(settings, files)
-    for line in track(lines, "scoring", total=len(files), disable=not _watched(files), console=_console()):
+    for line in tracked(lines, "scoring", total=len(files)):
         failed |= "error" in line
-        print(json_line(line) if json_lines else escaped(_sentence(line)), flush=True)
+        output.lines([line], _sentence)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -105,6 +99,7 @@ def features(
             help="File for a plot of one memo: voice, pauses, creak and markers.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Extract features into one .npz: STEM.functionals, .markers, .windows, .embedding_windows, .embedding_summary.
 
@@ -127,17 +122,18 @@ def features(
         raise typer.BadParameter("only embeddings have it: leave it out, or extract them", param_hint=_unused(frames))
     if out is not None and Modality.EMBEDDING in wanted and settings.encoder is None:
         check_bundle(settings)
+    output = printer(as_json)
     if plot is not None:
-        _plot(files[0], plot, settings)
+        _plot(files[0], plot, settings, output)
     if out is not None:
-        raise typer.Exit(1 if _write_features(settings, files, out, wanted, frames=frames) else 0)
+        raise typer.Exit(1 if _write_features(settings, files, out, wanted, output, frames=frames) else 0)
 
 
 def _unused(frames: bool) -> str:
     return "--frames" if frames else "--encoder"
 
 
-def _plot(path: Path, plot: Path, settings: "Settings") -> None:
+def _plot(path: Path, plot: Path, settings: "Settings", output: Printer) -> None:
     from schemas.errors import Poison
     from workers.acoustic.plot import plot_features
     from workers.audio.load import load_file
@@ -148,14 +144,15 @@ def _plot(path: Path, plot: Path, settings: "Settings") -> None:
         fail(f"{path}: {poison}", ExitCode.FAILED)
     with writing(plot):
         plot_features(plot, signal, path.name, quality)
-    printer(as_json=False).note(f"plot: {plot}")
+    line: Plotted = {"plot": str(plot)}
+    output.lines([line], lambda each: f"plot: {each['plot']}")
 
 
 def _write_features(
-    settings: "Settings", files: list[Path], out: Path, wanted: tuple[Modality, ...], *, frames: bool
+    settings: "Settings", files: list[Path], out: Path, wanted: tuple[Modality, ...], output: Printer, *, frames: bool
 ) -> bool:
+    """Write one file with the arrays of all; whether a recording could not be used."""
     import numpy as np
-    from rich.progress import track
 
     from schemas.errors import Poison
     from streams.cli.tensorflow_quiet import import_tensorflow_for
@@ -163,34 +160,25 @@ def _write_features(
     import_tensorflow_for(wanted)
     from streams.local.offline import arrays_of, frames_of, names_of
     from workers.offline.extraction import Extraction
-    from workers.service.terminal import escaped
 
-    failed = False
+    lines: list[Features | Failed] = []
     arrays = names_of(wanted)
     with Extraction(settings, wanted) as extraction:
-        results = extraction.extract(files)
-        for each in track(results, "extracting", total=len(files), disable=not _watched(files), console=_console()):
+        for each in tracked(extraction.extract(files), "extracting", total=len(files)):
             if isinstance(each.result, Poison):
-                failed = True
-                print(escaped(f"{each.recording}: {each.result}"), file=sys.stderr)
+                lines.append({"path": str(each.recording), "error": str(each.result)})
+                warn(f"{each.recording}: {each.result}")
                 continue
-            arrays |= arrays_of(each.recording.stem, each.result)
+            found = arrays_of(each.recording.stem, each.result)
             if frames and Modality.EMBEDDING in wanted:
-                arrays[f"{each.recording.stem}.embedding_frames"] = frames_of(extraction, each.recording, settings)
+                found[f"{each.recording.stem}.embedding_frames"] = frames_of(extraction, each.recording, settings)
+            lines.append({"path": str(each.recording), "arrays": {name: [*one.shape] for name, one in found.items()}})
+            arrays |= found
     with writing(out):
         np.savez(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes allow_pickle for any keyword
-    printer(as_json=False).note(f"features: {out}")
-    return failed
-
-
-def _watched(files: list[Path]) -> bool:
-    return len(files) > 1 and sys.stderr.isatty()
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True)
+    output.data(*lines)
+    output.note(f"features: {out}")
+    return any("error" in line for line in lines)
 
 
 def _sentence(line: Mapping[str, object]) -> str:

@@ -26,6 +26,7 @@ class Output:
 OUTPUTS: Mapping[str, Output] = {
     "submit": Output("A line per file.", (lines.Outcome, lines.Submitted, lines.Failed)),
     "score": Output("A line per file.", (lines.Scored, lines.Failed)),
+    "features": Output("A line per file, and one for the plot.", (lines.Features, lines.Failed, lines.Plotted)),
     "train": Output("One line.", (lines.Trained,)),
     "evaluate": Output("One line.", (lines.Evaluated,)),
     "scores": Output("A line per score.", (RiskScored,)),

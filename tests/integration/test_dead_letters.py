@@ -21,6 +21,7 @@ from streams.cli.alerts import alerts_app
 from streams.cli.dead_letters import letters_app
 from streams.drift import mutes
 from tests.integration.test_worker import CODEC, CheapStage, MendedStage, caught_up, event, everything, upload, working
+from tests.json_output import validated
 from tests.servers import Broker, RedisServer
 from tests.unit.schemas.records import ALERT, SCORED
 from workers.kafka.clients import make_producer, make_reader
@@ -44,7 +45,7 @@ def run(*arguments: str) -> Result:
 
 
 def listed(*arguments: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in run("list", "--json", *arguments).stdout.splitlines()]
+    return validated("dead-letters list", run("list", "--json", *arguments).stdout)
 
 
 def work(settings: Settings, stage: CheapStage, *values: bytes | MemoUploaded) -> None:
@@ -81,13 +82,15 @@ def test_letters_are_listed_shown_and_sent_back_once_with_their_history(settings
     assert "3 dead letters" in run("list").stdout
 
     (unreadable,) = listed("--reason", "event:undecodable")
-    shown = json.loads(run("show", unreadable["dead_letter_id"][:13], "--json").stdout)
+    (shown,) = validated("dead-letters show", run("show", unreadable["dead_letter_id"][:13], "--json").stdout)
     assert (bytes.fromhex(shown["value_hex"]), shown["record"]) == (garbage, garbage.decode())
     bad = listed("--reason", "acoustic:bad")[0]["dead_letter_id"]
     assert "bad-" in json.loads(run("show", bad, "--json").stdout)["record"]["memo_id"]
     assert "on purpose" in run("show", bad).stdout
 
     assert "2 records would be sent back" in run("redrive", "--reason", "acoustic:bad", "--dry-run").stdout
+    told = validated("dead-letters redrive", run("redrive", "--reason", "acoustic:bad", "--dry-run", "--json").stdout)
+    assert [line["outcome"] for line in told] == ["would_be_sent"] * 2
     assert "2 records sent back" in run("redrive", "--reason", "acoustic:bad").stdout
     assert "0 records sent back; 2 had been" in run("redrive", "--reason", "acoustic:bad").stdout
     before = asyncio.run(uploads(settings))

@@ -1,7 +1,6 @@
 """Drift as an operator sees it, on a real broker and a real Redis: pictures of a live user, and mutes."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from streams.cli.application import app
 from streams.drift.agent import DriftAgent
 from streams.drift.rules import Rules
 from streams.local.embedded import EmbeddedKafka
+from tests.json_output import validated
 from tests.servers import RedisServer
 from tests.unit.streams.drift.test_agent import way_of
 from workers.kafka.clients import make_producer
@@ -98,7 +98,7 @@ def test_a_cohort_is_muted_as_it_is_typed(live: Live) -> None:
     live.publish(way_of("clinic-7-a", 40, 30, seed=1) + way_of("clinic-8-a", 40, 30, seed=1))
     assert {alert.user_id for alert in live.published()} >= {"clinic-8-a"}
     assert "clinic-7-a" not in {alert.user_id for alert in live.published()}
-    mutes = map(json.loads, live.undertone("alerts", "mutes", "--json").stdout.splitlines())
+    mutes = validated("alerts mutes", live.undertone("alerts", "mutes", "--json").stdout)
     listed = next(mute for mute in mutes if mute["name"] == "clinic-7-")
     assert (listed["scope"], listed["reason"]) == ("cohort", "new microphones")
     assert listed["withheld"] >= 1

@@ -1,6 +1,5 @@
 """`undertone score` and `undertone features` on whatever people hand them."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from schemas.settings import Settings
 from streams.cli.application import app
 from streams.local.offline import score_files
 from tests.audio_files import broken, encodings, sndfile, spoken
+from tests.json_output import validated
 from workers.audio.memo import SAMPLING_RATE
 from workers.offline.extraction import Extraction
 
@@ -41,7 +41,7 @@ def test_broken_files_say_why_and_the_others_are_scored_all_the_same(tmp_path: P
     good = written(tmp_path, {"good": sndfile(signal), "also_good": sndfile(signal, kind="FLAC")})
     bad = written(tmp_path, broken(signal))
     done = undertone("score", *good[:1], *bad, *good[1:], tmp_path / "nowhere.wav", "--json")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = validated("score", done.stdout)
     assert done.returncode == 1
     assert done.stderr == ""
     assert [line["path"] for line in lines] == [*map(str, [*good[:1], *bad, *good[1:], tmp_path / "nowhere.wav"])]
@@ -71,7 +71,7 @@ def test_the_memos_of_one_person_are_held_against_those_before_them(tmp_path: Pa
     files = [*usual, silent, b"no audio", changed]
     written(tmp_path, {f"{number}": data for number, data in enumerate(files)}, "wav")
     done = CliRunner().invoke(app, ["score", str(tmp_path), "--one-person", "--json"])
-    *before, quiet, broken_one, last = map(json.loads, done.stdout.splitlines())
+    *before, quiet, broken_one, last = validated("score", done.stdout)
     assert "error" in broken_one
     assert [line["baseline_memos"] for line in before] == [0, 1, 2, 3, 4]
     assert (quiet["baseline_memos"], last["baseline_memos"]) == (5, 5), "silence is not learnt from"
@@ -91,9 +91,11 @@ def test_one_recording_has_one_score_however_it_is_encoded(tmp_path: Path) -> No
 def test_features_are_written_under_the_promised_names(tmp_path: Path) -> None:
     (path,) = written(tmp_path, {"memo": sndfile(spoken(20.0))}, "wav")
     out = tmp_path / "features.npz"
-    done = undertone("features", path, "--out", out, "--frames")
+    done = undertone("features", path, "--out", out, "--frames", "--json")
     assert (done.returncode, done.stderr) == (0, "")
+    (line,) = validated("features", done.stdout)
     with np.load(out) as arrays:
+        assert line["arrays"] == {name: [*one.shape] for name, one in arrays.items() if name.startswith("memo.")}
         assert arrays["memo.functionals"].shape == arrays["functionals_names"].shape == (88,)
         assert arrays["memo.markers"].shape == arrays["markers_names"].shape
         assert arrays["memo.windows"].shape == (2, *arrays["window_names"].shape)

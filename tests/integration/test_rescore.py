@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from streams.cli.application import app
 from streams.roles.agents import _run_agents
 from tests.integration.test_worker import CODEC, CheapStage, everything, upload, working
+from tests.json_output import validated
 from tests.servers import Broker, RedisServer
 from tests.unit.streams.mortal_world import CountingScorer
 from workers.audio.memo import Memo
@@ -131,6 +132,8 @@ async def test_memos_that_were_given_up_are_scored_again_and_followed(settings: 
             given_up = await until(settings, Band.INDETERMINATE, MEMOS)
         assert {s.reasons for s in given_up} == {("missing:embedding",)}
         assert await rescore("--dry-run") == f"{MEMOS} memos would be resubmitted\n"
+        (told,) = validated("rescore", await rescore("--dry-run", "--json"))
+        assert (told["dry_run"], told["resubmitted"]) == (True, MEMOS)
         assert len(await everything(settings, topics.UPLOADED)) == MEMOS
 
         assert await rescore() == f"{MEMOS} memos resubmitted\n"

@@ -36,6 +36,7 @@ from schemas.metrics import METRICS, PREFIX
 from schemas.settings import Settings
 from tests.guarded import GuardedRedis, access
 from tests.issuing import issuing
+from tests.json_output import validated
 from tests.loaded import FOREIGN, Loaded
 from tests.otlp import Collector, Received, collecting
 from tests.receivers import Receiver, receiving
@@ -327,7 +328,7 @@ def check_alert_of_a_high_score(roles: Roles, settings: Settings) -> None:
 
     asyncio.run(publish())
     roles.wait_until(lambda: on_topic(settings, topics.ALERTS))
-    (alert,) = (json.loads(line) for line in roles.run("alerts", "alerts", "--once", "--json").splitlines())
+    (alert,) = validated("alerts", roles.run("alerts", "alerts", "--once", "--json"))
     assert (alert["user_id"], alert["kind"], alert["state"]) == (USER, "level", "raised")
     (raised,) = on_topic(settings, topics.ALERTS)
     upload = dict(record.headers)["traceparent"].split(b"-")[1]

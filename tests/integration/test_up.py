@@ -30,6 +30,7 @@ from schemas.settings import Settings
 from streams.cli.application import app
 from streams.local.discover import Running, connected
 from streams.local.submit import Submitter
+from tests.json_output import validated
 from workers.audio.memo import SAMPLING_RATE
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
@@ -90,7 +91,7 @@ class Up:
         names = [str(path) for path in paths]
         done = self.run("submit", *names, "--user", user, "--recorded-at", at.isoformat(), "--json")
         assert done.returncode == 0, done.stderr
-        return [json.loads(line)["memo_id"] for line in done.stdout.splitlines()]
+        return [line["memo_id"] for line in validated("submit", done.stdout)]
 
     def upload(self, *events: MemoUploaded) -> None:
         """Send events as a platform does."""
@@ -176,7 +177,7 @@ def test_submit_waits_for_the_outcome_of_each_memo(up: Up, voices: list[Path]) -
     broken = voices[0].with_name("shopping-list.wav")
     given = ("submit", str(voices[0]), str(broken), "--user", "[red]patient", "--recorded-at", DAY.isoformat())
     first = up.call(*given, "--wait", "--json")
-    lines = {Path(line["path"]).name: line for line in map(json.loads, first.stdout.splitlines())}
+    lines = {Path(line["path"]).name: line for line in validated("submit", first.stdout)}
     assert first.exit_code == 1
     assert lines["shopping-list.wav"]["dead_letter"]["reason"] == "audio:undecodable"
     assert lines["shopping-list.wav"]["score"] is None
@@ -194,7 +195,7 @@ def test_a_wait_ends_with_its_timeout(up: Up, voices: list[Path]) -> None:
 
 
 def test_scores_are_shown_newest_first_and_by_user(up: Up) -> None:
-    newest = [json.loads(line) for line in up.call("scores", "--json", "--limit", "3").stdout.splitlines()]
+    newest = validated("scores", up.call("scores", "--json", "--limit", "3").stdout)
     assert len(newest) == 3
     assert [score["scored_at"] for score in newest] == sorted((s["scored_at"] for s in newest), reverse=True)
     table = up.call("scores", "--user", "[red]patient", "--since", "1h").stdout
@@ -206,7 +207,7 @@ def test_scores_are_shown_newest_first_and_by_user(up: Up) -> None:
 
 def test_a_user_is_shown_with_all_that_is_known(up: Up) -> None:
     up.wait_until(lambda: json.loads(up.call("user", "[red]patient", "--json").stdout)["awaited"] == [])
-    seen = json.loads(up.call("user", "[red]patient", "--json").stdout)
+    (seen,) = validated("user", up.call("user", "[red]patient", "--json").stdout)
     assert (seen["user_id"], len(seen["scores"]), seen["baseline"]["memos"]) == ("[red]patient", 2, 2)
     assert [letter["reason"] for letter in seen["dead_letters"]] == ["audio:undecodable"]
     assert seen["drift"]["threshold"] is None
@@ -280,12 +281,15 @@ def test_killing_the_whole_system_loses_no_memo(up: Up, voices: list[Path]) -> N
 
 
 def test_an_operator_can_mute_a_user_and_see_it(up: Up) -> None:
-    muted = up.call("alerts", "mute", "one", "--for", "2w", "--reason", "known to the clinic", "--by", "ward 3")
+    given = ("alerts", "mute", "one", "--for", "2w", "--reason", "known to the clinic", "--by", "ward 3", "--json")
+    muted = up.call(*given)
     assert muted.exit_code == 0, muted.output
-    (listed,) = map(json.loads, up.call("alerts", "mutes", "--json").stdout.splitlines())
+    assert [mute["name"] for mute in validated("alerts mute", muted.stdout)] == ["one"]
+    (listed,) = validated("alerts mutes", up.call("alerts", "mutes", "--json").stdout)
     assert (listed["name"], listed["reason"], listed["by"]) == ("one", "known to the clinic", "ward 3")
     assert "ward 3" in up.call("user", "one").stdout
-    assert up.call("alerts", "unmute", "one").exit_code == 0
+    (ended,) = validated("alerts unmute", up.call("alerts", "unmute", "one", "--json").stdout)
+    assert ended["until"] < listed["until"]
     assert up.call("alerts", "unmute", "one").exit_code == 1
 
 
@@ -303,7 +307,7 @@ def test_a_mute_that_looks_like_a_mistake_is_refused(up: Up) -> None:
     assert up.call("alerts", "mute", "stranger", "--for", "1h", "--even-if-unknown").exit_code == 0
     assert "no mute of this cohort" in up.call("alerts", "unmute", "stranger", "--cohort").stderr
     assert ": 1 of " in up.call("alerts", "mute", "[red]pat", "--cohort", "--for", "1h").stdout
-    assert {mute["by"] for mute in map(json.loads, up.call("alerts", "mutes", "--json").stdout.splitlines())} == {
+    assert {mute["by"] for mute in validated("alerts mutes", up.call("alerts", "mutes", "--json").stdout)} == {
         getpass.getuser(),
         "ward 3",
     }
@@ -316,6 +320,7 @@ def test_a_topic_without_alerts_is_said_to_have_none(up: Up) -> None:
 
 def test_topics_are_described_with_their_backlog(up: Up) -> None:
     told = up.run("topics", "describe").stdout
+    assert len(validated("topics describe", up.run("topics", "describe", "--json").stdout)) == len(topics.TOPICS)
     assert all(topic.name in told for topic in topics.TOPICS)
 
 

@@ -17,7 +17,6 @@ from tests.json_output import validated
 
 WITHOUT = {
     "demo": "draws, and prints what the drawing shows",
-    "features": "writes arrays to a file",
     "up": "runs until it is stopped",
     "worker": "runs until it is stopped",
     "agents": "runs until it is stopped",

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from schemas.errors import ConfigurationError
 from streams.cli.train import add_to
+from tests.json_output import validated
 from tests.unit.workers.scoring.toys import GOOD
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people
 from workers.audio.memo import SAMPLING_RATE
@@ -86,7 +87,7 @@ def scored_with(bundle: Path, *files: Path) -> list[dict[str, Any]]:
         check=True,
     )
     assert done.stderr == ""
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return validated("score", done.stdout)
 
 
 def test_memos_over_time_are_split_in_time_by_both_commands(
@@ -101,10 +102,10 @@ def test_memos_over_time_are_split_in_time_by_both_commands(
         rows.append(f"{path},p{number % 8 // 2},{label},2026-03-{1 + number // 2:02d}T08:00")
     (corpus / "over-time.csv").write_text("\n".join(rows))
     common = ("--manifest", corpus / "over-time.csv", "--cache", tmp_path / "cache", "--split", "chronological")
-    trained = json.loads(run("train", *common, "--out", tmp_path / "b", "--json"))
+    (trained,) = validated("train", run("train", *common, "--out", tmp_path / "b", "--json"))
     assert (trained["logistic"]["n"], trained["test"]["n"]) == (16, 8)
     assert trained["test"]["speakers"] == 4
-    told = json.loads(run("evaluate", "--bundle", tmp_path / "b", *common, "--json"))
+    (told,) = validated("evaluate", run("evaluate", "--bundle", tmp_path / "b", *common, "--json"))
     assert {key: told[key] for key in ("n", "auc", "ece")} == {key: trained["test"][key] for key in ("n", "auc", "ece")}
     with pytest.raises(ConfigurationError, match="trained on 16 of these"):
         run("evaluate", "--bundle", tmp_path / "b", *common[:4])
@@ -120,7 +121,7 @@ def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
     monkeypatch.setenv("UNDERTONE_ACOUSTIC_PROCESSES", "1")
     monkeypatch.setattr("workers.training.model_selection.PATIENCE", (1.0, 8.0))
     common = ("--manifest", corpus / "m.csv", "--cache", tmp_path / "cache")
-    trained = json.loads(run("train", *common, "--out", tmp_path / "b", "--json"))
+    (trained,) = validated("train", run("train", *common, "--out", tmp_path / "b", "--json"))
     assert trained["logistic"]["speakers"] == trained["logistic"]["choices_apart"]["speakers"] == 8
     assert trained["test"]["speakers"] == 4
     again = json.loads(run("train", *common, "--out", tmp_path / "again", "--json"))
@@ -131,7 +132,7 @@ def test_training_and_judging_are_a_command_each_and_leaks_are_refused(
     assert low["probability"] < high["probability"]
     monkeypatch.setattr("workers.evaluation.flags.LIMITS", (Limit("undecided_share", -1.0, "{value:.0%} undecided"),))
     done = invoked("evaluate", "--bundle", tmp_path / "b", *common, "--json", "--report", tmp_path / "r")
-    told = json.loads(done.stdout)
+    (told,) = validated("evaluate", done.stdout)
     assert done.stderr == f"{told['undecided_share']:.0%} undecided\n"
     assert json.loads((tmp_path / "r/report.json").read_text()) == {"format": 1, **told}
     assert (told["n"], told["speakers"], told["bundle"]) == (8, 4, trained["bundle"])
