@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.errors import ExitCode
 from schemas.events import AlertState, Band
 from streams.cli.load_settings import load_settings
 from streams.terminal.arguments import plot_file
@@ -64,7 +65,7 @@ def demo(
         try:
             _play(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
-            raise typer.Exit(130) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
     with writing(plot):
         _draw(run, plot)
     print("\n".join(alert_lines(run)))

@@ -116,7 +116,8 @@ async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> No
     show()
     this = asyncio.current_task()
     if this is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, this.cancel)
     async with System(settings) as system, Observer(system.settings) as observer:
         tasks = [
             asyncio.create_task(system.run()),
@@ -136,6 +137,9 @@ async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> No
                 if len(done) == len(tasks):
                     break
                 await asyncio.sleep(SHOW_EVERY_S)
+        except asyncio.CancelledError:
+            system.stop_within_s = 0.0  # what the roles have started goes with the demo
+            raise
         finally:
             for task in tasks:
                 task.cancel()

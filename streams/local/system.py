@@ -38,6 +38,8 @@ class System:
         self._given = settings
         self.embedded = settings.kafka_bootstrap is None
         self.inbox = Inbox(settings.home / "audio")
+        self.stop_within_s = settings.stop_deadline_s + 2
+        """Seconds for the roles to finish what they have started, when this ends."""
 
     async def __aenter__(self) -> Self:
         """Start everything; the roles need some more seconds until they consume."""
@@ -55,7 +57,7 @@ class System:
             journal = exits.enter_context(Journal(home / "journal.db"))
             self.journal = journal if self.embedded else None
             self.supervisor = Supervisor(self._roles(), self._environments())
-            exits.push_async_callback(self.supervisor.stop, self._given.stop_deadline_s + 2)
+            exits.push_async_callback(self._stop_roles)
             # Ended first, so that nothing stopped on purpose is restarted.
             self._tasks = [asyncio.create_task(self._keep_store())]
             exits.push_async_callback(self._end_tasks)
@@ -96,6 +98,9 @@ class System:
             await asyncio.sleep(0.5)
             if self._store is not None and await asyncio.to_thread(self._store.revive):
                 log.warning("the embedded store died and was restarted")
+
+    async def _stop_roles(self) -> None:
+        await self.supervisor.stop(self.stop_within_s)
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.errors import ExitCode
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 ADDRESSES = {
@@ -70,8 +72,12 @@ def test_the_demo_reaches_nothing_that_the_environment_names(servers: dict[str, 
         if " 0 of" not in line:
             break
     roles = [Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(demo.pid)]
-    demo.send_signal(signal.SIGTERM)
+    children = descendants(demo.pid)
+    demo.send_signal(signal.SIGINT)
     demo.communicate(timeout=60)
+    assert demo.returncode == ExitCode.INTERRUPTED
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
     assert len(roles) >= 3
     assert not [address for address in addresses for environment in roles if address.encode() in environment]
     assert not [name for name, server in servers.items() if connected(server)]
