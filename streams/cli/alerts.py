@@ -54,7 +54,7 @@ async def _alerts(as_json: bool, *, from_start: bool, once: bool) -> None:
     from streams.local.discover import connected
     from workers.kafka.topic_reader import follow_alerts
 
-    settings, output, found = connected(load_settings()), printer(as_json), False
+    settings, output, found = connected(load_settings(), redis=False), printer(as_json), False
     with nullcontext() if once else progress(None, "waiting for new alerts; Ctrl-C ends"):
         async for alert in follow_alerts(settings, make_codec(settings), from_start=from_start, once=once):
             found = True

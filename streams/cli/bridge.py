@@ -32,7 +32,7 @@ def _command(channel: Channel) -> Callable[..., None]:
 
         given = Settings.load(**({channel.setting: url} if url else {}))
         receiver = make_receiver(channel, given)
-        settings = connected(given)
+        settings = connected(given, redis=False)
         until_asked_to_stop(settings, f"bridge-{channel.name}", lambda stop: run_bridge(settings, receiver, stop))
 
     return bridge

@@ -143,7 +143,7 @@ async def _submit(
     sent, failures = list[Sent](), 0
     with ExitStack() as exits:
         found = running(settings)
-        live = connected(settings)
+        live = connected(settings, redis=False)
         here = found is not None and found.bootstrap == live.kafka_bootstrap
         journal = exits.enter_context(Journal(settings.home / "journal.db")) if here else None
         uri_of = uri_maker(settings, Inbox(settings.home / "audio") if here else None)
@@ -180,7 +180,7 @@ async def _wait(settings: "Settings", sent: Sequence[Sent], longest: timedelta, 
     from streams.views.outcomes import Outcomes
     from streams.views.reading import outcomes_of
 
-    live = connected(settings)
+    live = connected(settings, redis=False)
     outcomes, waiting = Outcomes.of(each.memo for each in sent), list(sent)
     polls = outcomes_of(live, make_codec(live), sent[0].event.user_id, outcomes)
     with progress(len(sent), "waiting for scores") as done, suppress(TimeoutError):

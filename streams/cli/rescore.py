@@ -71,7 +71,7 @@ async def _rescore(since: datetime, until: datetime, per_second: int, *, dry_run
     from workers.kafka.clients import make_producer
     from workers.kafka.connect import started_once
 
-    settings = connected(load_settings())
+    settings = connected(load_settings(), redis=False)
     found = await find(settings, make_codec(settings), since, until)
     if found.uploads and not dry_run:
         producer = await started_once(lambda: make_producer(settings), settings)

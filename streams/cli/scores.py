@@ -103,7 +103,7 @@ async def _scores(of: str | None, start: datetime | None, limit: int) -> "list[R
     from streams.views.reading import newest_scores, scores_of, scores_since
     from streams.views.scores import latest_of_memos
 
-    settings, codec = _connected()
+    settings, codec = _connected(redis=False)
     if start is None:
         if of is None:
             return latest_of_memos(await newest_scores(settings, codec, limit))[: limit + 1]
@@ -115,7 +115,7 @@ async def _scores(of: str | None, start: datetime | None, limit: int) -> "list[R
 async def _follow(of: str | None, start: datetime | None, output: Printer) -> None:
     from streams.views.scores import sentence
 
-    settings, codec = _connected()
+    settings, codec = _connected(redis=False)
     with progress(None, "waiting for new scores; Ctrl-C ends"):
         async for score in _as_they_come(settings, codec, start):
             if of in (None, score.user_id):
@@ -143,11 +143,11 @@ async def _user(user_id: str) -> "UserView":
     return view_of(user_id, known, settings.modalities, Rules.from_settings(settings), codec, datetime.now(UTC))
 
 
-def _connected() -> "tuple[Settings, Codec]":
+def _connected(*, redis: bool = True) -> "tuple[Settings, Codec]":
     from schemas.schema_registry import make_codec
     from streams.local.discover import connected
 
-    settings = connected(load_settings())
+    settings = connected(load_settings(), redis=redis)
     return settings, make_codec(settings)
 
 

@@ -134,7 +134,7 @@ def describe(as_json: AsJson = False) -> None:
     from streams.local.discover import connected
     from workers.kafka.admin import describe_topics
 
-    settings = connected(load_settings())
+    settings = connected(load_settings(), redis=False)
     with progress(None, "asking the broker"):
         found = asyncio.run(describe_topics(settings))
     states: list[TopicState] = [

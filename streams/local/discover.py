@@ -50,17 +50,26 @@ def without_credentials(url: str) -> str:
     return f"{parts.scheme}://{'***@' if at else ''}{host}{parts.path}"
 
 
-def connected(settings: Settings) -> Settings:
-    """Settings with a broker and a store: as given, or those of the running embedded system.
+def connected(settings: Settings, *, kafka: bool = True, redis: bool = True) -> Settings:
+    """Settings with the servers that are needed: as given, or those of the running embedded system.
 
-    Raises ConfigurationError if there is neither.
+    kafka, redis: whether each is needed. Raises ConfigurationError when one is neither given nor running.
     """
-    if settings.kafka_bootstrap and settings.redis_url:
+    lacking = [
+        name
+        for name, needed, address in (
+            ("KAFKA_BOOTSTRAP", kafka, settings.kafka_bootstrap),
+            ("REDIS_URL", redis, settings.redis_url),
+        )
+        if needed and not address
+    ]
+    if not lacking:
         return settings
     found = running(settings)
     if found is None:
+        lacks = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
         raise ConfigurationError(
-            "no broker: set KAFKA_BOOTSTRAP and REDIS_URL, or start an embedded system with `undertone up`"
+            f"{lacks}, and no embedded system runs: set what is needed, or start one with `undertone up`"
         )
     return settings.model_copy(
         update={

@@ -63,10 +63,25 @@ def test_settings_name_what_is_given_and_else_what_runs(tmp_path: Path) -> None:
         assert (mixed.kafka_bootstrap, mixed.redis_url) == ("kafka:9092", FOUND.redis_url)
 
 
-@pytest.mark.parametrize("given", [{}, {"kafka_bootstrap": "kafka:9092"}, {"redis_url": "redis://store/0"}])
-def test_with_neither_the_message_says_what_to_set_or_start(tmp_path: Path, given: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match=r"KAFKA_BOOTSTRAP and REDIS_URL.*undertone up"):
+@pytest.mark.parametrize(
+    ("given", "lacking"),
+    [
+        ({}, "KAFKA_BOOTSTRAP and REDIS_URL are not set"),
+        ({"kafka_bootstrap": "kafka:9092"}, "REDIS_URL is not set"),
+        ({"redis_url": "redis://store/0"}, "KAFKA_BOOTSTRAP is not set"),
+    ],
+)
+def test_the_message_says_what_to_set_or_start(tmp_path: Path, given: dict[str, str], lacking: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{lacking}, .*undertone up"):
         connected(at(tmp_path, **given))
+
+
+def test_what_is_not_needed_need_not_be_set(tmp_path: Path) -> None:
+    kafka, redis = at(tmp_path, kafka_bootstrap="kafka:9092"), at(tmp_path, redis_url="redis://store/0")
+    assert connected(kafka, redis=False) is kafka
+    assert connected(redis, kafka=False) is redis
+    with pytest.raises(ConfigurationError, match="REDIS_URL is not set"):
+        connected(kafka)
 
 
 @pytest.mark.parametrize(
