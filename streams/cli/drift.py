@@ -62,7 +62,8 @@ def calibrate(
 ) -> None:
     """Show the threshold for a false-alarm budget, and the delay until a change is found.
 
-    The values are from the shipped table, which the agent uses too; the errors are those of its simulation.
+    The values are from the shipped table, which the agent uses too; the errors are those of its simulation. The
+    budget is kept by the upper confidence bound of the rate, at every autocorrelation shown.
     """
     from streams.drift.thresholds import threshold_report
 
@@ -72,6 +73,7 @@ def calibrate(
     output.data(kept)
     output.note(f"{kept.alerts_per_user_year:g} false alerts a user-year at {kept.memos_per_day:g} memos a day")
     output.note(f"threshold: {kept.threshold:.3f} SD (higher while a user's baseline is young)")
+    output.note(kept.guarantee)
     output.note("")
     output.view(kept.conditions, RATES)
     output.note("")
@@ -83,7 +85,8 @@ def calibrate(
 
 RATES: "tuple[Column[Condition], ...]" = (
     Column("correlation", lambda one: f"{one.autocorrelation:g}", right=True),
-    Column("false alerts a user-year", lambda one: _estimate(one.false_alerts_per_user_year, 2), right=True),
+    Column("false alerts a user-year", lambda one: _estimate(one.false_alerts_per_user_year, 3), right=True),
+    Column("95 % confidence", lambda one: f"≤ {one.at_most:.3f}", right=True),
     Column("in-control ARL (memos)", lambda one: _estimate(one.in_control_run, 0), right=True),
 )
 DELAYS: "tuple[Column[tuple[Condition, Delay]], ...]" = (

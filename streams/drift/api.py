@@ -183,12 +183,12 @@ class RiverDriftMonitor(_RiverDetector):  # type: ignore[misc]
 
     >>> detector = RiverDriftMonitor(false_alarms_per_year=0.5)
     >>> detected = []
-    >>> for day, x in enumerate([0.2, 0.3, 0.25] * 20 + [0.6, 0.7, 0.65]):
+    >>> for day, x in enumerate([0.2, 0.3, 0.25] * 20 + [0.6, 0.7, 0.65] * 2):
     ...     detector.update(x)
     ...     if detector.drift_detected:
     ...         detected.append(day)
     >>> detected
-    [62]
+    [63]
     """
 
     def __init__(

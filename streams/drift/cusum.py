@@ -15,8 +15,8 @@ fixed k. So while the chart is above zero, k falls with (n₀/N)², down to KEPT
 the chart left zero. This detects changes after a short baseline. (The exponent exceeds one because the SD learns the
 change as well; without a lower limit, a few old false alarms would never end.)
 
-Outliers are winsorised twice: u before it is summed, y before it is learnt. The state is one tuple of plain floats: the
-same arithmetic, for many users at once, computes the shipped thresholds (`tests/benchmarks/drift_simulation.py`).
+Outliers are winsorised twice: u before it is summed, y before it is learnt. The state is one tuple of plain floats, and
+every function here compiles: the shipped thresholds come from this code (`tests/benchmarks/drift_simulation.py`).
 """
 
 from math import copysign, inf, log1p, sqrt
@@ -30,6 +30,8 @@ FIRST_JUDGED = 7
 """Days of baseline before the first alert."""
 U_LIMIT = 2.25
 """Maximum SDs that a day counts: low, so that upward-skewed scores keep the false-alarm budget too."""
+U_VARIANCE = 0.9565
+"""Variance of a standard normal value within ±U_LIMIT."""
 Z_LIMIT = 3.0
 """Maximum SDs from the mean that the baseline learns from a day."""
 PHI = 0.3
@@ -60,7 +62,7 @@ class Chart(NamedTuple):
     squares: float = 0.0
     """Sum of squared deviations from the mean, of n days."""
     pairs: float = 0.0
-    """Pairs of successive days, and the sum of their products in SDs: for estimating the autocorrelation."""
+    """Pairs of successive days, and the sum of their `pair_product`: for estimating the autocorrelation."""
     products: float = 0.0
     phi: float = 0.0
     """Current autocorrelation: estimated when the upward chart was last at zero."""
@@ -98,6 +100,9 @@ class ChartRules(NamedTuple):
     """Relative increase of the threshold for a baseline of ten days; half as much for twenty."""
     correlated: float
     """Relative increase of `young` per unit of autocorrelation: correlated days carry less information."""
+    whitened: float
+    """Relative increase of the threshold per unit of autocorrelation, at any age: whitening by an estimate is not
+    perfect."""
     phi: float
     """Autocorrelation of days assumed for new users, before their own is known: the `prior` of their chart."""
     phi_weight: float
@@ -136,7 +141,8 @@ def limit(chart: Chart, rules: ChartRules) -> float:
 
 def height(n: float, phi: float, rules: ChartRules) -> float:
     """The threshold for a baseline of n days with autocorrelation phi."""
-    return rules.threshold * (1.0 + rules.young * (1.0 + rules.correlated * phi) * 10.0 / n)
+    young = rules.young * (1.0 + rules.correlated * phi) * 10.0 / n
+    return rules.threshold * (1.0 + rules.whitened * phi) * (1.0 + young)
 
 
 def shrinkage(n: float, phi: float) -> float:
@@ -193,6 +199,15 @@ def normal_score(t: float, nu: float) -> float:
     return copysign(min(U_LIMIT, u), t)
 
 
+def pair_product(z: float, z0: float, n: float) -> float:
+    """What two successive days add to the estimate of the autocorrelation, which expects as much. n: days before them.
+
+    Of normal scores: the residuals themselves have Student's tails while the baseline is young, and their products so
+    much variance that seven days of baseline tell a user of φ = 0 from one of .5 no better than chance.
+    """
+    return normal_score(z, n - 1.0) * normal_score(z0, n - 2.0) / U_VARIANCE
+
+
 def _start(chart: Chart, day: float, mean: float, memos: int, rules: ChartRules) -> Chart:
     weight = float(min(memos, rules.memos_cap))
     n, m, squares = _learn(chart.n, chart.mean, chart.squares, mean - chart.mean, weight)
@@ -228,7 +243,7 @@ def _calm(
         run_sum += mean
     if gap < 2.0:
         pairs += 1.0
-        products += z * z0
+        products += pair_product(z, z0, n)
     if up == 0.0:
         phi = (products + rules.phi_weight * prior) / (pairs + rules.phi_weight)
         phi = max(0.0, min(PHI_LIMIT, phi))

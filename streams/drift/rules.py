@@ -8,9 +8,12 @@ from streams.drift.thresholds import YEAR_DAYS, threshold_for
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
-YOUNG = 0.5
+YOUNG = 0.09
+"""`ChartRules.young` per unit of threshold: the chart sums the error of a baseline, of variance 1/n, over days in
+proportion to its threshold, which therefore rises with its own square over n."""
 CORRELATED = 5.0
-PHI_WEIGHT = 12.0
+WHITENED = 0.2
+PHI_WEIGHT = 7.0
 MEMOS_CAP = 4.0
 REORDER_S = 2 * 86400.0
 """How late a memo may arrive, and the cool-down between episodes, where no settings say it: the settings' defaults."""
@@ -66,4 +69,5 @@ def chart_rules_for(
 
 def chart_rules(threshold: float, memos_per_day: float) -> ChartRules:
     """The chart's rules for a threshold; the shipped table was computed with these."""
-    return ChartRules(threshold, YOUNG, CORRELATED, PHI, PHI_WEIGHT, MEMOS_CAP, max(1.0, 1.0 / memos_per_day))
+    young, spacing = YOUNG * threshold, max(1.0, 1.0 / memos_per_day)
+    return ChartRules(threshold, young, CORRELATED, WHITENED, PHI, PHI_WEIGHT, MEMOS_CAP, spacing)

@@ -1,8 +1,10 @@
 """The shipped table: false alerts per user-year and detection delay of a threshold.
 
 Both were simulated with the shipped rule (`python -m tests.benchmarks.drift_table` recomputes the table) on a grid of
-memos per day, autocorrelation and threshold; values in between are interpolated, rates by their logarithm. Less than
-one memo per day counts as one per day on a slower clock.
+memos per day, autocorrelation and threshold; values in between are interpolated, rates by their logarithm. A budget is
+kept by the upper 95 % confidence bound of the simulated rate, at every autocorrelation of the table when it is unknown,
+and in the worst of the years that begin after 7, 14, 30 and 60 days of baseline. Less than one memo a week counts as
+one a week on a slower clock.
 """
 
 import json
@@ -16,10 +18,8 @@ from typing import Any, TypeAlias, cast
 from schemas.errors import ConfigurationError
 
 YEAR_DAYS = 365.25
-AT_INDEPENDENCE = 1.0
-AT_WORST = 1.4
-"""Bounds on the ratio of actual to requested false alerts when the autocorrelation is unknown: AT_INDEPENDENCE for
-independent memos, AT_WORST for any autocorrelation of the table."""
+CONFIDENCE = 1.96
+"""Standard errors from an estimate to its 95 % confidence bounds."""
 Nested: TypeAlias = Sequence["Nested | float"]
 
 
@@ -48,22 +48,30 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The performance of a threshold at one autocorrelation. in_control_run: memos between false alerts (ARL₀)."""
+    """The performance of a threshold at one autocorrelation. in_control_run: memos between false alerts (ARL₀).
+
+    at_most: the upper 95 % confidence bound of false_alerts_per_user_year, which the budget keeps.
+    """
 
     autocorrelation: float
     false_alerts_per_user_year: Estimate
+    at_most: float
     in_control_run: Estimate
     delays: tuple[Delay, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdReport:
-    """A threshold and its performance: at the given autocorrelation, or else at each one of the table."""
+    """A threshold and its performance: at the given autocorrelation, or else at each one of the table.
+
+    guarantee: what holds, in one sentence.
+    """
 
     alerts_per_user_year: float
     memos_per_day: float
     threshold: float
     conditions: tuple[Condition, ...]
+    guarantee: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +109,33 @@ def threshold_report(
         Condition(
             phi,
             false_alerts(threshold, memos_per_day, phi),
+            exp(_log_bound(threshold, memos_per_day, phi)),
             in_control_run(threshold, memos_per_day, phi),
             delays(threshold, memos_per_day, phi),
         )
         for phi in phis
     )
-    return ThresholdReport(alerts_per_user_year, memos_per_day, threshold, conditions)
+    guarantee = _guarantee(alerts_per_user_year, autocorrelation, conditions)
+    return ThresholdReport(alerts_per_user_year, memos_per_day, threshold, conditions, guarantee)
+
+
+def _guarantee(asked: float, autocorrelation: float | None, conditions: Sequence[Condition]) -> str:
+    where = f"any from 0 to {conditions[-1].autocorrelation:g}" if autocorrelation is None else f"{autocorrelation:g}"
+    return (
+        f"A user without a change gets at most {asked:g} false alerts a year, on average, in any year after the first "
+        f"seven days of memos, where the log odds of scores are normal and neighbouring ones correlate by {where}; "
+        f"the simulation says at most {max(one.at_most for one in conditions):.2g}, with 95 % confidence."
+    )
 
 
 def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:
     """The threshold for a false-alarm budget, in false alerts per user-year.
 
-    autocorrelation: None when unknown; the rate is then at most AT_INDEPENDENCE times the budget for independent memos,
-    and at most AT_WORST times up to the table's largest autocorrelation, 0.5. Raises OutsideTable, which names
-    the range, for what the table does not hold.
+    autocorrelation: None when unknown; the budget is then kept at any from 0 to the largest of the table, 0.5. Raises
+    OutsideTable, which names the range, for what the table does not hold.
     """
     least, most = budgets(memos_per_day, autocorrelation)
-    if not least <= alerts_per_user_year or (alerts_per_user_year > most and memos_per_day >= 1):
+    if not least <= alerts_per_user_year <= most:
         raise OutsideTable(
             f"alerts_per_user_year is {alerts_per_user_year:g}: at {memos_per_day:g} memos per day it must be a number "
             f"from {least:g} to {most:g}"
@@ -146,10 +164,8 @@ def _rounded(value: float, direction: Callable[[float], int]) -> float:
 
 def _budget(threshold: float, memos_per_day: float, autocorrelation: float | None) -> float:
     """The budget that a threshold keeps."""
-    if autocorrelation is not None:
-        return exp(_log_rate(threshold, memos_per_day, autocorrelation))
-    rates = [_log_rate(threshold, memos_per_day, phi) for phi in shipped().autocorrelation]
-    return exp(max(rates[0] - log(AT_INDEPENDENCE), max(rates) - log(AT_WORST)))
+    phis = shipped().autocorrelation if autocorrelation is None else (autocorrelation,)
+    return exp(max(_log_bound(threshold, memos_per_day, phi) for phi in phis))
 
 
 def false_alerts(threshold: float, memos_per_day: float, autocorrelation: float) -> Estimate:
@@ -178,8 +194,14 @@ def delays(threshold: float, memos_per_day: float, autocorrelation: float) -> tu
 
 def _log_rate(threshold: float, memos_per_day: float, autocorrelation: float) -> float:
     """Log of false alerts per user-year."""
-    slower = log(min(1.0, memos_per_day))
+    slower = log(min(1.0, memos_per_day / shipped().memos_per_day[0]))
     return _at(shipped().rates, memos_per_day, autocorrelation, threshold) + slower
+
+
+def _log_bound(threshold: float, memos_per_day: float, autocorrelation: float) -> float:
+    """Log of the upper 95 % confidence bound of false alerts per user-year."""
+    error = _at(shipped().errors, memos_per_day, autocorrelation, threshold)
+    return _log_rate(threshold, memos_per_day, autocorrelation) + CONFIDENCE * error
 
 
 def _at(values: Nested, memos_per_day: float, autocorrelation: float, threshold: float, *rest: int) -> float:
@@ -193,7 +215,7 @@ def _at(values: Nested, memos_per_day: float, autocorrelation: float, threshold:
             f"memos_per_day is {memos_per_day:g}: it must be a number above 0, at most {table.memos_per_day[-1]:g}"
         )
     axes = (
-        ([log(m) for m in table.memos_per_day], log(max(1.0, memos_per_day))),
+        ([log(m) for m in table.memos_per_day], log(max(table.memos_per_day[0], memos_per_day))),
         (table.autocorrelation, autocorrelation),
         (table.threshold, threshold),
     )

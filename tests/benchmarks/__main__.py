@@ -14,6 +14,7 @@ BENCHMARKS = (
     "drift_throughput",
     "drift",
     "drift_promise",
+    "drift_monitor",
     "scoring",
     "carry_over",
     "pipeline",

@@ -17,9 +17,8 @@ from river import drift
 from scipy import stats
 
 from streams.drift.cusum import ChartRules
-from streams.drift.rules import chart_rules
+from streams.drift.rules import COOLDOWN_S, chart_rules
 from tests.benchmarks.drift_simulation import simulate
-from tests.benchmarks.drift_table import COOLDOWN_S
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -28,7 +28,19 @@ from workers.state.redis_deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
 
 SETTINGS = Settings.load()
-RULES = Rules.from_settings(SETTINGS)
+THRESHOLDS_0_1 = {(1.0, 1.0): 4.518672199170122, (4.0, 2.0): 2.980277309034414}
+
+
+def rules_of_0_1(**settings: float) -> Rules:
+    """The rules that 0.1 derived from these settings: its thresholds, and how they rise for a young baseline."""
+    loaded = Settings.load(**settings)
+    rules = Rules.from_settings(loaded)
+    threshold = THRESHOLDS_0_1[loaded.alerts_per_user_year, loaded.memos_per_day]
+    chart = rules.chart._replace(threshold=threshold, young=0.5, correlated=5.0, whitened=0.0, phi_weight=12.0)
+    return rules._replace(chart=chart)
+
+
+RULES = rules_of_0_1()
 
 
 async def read(url: str) -> dict[str, Any]:

@@ -60,12 +60,16 @@ def test_calibrate_tells_threshold_run_length_and_delays() -> None:
     told = json.loads(_run("calibrate", "--alerts-per-user-year", "2", "--json").stdout)
     assert told["alerts_per_user_year"] == 2
     assert 2.5 < told["threshold"] < 5
+    assert "at most 2 false alerts a year" in told["guarantee"]
     for condition in told["conditions"]:
+        assert condition["false_alerts_per_user_year"]["value"] < condition["at_most"] <= 2.0001
         assert [delay["shift"] for delay in condition["delays"]] == [0.5, 1, 1.5, 2]
         assert all(delay["mean_memos"]["error"] > 0 for delay in condition["delays"])
     text = _run("calibrate", "--memos-per-day", "3", "--autocorrelation", "0.3").stdout
     assert "in-control ARL" in text
     assert sum(line.endswith("%") for line in text.splitlines()) == 4
+    assert "at most 1 false alerts a year" in text
+    assert "neighbouring ones correlate by 0.3;" in text
 
 
 def test_plot_draws_a_user(tmp_path: Path) -> None:
@@ -88,8 +92,12 @@ def test_plot_says_how_many_memos_were_not_judged(tmp_path: Path) -> None:
     assert "54 of 55 memos were not judged, most of them (54) for: quality:noisy" in told
 
 
-def test_a_promise_that_cannot_be_kept_is_refused() -> None:
-    assert _run("calibrate", "--alerts-per-user-year", "0.0001").exit_code != 0
+@pytest.mark.parametrize("budget", ["0.0001", "1000"])
+def test_a_promise_that_cannot_be_kept_is_refused_with_the_range(budget: str) -> None:
+    result = _run("calibrate", "--alerts-per-user-year", budget)
+    assert result.exit_code != 0
+    assert f"alerts_per_user_year is {budget}: " in str(result.exception)
+    assert not result.stdout
 
 
 @pytest.mark.parametrize("command", ["calibrate", "replay", "plot"])
