@@ -72,7 +72,6 @@ def _begin_at_the_first_page(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Sphinx calls this once."""
-    for language in ("csv", "mermaid"):  # shown as they are
-        app.add_lexer(language, TextLexer)
+    app.add_lexer("csv", TextLexer)  # shown as it is
     app.connect("source-read", _add_navigation)
     app.connect("build-finished", _begin_at_the_first_page)

@@ -11,7 +11,9 @@ import typer
 import yaml
 
 from schemas.metrics import METRICS
+from schemas.pipeline import FEATURE_STAGES
 from schemas.settings import Settings
+from schemas.topics import TOPICS
 from streams.cli.application import app
 from streams.reference import command_page
 from tests.benchmarks import figures
@@ -112,6 +114,18 @@ def test_files_exist(page: Path) -> None:
 
 def test_the_page_of_the_commands_is_up_to_date() -> None:
     assert command_page.PAGE.read_text() == command_page.command_page(), "run `make schemas`"
+
+
+def test_the_diagram_shows_every_topic_and_role() -> None:
+    shown = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", (ROOT / "docs" / "architecture.svg").read_text()))
+    assert [topic.name for topic in TOPICS if topic.name not in shown] == []
+    roles = {
+        "fusion agent",
+        "drift agent",
+        "bridges",
+        *(f"{stage.name} worker" for stage in FEATURE_STAGES),
+    }
+    assert {role for role in roles if role not in shown} == set()
 
 
 def test_the_newest_change_is_of_the_version_that_is_built() -> None:
