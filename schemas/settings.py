@@ -134,8 +134,8 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     encoder_batch_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 16.0
     """Seconds of audio, padding included, that the encoder computes at once; several hundred on an accelerator."""
     program_cache: Annotated[Folder | None, Role.WORKER | Role.COMMAND_LINE] = None
-    """Where the encoder's compiled programs are kept between starts, for one process at a time. Without it they are not
-    kept."""
+    """Where the encoder's compiled programs are kept between starts, for one process at a time. Without it workers keep
+    none, and `undertone score` and `undertone features` keep theirs in `UNDERTONE_HOME`."""
     warm: Annotated[bool, Role.WORKER | Role.COMMAND_LINE] = False
     """Compile all of the encoder's programs while no memo waits; otherwise each when a memo first needs it."""
     memory_growth: Annotated[bool, Role.WORKER | Role.COMMAND_LINE] = True

@@ -1,7 +1,8 @@
 """Settings for a command, with a warning about variables that look like one and are none."""
 
+import fcntl
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from schemas.bundle_manifest import encoder_of, left_out, needs_of
 from schemas.errors import ConfigurationError
@@ -11,6 +12,11 @@ from streams.terminal.arguments import bundle_fault
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
+
+PROGRAMS = "programs"
+"""Folder in the home with the encoder's compiled programs."""
+_LOCKS: list[IO[str]] = []
+"""Held until the process ends."""
 
 
 def load_settings(**overrides: object) -> "Settings":
@@ -38,6 +44,30 @@ def check_scoring(settings: "Settings") -> None:
         left_out(needs.modalities, settings.modalities)
     if Modality.EMBEDDING in settings.modalities:
         encoder_of(settings.bundle, settings.encoder)
+
+
+def with_kept_programs(settings: "Settings") -> "Settings":
+    """The settings, with the encoder's compiled programs kept in the home unless a setting names a place.
+
+    Compiling takes longer than all else that one memo needs. The folder is for one process at a time: another one
+    compiles its own, as does one whose home cannot be written or has spaces in its path, which TensorFlow refuses.
+    """
+    from streams.local.private_files import private_folder, private_opener
+
+    folder = (settings.home / PROGRAMS).absolute()
+    if settings.program_cache is not None or any(character.isspace() for character in str(folder)):
+        return settings
+    try:
+        lock = open(private_folder(folder) / "lock", "w", opener=private_opener)  # noqa: SIM115  # until the end
+    except (OSError, ConfigurationError):
+        return settings
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return settings
+    _LOCKS.append(lock)
+    return settings.model_copy(update={"program_cache": folder})
 
 
 @cache

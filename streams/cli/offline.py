@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 from schemas.errors import ExitCode
 from schemas.events import Modality
-from streams.cli.load_settings import check_bundle, check_scoring, load_settings
+from streams.cli.load_settings import check_bundle, check_scoring, load_settings, with_kept_programs
 from streams.cli.printing import AsJson, Printer, fail, printer, tracked, warn
 from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, output_file, some_path
 from streams.terminal.arguments import modality as modality_named
@@ -63,6 +63,7 @@ def score(
         settings = settings.model_copy(update={"modalities": (modality,)})
     check_scoring(settings)
     import_tensorflow_for(settings.modalities, settings.bundle)
+    settings = with_kept_programs(settings)
     from streams.local.offline import score_files, score_in_turn
 
     files, output = audio_files(paths), printer(as_json)
@@ -158,6 +159,7 @@ def _write_features(
     from streams.cli.tensorflow_quiet import import_tensorflow_for
 
     import_tensorflow_for(wanted)
+    settings = with_kept_programs(settings)
     from streams.local.offline import arrays_of, frames_of, names_of
     from workers.offline.extraction import Extraction
 

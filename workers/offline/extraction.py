@@ -1,6 +1,7 @@
 """Run the feature stages over recordings at hand, as the feature workers run them over memos."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,7 +89,9 @@ class Extraction(AbstractContextManager["Extraction"]):
     def _batch(self, load: Load[R], recordings: Sequence[R]) -> list[Extracted[R]]:
         loaded = [_loaded(load, recording, self._settings) for recording in recordings]
         memos = [memo for memo in loaded if isinstance(memo, Memo)]
-        columns = [iter(settle(stage, memos)) for stage in self._stages.values()]
+        # Together: openSMILE starts in its process while the encoder's first program is compiled or read in this one.
+        with ThreadPoolExecutor(max(1, len(self._stages))) as threads:
+            columns = [iter(each) for each in threads.map(lambda stage: settle(stage, memos), self._stages.values())]
         return [
             Extracted(recording, memo if isinstance(memo, Poison) else self._joined([next(each) for each in columns]))
             for recording, memo in zip(recordings, loaded, strict=True)

@@ -9,6 +9,11 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+UNUSED = ("matplotlib", "pandas", "sklearn")
+"""Keras loads them, in a quarter of its time, for parts that nothing here uses, and does without where it must."""
 
 
 def import_tensorflow() -> None:
@@ -21,7 +26,8 @@ def import_tensorflow() -> None:
         kept = os.dup(2)
         os.dup2(output.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            with _not_installed(*UNUSED):
+                importlib.import_module("tensorflow")
         except BaseException:
             output.seek(0)
             os.write(kept, output.read())
@@ -33,3 +39,16 @@ def import_tensorflow() -> None:
     logger.addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     logger.handlers.clear()  # it writes past the format of this process's own log
     logger.propagate = True
+
+
+@contextmanager
+def _not_installed(*libraries: str) -> Iterator[None]:
+    """Inside the block these libraries count as not installed, but for those that are loaded already."""
+    hidden = [library for library in libraries if library not in sys.modules]
+    for library in hidden:
+        sys.modules[library] = None  # type: ignore[assignment]  # how Python says that an import fails
+    try:
+        yield
+    finally:
+        for library in hidden:
+            del sys.modules[library]

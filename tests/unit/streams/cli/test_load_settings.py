@@ -10,7 +10,7 @@ import pytest
 
 from schemas.bundle_manifest import MANIFEST
 from schemas.errors import ConfigurationError
-from streams.cli.load_settings import check_scoring, load_settings
+from streams.cli.load_settings import PROGRAMS, check_scoring, load_settings, with_kept_programs
 
 ROOT = Path(__file__).parents[4]
 
@@ -82,3 +82,19 @@ def test_modalities_that_contradict_the_bundle_are_refused_before_a_model_is_loa
     else:
         with pytest.raises(ConfigurationError, match=fault):
             check_scoring(settings)
+
+
+def test_compiled_programs_are_kept_in_the_home_by_one_process_at_a_time(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first, second = (with_kept_programs(load_settings(home=home)) for _ in range(2))
+    assert first.program_cache == home / PROGRAMS
+    assert second.program_cache is None, "the first still has the folder"
+    assert (home / PROGRAMS).stat().st_mode & 0o777 == 0o700
+    elsewhere = tmp_path / "elsewhere"
+    assert with_kept_programs(load_settings(home=home, program_cache=elsewhere)).program_cache == elsewhere
+
+
+@pytest.mark.parametrize("name", ["with a space", "file/home"])
+def test_a_home_that_cannot_keep_programs_is_no_fault(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert with_kept_programs(load_settings(home=tmp_path / name)).program_cache is None

@@ -41,3 +41,9 @@ def test_warnings_of_retracing_are_dropped_and_others_kept(tmp_path: Path) -> No
         "log.warning('5 out of 5 calls triggered tf.function retracing'); log.warning('something else')"
     )
     assert run(tmp_path, GREETING, code).stderr == "something else\n"
+
+
+def test_libraries_that_keras_can_do_without_are_not_loaded_and_stay_importable(tmp_path: Path) -> None:
+    module = "try:\n    import sklearn\nexcept ImportError:\n    sklearn = None\n"
+    code = "import_tensorflow(); import tensorflow, sklearn; sys.exit(tensorflow.sklearn is not None)"
+    assert run(tmp_path, module, code).returncode == 0
