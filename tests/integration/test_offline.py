@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,23 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.markers import MARKER_NAMES
+from schemas.pipeline import ACOUSTIC
 from schemas.settings import Settings
 from streams.cli.application import app
 from streams.local.offline import score_files
+from streams.roles import feature_worker
 from tests.audio_files import broken, encodings, sndfile, spoken
 from tests.json_output import validated
+from tests.unit.workers.scoring import toys
 from workers.audio.memo import SAMPLING_RATE
 from workers.offline.extraction import Extraction
+from workers.scoring.bundle import save
+from workers.scoring.feature_space import FeatureSpace
+from workers.scoring.heads import LogisticHead
+from workers.scoring.personal_baseline import Population
 
 NARROW = {"wav_8k", "amr", "3gp"}
 """Telephone band: half of what the voice says is missing, so the score may move further."""
@@ -77,6 +86,18 @@ def test_the_memos_of_one_person_are_held_against_those_before_them(tmp_path: Pa
     assert (quiet["baseline_memos"], last["baseline_memos"]) == (5, 5), "silence is not learnt from"
     assert last["evidence"][0]["name"].startswith("pause_")
     assert last["evidence"][0]["deviation_sd"] > 2
+
+
+def test_a_bundle_of_other_features_is_refused_before_any_file_and_by_its_worker(tmp_path: Path) -> None:
+    acoustic = FeatureSpace({Modality.ACOUSTIC: toys.ACOUSTIC}, toys.NAMES)
+    head, four = LogisticHead(toys.f32([0] * 4), 0.0), toys.f32([1] * 4)
+    people = Population(four, four, four, freedom=5.0)
+    save(replace(toys.bundle(head), space=acoustic, population=people), tmp_path / "b", "")
+    settings = Settings.load(bundle=tmp_path / "b", acoustic_processes=1)
+    with pytest.raises(ConfigurationError, match=r"was trained on those from toy-acoustic.*train it again"):
+        next(score_files(settings, [tmp_path / "absent.wav"]))
+    with pytest.raises(ConfigurationError, match="toy-acoustic"):
+        feature_worker._stage(settings, ACOUSTIC)
 
 
 def test_one_recording_has_one_score_however_it_is_encoded(tmp_path: Path) -> None:
