@@ -1,7 +1,6 @@
 """`undertone demo`: an end-to-end run with simulated users."""
 
 import asyncio
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import typer
 from schemas.errors import ExitCode
 from schemas.events import AlertState, Band
 from streams.cli.load_settings import load_settings
+from streams.cli.printing import printer, warn
 from streams.terminal.arguments import plot_file
 from streams.terminal.files import writing
 
@@ -61,16 +61,16 @@ def demo(
     run = new_run()
     with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home, settings_hidden(KEPT) as ignored:
         if ignored:
-            print(ignored_line(ignored), file=sys.stderr, flush=True)
+            warn(ignored_line(ignored))
         try:
             _play(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
         except asyncio.CancelledError:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
     with writing(plot):
         _draw(run, plot)
-    print("\n".join(alert_lines(run)))
-    print(f"plot: {plot}")
-    print(run.summary(time.monotonic() - began))
+    output = printer(as_json=False)
+    for line in (*alert_lines(run), f"plot: {plot}", run.summary(time.monotonic() - began)):
+        output.note(line)
 
 
 def ignored_line(names: Sequence[str]) -> str:
@@ -109,7 +109,7 @@ class _Lines:
         changed = activity != self._activity and not self._run.scores
         if changed or time.monotonic() - self._last >= QUIET_EVERY_S:
             self._last, self._activity = time.monotonic(), activity
-            print(f"{_progress(self._run, self._began)}; {activity}", flush=True)
+            printer(as_json=False).note(f"{_progress(self._run, self._began)}; {activity}")
 
 
 def _progress(run: "DemoRun", began: float) -> str:

@@ -55,13 +55,12 @@ async def _up(settings: "Settings") -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with System(settings) as system:
         kind = "embedded" if system.embedded else "external"
-        print(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={system.settings.kafka_bootstrap}", end=" ")
         address = without_credentials(system.settings.redis_url or "")
         # The output of a service is kept, and the path of a home may name a person.
-        print(f"REDIS_URL={address.replace(str(settings.home.resolve()), '$UNDERTONE_HOME')}", flush=True)
-        print(
-            "next: `undertone submit memo.m4a --user someone --wait`, `undertone scores`; Ctrl-C stops it", flush=True
-        )
+        address = address.replace(str(settings.home.resolve()), "$UNDERTONE_HOME")
+        output, bootstrap = printer(as_json=False), system.settings.kafka_bootstrap
+        output.note(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={bootstrap} REDIS_URL={address}")
+        output.note("next: `undertone submit memo.m4a --user someone --wait`, `undertone scores`; Ctrl-C stops it")
         running = asyncio.create_task(system.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)

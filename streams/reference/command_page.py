@@ -62,6 +62,8 @@ def _command(context: Any) -> Iterator[str]:
     shown = [(f"`{_cell(use)}`", _cell(text)) for use, text in filter(None, records) if "--help" not in use]
     if shown:
         yield table(("argument or option", "meaning"), shown)
+    if name not in OUTPUTS and any("--json" in use for use, _ in shown):
+        raise ValueError(f"{name} has --json: add what it prints to streams/reference/output.py")
     if output := OUTPUTS.get(name):
         yield f"**`--json`:** {output.says} Each is an object of this JSON Schema:"
         yield f"```json\n{laid_out(output_schema(output))}\n```"
