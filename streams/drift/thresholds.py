@@ -137,8 +137,8 @@ def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrela
     least, most = budgets(memos_per_day, autocorrelation)
     if not least <= alerts_per_user_year <= most:
         raise OutsideTable(
-            f"alerts_per_user_year is {alerts_per_user_year:g}: at {memos_per_day:g} memos per day it must be a number "
-            f"from {least:g} to {most:g}"
+            f"a budget of {alerts_per_user_year:g} false alarms per user and year (alerts_per_user_year) cannot be "
+            f"kept: at {memos_per_day:g} memos per day give a number from {least:g} to {most:g}"
         )
     low, high = shipped().threshold[0], shipped().threshold[-1]
     for _ in range(50):

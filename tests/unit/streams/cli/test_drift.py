@@ -96,7 +96,7 @@ def test_plot_says_how_many_memos_were_not_judged(tmp_path: Path) -> None:
 def test_a_promise_that_cannot_be_kept_is_refused_with_the_range(budget: str) -> None:
     result = _run("calibrate", "--alerts-per-user-year", budget)
     assert result.exit_code != 0
-    assert f"alerts_per_user_year is {budget}: " in str(result.exception)
+    assert f"a budget of {budget} false alarms per user and year" in str(result.exception)
     assert not result.stdout
 
 

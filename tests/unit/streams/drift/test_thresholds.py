@@ -128,8 +128,8 @@ def test_a_known_autocorrelation_is_met_closely() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0.001, 1.0, None), r"alerts_per_user_year is 0.001: at 1 memos per day .* from [\d.]+ to [\d.]+$"),
-        ((1000.0, 1.0, None), r"alerts_per_user_year is 1000: at 1 memos per day .* from [\d.]+ to [\d.]+$"),
+        ((0.001, 1.0, None), r"a budget of 0.001 .* at 1 memos per day .* from [\d.]+ to [\d.]+$"),
+        ((1000.0, 1.0, None), r"a budget of 1000 .* at 1 memos per day .* from [\d.]+ to [\d.]+$"),
         ((1.0, 40.0, None), "memos_per_day is 40: .* at most 12"),
         ((1.0, 0.0, None), "memos_per_day is 0: .* above 0"),
         ((1.0, 1.0, 0.9), "autocorrelation is 0.9: .* from 0 to 0.5"),
