@@ -15,6 +15,7 @@ FIRST_RELEASES: Mapping[str, str] = {
     "memo_features.3": "0.3.0",
     "risk_scored.1": "0.1.0",
     "risk_scored.2": "0.1.0",
+    "risk_scored.3": "0.4.0",
     "risk_alert.1": "0.1.0",
     "dead_letter.1": "0.1.0",
 }
