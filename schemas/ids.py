@@ -5,6 +5,9 @@ from uuid import UUID, uuid5
 
 _NAMESPACE = UUID("5f1e0c1e-6a0f-5d1c-9a57-2f6f3d9b7c10")
 
+DOCTOR_USER = "undertone-doctor-"
+"""Start of the pseudonyms of `undertone doctor --send-memo`: give no user of yours one that begins so."""
+
 
 def derived_id(kind: str, *causes: str) -> str:
     """A UUID (version 5) of what the id is for and what caused it; the same causes always give the same id."""

@@ -9,10 +9,10 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import quote, unquote
 
 import httpx
@@ -36,6 +36,8 @@ REFUSED_MOST = 100
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 Answer = Mapping[str, Any]
+Registration: TypeAlias = Literal["registered", "compatible", "incompatible", "missing"]
+"""Of a schema under a subject: there; not there, but accepted or refused; no such subject."""
 
 
 class HttpRegistry:
@@ -98,6 +100,39 @@ class HttpRegistry:
                 self._schemas.popitem(last=False)
         return schema
 
+    def subjects(self) -> Sequence[str]:
+        """Names of the subjects. Raises Transient when the registry is unavailable, ConfigurationError otherwise."""
+        content = self._content("GET", "/subjects", None, "list of subjects")
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise self._unexpected("the answer for the list of subjects is no list of names")
+        self._answered = True
+        return found
+
+    def registration(self, subject: str, schema: str) -> Registration:
+        """Whether `schema` is registered under a subject, or would be accepted.
+
+        Changes nothing. Raises as `subjects`.
+        """
+        path, what = f"/subjects/{quote(subject, safe='')}", f"the schema of {subject}"
+        if self._found("POST", path, {"schema": schema}, what) is not None:
+            return "registered"
+        path = f"/compatibility{path}/versions/latest"
+        answer = self._found("POST", path, {"schema": schema}, what)
+        if answer is None:
+            return "missing"
+        return "compatible" if answer.get("is_compatible") else "incompatible"
+
+    def _found(self, method: str, path: str, body: Answer | None, what: str) -> Answer | None:
+        """The answer; None when the registry has no such subject or schema, which its error codes tell."""
+        status, content = self._exchanged(method, path, body, what)
+        if status == httpx.codes.NOT_FOUND and b"error_code" in content:
+            return None
+        return self._read(status, content, method, what)
+
     def _raise_if_refused(self, schema_id: int) -> None:
         while self._refused and next(iter(self._refused.values()))[0] <= self._clock():
             self._refused.popitem(last=False)
@@ -123,13 +158,24 @@ class HttpRegistry:
         return schema
 
     def _ask(self, method: str, path: str, body: Answer | None, what: str) -> Answer:
+        return self._read(*self._exchanged(method, path, body, what), method, what)
+
+    def _content(self, method: str, path: str, body: Answer | None, what: str) -> bytes:
+        status, content = self._exchanged(method, path, body, what)
+        if not httpx.codes.is_success(status):
+            raise self._refusal(status, "POST", what)
+        return content
+
+    def _exchanged(self, method: str, path: str, body: Answer | None, what: str) -> tuple[int, bytes]:
         try:
             # A loop of its own gives one deadline to all of the exchange, whatever loop runs in the calling thread.
             with ThreadPoolExecutor(1, thread_name_prefix="registry") as executor:
-                status, content = executor.submit(asyncio.run, self._exchange(method, path, body)).result()
+                return executor.submit(asyncio.run, self._exchange(method, path, body)).result()
         except (httpx.TransportError, OSError) as error:
             # The exception's own text may hold the address, and the address may hold more than a host.
             raise Transient(f"SCHEMA_REGISTRY_URL={self._shown}: {why_unreachable(error)} (asked for {what})") from None
+
+    def _read(self, status: int, content: bytes, method: str, what: str) -> Answer:
         if not httpx.codes.is_success(status):
             raise self._refusal(status, method, what)
         if method == "GET" and len(content) > ANSWER_BYTES:

@@ -42,7 +42,7 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     )
     """OpenTelemetry collector for spans, OTLP over HTTP. Without it no spans are made. OpenTelemetry's own variables
     apply as well."""
-    metrics_port: Annotated[int, Field(ge=0, le=65535), Role.SERVICES | Role.UP] = 0
+    metrics_port: Annotated[int, Field(ge=0, le=65535), Role.SERVICES | Role.UP | Role.COMMAND_LINE] = 0
     """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and the
     ones after it: workers in the order of `UNDERTONE_MODALITIES`, agents, bridges."""
     stuck_after_s: Annotated[Positive, Role.SERVICES] = 20.0

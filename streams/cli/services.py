@@ -1,7 +1,7 @@
-"""The production roles: one process each."""
+"""The production roles, one process each, and their topics."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.bundle_manifest import ENCODER, encoder_of
+from schemas.channels import CHANNELS, Channel
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, Implementation, feature_stage, feature_stages
 from streams.cli.load_settings import check_bundle, load_settings
 from streams.cli.printing import AsJson, Column, printer, progress
+from streams.terminal.arguments import http_address
 
 if TYPE_CHECKING:
     from streams.terminal.json_lines import CreatedTopic, RegisteredSubject, SchemaVersion, TopicState
 
+bridge_app = typer.Typer(help="Deliver alerts to a receiver outside Kafka.", no_args_is_help=True)
 topics_app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
 
 
@@ -25,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(worker)
     app.command()(agents)
     app.add_typer(topics_app, name="topics")
+    app.add_typer(bridge_app, name="bridge")
 
 
 def _stage(name: str) -> FeatureStage:
@@ -165,3 +169,30 @@ TOPIC_COLUMNS: "tuple[Column[TopicState], ...]" = (
 
 def _by_group(lag: "Mapping[str, int | str]") -> str:
     return ", ".join(f"{group} {records}" for group, records in lag.items())
+
+
+Url = Annotated[
+    str | None, typer.Option(parser=http_address, metavar="URL", help="Address of the receiver. Default: the setting.")
+]
+
+
+def _command(channel: Channel) -> Callable[..., None]:
+    """The command of one channel; it loads only what that channel needs."""
+
+    def bridge(url: Url = None) -> None:
+        from schemas.settings import Settings
+        from streams.local.discover import connected
+        from streams.notify.receivers import make_receiver
+        from streams.roles.bridge import run_bridge
+        from streams.roles.process import until_asked_to_stop
+
+        given = Settings.load(**({channel.setting: url} if url else {}))
+        receiver = make_receiver(channel, given)
+        settings = connected(given, redis=False)
+        until_asked_to_stop(settings, f"bridge-{channel.name}", lambda stop: run_bridge(settings, receiver, stop))
+
+    return bridge
+
+
+for _channel in CHANNELS:
+    bridge_app.command(_channel.name, help=f"{_channel.meaning}\n\n{_channel.address}")(_command(_channel))

@@ -39,6 +39,7 @@ OUTPUTS: Mapping[str, Output] = {
     "drift calibrate": Output("One line.", (ThresholdReport,)),
     "drift replay": Output("A line per alert, also without `--json`.", (RiskAlert,)),
     "drift plot": Output("One line.", (lines.DriftPlot,)),
+    "doctor": Output("A line per check.", (lines.CheckResult,)),
     "topics create": Output("A line per topic and per subject.", (lines.CreatedTopic, lines.RegisteredSubject)),
     "topics schemas": Output("A line per version.", (lines.SchemaVersion,)),
     "topics describe": Output("A line per topic.", (lines.TopicState,)),

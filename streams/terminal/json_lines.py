@@ -224,6 +224,21 @@ class DriftPlot(TypedDict):
     """The user's state in Redis in one sentence; empty for scores from a file."""
 
 
+class CheckResult(TypedDict):
+    """What one check of `doctor` found."""
+
+    check: str
+    """Name of the check."""
+    status: Literal["ok", "skipped", "warning", "failed"]
+    """`skipped` when it could not be judged: not configured, not permitted, or another check comes first."""
+    text: str
+    """What was found, in one sentence, without secrets."""
+    fix: str
+    """What to do; empty where there is nothing to do."""
+    seconds: float
+    """How long it took."""
+
+
 class CreatedTopic(TypedDict):
     """One topic."""
 

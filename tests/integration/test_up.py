@@ -324,6 +324,20 @@ def test_topics_are_described_with_their_backlog(up: Up) -> None:
     assert all(topic.name in told for topic in topics.TOPICS)
 
 
+def test_a_memo_of_the_doctor_is_scored_and_forgotten(up: Up) -> None:
+    """The user is thrown away: nothing of it stays but records, which expire."""
+    done = up.run("doctor", "--send-memo", "--within", "120", "--skip", "encoder", "--skip", "openSMILE", "--json")
+    found = {row["check"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 0, [row for row in found.values() if row["status"] == "failed"]
+    for check in ("memo sent", "memo acoustic", "memo embedding", "memo score", "memo clean-up"):
+        assert found[check]["status"] == "ok", found[check]
+    assert "removed: its audio, its keys in Redis; stays: its records (memos.uploaded" in found["memo clean-up"]["text"]
+    assert list((up.home / "audio").glob("undertone-doctor-*")) == []
+    with Redis.from_url(str(up.settings.redis_url)) as client:
+        assert client.keys("*undertone-doctor-*") == []
+        assert not [member for member in client.zrange("undertone:joins:open", 0, -1) if b"undertone-doctor" in member]
+
+
 def test_nothing_personal_is_in_the_log(up: Up) -> None:
     log = (up.home.parent / "up.log").read_text()
     memos = [score.memo_id for score in up.read(topics.SCORED)]

@@ -1,4 +1,4 @@
-"""A small schema registry over HTTP: the two endpoints that Undertone uses, as Confluent documents them."""
+"""A small schema registry over HTTP: the endpoints that Undertone uses, as Confluent documents them."""
 
 import base64
 import json
@@ -18,6 +18,7 @@ class RegistryServer:
     port: int = 0
     schemas: list[dict[str, Any]] = field(default_factory=list)
     subjects: set[str] = field(default_factory=set)
+    incompatible: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     password: str | None = None
     fails_with: int | None = None
@@ -40,9 +41,24 @@ class RegistryServer:
         match path.strip("/").split("/"):
             case ["subjects", subject, "versions"] if method == "POST":
                 return 200, json.dumps({"id": self._register(unquote(subject), json.loads(body))}).encode()
+            case ["subjects"] if method == "GET":
+                return 200, json.dumps(sorted(self.subjects)).encode()
+            case ["subjects", subject] if method == "POST":
+                return self._look_up(unquote(subject), json.loads(body))
+            case ["compatibility", "subjects", subject, "versions", "latest"] if method == "POST":
+                if unquote(subject) not in self.subjects:
+                    return 404, b'{"error_code": 40401, "message": "Subject not found"}'
+                return 200, json.dumps({"is_compatible": unquote(subject) not in self.incompatible}).encode()
             case ["schemas", "ids", number] if method == "GET" and 0 < int(number) <= len(self.schemas):
                 return 200, json.dumps(self.schemas[int(number) - 1]).encode()
         return 404, b'{"error_code": 40403, "message": "Schema not found"}'
+
+    def _look_up(self, subject: str, schema: dict[str, Any]) -> tuple[int, bytes]:
+        if subject not in self.subjects:
+            return 404, b'{"error_code": 40401, "message": "Subject not found"}'
+        if schema not in self.schemas or subject in self.incompatible:
+            return 404, b'{"error_code": 40403, "message": "Schema not found"}'
+        return 200, json.dumps({"subject": subject, "id": self.schemas.index(schema) + 1, "version": 1}).encode()
 
     def _register(self, subject: str, schema: dict[str, Any]) -> int:
         self.subjects.add(subject)

@@ -196,6 +196,7 @@ def test_only_settings_read_the_environment() -> None:
         "workers/service/quiet_tensorflow.py",
         # These read no setting: they choose what their child processes inherit.
         "workers/processes/child.py",
+        "streams/doctor/environment.py",
         "streams/local/hidden_settings.py",
         "streams/local/system.py",
     }

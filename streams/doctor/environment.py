@@ -1,0 +1,154 @@
+"""Settings, folders, ports and addresses on this machine."""
+
+import os
+import shutil
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from schemas.environment import PREFIX, variable
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings, ignored_variables
+from streams.doctor.examination import Patient, in_thread
+from streams.doctor.finding import Finding, failed, ok, skipped, together, warning
+
+FREE_BYTES = 1 << 30
+"""Less free space on the disk of UNDERTONE_HOME is warned about: an embedded store and copies of audio grow."""
+FULL_BYTES = 64 << 20
+ANSWER_S = 4.0
+PROCESSES = 6
+"""Ports that `undertone up` takes from UNDERTONE_METRICS_PORT on, at most: workers, agents, bridges."""
+
+
+async def settings(patient: Patient) -> Finding:
+    """Whether every value can be used."""
+    if patient.faults:
+        return failed("; ".join(patient.faults), "correct these variables; docs/settings.md has their values")
+    return ok(f"{len(patient.settings.model_fields_set)} of {len(Settings.model_fields)} set, all of them usable")
+
+
+async def variables(_: Patient) -> Finding:
+    """Whether every variable with our prefix is one that is read."""
+    ignored = ignored_variables()
+    if not ignored:
+        return ok("every variable that begins with UNDERTONE_ is a setting")
+    return together(
+        warning(sentence, "correct or remove it; docs/settings.md has the settings") for sentence in ignored
+    )
+
+
+def home(given: Settings) -> Finding:
+    """UNDERTONE_HOME can be written, and its disk has room. Creates nothing."""
+    place = next(path for path in (given.home, *given.home.parents) if path.exists() or path == path.parent)
+    if not place.is_dir():
+        return failed("UNDERTONE_HOME is, or lies below, a file that is no folder", "name a folder in UNDERTONE_HOME")
+    if not os.access(place, os.W_OK | os.X_OK) or _is_read_only(place):
+        return failed(
+            "UNDERTONE_HOME cannot be written by this user",
+            "name a folder of this user in UNDERTONE_HOME, or give it to this user with chown",
+        )
+    free = shutil.disk_usage(place).free
+    text = f"can be written, {free / 1e9:.1f} GB free"
+    if free < FULL_BYTES:
+        return failed(f"its disk is full ({free / 1e6:.0f} MB free)", "free some space, or move UNDERTONE_HOME")
+    return warning(text, "free some space, or move UNDERTONE_HOME") if free < FREE_BYTES else ok(text)
+
+
+def _is_read_only(place: Path) -> bool:
+    """Whether the file system takes no writes: for root, permissions do not say."""
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def metrics_port(given: Settings) -> Finding:
+    """Whether UNDERTONE_METRICS_PORT and those after it are free, or Undertone's own."""
+    first = given.metrics_port
+    if not first:
+        return skipped("UNDERTONE_METRICS_PORT is 0: no role serves metrics or health", "set it, such as to 9464")
+    taken = [port for port in range(first, min(first + PROCESSES, 65536)) if not _is_free(port)]
+    foreign = [port for port in taken if not _is_ours(port)]
+    if first in foreign:
+        return failed(
+            f"port {first} (UNDERTONE_METRICS_PORT) is taken by another program",
+            "stop it, or set UNDERTONE_METRICS_PORT to a free port",
+        )
+    if foreign:
+        return warning(
+            f"ports {', '.join(map(str, foreign))} after UNDERTONE_METRICS_PORT are taken by other programs",
+            "`undertone up` gives them to its roles: choose a port with free ones after it",
+        )
+    return ok(f"port {first} {'serves an Undertone role' if first in taken else 'is free'}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("", port))
+        return True
+    return False
+
+
+def _is_ours(port: int) -> bool:
+    with suppress(httpx.HTTPError):
+        return "undertone_" in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=2.0).text
+    return False
+
+
+async def receivers(patient: Patient) -> Finding:
+    """Whether what alerts and spans are sent to accepts connections. Nothing is posted."""
+    given = patient.settings
+    addresses = {
+        variable(name): url.strip()
+        for name in ("alertmanager_url", "webhook_url", "slack_url", "otel_exporter_otlp_endpoint")
+        for url in (getattr(given, name) or "").split(",")
+        if url.strip()
+    }
+    if not addresses:
+        return skipped("no receiver of alerts or spans is set (UNDERTONE_ALERTMANAGER_URL and others)")
+    return together([await _accepts(name, url) for name, url in addresses.items()])
+
+
+async def _accepts(name: str, url: str) -> Finding:
+    """Only the variable is named: an address may be a secret."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        return failed(f"{name} is not http(s)://host[:port]", f"correct {name}")
+    try:
+        await in_thread(lambda: socket.create_connection((host, port), ANSWER_S).close())
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        return failed(f"{name} does not accept connections ({why})", f"start the receiver, or correct {name}")
+    return ok(f"{name} accepts connections")
+
+
+def usable_settings() -> tuple[Settings, list[str]]:
+    """The settings, and what is wrong with those that were left out so that the others can be examined."""
+    try:
+        return Settings.load(), []
+    except ConfigurationError as error:
+        faults = str(error).removeprefix("settings cannot be used: ").split("; ")
+    wrong = {name for name in Settings.model_fields if any(fault.startswith(f"{variable(name)}:") for fault in faults)}
+    # What does not go together names no single variable: without any of them nothing of Kafka and Redis is examined.
+    joint = {name for name in Settings.model_fields if name.startswith(("kafka_", "redis_"))}
+    for left_out in (wrong, wrong | joint, {*Settings.model_fields, "secrets_dir"}):
+        with suppress(ConfigurationError), _without(left_out):
+            return Settings.load(), faults
+    raise AssertionError("settings without any value of the environment are valid")
+
+
+@contextmanager
+def _without(names: Collection[str]) -> Iterator[None]:
+    """Hide these settings' variables."""
+    hidden = {name.upper() for name in names} | {f"{PREFIX}{name}".upper() for name in names}
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in hidden}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)

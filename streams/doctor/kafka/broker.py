@@ -1,0 +1,135 @@
+"""Whether Kafka is reached: addresses, names, ports, encryption, authentication, and what its brokers advertise."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from aiokafka.errors import KafkaError
+
+from schemas.errors import BrokerRefused
+from schemas.settings import Settings
+from schemas.topics import TOPICS
+from streams.doctor.examination import Patient, in_thread
+from streams.doctor.finding import Finding, Status, failed, ok, skipped, together, warning
+from streams.doctor.kafka.requests import BrokerConnection, Cluster
+from workers.kafka.authorization_errors import refusal
+
+NAME_S = 4.0
+CONNECTION, CLUSTER = "kafka connection", "kafka cluster"
+"""What the checks leave in `Patient.known`."""
+
+
+async def address(patient: Patient) -> Finding:
+    """Whether KAFKA_BOOTSTRAP is a list of `host:port`."""
+    given = patient.settings.kafka_bootstrap
+    if given is None:
+        return skipped(
+            "no broker: KAFKA_BOOTSTRAP is not set and no `undertone up` runs",
+            "set KAFKA_BOOTSTRAP, or start `undertone up` for an embedded one",
+        )
+    wrong = [part.strip() for part in given.split(",") if _parsed(part) is None]
+    if wrong:
+        return failed(
+            f"KAFKA_BOOTSTRAP has {', '.join(map(repr, wrong))}, which is no host:port",
+            "write host:port, comma-separated, without a scheme such as kafka://",
+        )
+    return ok(f"{given}{' (embedded)' if patient.embedded else ''}")
+
+
+async def connection(patient: Patient) -> Finding:
+    """Every address: its name, its port, its protocol. The first that answers serves the other checks."""
+    places = [place for part in (patient.settings.kafka_bootstrap or "").split(",") if (place := _parsed(part))]
+    found = await asyncio.gather(*(_reached(patient, *place) for place in places))
+    good = [each for each in found if each.status is Status.OK]
+    if good and len(good) < len(found):
+        bad = together(each for each in found if each.status is not Status.OK)
+        return warning(f"{bad.text}; {len(good)} of {len(found)} addresses answer", bad.fix)
+    return together(found)
+
+
+async def _reached(patient: Patient, host: str, port: int) -> Finding:
+    where = f"{host}:{port}"
+    try:
+        async with asyncio.timeout(NAME_S):
+            await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return failed(f"the host name {host} is unknown (DNS)", "correct KAFKA_BOOTSTRAP, or the name server")
+    except TimeoutError:
+        return failed(f"no name server answers for {host}", "look at the name server of this machine")
+    try:
+        await in_thread(lambda: socket.create_connection((host, port), NAME_S).close())
+    except TimeoutError:
+        return failed(f"{where} does not accept connections (no answer)", "look at firewalls between here and there")
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        return failed(
+            f"{where} does not accept connections ({why})", "start the broker, or correct the port in KAFKA_BOOTSTRAP"
+        )
+    return await _answers(patient, host, port)
+
+
+async def _answers(patient: Patient, host: str, port: int) -> Finding:
+    where, broker = f"{host}:{port}", BrokerConnection(patient.settings, host, port)
+    try:
+        await broker.open()
+        cluster = await broker.describe(topic.name for topic in TOPICS)
+    except TimeoutError:
+        await broker.close()
+        return failed(
+            f"{where} accepts connections and never answers", "look whether it is Kafka, and whether it is frozen"
+        )
+    except (KafkaError, OSError) as error:
+        await broker.close()
+        return _refused(where, error, patient.settings)
+    if CONNECTION in patient.known:
+        await broker.close()
+    else:
+        patient.known |= {CONNECTION: broker, CLUSTER: cluster}
+        patient.exits.push_async_callback(broker.close)
+    if not cluster.brokers and patient.settings.kafka_mechanism == "OAUTHBEARER":
+        return failed(f"{where} rejects the token", "check its issuer, audience and expiry")
+    return ok(f"{where} answers ({patient.settings.kafka_security})")
+
+
+def _refused(where: str, error: BaseException, settings: Settings) -> Finding:
+    found: BrokerRefused | None = refusal(error)
+    if found is not None:
+        text, _, fix = str(found).partition(": ")
+        return failed(f"{where}: {text}", fix)
+    return failed(
+        f"{where} ends the connection ({type(error).__name__}); UNDERTONE_KAFKA_SECURITY is {settings.kafka_security}",
+        "set UNDERTONE_KAFKA_SECURITY and certificates as this listener wants them; look whether this is Kafka",
+    )
+
+
+async def advertised(patient: Patient) -> Finding:
+    """Whether the addresses that the brokers give to clients are reached from here."""
+    cluster: Cluster = patient.known[CLUSTER]
+    found = await asyncio.gather(*(_advertises(node, *place) for node, place in sorted(cluster.brokers.items())))
+    if not found:
+        return failed("the cluster names no broker", "look at the log of the brokers")
+    return together(found)
+
+
+async def _advertises(node: int, host: str, port: int) -> Finding:
+    try:
+        async with asyncio.timeout(2 * NAME_S):
+            await in_thread(lambda: socket.create_connection((host, port), NAME_S).close())
+    except (OSError, UnicodeError, TimeoutError):
+        return failed(
+            f"broker {node} sends clients to {host}:{port}, which is not reached from here",
+            "set advertised.listeners of that broker to an address that clients reach",
+        )
+    return ok(f"broker {node} at {host}:{port}")
+
+
+def _parsed(part: str) -> tuple[str, int] | None:
+    """Host and port of one address, IPv6 in brackets; None for anything else."""
+    host, _, port = part.strip().rpartition(":")
+    bare = host.strip("[]")
+    if not bare or "/" in bare or any(letter.isspace() for letter in bare) or (":" in bare and host == bare):
+        return None
+    return (bare, int(port)) if port.isascii() and port.isdigit() and 0 < int(port) < 65536 else None
+
+
+__all__: Sequence[str] = ["CLUSTER", "CONNECTION", "address", "advertised", "connection"]
