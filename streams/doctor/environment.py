@@ -1,6 +1,7 @@
 """Settings, folders, ports and addresses on this machine."""
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Collection, Iterator
@@ -133,7 +134,8 @@ def usable_settings() -> tuple[Settings, list[str]]:
     try:
         return Settings.load(), []
     except ConfigurationError as error:
-        faults = str(error).removeprefix("settings cannot be used: ").split("; ")
+        # A sentence about one variable begins with its name, and may hold a semicolon itself.
+        faults = re.split(r"; (?=[A-Z][A-Z_0-9]+: )", str(error).removeprefix("settings cannot be used: "))
     wrong = {name for name in Settings.model_fields if any(fault.startswith(f"{variable(name)}:") for fault in faults)}
     # What does not go together names no single variable: without any of them nothing of Kafka and Redis is examined.
     joint = {name for name in Settings.model_fields if name.startswith(("kafka_", "redis_"))}

@@ -33,6 +33,10 @@ class Patient:
     known: dict[str, Any] = field(default_factory=dict)
     exits: AsyncExitStack = field(default_factory=AsyncExitStack)
 
+    def fault_of(self, name: str) -> str:
+        """What is wrong with a variable that was left out of the settings; empty if nothing."""
+        return next((fault for fault in self.faults if fault.startswith(f"{name}:")), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

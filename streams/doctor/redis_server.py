@@ -32,6 +32,8 @@ CONFIGURE = "in redis.conf (CONFIG SET changes a running server)"
 async def connection(patient: Patient) -> Finding:
     """The address, its name, its port, and that the server lets us in."""
     url = patient.settings.redis_url
+    if fault := patient.fault_of("REDIS_URL"):
+        return failed(fault, "write redis://host:port/0, rediss:// or unix://")
     if url is None:
         return skipped(
             "no store: REDIS_URL is not set and no `undertone up` runs", "set REDIS_URL, or start `undertone up`"

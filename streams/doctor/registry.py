@@ -16,6 +16,8 @@ REGISTRY = "schema registry"
 async def answers(patient: Patient) -> Finding:
     """SCHEMA_REGISTRY_URL leads to a registry that lets us in. Raises Transient and ConfigurationError otherwise."""
     url = patient.settings.schema_registry_url
+    if fault := patient.fault_of("SCHEMA_REGISTRY_URL"):
+        return failed(fault, "write http(s)://[user:password@]host[:port]")
     if url is None:
         return skipped("SCHEMA_REGISTRY_URL is not set: records use Avro single-object encoding")
     registry = HttpRegistry(url, ANSWER_S)

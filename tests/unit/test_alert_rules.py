@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.prometheus.runbook import DEFAULT, main, with_address
 from tests.monitoring import program
 from tests.promql import faults, parsed
 
@@ -344,7 +345,7 @@ def test_a_dead_embedding_worker_calls_somebody_within_two_minutes(tmp_path: Pat
                     "exp_annotations": {
                         "summary": "Stage embedding is 2m 0s behind",
                         "description": rules()["UndertoneLagHigh"]["annotations"]["description"],
-                        "runbook_url": "docs/runbook.md#undertonelaghigh",
+                        "runbook_url": f"{DEFAULT}#undertonelaghigh",
                     },
                 }
             ],
@@ -375,7 +376,29 @@ def test_runbook_and_rules_name_each_other() -> None:
     entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL))
     assert list(entries) == list(rules())
     for name, rule in rules().items():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+        assert rule["annotations"]["runbook_url"] == f"{DEFAULT}#{name.lower()}"
         for part in PARTS:
             (text,) = re.findall(rf"^\*\*{part}\.\*\* (.+)", entries[name], re.MULTILINE)
             assert len(text) > 30, f"{name}: {part}"
+
+
+def test_the_address_of_the_runbook_is_set_once(tmp_path: Path) -> None:
+    """Every rule leads to its entry on the page that the operator names."""
+    copy = tmp_path / "undertone.yml"
+    copy.write_text(RULES.read_text())
+    assert main(["https://docs.example.org/undertone/runbook.html"], copy) == 0
+    groups = yaml.safe_load(copy.read_text())["groups"]
+    urls = [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]]
+    assert urls == [f"https://docs.example.org/undertone/runbook.html#{name.lower()}" for name in rules()]
+    assert with_address(copy.read_text(), DEFAULT) == RULES.read_text()
+
+
+@pytest.mark.parametrize("address", ["docs/runbook.md", "https://docs/runbook.html#entry", "https://docs/run book"])
+def test_an_address_that_is_no_page_changes_nothing(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "undertone.yml"
+    copy.write_text(RULES.read_text())
+    assert main([address], copy) == 2
+    assert "is no absolute address of a page" in capsys.readouterr().err
+    assert copy.read_text() == RULES.read_text()

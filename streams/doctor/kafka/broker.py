@@ -22,6 +22,8 @@ CONNECTION, CLUSTER = "kafka connection", "kafka cluster"
 async def address(patient: Patient) -> Finding:
     """Whether KAFKA_BOOTSTRAP is a list of `host:port`."""
     given = patient.settings.kafka_bootstrap
+    if fault := patient.fault_of("KAFKA_BOOTSTRAP"):
+        return failed(fault, "write host:port, comma-separated, without a scheme such as kafka://")
     if given is None:
         return skipped(
             "no broker: KAFKA_BOOTSTRAP is not set and no `undertone up` runs",
