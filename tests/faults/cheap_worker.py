@@ -21,6 +21,7 @@ from workers.audio.storage import AudioStore
 from workers.consumer.stage import Outcome
 from workers.scoring.bundle import Bundle
 from workers.service import quiet_tensorflow
+from workers.stages import FeatureExtractor
 
 QUALITY = Quality(speech_s=5.0, snr_db=30.0, clipped=0.0, bandwidth_hz=8000.0)
 DURATION_S = 6.0
@@ -34,6 +35,7 @@ class CheapStage:
         self._bundle = Bundle.load(settings.bundle)
         self.name = str(self._modality)
         self.extractors = {self._modality: self._bundle.space.extractors[self._modality]}
+        self.device = "none"
 
     def process(self, batch: Sequence[Memo]) -> Sequence[Outcome[MemoFeatures]]:
         return [[self._features(memo)] for memo in batch]
@@ -65,7 +67,7 @@ def load(event: MemoUploaded, store: AudioStore, settings: Settings, reserve: Re
     return Memo(event, np.frombuffer(data, "<f4"), QUALITY)
 
 
-def run(make_stage: Callable[[Settings, FeatureStage], CheapStage]) -> None:
+def run(make_stage: Callable[[Settings, FeatureStage], FeatureExtractor]) -> None:
     """`undertone worker`, with this in place of workers.stages.make_stage."""
     feature_worker.make_stage = make_stage  # type: ignore[attr-defined, assignment]
     quiet_tensorflow.import_tensorflow = lambda: None
