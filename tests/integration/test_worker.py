@@ -39,8 +39,10 @@ class CheapStage:
     """Features of one number. `fault` may raise before a batch is processed; bad memos are poison."""
 
     name = "acoustic"
+    device = "none"
 
     def __init__(self, fault: Fault = lambda _: None) -> None:
+        self.extractors = {Modality.ACOUSTIC: Extractor("cheap", "1", "0")}
         self.fault = fault
         self.processed: Counter[str] = Counter()
 
@@ -58,8 +60,7 @@ class CheapStage:
         event = memo.event
         if self.is_bad(event.memo_id):
             return Poison("acoustic:bad", "this memo is bad on purpose")
-        extractor = Extractor("cheap", "1", "0")
-        one = np.ones((1, 1), np.float32)
+        extractor, one = self.extractors[Modality.ACOUSTIC], np.ones((1, 1), np.float32)
         return [
             MemoFeatures(
                 event.memo_id, event.user_id, event.recorded_at, event.uploaded_at, Modality.ACOUSTIC, extractor,
