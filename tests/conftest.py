@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from tests.guarded import guarded, guarded_redis
 from tests.servers import broker, kafka, one_broker, redis_server
 
 __all__ = ["anyio_backend", "broker", "guarded", "guarded_redis", "kafka", "one_broker", "redis_server", "shared"]
+
+# A shell lets its background jobs ignore Ctrl-C, and so do all processes that they start; tests send it to commands.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline for each example would assert speed, which a busy machine does not keep.
 settings.register_profile("untimed", deadline=None)
