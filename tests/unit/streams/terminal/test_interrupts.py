@@ -33,11 +33,9 @@ async def stubborn():
 asyncio.run(stubborn())
 """
 BESIDE_A_POOL = """
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from workers.acoustic.process_pool import _prepare
-with ProcessPoolExecutor(1, get_context("spawn"), _prepare) as pool:
-    pool.submit(int).result()
+from workers.acoustic.process_pool import OpenSmileChild
+from workers.processes.pool import ChildPool
+with ChildPool(OpenSmileChild, 1).borrowed():
     print("ready", flush=True)
     input()
 """
