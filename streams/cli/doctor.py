@@ -10,6 +10,7 @@ import typer
 
 from schemas.errors import ExitCode
 from streams.cli.printing import AsJson, printer
+from streams.terminal.arguments import positive
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -34,8 +35,14 @@ AudioUri = Annotated[
         help="With --send-memo: audio that workers can read. Default: a simulated voice, written under a prefix.",
     ),
 ]
+WITHIN_S = 180.0
 Within = Annotated[
-    float, typer.Option(min=1.0, metavar="SECONDS", help="With --send-memo: wait so long for each stage.")
+    float | None,
+    typer.Option(
+        parser=positive,
+        metavar="SECONDS",
+        help=f"With --send-memo: wait so long for each stage. Default: {WITHIN_S:g}.",
+    ),
 ]
 
 
@@ -49,7 +56,7 @@ def doctor(
     skip: Skip = None,
     send_memo: SendMemo = False,
     audio_uri: AudioUri = None,
-    within: Within = 180.0,
+    within: Within = None,
     as_json: AsJson = False,
 ) -> None:
     """Check this installation, Kafka, Redis, storage and models: one line each, with the fix.
@@ -57,21 +64,22 @@ def doctor(
     Run it with the environment of the process in question. It changes nothing without `--send-memo`, prints no secret,
     and ends with 1 when a check failed.
     """
-    _check_arguments(role, skip or [], audio_uri, send_memo)
-    memo = (audio_uri, within) if send_memo else None
+    _check_arguments(role, skip or [])
+    for name, given in (("--audio-uri", audio_uri), ("--within", within)):
+        if given is not None and not send_memo:
+            raise typer.BadParameter("it has no use without --send-memo", param_hint=name)
+    memo = (audio_uri, WITHIN_S if within is None else within) if send_memo else None
     with suppress(asyncio.CancelledError):
         raise typer.Exit(ExitCode.FAILED if asyncio.run(_doctor(role, skip or [], memo, as_json)) else ExitCode.OK)
     raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-def _check_arguments(role: str | None, skip: list[str], audio_uri: str | None, send_memo: bool) -> None:
+def _check_arguments(role: str | None, skip: list[str]) -> None:
     from schemas.permissions import rights
 
     roles = sorted({right.role for right in rights()})
     if role is not None and role not in roles:
         raise typer.BadParameter(f"no role is named {role}; there are: {', '.join(roles)}", param_hint="--role")
-    if audio_uri is not None and not send_memo:
-        raise typer.BadParameter("it has no use without --send-memo", param_hint="--audio-uri")
     if skip:
         from streams.doctor.table import CHECKS
 
