@@ -73,8 +73,9 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the journal."""
-        self._db.close()
+        """Close the journal, after the transaction of another thread: SQLite would crash the process."""
+        with self._turn:
+            self._db.close()
 
     def accept(self, uploads: Iterable[Upload]) -> None:
         """Add uploads; a known one, finished or not, stays as it is, but for what an earlier version did not note."""

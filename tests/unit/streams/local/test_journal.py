@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -23,6 +24,31 @@ def test_threads_take_turns_at_one_journal(tmp_path: Path) -> None:
         for done in [*finishing, *accepting]:
             done.result()
         assert {upload.memo_id for upload in journal.unfinished()} == {f"m{i}" for i in range(1, 200, 2)}
+
+
+def test_closing_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> None:
+    within, go_on = Event(), Event()
+
+    def clock() -> float:
+        within.set()
+        go_on.wait()
+        return 0.0
+
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal:
+        journal.accept([upload("a")])
+    with ThreadPoolExecutor(2) as threads:
+        journal = Journal(path, clock).__enter__()
+        finishing = threads.submit(journal.finish, [("user", "a")])
+        within.wait()
+        closing_it = threads.submit(journal.__exit__, None, None, None)
+        with pytest.raises(TimeoutError):
+            closing_it.result(0.2)
+        go_on.set()
+        finishing.result()
+        closing_it.result()
+    with Journal(path) as journal:
+        assert journal.unfinished() == []
 
 
 def upload(name: str, key: bytes | None = b"user") -> Upload:
