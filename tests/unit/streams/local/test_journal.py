@@ -42,9 +42,11 @@ def test_closing_waits_for_the_transaction_of_another_thread(tmp_path: Path) -> 
         finishing = threads.submit(journal.finish, [("user", "a")])
         within.wait()
         closing_it = threads.submit(journal.__exit__, None, None, None)
-        with pytest.raises(TimeoutError):
-            closing_it.result(0.2)
-        go_on.set()
+        try:
+            with pytest.raises(TimeoutError):
+                closing_it.result(0.2)
+        finally:
+            go_on.set()
         finishing.result()
         closing_it.result()
     with Journal(path) as journal:
