@@ -4,13 +4,12 @@ It extracts one signal at a time, and imports what the extraction needs: openSMI
 TensorFlow, librdkafka and FFmpeg.
 """
 
-from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from schemas.events import FloatArray
 from workers.acoustic.extraction import AcousticFeatures, extract
 from workers.processes.child import READY
-from workers.processes.serve import attached
+from workers.processes.serve import attached, until_the_parent_ends
 
 
 def outcome(signal: FloatArray, window_s: float) -> AcousticFeatures | Exception:
@@ -23,8 +22,8 @@ def outcome(signal: FloatArray, window_s: float) -> AcousticFeatures | Exception
 
 def serve(connection: Connection) -> None:
     """Answer (signal, window_s) with an outcome, one after another, until the parent closes the connection."""
-    connection.send_bytes(READY)
-    with suppress(EOFError):
+    with until_the_parent_ends():
+        connection.send_bytes(READY)
         while True:
             connection.send(outcome(*connection.recv()))
 

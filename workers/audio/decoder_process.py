@@ -18,7 +18,7 @@ from schemas.errors import Poison
 from schemas.events import FloatArray
 from workers.audio.decode import Decoded, decode
 from workers.processes.child import READY
-from workers.processes.serve import attached
+from workers.processes.serve import attached, until_the_parent_ends
 
 MEMORY_BYTES = 640 << 20
 """Private memory of a child. The largest file, copied once, and the longest signal, copied once, take 430 MB."""
@@ -93,8 +93,8 @@ class _Server:
 
     def run(self) -> None:
         """Answer until the parent closes the connection."""
-        self._connection.send_bytes(READY)
-        with suppress(EOFError):
+        with until_the_parent_ends():
+            self._connection.send_bytes(READY)
             while True:
                 self._answer(Request(**json.loads(self._connection.recv_bytes())))
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Connection
 
 PARENT = 0
@@ -13,6 +14,11 @@ def attached() -> Connection:
     """The connection to the parent. From here on this process ends when the parent does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return Connection(int(sys.argv[1]))
+
+
+def until_the_parent_ends() -> AbstractContextManager[None]:
+    """A context in which a connection that the parent has closed, by ending or on purpose, is no error but the end."""
+    return suppress(EOFError, BrokenPipeError, ConnectionResetError)
 
 
 def _end_with_parent() -> None:

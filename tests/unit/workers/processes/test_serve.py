@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
+
+from workers.processes.serve import until_the_parent_ends
 
 PARENT = """
 import threading
@@ -30,3 +33,16 @@ def test_a_child_ends_when_its_parent_is_killed() -> None:
         parent.kill()
     while not ended(pid):  # pytest's timeout ends the wait for one that lives on
         os.sched_yield()
+
+
+def test_to_answer_a_parent_that_has_ended_is_no_error() -> None:
+    """Before its first word, too: a parent that Ctrl-C ends may just have started it."""
+    ours, theirs = Pipe()
+    theirs.close()
+    with until_the_parent_ends():
+        ours.send_bytes(b"ready")
+        raise AssertionError("it was sent")
+    with until_the_parent_ends():
+        ours.recv_bytes()
+        raise AssertionError("something came")
+    ours.close()
