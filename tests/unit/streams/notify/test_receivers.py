@@ -118,9 +118,11 @@ def test_the_command_of_a_channel_without_an_address_names_the_setting(
 
 
 def test_the_help_lists_every_channel_and_how_to_set_it(channel: Channel) -> None:
-    listed = CliRunner().invoke(app, ["bridge", "--help"], env={"COLUMNS": "200"}).output
-    assert channel.meaning in listed
-    shown = CliRunner().invoke(app, ["bridge", channel.name, "--help"], env={"COLUMNS": "200"}).output
+    listed, shown = (
+        " ".join(CliRunner().invoke(app, ["bridge", *words, "--help"], env={"COLUMNS": "200"}).output.split())
+        for words in ([], [channel.name])
+    )
+    assert channel.meaning[:30] in listed  # a list may cut what it says of a command
     assert channel.meaning in shown
     assert channel.address in shown
 
