@@ -10,7 +10,7 @@ one a week on a slower clock.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from math import ceil, exp, floor, log, log10
 from typing import Any, TypeAlias, cast
@@ -128,6 +128,7 @@ def _guarantee(asked: float, autocorrelation: float | None, conditions: Sequence
     )
 
 
+@lru_cache(64)  # a monitor for each of many people asks for the same one
 def threshold_for(alerts_per_user_year: float, memos_per_day: float, autocorrelation: float | None = None) -> float:
     """The threshold for a false-alarm budget, in false alerts per user-year.
 

@@ -16,6 +16,7 @@ from schemas.settings import Settings
 from streams.drift.api import DriftMonitor, Outcome, Phase, RiverDriftMonitor, Verdict
 from streams.drift.rules import COOLDOWN_S, REORDER_S
 from streams.drift.stored_state import LARGEST
+from streams.drift.thresholds import threshold_for
 from streams.drift.user_state import delivered, follow, follow_in_detail, unpack
 from tests.unit.streams.scores import RULES, START, calm, daily, scored
 
@@ -89,6 +90,13 @@ def test_a_stored_state_continues_at_any_value() -> None:
         assert _given(parts, score) == _given(whole, score)
         assert parts.to_bytes() == whole.to_bytes()
     assert len(whole.to_bytes()) <= LARGEST
+
+
+def test_monitors_of_one_budget_search_the_table_once() -> None:
+    threshold_for.cache_clear()
+    for _ in range(5):
+        DriftMonitor.from_bytes(DriftMonitor(0.7).to_bytes(), 0.7)
+    assert threshold_for.cache_info().misses == 1
 
 
 def test_a_state_of_the_agent_continues_with_its_undelivered_alerts() -> None:
