@@ -43,7 +43,6 @@ TESTED_ELSEWHERE = {
     "streams/doctor/installation.py": "tests/integration/test_doctor.py: this Python and its libraries",
     "streams/doctor/kafka/broker.py": "tests/integration/test_doctor.py: addresses that do not answer",
     "streams/doctor/kafka/permissions.py": "tests/integration/test_doctor.py: users without a permission",
-    "streams/doctor/kafka/requests.py": "tests/integration/test_doctor.py: requests to Apache Kafka",
     "streams/doctor/kafka/topics.py": "tests/integration/test_doctor.py: topics with faults on Apache Kafka",
     "streams/doctor/model.py": "tests/integration/test_doctor.py: bundles and encoders that are wrong",
     "streams/doctor/placed_audio.py": "tests/integration/test_up.py: a memo that is sent and forgotten",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from schemas.channels import CHANNELS, bridge_group
 from schemas.permissions import Right, rights
@@ -15,8 +15,8 @@ from streams.doctor.kafka.requests import BrokerConnection, Cluster
 
 SERVICES = ("agents", "bridge")
 """Roles that run in production, in addition to the workers of the modalities."""
-IMPLIED = {"Describe": frozenset({"Read", "Write"}), "DescribeConfigs": frozenset({"DescribeConfigs"})}
-"""Operations that another one includes."""
+IMPLIED = {"Describe": frozenset({"Read", "Write"})}
+"""Operations that include another one."""
 NOWHERE: frozenset[str] = frozenset()
 
 Operations = Mapping[tuple[str, str], frozenset[str] | None]
@@ -70,7 +70,7 @@ async def _allowed(patient: Patient, wanted: Mapping[str, list[Right]]) -> dict[
     found: dict[tuple[str, str], frozenset[str] | None] = {}
     for _, name in (each for each in named if each[0] == "topic"):
         topic = cluster.topics.get(name)
-        hidden = topic is not None and topic.error is not None and "Authorization" in topic.error.__name__
+        hidden = topic is not None and topic.error is TopicAuthorizationFailedError
         found["topic", name] = NOWHERE if hidden else None if topic is None or topic.error else topic.operations
     groups = [name for resource, name in named if resource == "group"]
     answers = await asyncio.gather(*(_group(patient, name) for name in groups))
@@ -89,5 +89,5 @@ async def _group(patient: Patient, name: str) -> frozenset[str] | None:
             await coordinator.close()
     except GroupAuthorizationFailedError:
         return NOWHERE
-    except (KafkaError, OSError, NotImplementedError, TimeoutError):
+    except (KafkaError, OSError):
         return None

@@ -25,8 +25,8 @@ NOT_GIVEN = -(2**31)
 """Authorized operations that the broker did not report."""
 OPERATIONS = {3: "Read", 4: "Write", 5: "Create", 8: "Describe", 10: "DescribeConfigs"}
 """Operations by their bit, as far as our permissions name them (`AclOperation` of Kafka)."""
-TOPIC, BROKER = 2, 4
-"""Types of resources that have a configuration."""
+TOPIC = 2
+"""Type of a resource that has a configuration."""
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]  # aiokafka has no types
@@ -159,7 +159,7 @@ class BrokerConnection:
         wanted = list(names)
         try:
             answer = await self._send(_Metadata(wanted))
-        except (IncompatibleBrokerVersion, NotImplementedError):
+        except IncompatibleBrokerVersion:
             answer = await self._send(MetadataRequest(wanted, allow_auto_topic_creation=False))
         return Cluster(
             {node: (host, port) for node, host, port, *_ in answer.brokers},
@@ -168,15 +168,7 @@ class BrokerConnection:
 
     async def configurations(self, names: Iterable[str]) -> Mapping[str, Mapping[str, str] | type[KafkaError]]:
         """The configuration of each topic, or why this user does not get it."""
-        return await self._configurations([(TOPIC, name, None) for name in names])
-
-    async def broker_configuration(self, node: int) -> Mapping[str, str] | type[KafkaError]:
-        """The configuration of a broker; only that broker knows it."""
-        (found,) = (await self._configurations([(BROKER, str(node), None)])).values()
-        return found
-
-    async def _configurations(self, resources: list[Any]) -> Mapping[str, Mapping[str, str] | type[KafkaError]]:
-        answer = await self._send(DescribeConfigsRequest(resources))
+        answer = await self._send(DescribeConfigsRequest([(TOPIC, name, None) for name in names]))
         return {
             name: _error(code) or {entry[0]: entry[1] for entry in entries}
             for code, _, _, name, entries in answer.resources
@@ -198,8 +190,11 @@ class BrokerConnection:
         return _operations(found[-1])
 
     async def _send(self, request: Any) -> Any:
-        async with asyncio.timeout(ANSWER_S):
-            return await self._connection.send(request)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._connection.send(request)
+        except NotImplementedError as error:  # aiokafka's word for a broker that has other versions of the request
+            raise IncompatibleBrokerVersion(str(error)) from error
 
 
 def _topic(found: Any) -> FoundTopic:
@@ -224,6 +219,3 @@ def _operations(bits: int) -> frozenset[str] | None:
 def _error(code: int) -> type[KafkaError] | None:
     found: type[KafkaError] = for_code(code)
     return None if found is NoError else found
-
-
-__all__ = ["BrokerConnection", "Cluster", "FoundTopic", "Partition"]
