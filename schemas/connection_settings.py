@@ -4,6 +4,7 @@ Secrets are never printed; give them as files in the folder that `UNDERTONE_SECR
 `undertone_kafka_password`.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -48,9 +49,9 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     def _brokers(cls, value: str | None) -> str | None:
         for broker in [] if value is None else value.split(","):
             if not _is_broker(broker.strip()):
-                raise ValueError(
-                    f"{broker.strip()!r} is not host:port, such as kafka-0.example:9092; list several with ,"
-                )
+                # What somebody writes before an @ is a user and a password.
+                shown = re.sub(".*@", "***@", broker.strip())
+                raise ValueError(f"{shown!r} is not host:port, such as kafka-0.example:9092; list several with ,")
         return value
 
     @field_validator("redis_url")
@@ -154,7 +155,7 @@ def _is_broker(text: str) -> bool:
     """Whether this is `host:port`; an IPv6 address in brackets."""
     host, _, port = text.rpartition(":")
     in_brackets = host.startswith("[") and host.endswith("]")
-    if not host or "/" in host or "@" in host or (":" in host and not in_brackets) or not host.isprintable():
+    if not host.strip("[]") or set("/@ ") & set(host) or (":" in host and not in_brackets) or not host.isprintable():
         return False
     return port.isascii() and port.isdigit() and 0 < int(port) < 65536
 

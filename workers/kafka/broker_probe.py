@@ -28,7 +28,7 @@ class Probe:
     def __init__(self, settings: Settings) -> None:
         options = client_options(settings)
         self._bootstrap: str = options.pop("bootstrap_servers")
-        self._addresses = _addresses(self._bootstrap)
+        self._addresses = addresses(self._bootstrap)
         self._options = options
         self._connection: AIOKafkaConnection | None = None
 
@@ -118,7 +118,7 @@ async def _closed(connection: AIOKafkaConnection) -> None:
         await asyncio.wait([closing], timeout=CLOSING_S)
 
 
-def _addresses(bootstrap: str) -> Sequence[tuple[str, int]]:
-    """Hosts and ports of `host:port,host:port`; IPv6 in brackets."""
+def addresses(bootstrap: str) -> Sequence[tuple[str, int]]:
+    """Hosts and ports of KAFKA_BOOTSTRAP, which the settings have checked; IPv6 without its brackets."""
     parts: list[Any] = [address.strip().rpartition(":") for address in bootstrap.split(",")]
     return [(host.strip("[]"), int(port)) for host, _, port in parts]

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
 
 from aiokafka.errors import KafkaError
 
@@ -13,6 +12,7 @@ from streams.doctor.examination import Patient, in_thread
 from streams.doctor.finding import Finding, Status, failed, ok, skipped, together, warning
 from streams.doctor.kafka.requests import BrokerConnection, Cluster
 from workers.kafka.authorization_errors import refusal
+from workers.kafka.broker_probe import addresses
 
 NAME_S = 4.0
 CONNECTION, CLUSTER = "kafka connection", "kafka cluster"
@@ -20,7 +20,7 @@ CONNECTION, CLUSTER = "kafka connection", "kafka cluster"
 
 
 async def address(patient: Patient) -> Finding:
-    """Whether KAFKA_BOOTSTRAP is a list of `host:port`."""
+    """Whether KAFKA_BOOTSTRAP is a list of `host:port`, as the settings judge."""
     given = patient.settings.kafka_bootstrap
     if fault := patient.fault_of("KAFKA_BOOTSTRAP"):
         return failed(fault, "write host:port, comma-separated, without a scheme such as kafka://")
@@ -29,19 +29,13 @@ async def address(patient: Patient) -> Finding:
             "no broker: KAFKA_BOOTSTRAP is not set and no `undertone up` runs",
             "set KAFKA_BOOTSTRAP, or start `undertone up` for an embedded one",
         )
-    wrong = [part.strip() for part in given.split(",") if _parsed(part) is None]
-    if wrong:
-        return failed(
-            f"KAFKA_BOOTSTRAP has {', '.join(map(repr, wrong))}, which is no host:port",
-            "write host:port, comma-separated, without a scheme such as kafka://",
-        )
     return ok(f"{given}{' (embedded)' if patient.embedded else ''}")
 
 
 async def connection(patient: Patient) -> Finding:
     """Every address: its name, its port, its protocol. The first that answers serves the other checks."""
-    places = [place for part in (patient.settings.kafka_bootstrap or "").split(",") if (place := _parsed(part))]
-    found = await asyncio.gather(*(_reached(patient, *place) for place in places))
+    bootstrap = patient.settings.kafka_bootstrap or ""
+    found = await asyncio.gather(*(_reached(patient, *place) for place in addresses(bootstrap)))
     good = [each for each in found if each.status is Status.OK]
     if good and len(good) < len(found):
         bad = together(each for each in found if each.status is not Status.OK)
@@ -123,15 +117,3 @@ async def _advertises(node: int, host: str, port: int) -> Finding:
             "set advertised.listeners of that broker to an address that clients reach",
         )
     return ok(f"broker {node} at {host}:{port}")
-
-
-def _parsed(part: str) -> tuple[str, int] | None:
-    """Host and port of one address, IPv6 in brackets; None for anything else."""
-    host, _, port = part.strip().rpartition(":")
-    bare = host.strip("[]")
-    if not bare or "/" in bare or any(letter.isspace() for letter in bare) or (":" in bare and host == bare):
-        return None
-    return (bare, int(port)) if port.isascii() and port.isdigit() and 0 < int(port) < 65536 else None
-
-
-__all__: Sequence[str] = ["CLUSTER", "CONNECTION", "address", "advertised", "connection"]

@@ -22,6 +22,9 @@ BEARER = {"kafka_security": "SASL_SSL", "kafka_mechanism": "OAUTHBEARER"}
         ({"kafka_security": "SSL", "kafka_certificate": Path("c.pem")}, "UNDERTONE_KAFKA_CERTIFICATE and"),
         ({"redis_key": Path("k.pem")}, "UNDERTONE_REDIS_CERTIFICATE and UNDERTONE_REDIS_KEY"),
         ({"kafka_security": "TLS"}, "UNDERTONE_KAFKA_SECURITY: Input should be"),
+        ({"kafka_bootstrap": "ho st:9092"}, "'ho st:9092' is not host:port"),
+        ({"kafka_bootstrap": "[]:9092"}, "'[]:9092' is not host:port"),
+        ({"kafka_bootstrap": "kafka://user:hunter2@host:9092"}, "'***@host:9092' is not host:port"),
     ],
 )
 def test_what_does_not_go_together_is_reported_by_its_variables(given: dict[str, object], message: str) -> None:

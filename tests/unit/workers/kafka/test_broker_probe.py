@@ -99,7 +99,7 @@ async def state_after(answers: Answers, health: Health, monkeypatch: pytest.Monk
     ],
 )
 def test_addresses_are_hosts_and_ports(bootstrap: str, addresses: list[tuple[str, int]]) -> None:
-    assert list(broker_probe._addresses(bootstrap)) == addresses
+    assert list(broker_probe.addresses(bootstrap)) == addresses
 
 
 async def test_without_an_address_a_setting_is_missing() -> None:
