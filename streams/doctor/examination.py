@@ -42,8 +42,8 @@ class Patient:
 class Check:
     """One row of the table.
 
-    needs: checks that must not have failed; after: checks that must have ended; limit_s: seconds after which this one
-    has failed.
+    needs: checks that must have been made and not have failed; after: checks that must have ended, if they are made;
+    limit_s: seconds after which this one has failed.
     """
 
     name: str
@@ -81,7 +81,7 @@ async def examine(checks: Sequence[Check], patient: Patient) -> AsyncIterator[Re
 
 async def _result(check: Check, tasks: Mapping[str, asyncio.Task[Result]], patient: Patient) -> Result:
     for need in check.needs:
-        if need in tasks and (await tasks[need]).status in HIDING:
+        if need not in tasks or (await tasks[need]).status in HIDING:
             return Result(check.name, Status.SKIPPED, f"not looked at: {need} comes first", "", 0.0)
     for earlier in check.after:
         if earlier in tasks:

@@ -40,13 +40,15 @@ async def test_results_come_in_the_order_of_the_table_and_a_failure_hides_only_w
     found = await results(
         Check("slow", never, limit_s=0.05),
         Check("needs slow", gives(ok("fine")), needs=("slow",)),
-        Check("after slow", gives(ok("fine")), after=("slow",)),
+        Check("after slow", gives(ok("fine")), after=("slow", "left out")),
+        Check("needs what is left out", never, needs=("left out",)),
         Check("needs a warning", gives(ok("fine")), needs=("warned",)),
         Check("warned", gives(warning("soon", "later"))),
     )
-    assert list(found) == ["slow", "needs slow", "after slow", "needs a warning", "warned"]
+    assert list(found) == ["slow", "needs slow", "after slow", "needs what is left out", "needs a warning", "warned"]
     assert found["slow"] == (Status.FAILED, "no answer within 0.05 s")
     assert found["needs slow"] == (Status.SKIPPED, "not looked at: slow comes first")
+    assert found["needs what is left out"] == (Status.SKIPPED, "not looked at: left out comes first")
     assert found["after slow"] == found["needs a warning"] == (Status.OK, "fine")
 
 
