@@ -1,5 +1,6 @@
 """Settings, folders, ports and addresses on this machine."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -101,15 +102,15 @@ def _is_ours(port: int) -> bool:
 async def receivers(patient: Patient) -> Finding:
     """Whether what alerts and spans are sent to accepts connections. Nothing is posted."""
     given = patient.settings
-    addresses = {
-        variable(name): url.strip()
+    addresses = [
+        (variable(name), url.strip())
         for name in ("alertmanager_url", "webhook_url", "slack_url", "otel_exporter_otlp_endpoint")
         for url in (getattr(given, name) or "").split(",")
         if url.strip()
-    }
+    ]
     if not addresses:
         return skipped("no receiver of alerts or spans is set (UNDERTONE_ALERTMANAGER_URL and others)")
-    return together([await _accepts(name, url) for name, url in addresses.items()])
+    return together(await asyncio.gather(*(_accepts(name, url) for name, url in addresses)))
 
 
 async def _accepts(name: str, url: str) -> Finding:
@@ -122,11 +123,32 @@ async def _accepts(name: str, url: str) -> Finding:
     if not host or not port:
         return failed(f"{name} is not http(s)://host[:port]", f"correct {name}")
     try:
-        await in_thread(lambda: socket.create_connection((host, port), ANSWER_S).close())
-    except OSError as error:
-        why = error.strerror or type(error).__name__
+        async with asyncio.timeout(2 * ANSWER_S):
+            await in_thread(lambda: socket.create_connection((host, port), ANSWER_S).close())
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
         return failed(f"{name} does not accept connections ({why})", f"start the receiver, or correct {name}")
     return ok(f"{name} accepts connections")
+
+
+async def unreached(host: str, port: int, setting: str) -> Finding | None:
+    """What keeps the server that a setting names from being reached; None when it accepts a connection."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except TimeoutError:
+        return failed(f"no name server answers for {host}", "look at the name server of this machine")
+    except (OSError, UnicodeError):
+        return failed(f"the host name {host} is unknown (DNS)", f"correct {setting}, or the name server")
+    where = f"{host}:{port}"
+    try:
+        await in_thread(lambda: socket.create_connection((host, port), ANSWER_S).close())
+    except TimeoutError:
+        return failed(f"{where} does not accept connections (no answer)", "look at firewalls between here and there")
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        return failed(f"{where} does not accept connections ({why})", f"start the server, or correct {setting}")
+    return None
 
 
 def usable_settings() -> tuple[Settings, list[str]]:

@@ -1,8 +1,6 @@
 """Whether Redis is reached, may be written, and keeps what it is given."""
 
-import asyncio
 import os
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +10,7 @@ from redis.connection import parse_url
 
 from schemas.errors import ConfigurationError, Stop, Transient
 from schemas.state_keys import PREFIX
+from streams.doctor.environment import unreached
 from streams.doctor.examination import Patient, in_thread
 from streams.doctor.finding import Finding, failed, ok, skipped, warning
 from workers.state.redis_client import redis_access, redis_client
@@ -38,8 +37,8 @@ async def connection(patient: Patient) -> Finding:
         return skipped(
             "no store: REDIS_URL is not set and no `undertone up` runs", "set REDIS_URL, or start `undertone up`"
         )
-    if unreached := await _unreached(url):
-        return unreached
+    if unreachable := await _unreachable(url):
+        return unreachable
     client: Any = redis_client(url, redis_access(patient.settings), ANSWER_S)
     patient.exits.push_async_callback(client.aclose)
     began = time.monotonic()
@@ -55,7 +54,7 @@ async def connection(patient: Patient) -> Finding:
     return ok(f"{kind} {version} answers within {1000 * (time.monotonic() - began):.0f} ms")
 
 
-async def _unreached(url: str) -> Finding | None:
+async def _unreachable(url: str) -> Finding | None:
     """What keeps a connection from being made; None when the server accepts one."""
     try:
         parse: Any = parse_url
@@ -66,19 +65,7 @@ async def _unreached(url: str) -> Finding | None:
         if await in_thread(lambda: os.path.exists(place["path"])):  # noqa: PTH110  # a path as the client reads it
             return None
         return failed("the socket in REDIS_URL does not exist", "start Redis, or correct REDIS_URL")
-    host, port = str(place.get("host", "localhost")), int(place.get("port", 6379))
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        await in_thread(lambda: socket.create_connection((host, port), ANSWER_S).close())
-    except socket.gaierror:
-        return failed(f"the host name {host} in REDIS_URL is unknown (DNS)", "correct REDIS_URL, or the name server")
-    except TimeoutError:
-        return failed(f"{host}:{port} gives no answer", "look at firewalls and name servers between here and there")
-    except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
-        return failed(f"{host}:{port} does not accept connections ({why})", "start Redis, or correct REDIS_URL")
-    return None
+    return await unreached(str(place.get("host", "localhost")), int(place.get("port", 6379)), "REDIS_URL")
 
 
 def _told(error: BaseException) -> Finding:

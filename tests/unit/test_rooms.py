@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
     "streams/cli/tensorflow_quiet.py": "tests/unit/test_imports.py: which commands load TensorFlow",
     "streams/cli/train.py": "tests/unit/workers/evaluation/test_evaluate.py: trains and evaluates by command",
     "streams/doctor/children.py": "tests/integration/test_doctor.py: checks in child processes",
-    "streams/doctor/environment.py": "tests/integration/test_doctor.py: settings, ports and folders that are wrong",
     "streams/doctor/extraction.py": "tests/integration/test_doctor.py: tone through openSMILE and PyAV",
     "streams/doctor/finding.py": "tests/integration/test_doctor.py: every finding",
     "streams/doctor/forgotten_user.py": "tests/integration/test_up.py: a memo that is sent and forgotten",

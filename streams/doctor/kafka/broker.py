@@ -8,13 +8,14 @@ from aiokafka.errors import KafkaError
 from schemas.errors import BrokerRefused
 from schemas.settings import Settings
 from schemas.topics import TOPICS
+from streams.doctor.environment import unreached
 from streams.doctor.examination import Patient, in_thread
 from streams.doctor.finding import Finding, Status, failed, ok, skipped, together, warning
 from streams.doctor.kafka.requests import BrokerConnection, Cluster
 from workers.kafka.authorization_errors import refusal
 from workers.kafka.broker_probe import addresses
 
-NAME_S = 4.0
+ANSWER_S = 4.0
 CONNECTION, CLUSTER = "kafka connection", "kafka cluster"
 """What the checks leave in `Patient.known`."""
 
@@ -44,23 +45,8 @@ async def connection(patient: Patient) -> Finding:
 
 
 async def _reached(patient: Patient, host: str, port: int) -> Finding:
-    where = f"{host}:{port}"
-    try:
-        async with asyncio.timeout(NAME_S):
-            await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError):
-        return failed(f"the host name {host} is unknown (DNS)", "correct KAFKA_BOOTSTRAP, or the name server")
-    except TimeoutError:
-        return failed(f"no name server answers for {host}", "look at the name server of this machine")
-    try:
-        await in_thread(lambda: socket.create_connection((host, port), NAME_S).close())
-    except TimeoutError:
-        return failed(f"{where} does not accept connections (no answer)", "look at firewalls between here and there")
-    except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
-        return failed(
-            f"{where} does not accept connections ({why})", "start the broker, or correct the port in KAFKA_BOOTSTRAP"
-        )
+    if unreachable := await unreached(host, port, "KAFKA_BOOTSTRAP"):
+        return unreachable
     return await _answers(patient, host, port)
 
 
@@ -109,8 +95,8 @@ async def advertised(patient: Patient) -> Finding:
 
 async def _advertises(node: int, host: str, port: int) -> Finding:
     try:
-        async with asyncio.timeout(2 * NAME_S):
-            await in_thread(lambda: socket.create_connection((host, port), NAME_S).close())
+        async with asyncio.timeout(2 * ANSWER_S):
+            await in_thread(lambda: socket.create_connection((host, port), ANSWER_S).close())
     except (OSError, UnicodeError, TimeoutError):
         return failed(
             f"broker {node} sends clients to {host}:{port}, which is not reached from here",
