@@ -46,7 +46,8 @@ def main() -> int:
     ends = ended(arguments.times, seed, arguments.only)
     print(summary(ends))
     if arguments.report:
-        report(arguments.report, f"make shutdown SEED={seed}", ends)
+        only = f' --only "{arguments.only}"' * bool(arguments.only)
+        report(arguments.report, f"python -m tests.faults.shutdown --times {arguments.times} --seed {seed}{only}", ends)
     return 0 if all(each.good for each in ends) else 1
 
 
