@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -51,7 +51,7 @@ def run() -> NoReturn:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     log_own_lines()
     try:
-        code = app(standalone_mode=False, prog_name="undertone")
+        code = _commands()(standalone_mode=False, prog_name="undertone")
     except TyperException as error:
         _fail_usage(error)
     except Stop as stop:
@@ -65,12 +65,26 @@ def run() -> NoReturn:
 
 
 def _prepare_streams() -> None:
-    """What a stream's encoding lacks is written as an escape; help in a pipe or a file is plain text without boxes."""
+    """What a stream's encoding lacks is written as an escape."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _commands() -> Any:
+    """The commands, made anew. In a pipe or a file their help is plain text without boxes."""
+    commands = typer.main.get_command(app)
     if not sys.stdout.isatty():
-        app.rich_markup_mode = None
+        _help_plainly(commands)
+    return commands
+
+
+def _help_plainly(command: Any) -> None:
+    """Of this command and those below: help without markup, and summaries that a list of commands folds, not cuts."""
+    command.rich_markup_mode = None
+    command.short_help = command.get_short_help_str(sys.maxsize)
+    for each in getattr(command, "commands", {}).values():
+        _help_plainly(each)
 
 
 def _fail_known(error: Exception) -> None:

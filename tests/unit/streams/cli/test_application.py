@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from schemas.errors import EXIT_CODES, ExitCode
 from schemas.version import version
+from streams.cli import application
 from streams.cli.application import app
-from tests.commands import paths
+from tests.commands import commands, paths
 
 ROOT = Path(__file__).parent.parent.parent.parent.parent
 
@@ -42,6 +44,20 @@ def test_help_in_a_pipe_is_plain_text_with_the_exit_codes() -> None:
     assert not set(done.stdout) & set("\x1b│╭╰─")
     text = " ".join(done.stdout.split())
     assert all(f"{code} {row.summary}" in text for code, row in EXIT_CODES.items())
+
+
+def test_help_in_a_pipe_lists_commands_whole_and_leaves_later_help_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxed = CliRunner().invoke(app, ["topics", "--help"]).stdout
+    for path, group in commands(typer.main.get_command(app)):
+        if isinstance(group, TyperGroup):
+            monkeypatch.setattr(sys, "argv", ["undertone", *path, "--help"])
+            with pytest.raises(SystemExit):
+                application.run()
+            shown = " ".join(capsys.readouterr().out.split())
+            assert all(each.get_short_help_str(sys.maxsize) in shown for each in group.commands.values())
+    assert CliRunner().invoke(app, ["topics", "--help"]).stdout == boxed
 
 
 def test_a_wrong_invocation_is_one_sentence_that_says_where_help_is() -> None:

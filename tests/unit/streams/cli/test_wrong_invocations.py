@@ -19,18 +19,11 @@ from typer.main import get_command
 
 from schemas.errors import ExitCode
 from streams.cli import application
-from tests.commands import paths
+from tests.commands import commands
 
-ROOT = get_command(application.app)
+COMMANDS = dict(commands(get_command(application.app)))
 SLOW = ("tensorflow", "keras", "scipy", "sklearn", "opensmile", "librosa", "faust", "matplotlib", "transformers")
 """Libraries of which no wrong invocation may load one."""
-
-
-def command_at(path: tuple[str, ...]) -> Any:
-    found: Any = ROOT
-    for name in path:
-        found = found.commands[name]
-    return found
 
 
 def required(path: tuple[str, ...], place: Path) -> list[str]:
@@ -45,13 +38,12 @@ def required(path: tuple[str, ...], place: Path) -> list[str]:
         "name": ["user-1"],
         "dead_letter_id": ["0a"],
     }
-    return [word for each in command_at(path).params if each.required for word in good.get(each.name, ["x"])]
+    return [word for each in COMMANDS[path].params if each.required for word in good.get(each.name, ["x"])]
 
 
 def generated() -> Iterator[tuple[str, ...]]:
     """Wrong in form: unknown options and arguments, values that are missing, of another type, or not in the list."""
-    for path in paths(ROOT):
-        command = command_at(path)
+    for path, command in COMMANDS.items():
         yield (*path, "--no-such-option")
         yield (*path, "--no-such-option=1")
         if isinstance(command, TyperGroup):
@@ -227,7 +219,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 def filled(arguments: tuple[str, ...], place: Path) -> list[str]:
     from schemas.settings import SHIPPED_BUNDLE
 
-    path = next(arguments[:n] for n in range(len(arguments), -1, -1) if arguments[:n] in set(paths(ROOT)))
+    path = next(arguments[:n] for n in range(len(arguments), -1, -1) if arguments[:n] in COMMANDS)
     words: list[str] = []
     for word in arguments:
         words += required(path, place) if word == "REQUIRED" else [word]

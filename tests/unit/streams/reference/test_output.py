@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from streams.cli.application import app
 from streams.reference.output import OUTPUTS, output_schema
-from tests.commands import paths
+from tests.commands import commands
 from tests.json_output import validated
 
 WITHOUT = {
@@ -33,29 +33,12 @@ def run(*arguments: str, given: str = "") -> str:
     return result.stdout
 
 
-def with_json() -> set[str]:
-    """Commands that have the option."""
-    root = typer.main.get_command(app)
-    found = set()
-    for path in paths(root):
-        command = root
-        for word in path:
-            assert isinstance(command, TyperGroup)
-            command = command.commands[word]
-        if any("--json" in parameter.opts for parameter in command.params):
-            found.add(" ".join(path))
-    return found
-
-
-def names() -> set[str]:
-    root = typer.main.get_command(app)
-    groups = {path[:-1] for path in paths(root) if path}
-    return {" ".join(path) for path in paths(root)} - {" ".join(path) for path in groups if path != ("alerts",)}
-
-
 def test_every_command_reports_as_json_or_says_why_not() -> None:
-    assert with_json() == set(OUTPUTS)
-    assert names() - with_json() == set(WITHOUT)
+    found = dict(commands(typer.main.get_command(app)))
+    runs = {path for path, each in found.items() if not isinstance(each, TyperGroup) or each.invoke_without_command}
+    with_json = {path for path in runs if any("--json" in parameter.opts for parameter in found[path].params)}
+    assert set(map(" ".join, with_json)) == set(OUTPUTS)
+    assert set(map(" ".join, runs - with_json)) == set(WITHOUT)
 
 
 @pytest.mark.parametrize("command", OUTPUTS)
