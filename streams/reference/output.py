@@ -7,6 +7,7 @@ from operator import or_
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import is_typeddict
 
 from schemas.events import RiskAlert, RiskScored
@@ -58,19 +59,26 @@ def output_schema(output: Output) -> dict[str, Any]:
     for kind in vars(lines).values():
         if is_typeddict(kind):
             kind.__pydantic_config__ = _OPENED if kind in OPEN else _DOCUMENTED
-    schema = TypeAdapter[Any](reduce(or_, output.kinds)).json_schema(mode="serialization")
-    untitled: dict[str, Any] = _untitled(schema)
-    return untitled
+    return _schema(reduce(or_, output.kinds))
 
 
-def _untitled(part: Any) -> Any:
+def _schema(kind: Any) -> dict[str, Any]:
+    return TypeAdapter[Any](kind).json_schema(mode="serialization", schema_generator=_UntitledFields)
+
+
+class _UntitledFields(GenerateJsonSchema):
     """Without the titles of fields, which repeat their names."""
-    if isinstance(part, list):
-        return [_untitled(each) for each in part]
-    if not isinstance(part, dict):
-        return part
-    return {name: _untitled(each) for name, each in part.items() if name != "title" or "properties" in part}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
-_DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
-_OPENED = ConfigDict(use_attribute_docstrings=True, extra="allow")
+def _describe_inherited(schema: dict[str, Any], kind: Any) -> None:
+    """Describe the fields that come from another kind: pydantic reads the docstrings of a kind's own fields only."""
+    for base in filter(is_typeddict, kind.__orig_bases__):
+        for name, field in _schema(base)["properties"].items():
+            schema["properties"][name].setdefault("description", field["description"])
+
+
+_DOCUMENTED = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_describe_inherited)
+_OPENED = ConfigDict(**_DOCUMENTED, extra="allow")

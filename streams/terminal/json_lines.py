@@ -144,27 +144,9 @@ class DeadLetterLine(TypedDict):
     """How often its record was redriven: before this dead letter, and since."""
 
 
-class WholeDeadLetter(TypedDict):
+class WholeDeadLetter(DeadLetterLine):
     """One dead letter with its original record, which may name a user."""
 
-    dead_letter_id: str
-    """Id of the dead letter."""
-    at: str
-    """When it was written."""
-    stage: str
-    """The stage that wrote it."""
-    reason: str
-    """Reason code, such as `audio:undecodable`."""
-    detail: str
-    """The reason in one sentence."""
-    topic: str
-    """Topic of the original record."""
-    partition: int
-    """Partition of the original record."""
-    offset: int
-    """Offset of the original record."""
-    redriven: int
-    """How often its record was redriven: before this dead letter, and since."""
     history: list[object]
     """Earlier failures of the same record, oldest first."""
     headers: dict[str, str | None]

@@ -9,9 +9,11 @@ import pytest
 import typer
 from typer.core import TyperGroup
 from typer.testing import CliRunner
+from typing_extensions import is_typeddict
 
 from streams.cli.application import app
-from streams.reference.output import OUTPUTS, output_schema
+from streams.reference.output import OUTPUTS, Output, output_schema
+from streams.terminal import json_lines
 from tests.commands import commands
 from tests.json_output import validated
 
@@ -42,11 +44,19 @@ def test_every_command_reports_as_json_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("command", OUTPUTS)
-def test_a_schema_describes_every_field_and_is_valid_itself(command: str) -> None:
+def test_a_schema_describes_its_kinds_and_is_valid_itself(command: str) -> None:
     schema = output_schema(OUTPUTS[command])
     jsonschema.Draft202012Validator.check_schema(schema)
     described = [schema, *schema.get("$defs", {}).values()]
     assert all(part.get("description") for part in described if "properties" in part)
+
+
+def test_every_field_of_a_line_is_described_also_where_it_comes_from_another_kind() -> None:
+    kinds = {name: kind for name, kind in vars(json_lines).items() if is_typeddict(kind)}
+    parts = output_schema(Output("Lines of any kind.", tuple(kinds.values())))["$defs"]
+    fields = {f"{kind}.{name}": field for kind in kinds for name, field in parts[kind]["properties"].items()}
+    assert [name for name, field in fields.items() if "description" not in field] == []
+    assert "WholeDeadLetter.dead_letter_id" in fields
 
 
 def scores() -> str:
