@@ -42,7 +42,7 @@ class FailedMemo(TypedDict):
     stage: str
     """The stage that wrote it."""
     reason: str
-    """Reason code."""
+    """Reason code, such as `audio:undecodable`."""
     detail: str
     """The reason in one sentence."""
 
@@ -121,19 +121,9 @@ class MuteLine(TypedDict):
     """Who muted; empty from older versions."""
 
 
-class DeadLetterLine(TypedDict):
+class DeadLetterLine(FailedMemo):
     """One dead letter."""
 
-    dead_letter_id: str
-    """Id of the dead letter."""
-    at: str
-    """When it was written."""
-    stage: str
-    """The stage that wrote it."""
-    reason: str
-    """Reason code, such as `audio:undecodable`."""
-    detail: str
-    """The reason in one sentence."""
     topic: str
     """Topic of the original record."""
     partition: int
