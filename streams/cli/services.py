@@ -1,7 +1,7 @@
 """The production roles, one process each, and their topics."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -165,10 +165,6 @@ TOPIC_COLUMNS: "tuple[Column[TopicState], ...]" = (
     Column("consumer lag", lambda each: ", ".join(f"{group} {lag}" for group, lag in each["lag"].items())),
     Column("meaning", itemgetter("meaning")),
 )
-
-
-def _by_group(lag: "Mapping[str, int | str]") -> str:
-    return ", ".join(f"{group} {records}" for group, records in lag.items())
 
 
 Url = Annotated[
