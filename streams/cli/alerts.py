@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.errors import ExitCode
 from schemas.state_keys import MUTES
 from streams.cli.load_settings import load_settings
 from streams.cli.printing import AsJson, Column, fail, printer, progress, warn
@@ -116,7 +117,7 @@ async def _mute(new: "Mute", *, even_if_unknown: bool, confirmed: bool) -> str:
         cohort = new.scope is mutes.Scope.COHORT
         coverage = await (cohort_coverage if cohort else user_coverage)(store, new.name)
         if fault := objection(new.scope, coverage, even_if_unknown=even_if_unknown, confirmed=confirmed):
-            fail(fault, 1)
+            fail(fault, ExitCode.FAILED)
         await _change(store, lambda known: mutes.with_mute(known, new), new.since)
     if not cohort:
         return "" if coverage.covered else "; there is no state of this user yet"
@@ -129,7 +130,8 @@ def unmute(name: Annotated[str, typer.Argument(help=NAME)], cohort: Cohort = Fal
     now, scope = datetime.now(UTC), _scope(cohort=cohort)
     ended = asyncio.run(_unmute(scope, name, now))
     if ended is None:
-        fail(f"no mute of this {scope} applies now, so none was ended; `undertone alerts mutes` lists them", 1)
+        why = f"no mute of this {scope} applies now, so none was ended; `undertone alerts mutes` lists them"
+        fail(why, ExitCode.FAILED)
     output = printer(as_json)
     output.data(replace(ended, until=now))
     output.note("ended")

@@ -137,7 +137,7 @@ def replay(
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(course.left_out.items()))
         warn(f"ignored: {counts}")
     if faults:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @drift_app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from schemas.errors import ExitCode
 from streams.cli.load_settings import check_scoring, load_settings
 from streams.cli.printing import AsJson, Printer, printer, progress, tracked
 from streams.terminal.arguments import audio_paths, past_moment, pseudonym, some_path
@@ -125,7 +126,7 @@ def submit(
         sent, failures = asyncio.run(_submit(settings, audio_files(paths), user, recorded_at, output, quiet=wait))
     if wait and sent:
         failures += asyncio.run(_wait(settings, sent, WAIT if timeout is None else timeout, output))
-    raise typer.Exit(1 if failures else 0)
+    raise typer.Exit(ExitCode.FAILED if failures else ExitCode.OK)
 
 
 async def _submit(

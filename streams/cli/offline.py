@@ -72,7 +72,7 @@ def score(
     for line in tracked(lines, "scoring", total=len(files)):
         failed |= "error" in line
         output.lines([line], _sentence)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 
 def features(
@@ -127,7 +127,8 @@ def features(
     if plot is not None:
         _plot(files[0], plot, settings, output)
     if out is not None:
-        raise typer.Exit(1 if _write_features(settings, files, out, wanted, output, frames=frames) else 0)
+        failed = _write_features(settings, files, out, wanted, output, frames=frames)
+        raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 
 def _unused(frames: bool) -> str:

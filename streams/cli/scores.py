@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.errors import ExitCode
 from streams.cli.load_settings import load_settings
 from streams.cli.printing import AsJson, Column, Printer, printer, progress, warn
 from streams.terminal.arguments import past_since_moment, pseudonym
@@ -77,7 +78,7 @@ def user(
         view = asyncio.run(_user(user_id))
     if not view.known:
         warn("nothing is known of this user: no memo, score, dead letter or state; check the pseudonym")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
     output = printer(as_json)
     if as_json:
         output.lines([view], str)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from schemas.errors import Stop
+from schemas.errors import ExitCode, Stop
 from schemas.settings import Settings, ignored_variables
 from schemas.version import version
 from workers.kafka.authorization_errors import refusal
@@ -41,12 +41,12 @@ def until_asked_to_stop(settings: Settings, name: str, role: Callable[[asyncio.E
         stop = error if isinstance(error, Stop) else refusal(error)
         if stop is None:
             log.critical("%s: unhandled exception; current batch not committed", name, exc_info=True)
-            _leave(1)
+            _leave(ExitCode.FAILED)
         else:
             log.critical("%s: exiting: %s", name, stop)
             _leave(stop.exit_code)
     log.info("%s: shutdown requested, exiting", name)
-    _leave(0)
+    _leave(ExitCode.OK)
 
 
 async def _run(settings: Settings, role: Callable[[asyncio.Event], Awaitable[None]]) -> None:
