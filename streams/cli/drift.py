@@ -235,28 +235,28 @@ async def _live(user: str, rules: "Rules") -> Shown:
     """The user's memos and alerts on the topics, the rules for the user, and the state in Redis."""
     from schemas.errors import UnreadableState
     from schemas.schema_registry import make_codec
-    from schemas.state_keys import DRIFT
     from streams.drift.replay import line_of
     from streams.drift.user_state import prior_of
     from streams.local.discover import connected
     from streams.views.marks import mark_of, mark_of_letter
     from streams.views.outcomes import recorded_memo
-    from streams.views.reading import alerts_of, known_of
-    from streams.views.user import state_sentence, view_of
+    from streams.views.reading import past_of
+    from streams.views.user import drift_of, state_sentence
 
     settings, now = connected(load_settings()), datetime.now(UTC)
     codec = make_codec(settings)
-    known, alerts = await known_of(settings, codec, user), await alerts_of(settings, codec, user)
-    if (state := known.state[DRIFT.key(user)]) is not None:
+    past = await past_of(settings, codec, user)
+    if past.state is not None:
         with suppress(UnreadableState):
-            rules = rules._replace(chart=rules.chart._replace(phi=prior_of(state)))
-    view = view_of(user, known, settings.modalities, rules, codec, now)
-    failed = [(memo, letter) for letter in known.letters if (memo := recorded_memo(letter, codec)) is not None]
-    scored = {score.memo_id for score in known.scores}
+            rules = rules._replace(chart=rules.chart._replace(phi=prior_of(past.state)))
+    notes: list[str] = []
+    drift = drift_of(past.state, rules, notes)
+    failed = [(memo, letter) for letter in past.letters if (memo := recorded_memo(letter, codec)) is not None]
+    scored = {score.memo_id for score in past.scores}
     marks = [mark_of_letter(memo, letter) for memo, letter in failed if memo.memo_id not in scored]
-    marks += [mark_of(score) for score in known.scores]
-    note = "; ".join(view.notes) or state_sentence(view.drift)
-    return Shown([line_of(score) for score in known.scores], marks, rules, alerts, note, now)
+    marks += [mark_of(score) for score in past.scores]
+    note = "; ".join(notes) or state_sentence(drift)
+    return Shown([line_of(score) for score in past.scores], marks, rules, past.alerts, note, now)
 
 
 def _settings(*asked: float | None) -> "Settings":

@@ -1,20 +1,17 @@
 """Reads what there is of a user: their records on the topics, and their state in Redis. Changes nothing."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import ConsumerRecord
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
-from schemas.errors import UnreadableState
-from schemas.events import DeadLetter, MemoUploaded, RiskAlert, RiskScored
+from schemas.events import DeadLetter, RiskAlert, RiskScored
 from schemas.settings import Settings
 from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MUTES
-from streams.drift import mutes
 from streams.views.outcomes import Outcomes, memo_of
 from streams.views.user import Known
 from workers.kafka.topic_reader import newest, of_key, written
@@ -22,6 +19,15 @@ from workers.state.redis_deadlines import RedisDeadlines
 from workers.state.redis_store import RedisStore
 
 R = TypeVar("R")
+
+
+class Past(NamedTuple):
+    """What was read of a user for a plot. alerts: each once, a topic may repeat one; state: of drift, as stored."""
+
+    scores: list[RiskScored]
+    letters: list[DeadLetter]
+    alerts: list[RiskAlert]
+    state: bytes | None
 
 
 async def newest_scores(settings: Settings, codec: Codec, most: int) -> list[RiskScored]:
@@ -40,39 +46,38 @@ async def scores_since(settings: Settings, codec: Codec, since: datetime) -> Asy
             yield score
 
 
+async def records_of(settings: Settings, codec: Codec, user_id: str, *wanted: topics.Topic) -> list[list[Any]]:
+    """A user's records that are retained, one list for each topic, in its order."""
+    async with aclosing(of_key(settings, wanted, user_id.encode())) as polls:
+        found = await anext(polls)
+    return [_decoded((r for r in found if r.topic == topic.name), codec, topic.record) for topic in wanted]
+
+
 async def scores_of(settings: Settings, codec: Codec, user_id: str) -> list[RiskScored]:
     """All scores of a user that are retained, in the order of the topic."""
-    return _decoded(await _existing(settings, topics.SCORED, user_id), codec, RiskScored)
+    (scores,) = await records_of(settings, codec, user_id, topics.SCORED)
+    return scores
 
 
 async def known_of(settings: Settings, codec: Codec, user_id: str) -> Known:
     """Everything that there is of a user."""
-    scores, uploads, letters = await asyncio.gather(
-        *(_existing(settings, topic, user_id) for topic in (topics.SCORED, topics.UPLOADED, topics.DEAD))
-    )
+    scores, uploads, letters = await records_of(settings, codec, user_id, topics.SCORED, topics.UPLOADED, topics.DEAD)
     async with RedisStore.of(settings) as store, RedisDeadlines.of(settings) as deadlines:
         open_joins = await deadlines.starting_with(JOIN.key(user_id, ""))
         baselines = BASELINE.key(user_id), BASELINE_0_1.key(user_id)
         found = await store.read([DRIFT.key(user_id), *baselines, MUTES.key(), *open_joins])
     now, former = (found.pop(key) for key in baselines)
-    try:
-        muted = mutes.load(found.pop(MUTES.key()))
-    except UnreadableState:
-        muted = []  # the drift agent moves them to quarantine, and then mutes no user either
-    return Known(
-        scores=_decoded(scores, codec, RiskScored),
-        uploads=_decoded(uploads, codec, MemoUploaded),
-        letters=_decoded(letters, codec, DeadLetter),
-        state={DRIFT.key(user_id): found.pop(DRIFT.key(user_id)), baselines[0]: now if now is not None else former},
-        joins=found,
-        mutes=muted,
-    )
+    state = {key: found.pop(key) for key in (DRIFT.key(user_id), MUTES.key())}
+    state[baselines[0]] = now if now is not None else former
+    return Known(scores, uploads, letters, state, joins=found)
 
 
-async def alerts_of(settings: Settings, codec: Codec, user_id: str) -> list[RiskAlert]:
-    """The alerts of a user that are retained, each once: it may be on the topic twice."""
-    found = _decoded(await _existing(settings, topics.ALERTS, user_id), codec, RiskAlert)
-    return list({alert.alert_id: alert for alert in found}.values())
+async def past_of(settings: Settings, codec: Codec, user_id: str) -> Past:
+    """What a plot of a user shows."""
+    scores, letters, alerts = await records_of(settings, codec, user_id, topics.SCORED, topics.DEAD, topics.ALERTS)
+    async with RedisStore.of(settings) as store:
+        (state,) = (await store.read([DRIFT.key(user_id)])).values()
+    return Past(scores, letters, list({alert.alert_id: alert for alert in alerts}.values()), state)
 
 
 async def outcomes_of(settings: Settings, codec: Codec, user_id: str, outcomes: Outcomes) -> AsyncGenerator[None, None]:
@@ -84,11 +89,6 @@ async def outcomes_of(settings: Settings, codec: Codec, user_id: str, outcomes: 
             for letter in _decoded((r for r in records if r.topic == topics.DEAD.name), codec, DeadLetter):
                 outcomes.add(memo_of(letter, codec), letter)
             yield
-
-
-async def _existing(settings: Settings, topic: topics.Topic, user_id: str) -> list[ConsumerRecord]:
-    async with aclosing(of_key(settings, (topic,), user_id.encode())) as polls:
-        return await anext(polls)
 
 
 def _decoded(records: Iterable[ConsumerRecord], codec: Codec, kind: type[R]) -> list[R]:

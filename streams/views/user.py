@@ -8,11 +8,11 @@ from math import exp, isfinite
 from schemas.codec import Codec
 from schemas.errors import UnreadableState
 from schemas.events import AlertKind, DeadLetter, MemoUploaded, Modality, RiskScored
-from schemas.state_keys import BASELINE, DRIFT, JOIN
+from schemas.state_keys import BASELINE, DRIFT, JOIN, MUTES
 from streams.drift.cusum import limit
 from streams.drift.detector import DAY_S
 from streams.drift.detector_state import windows
-from streams.drift.mutes import Mute
+from streams.drift.mutes import Mute, load
 from streams.drift.rules import Rules
 from streams.drift.user_state import User, unpack
 from streams.fusion import join as joins
@@ -26,7 +26,7 @@ from streams.views.scores import latest_of_memos
 class Known:
     """What was read of a user. Scores, uploads and dead letters are in the order of their topics.
 
-    state: bytes by key, None for a key without a value; joins: those that are open, by key.
+    state: bytes by key, of the user and of all mutes, None for a key without a value; joins: those that are open.
     """
 
     scores: Sequence[RiskScored] = ()
@@ -34,7 +34,6 @@ class Known:
     letters: Sequence[DeadLetter] = ()
     state: Mapping[str, bytes | None] = field(default_factory=dict)
     joins: Mapping[str, bytes | None] = field(default_factory=dict)
-    mutes: Sequence[Mute] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,8 @@ def view_of(
         last_memo_at=max(recorded, default=None),
         scores=tuple(scores),
         baseline=_baseline(known.state.get(BASELINE.key(user_id)), notes),
-        drift=_drift(known.state.get(DRIFT.key(user_id)), rules, notes),
-        mutes=tuple(mute for mute in known.mutes if mute.applies_to(user_id, now)),
+        drift=drift_of(known.state.get(DRIFT.key(user_id)), rules, notes),
+        mutes=tuple(m for m in _mutes(known.state.get(MUTES.key()), notes) if m.applies_to(user_id, now)),
         awaited=tuple(sorted(awaited, key=lambda memo: (memo.uploaded_at, memo.memo_id))),
         dead_letters=tuple(sorted(letters, key=lambda letter: letter.at, reverse=True)),
         notes=tuple(notes),
@@ -176,18 +175,19 @@ def _baseline(state: bytes | None, notes: list[str]) -> Baseline | None:
     try:
         stored = BaselineState.from_bytes(state)
     except UnreadableState as error:
-        notes.append(f"the baseline cannot be read ({error}); the next memo starts a new one")
+        notes.append(_unreadable("the baseline", error, "the next memo starts a new one"))
         return None
     return Baseline(stored.normal.memos, stored.bundle_id)
 
 
-def _drift(state: bytes | None, rules: Rules, notes: list[str]) -> Drift | None:
+def drift_of(state: bytes | None, rules: Rules, notes: list[str]) -> Drift | None:
+    """The detector's state, from its bytes; None without one. What cannot be read becomes one of `notes`."""
     if state is None:
         return None
     try:
         user = unpack(state)
     except UnreadableState as error:
-        notes.append(f"the drift state cannot be read ({error}); the next score starts a new one")
+        notes.append(_unreadable("the drift state", error, "the next score starts a new one"))
         return None
     chart = user.drift.chart
     threshold, lately = limit(chart, rules.chart._replace(phi=chart.prior)), windows(user.drift)
@@ -202,6 +202,19 @@ def _drift(state: bytes | None, rules: Rules, notes: list[str]) -> Drift | None:
         latest_memo_at=datetime.fromtimestamp(user.drift.latest_s, UTC) if user.drift.latest_s else None,
         episodes=tuple(_episodes(user)),
     )
+
+
+def _mutes(state: bytes | None, notes: list[str]) -> list[Mute]:
+    try:
+        return load(state)
+    except UnreadableState as error:
+        notes.append(_unreadable("the mutes", error, "no alert is suppressed"))
+        return []
+
+
+def _unreadable(what: str, error: UnreadableState, then: str) -> str:
+    """A note. then: what follows where the value is damaged; that of a newer version is left as it is."""
+    return f"{what} cannot be read ({error}); " + ("use the version that wrote it" if error.newer else then)
 
 
 def _episodes(user: User) -> Iterator[OpenEpisode]:
@@ -261,7 +274,7 @@ def _opened(stored: Mapping[str, bytes | None], notes: list[str]) -> Iterator[jo
         try:
             join = joins.stored(key, state)
         except UnreadableState as error:
-            notes.append(f"a {JOIN.name} cannot be read ({error})")
+            notes.append(_unreadable(f"a {JOIN.name}", error, "its next part starts a new one"))
             continue
         if join is not None and not join.scored and not join.dead:
             yield join

@@ -9,8 +9,8 @@ import numpy as np
 from schemas import topics
 from schemas.codec import Codec
 from schemas.events import AlertKind, Band, MemoUploaded, Modality, RiskScored
-from schemas.state_keys import BASELINE, DRIFT, JOIN
-from streams.drift.mutes import Mute, Scope
+from schemas.state_keys import BASELINE, DRIFT, JOIN, MUTES
+from streams.drift.mutes import Mute, Scope, dump
 from streams.drift.user_state import follow
 from streams.fusion.baseline import BaselineState
 from streams.fusion.join import Join
@@ -29,13 +29,17 @@ def view(known: Known) -> UserView:
     return view_of("u", known, BOTH, RULES, CODEC, NOW)
 
 
+def muted(*mutes: Mute) -> Known:
+    return Known(state={MUTES.key(): dump(mutes, NOW)})
+
+
 def drift_of(scores: Sequence[RiskScored]) -> Known:
     return Known(scores=scores, state={DRIFT.key("u"): follow(None, scores, RULES)[0]})
 
 
 def test_without_a_trace_a_user_is_unknown_also_when_muted() -> None:
     mute = Mute(Scope.COHORT, "u", START, NOW + timedelta(days=1))
-    seen = view(Known(mutes=[mute]))
+    seen = view(muted(mute))
     assert not seen.known
     assert seen.mutes == (mute,)
 
@@ -81,7 +85,7 @@ def test_an_open_episode_says_since_when() -> None:
 def test_only_mutes_that_apply_now_are_shown() -> None:
     applying = Mute(Scope.USER, "u", START, NOW + timedelta(days=1))
     others = [replace(applying, name="v"), replace(applying, until=NOW - timedelta(days=1))]
-    assert view(Known(mutes=[*others, applying])).mutes == (applying,)
+    assert view(muted(*others, applying)).mutes == (applying,)
 
 
 def test_the_baseline_counts_its_memos() -> None:
@@ -130,8 +134,15 @@ def test_dead_letters_are_shown_once_and_are_not_awaited() -> None:
 
 
 def test_damaged_state_is_a_note_and_hides_nothing_else() -> None:
-    state = {DRIFT.key("u"): b"damaged", BASELINE.key("u"): b"damaged"}
+    state = dict.fromkeys((DRIFT.key("u"), BASELINE.key("u"), MUTES.key()), b"damaged")
     seen = view(Known(uploads=[UPLOAD], state=state, joins={JOIN.key("u", "m"): b"damaged"}))
     assert (seen.baseline, seen.drift) == (None, None)
-    assert [note.split()[1] for note in seen.notes] == ["join", "baseline", "drift"]
+    assert [note.split()[1] for note in seen.notes] == ["join", "baseline", "drift", "mutes"]
     assert seen.last_memo_at == datetime.fromtimestamp(UPLOAD.recorded_at.timestamp(), UTC)
+
+
+def test_state_of_a_newer_version_is_not_said_to_be_lost() -> None:
+    newer = {row.key(*names): bytes([row.version + 1]) for row, names in ((DRIFT, "u"), (BASELINE, "u"), (MUTES, ""))}
+    joins = {JOIN.key("u", "m"): bytes([JOIN.version + 1])}
+    notes = view(Known(state=newer, joins=joins)).notes
+    assert [note.partition("; ")[2] for note in notes] == ["use the version that wrote it"] * 4
