@@ -88,11 +88,12 @@ async def of_key(
 ) -> AsyncGenerator[list[ConsumerRecord], None]:
     """Raw records of one key: first all that exist, as one list, then those of each poll, maybe none. Never ends.
 
-    Undertone's own producers choose the partition by the key, so only that one is read; of `memos.uploaded`, which
-    others write, every partition. Records of one topic are in the order of their offsets. Raises as `follow`.
+    Only the key's partition is read, which murmur2 of the key names for every producer (docs/produce.md): a record that
+    one with another partitioner wrote is not found. Records of one topic are in the order of their offsets. Raises as
+    `follow`.
     """
     async with _started(settings, *wanted, start="earliest") as reader:
-        own = [at for at in reader.assignment() if at.topic == topics.UPLOADED.name or _belongs(reader, at, key)]
+        own = [at for at in reader.assignment() if _belongs(reader, at, key)]
         reader.pause(*(at for at in reader.assignment() if at not in own))
         to_end = ToEnd(settings, reader, await _ends(settings, reader, own))
         existing: list[ConsumerRecord] = []

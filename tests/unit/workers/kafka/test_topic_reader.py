@@ -1,4 +1,6 @@
-"""Reading to the end of a topic ends, also when the broker does not come back."""
+"""Reading a topic: only what is asked for, and to an end, also when the broker does not come back."""
+
+from contextlib import aclosing
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -8,9 +10,9 @@ from schemas.errors import Transient
 from schemas.settings import Settings
 from streams.local.embedded import EmbeddedKafka
 from workers.kafka import topic_reader
-from workers.kafka.clients import make_reader
+from workers.kafka.clients import make_producer, make_reader
 from workers.kafka.connect import ELSEWHERE, stopped
-from workers.kafka.topic_reader import ToEnd
+from workers.kafka.topic_reader import ToEnd, of_key
 
 AT = TopicPartition(topics.ALERTS.name, 0)
 
@@ -24,6 +26,26 @@ async def reader_of(settings: Settings) -> AIOKafkaConsumer:
     reader = make_reader(settings, AT.topic)
     await reader.start()
     return reader
+
+
+async def test_of_a_key_only_its_own_partition_is_read() -> None:
+    """Every partition of uploads would be a week of everybody's memos."""
+    wanted, (own, foreign) = (topics.UPLOADED, topics.SCORED), (b"ann", b"bob")
+    with EmbeddedKafka([topic.name for topic in wanted]) as broker:
+        settings = Settings.load(kafka_bootstrap=broker.bootstrap)
+        async with make_producer(settings) as producer:
+            sent = [await producer.send_and_wait(topic.name, b"1", key=own) for topic in wanted]
+            (partition,) = {record.partition for record in sent}
+            await producer.send_and_wait(topics.UPLOADED.name, b"2", key=foreign, partition=partition)
+            await producer.send_and_wait(topics.UPLOADED.name, b"elsewhere", key=own, partition=partition ^ 1)
+            async with aclosing(of_key(settings, wanted, own)) as polls:
+                existing = await anext(polls)
+                assert {(record.topic, record.value) for record in existing} == {(topic.name, b"1") for topic in wanted}
+                await producer.send_and_wait(topics.SCORED.name, b"3", key=own)
+                async for records in polls:
+                    if records:
+                        assert [record.value for record in records] == [b"3"]
+                        break
 
 
 async def test_records_that_do_not_come_from_a_broker_that_answers_are_its_addresses_fault(
