@@ -163,12 +163,14 @@ def _print_user(view: "UserView", output: Printer) -> None:
 
 def _lines(view: "UserView") -> "Iterator[tuple[str, str]]":
     """What is known in words, by heading."""
-    from streams.views.scores import abstention_sentence
+    from streams.views.marks import mark_of, silence_sentence
     from streams.views.user import state_sentence
+
+    silence = silence_sentence([mark_of(score) for score in view.scores])
 
     yield "user", view.user_id
     yield "last memo", "none" if view.last_memo_at is None else f"recorded {_time(view.last_memo_at)}"
-    yield "scored", f"{len(view.scores)} memos" + (f"; {text}" if (text := abstention_sentence(view.scores)) else "")
+    yield "scored", f"{len(view.scores)} memos" + (f"; {silence}" if silence else "")
     yield "baseline", _baseline(view)
     yield "drift", state_sentence(view.drift)
     episodes = () if view.drift is None else view.drift.episodes

@@ -1,7 +1,6 @@
 """Scores as a person reads them: one of each memo, newest first, in a few words. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from schemas.events import Evidence, RiskScored
 
@@ -39,23 +38,3 @@ def sentence(score: RiskScored) -> str:
         f"{score.recorded_at:%Y-%m-%d %H:%M} user={score.user_id} {score.band}{reasons} "
         f"probability={probability_text(score)}{evidence}"
     )
-
-
-def abstentions(scores: Sequence[RiskScored]) -> Counter[str]:
-    """How many of these scores are indeterminate, by their first reason; `unknown` where none is given."""
-    return Counter(
-        score.reasons[0] if score.reasons else "unknown" for score in scores if score.band == "indeterminate"
-    )
-
-
-def abstention_sentence(scores: Sequence[RiskScored]) -> str:
-    """How often and mostly why these scores abstain; empty if none does.
-
-    >>> abstention_sentence([])
-    ''
-    """
-    counts = abstentions(scores)
-    if not counts:
-        return ""
-    ((reason, most),) = counts.most_common(1)
-    return f"{counts.total()} of {len(scores)} memos are indeterminate, most of them ({most}) for {reason}"

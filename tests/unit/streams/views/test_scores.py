@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from schemas.events import Band, Evidence
-from streams.views.scores import abstention_sentence, evidence_text, latest_of_memos, probability_text, sentence
+from streams.views.scores import evidence_text, latest_of_memos, probability_text, sentence
 from tests.unit.schemas.records import SCORED
 from tests.unit.streams.scores import daily
 
@@ -32,9 +32,3 @@ def test_a_line_says_what_a_person_asks_first() -> None:
     )
     assert probability_text(replace(score, probability=None)) == "-"
     assert evidence_text(replace(score, evidence=())) == ""
-
-
-def test_abstentions_are_counted_with_the_reason_that_is_most_frequent() -> None:
-    scores = [*daily([0.0]), *daily([None] * 3, first_day=1)]
-    scores += [replace(scores[-1], memo_id="bare", reasons=())]
-    assert abstention_sentence(scores) == "4 of 5 memos are indeterminate, most of them (3) for quality:noise"
