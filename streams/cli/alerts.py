@@ -142,14 +142,8 @@ async def _unmute(scope: "Scope", name: str, now: datetime) -> "Mute | None":
     from streams.drift import mutes
 
     async with _store() as store:
-        before: list[Mute] = []
-
-        def without(known: "list[Mute]") -> "list[Mute]":
-            before[:] = known
-            return mutes.ended(known, scope, name, now)
-
-        await _change(store, without, now)
-        return mutes.active(before, scope, name, now)
+        before = await _change(store, lambda known: mutes.ended(known, scope, name, now), now)
+    return mutes.active(before, scope, name, now)
 
 
 @alerts_app.command("mutes")
@@ -200,12 +194,13 @@ async def _store() -> "AsyncIterator[Store]":
 
 
 async def _change(store: "Store", change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
-    """The mutes after a change, written by compare-and-set."""
+    """Change the mutes by compare-and-set, if anything changes; the mutes as they were before."""
     from streams.drift import mutes
 
-    def changed(_: str, data: bytes | None) -> "tuple[bytes, list[Mute]]":
-        known = change(mutes.load(data))
-        return mutes.dump(known, now), known
+    def changed(_: str, data: bytes | None) -> "tuple[bytes | None, list[Mute]]":
+        known = mutes.load(data)
+        new = change(known)
+        return (None if new == known else mutes.dump(new, now)), known
 
     found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
     return found[MUTES.key()]
