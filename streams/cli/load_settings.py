@@ -1,8 +1,9 @@
 """Settings for a command, with a warning about variables that look like one and are none."""
 
 import fcntl
+import os
 from functools import cache
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from schemas.bundle_manifest import encoder_of, left_out, needs_of
 from schemas.errors import ConfigurationError
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 PROGRAMS = "programs"
 """Folder in the home with the encoder's compiled programs."""
-_LOCKS: list[IO[str]] = []
-"""Held until the process ends."""
 
 
 def load_settings(**overrides: object) -> "Settings":
@@ -58,15 +57,14 @@ def with_kept_programs(settings: "Settings") -> "Settings":
     if settings.program_cache is not None or any(character.isspace() for character in str(folder)):
         return settings
     try:
-        lock = open(private_folder(folder) / "lock", "w", opener=private_opener)  # noqa: SIM115  # until the end
+        lock = private_opener(str(private_folder(folder) / "lock"), os.O_WRONLY | os.O_CREAT)  # open until the end
     except (OSError, ConfigurationError):
         return settings
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
+        os.close(lock)
         return settings
-    _LOCKS.append(lock)
     return settings.model_copy(update={"program_cache": folder})
 
 
