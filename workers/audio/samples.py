@@ -16,7 +16,7 @@ LOUDEST = 8.0
 """Floats beyond this are integers that were not divided by their full scale."""
 
 
-def decode_samples(samples: NDArray[Any], sampling_rate: int, *, max_s: float, min_s: float) -> Decoded:
+def decode_samples(samples: NDArray[Any], sampling_rate: float, *, max_s: float, min_s: float) -> Decoded:
     """Mono float32 at 16 kHz, as `decode` gives it.
 
     samples: (samples,) or (samples, channels); floats with full scale at 1, or integers of 8 to 32 bits at theirs;
@@ -54,9 +54,10 @@ def _blocks(table: NDArray[Any]) -> Iterator[Block]:
 
 
 def _scaled(block: NDArray[Any]) -> Block:
-    """Full scale at 1. Integers are centred at 0, unsigned ones at half their range."""
+    """Full scale at 1, no narrower than float32. Integers are centred at 0, unsigned ones at half their range."""
     if block.dtype.kind == "f":
-        return block
+        widened: Block = block.astype(np.result_type(block.dtype, np.float32), copy=False)
+        return widened
     scale = 2.0 ** (8 * block.dtype.itemsize - 1)
     scaled: Block = (block.astype(np.float64) - (scale if block.dtype.kind == "u" else 0.0)) / scale
     return scaled

@@ -210,16 +210,17 @@ def _check_if_known(stream: Any) -> None:
         supported_rate(stream.rate, stream.channels)
 
 
-def supported_rate(rate: int, channels: int) -> int:
-    """The rate (Hz), if recordings of it and of so many channels are read. Raises Poison `audio:undecodable`."""
+def supported_rate(rate: float, channels: int) -> int:
+    """The rate (whole Hz), if recordings of it and of so many channels are read. Raises Poison `audio:undecodable`."""
     lowest, highest = SAMPLING_RATES_HZ
     if not lowest <= rate <= highest:
         raise Poison("audio:undecodable", f"the sampling rate is {rate} Hz; {lowest} to {highest} Hz are supported")
     if not 1 <= channels <= CHANNELS_MAX:
         raise Poison("audio:undecodable", f"the audio has {channels} channels; 1 to {CHANNELS_MAX} are supported")
-    if rate * channels > SAMPLES_PER_S_MAX:
+    whole = round(rate)
+    if whole * channels > SAMPLES_PER_S_MAX:
         raise Poison(
             "audio:undecodable",
-            f"the audio has {channels} channels of {rate} Hz; {SAMPLES_PER_S_MAX} samples per second are supported",
+            f"the audio has {channels} channels of {whole} Hz; {SAMPLES_PER_S_MAX} samples per second are supported",
         )
-    return rate
+    return whole

@@ -20,5 +20,5 @@ def load_recording(recording: Recording, settings: Settings) -> tuple[FloatArray
         return load_file(Path(recording), settings)
     samples, rate = recording
     limits = {"max_s": settings.audio_max_s, "min_s": settings.audio_min_s}
-    decoded = decode_samples(np.asarray(samples), round(rate), **limits)
+    decoded = decode_samples(np.asarray(samples), rate, **limits)
     return decoded.signal, assess(decoded, Thresholds.of(settings))

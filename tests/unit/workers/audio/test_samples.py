@@ -20,7 +20,7 @@ FILES = {
 }
 
 
-def decoded(samples: np.ndarray, rate: int = 16000) -> Decoded:
+def decoded(samples: np.ndarray, rate: float = 16000) -> Decoded:
     return decode_samples(samples, rate, max_s=60.0, min_s=0.1)
 
 
@@ -40,21 +40,39 @@ def test_integers_have_their_own_full_scale(kind: str, zero: int, scale: int) ->
     np.testing.assert_allclose(decoded(integers).signal, SIGNAL, atol=1 / scale)
 
 
+def test_half_precision_is_read_as_what_it_says() -> None:
+    half = SIGNAL.astype(np.float16)
+    np.testing.assert_array_equal(decoded(half).signal, decoded(half.astype(np.float32)).signal)
+
+
 @pytest.mark.parametrize(
     ("samples", "rate", "reason"),
     [
         (np.zeros(0), 16000, "audio:empty"),
         (np.zeros((0, 2)), 16000, "audio:empty"),
         (np.zeros(16000), 100, "audio:undecodable"),
+        (np.zeros(16000), float("nan"), "audio:undecodable"),
+        (np.zeros(16000), float("inf"), "audio:undecodable"),
         (np.zeros((2, 16000)), 16000, "audio:undecodable"),  # channels first
         (np.zeros(100), 16000, "audio:too_short"),
         (np.zeros(61 * 4000, np.int8), 4000, "audio:too_long"),
         (np.array([0.0, np.nan] * 8000), 16000, "audio:not_finite"),
         (SIGNAL * 32768, 16000, "audio:undecodable"),
     ],
-    ids=["empty", "no frames", "rate", "channels first", "short", "long", "not finite", "integers as floats"],
+    ids=[
+        "empty",
+        "no frames",
+        "rate",
+        "no rate",
+        "endless rate",
+        "channels first",
+        "short",
+        "long",
+        "not finite",
+        "integers as floats",
+    ],
 )
-def test_what_cannot_be_used_says_why(samples: np.ndarray, rate: int, reason: str) -> None:
+def test_what_cannot_be_used_says_why(samples: np.ndarray, rate: float, reason: str) -> None:
     with pytest.raises(Poison) as caught:
         decoded(samples, rate)
     assert caught.value.reason == reason
