@@ -7,9 +7,9 @@ that needs them loads TensorFlow, and starts openSMILE and the decoders as proce
 later calls and end with this process; `close` ends them before. Kafka and Redis are not used.
 
 A recording is a file's path, a file's content as bytes, or (samples, sampling rate in Hz), where samples are (samples,)
-or (samples, channels), floats with full scale at 1 or integers at theirs. One recording, or any number of them: every
-function returns a list with one result each, in order. One that cannot be used is a `Failure` and costs the others
-nothing.
+or (samples, channels), floats with full scale at 1 or integers of 8 to 32 bits at theirs. One recording, or any number
+of them: every function returns a list with one result each, in order. One that cannot be used is a `Failure` and costs
+the others nothing.
 
 The settings of the command line apply (`docs/settings.md`). Calls from several threads take turns. A process that was
 forked after an encoder was loaded must not use one: TensorFlow does not survive it.

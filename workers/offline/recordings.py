@@ -46,8 +46,10 @@ def _check(at: int, each: object) -> None:
         raise TypeError(f"recording {at} is of type {type(each).__name__}; {WANTED}")
     if isinstance(each, tuple):
         samples = np.asarray(each[0])
-        if samples.ndim not in {1, 2} or samples.dtype.kind not in "fiu":
+        # No recording fills 64 bits: scaled by them, samples of 16 in a list of Python's integers would be silence.
+        known = samples.dtype.kind == "f" or (samples.dtype.kind in "iu" and samples.dtype.itemsize <= 4)
+        if samples.ndim not in {1, 2} or not known:
             raise TypeError(
                 f"recording {at} has samples of shape {samples.shape} and type {samples.dtype}; "
-                "(samples,) or (samples, channels) of floats or integers are wanted"
+                "(samples,) or (samples, channels) of floats or of integers of 8 to 32 bits are wanted"
             )

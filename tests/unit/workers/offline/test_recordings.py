@@ -36,6 +36,7 @@ def test_several_may_come_in_any_iterable_and_of_any_kind() -> None:
         ([(np.zeros((2, 2, 2)), 16000)], "recording 0 has samples of shape"),
         ([("a.wav", 16000)], "recording 0 has samples of shape"),
         ([(np.zeros(9, complex), 16000)], "complex128"),
+        ([([0, 1, -1], 16000)], "type int64.*of 8 to 32 bits"),
     ],
     ids=str,
 )
