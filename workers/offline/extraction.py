@@ -77,14 +77,15 @@ class Extraction(AbstractContextManager["Extraction"]):
             yield from self._batch(load, batch)
 
     def frames(self, signal: FloatArray) -> FloatArray:
-        """(frames, d): the encoder's last hidden state of every frame. Raises KeyError without the embedding stage."""
+        """(frames, d): the encoder's last hidden state of every frame.
+
+        Raises Poison for a signal that has none, KeyError without the embedding stage.
+        """
         from workers.wav2vec2.stage import EmbeddingStage  # TensorFlow: only whoever asks for frames loads it
 
         stage = self._stages[EMBEDDING.name]
         assert isinstance(stage, EmbeddingStage)
-        frames = stage.embedder.embed_frames([stage.heard(signal)])[0].frames
-        assert frames is not None
-        return frames
+        return stage.frames(signal)
 
     def _batch(self, load: Load[R], recordings: Sequence[R]) -> list[Extracted[R]]:
         loaded = [_loaded(load, recording, self._settings) for recording in recordings]

@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from schemas.errors import Poison
 from schemas.events import FloatArray, MemoFeatures, Modality
+from schemas.pipeline import EMBEDDING
 from schemas.settings import Settings
+from workers.consumer.defects import defect, unexpected
 from workers.offline.extraction import Extracted, Extraction
 from workers.offline.kept_stages import KeptStages, quiet_stage
 from workers.offline.load_recording import load_recording
@@ -88,10 +90,15 @@ class EmbeddingSession:
             return [self._frames(recording) for recording in recordings]
 
     def _frames(self, recording: Recording) -> FloatArray | Failure:
-        (extracted,) = self._extraction.extract_by(load_recording, [recording])
-        if isinstance(extracted.result, Poison):
-            return Failure.of(extracted.result)
-        return self._extraction.frames(load_recording(recording, self._settings)[0])
+        try:
+            signal, _ = load_recording(recording, self._settings)
+            return self._extraction.frames(signal)
+        except Poison as poison:
+            return Failure.of(poison)
+        except Exception as error:
+            if not unexpected(error):
+                raise
+            return Failure.of(defect(error, EMBEDDING.name))
 
 
 def _bundle(settings: Settings) -> Bundle:

@@ -59,6 +59,14 @@ class EmbeddingStage:
             prometheus.PADDING_SHARE.labels(stage=self.name).observe(padding)
         return [self._outcome(memo, embeddings.get(index)) for index, memo in enumerate(batch)]
 
+    def frames(self, signal: FloatArray) -> FloatArray:
+        """(frames, d): the last hidden state of every frame of a memo. Raises the Poison that `process` returns."""
+        heard = self.heard(signal)
+        embedding = self.embedder.embed_frames([heard])[0] if len(heard) >= self.embedder.shortest else None
+        frames = self._usable(embedding).frames
+        assert frames is not None
+        return frames
+
     def heard(self, signal: FloatArray) -> FloatArray:
         """The part of a memo that is embedded: its spoken part.
 
@@ -72,13 +80,21 @@ class EmbeddingStage:
         """Nothing to release: programs live as long as the process."""
 
     def _outcome(self, memo: Memo, embedding: Embedding | None) -> Outcome[MemoFeatures]:
+        try:
+            usable = self._usable(embedding)
+        except Poison as poison:
+            return poison
+        extractor, features = self.extractors[Modality.EMBEDDING], (usable.windows, usable.summary)
+        return [memo.features(Modality.EMBEDDING, extractor, self._window_s, *features)]
+
+    def _usable(self, embedding: Embedding | None) -> Embedding:
+        """The embedding of a memo, None for one that is too short. Raises Poison when it has none."""
         if embedding is None:
             shortest_ms = 1000 * self.embedder.shortest / SAMPLING_RATE
-            return Poison("embedding:too_short", f"the audio is shorter than one frame, {shortest_ms:.0f} ms")
+            raise Poison("embedding:too_short", f"the audio is shorter than one frame, {shortest_ms:.0f} ms")
         if not embedding.finite:
-            return Poison("embedding:not_finite", "the encoder's output for this audio is not finite")
-        extractor, features = self.extractors[Modality.EMBEDDING], (embedding.windows, embedding.summary)
-        return [memo.features(Modality.EMBEDDING, extractor, self._window_s, *features)]
+            raise Poison("embedding:not_finite", "the encoder's output for this audio is not finite")
+        return embedding
 
 
 def embedder_from(settings: Settings) -> Embedder:

@@ -129,14 +129,14 @@ turns = score([memo, *others], one_person=True)
 (found,) = features(memo)
 with Embedder() as embedder:
     embedding, failure = embedder.embed([memo, b""])
-    (frames,) = embedder.frames(memo)
+    none, frames = embedder.frames([b"", memo])
 try:
     embedder.embed(memo)
 except ValueError as error:
     closed = str(error)
 print(json.dumps({
     "alone": [alone[0].probability, alone[0].band, alone[0].bundle],
-    "failures": [isinstance(each, Failure) and each.reason for each in (alone[1], failure)],
+    "failures": [isinstance(each, Failure) and each.reason for each in (alone[1], failure, none)],
     "turns": [each.baseline_memos for each in turns],
     "shapes": [each.shape for each in (found.functionals, found.windows, found.embedding.summary, frames)],
     "same": float(abs(found.embedding.summary - embedding.summary).max()),
@@ -154,7 +154,7 @@ def test_scores_features_and_embeddings_in_one_script(memo: Path, tmp_path: Path
     assert 0 <= probability <= 1
     assert band in {"low", "high", "indeterminate"}
     assert bundle.startswith("demo-")
-    assert told["failures"] == ["audio:missing", "audio:empty"]
+    assert told["failures"] == ["audio:missing", "audio:empty", "audio:empty"]
     assert told["turns"] == [0, 1, 2]
     (functionals, windows, embedding, frames) = told["shapes"]
     assert (functionals, windows) == ([88], [1, 76])

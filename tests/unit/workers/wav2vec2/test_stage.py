@@ -81,6 +81,16 @@ def test_poison_stays_with_its_memo(stage: EmbeddingStage) -> None:
     assert isinstance(too_short, Poison)
     assert too_short.reason == "embedding:too_short"
     assert fine == settle(stage, [sound])[0]
+    with pytest.raises(Poison, match="not finite"):
+        stage.frames(broken)
+    with pytest.raises(Poison, match="shorter than one frame"):
+        stage.frames(np.zeros(399, np.float32))
+
+
+def test_frames_are_what_the_summary_is_the_mean_of(stage: EmbeddingStage) -> None:
+    (outcome,) = settle(stage, [memo("a", noise(1.2))])
+    assert not isinstance(outcome, Poison)
+    np.testing.assert_allclose(stage.frames(noise(1.2)).mean(axis=0), outcome[0].summary, atol=1e-5)
 
 
 def test_the_extractor_says_which_weights_and_which_configuration() -> None:
