@@ -72,7 +72,7 @@ def _prepare_streams() -> None:
 
 
 def _commands() -> Any:
-    """The commands, made anew. In a pipe or a file their help is plain text without boxes."""
+    """The commands, made for each run. In a pipe or a file their help is plain text without boxes."""
     commands = typer.main.get_command(app)
     if not sys.stdout.isatty():
         _help_plainly(commands)
