@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.markers import MARKER_NAMES, MARKERS, Condition
+from schemas.markers import MARKER, MARKER_NAMES, MARKERS, Condition
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "acoustic.md"
 COLUMNS = {"telephone": Condition.TELEPHONE, "noise, 20 dB SNR": Condition.NOISE}
@@ -30,3 +30,23 @@ def test_a_marker_is_fragile_where_a_recording_moves_it_by_more_than_speakers_di
 
 def test_gain_and_codecs_move_no_marker() -> None:
     assert all(moves[column] < 1 for moves in measured().values() for column in HARMLESS)
+
+
+def test_every_marker_has_words_of_its_own_that_fit_into_a_sentence() -> None:
+    words = [marker.words(sign) for marker in MARKERS for sign in (-2.0, 2.0)]
+    assert len({*words}) == len(words) == 2 * len(MARKERS)
+    assert all(each.endswith(" than usual") and each[0].islower() for each in words)
+    assert len({marker.title for marker in MARKERS}) == len(MARKERS)
+    assert all(marker.title[0].islower() for marker in MARKERS)
+
+
+def test_a_deviation_chooses_the_words() -> None:
+    assert MARKER["pause_share"].words(2.1) == "longer pauses than usual"
+    assert MARKER["pause_share"].words(-2.1) == "shorter pauses than usual"
+
+
+def test_values_are_shown_with_their_unit_but_for_shares() -> None:
+    shown = {
+        name: MARKER[name].shown(value) for name, value in [("pause_rate", 14.2), ("hnr", -1.04), ("jitter", 0.0213)]
+    }
+    assert shown == {"pause_rate": "14 per min", "hnr": "-1.0 dB", "jitter": "0.0213"}
