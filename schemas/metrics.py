@@ -48,11 +48,14 @@ LABELS = {
     "kind": "`drift`, `level`.",
     "state": "`raised`, `escalated`, `resolved`.",
     "outcome": "`ok` or `failed`; of drift updates `charted`, `indeterminate`, `duplicate`, `late`, `crowded`, "
-    "`future`, `retired`, `restarted`.",
+    "`future`, `retired`, `restarted`; of uploads `accepted`, `repeated`, `refused`, `cut`, `failed`.",
     "operation": "Redis operation: `read`, `write`, `find`, `delete`, `deadlines`.",
     "scheme": "Scheme of the audio's URI: `file`, `s3`, `memory`.",
     "bundle": "Id of the model bundle.",
     "version": "Version of Undertone.",
+    "route": "Path template of the dashboard's route, such as `/people/{user_id}`; `unmatched` for any other address.",
+    "method": "Method of a request; `unmatched` where no route takes it.",
+    "status": "HTTP status of the answer; 499 when the client was gone before it.",
 }
 """Every label, and the values it takes: few, and known beforehand."""
 
@@ -211,6 +214,16 @@ REDIS_CONFLICTS = _counter("redis_conflicts", "Updates retried because another p
 # What runs
 BUNDLE = _info("bundle", "The model in use.", "bundle")
 BUILD = _info("build", "The version that runs.", "version")
+
+# Dashboard
+HTTP_REQUESTS = _counter("http_requests", "Requests that the dashboard answered.", "route", "method", "status")
+HTTP_DURATION = _seconds(
+    "http_request_duration",
+    "From a request's headers to the end of its answer; live events last as long as their subscribers.",
+    "route",
+    "method",
+    buckets=FAST,
+)
 
 METRICS: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """All of them, in the order above."""

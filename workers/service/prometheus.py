@@ -106,6 +106,9 @@ REDIS_CONFLICTS = _counter(metrics.REDIS_CONFLICTS)
 BUNDLE = _gauge(metrics.BUNDLE)
 BUILD = _gauge(metrics.BUILD)
 
+HTTP_REQUESTS = _counter(metrics.HTTP_REQUESTS)
+HTTP_DURATION = _histogram(metrics.HTTP_DURATION)
+
 
 @contextmanager
 def timed(histogram: Histogram, **labels: str) -> Iterator[None]:

@@ -1,0 +1,48 @@
+"""The application of the API. `streams/web` adds the pages to it."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import Scope
+
+from schemas.version import version
+from streams.api import problems
+from streams.api.boundary import Boundary
+from streams.api.problems import ErrorPage
+from streams.api.request_limits import BODY_BYTES, RequestLimits
+from streams.api.services import Services
+
+PREFIX = "/api/v1"
+UPLOAD = f"{PREFIX}/memos"
+MULTIPART_BYTES = 64 * 1024
+"""Room for the fields and borders around the audio of an upload."""
+
+ROUTERS: Sequence[APIRouter] = ()
+"""The API, in the order of its document."""
+
+
+def make_application(services: Services, error_page: ErrorPage | None = None) -> FastAPI:
+    """The API as an ASGI application. error_page: makes the page of a problem, for browsers."""
+    app = FastAPI(
+        title="Undertone",
+        version=version(),
+        description="How people's voices change: who needs a look, why, and what was done. A compass, never a "
+        "diagnosis; not for emergencies.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        # Their pages load scripts from another origin.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    problems.add_to(app, error_page)
+
+    def most_bytes(scope: Scope) -> int:
+        uploads = scope["path"] == UPLOAD and scope["method"] == "POST"
+        return services.settings.audio_max_bytes + MULTIPART_BYTES if uploads else BODY_BYTES
+
+    # Middleware that is added later is further out.
+    app.add_middleware(RequestLimits, most_bytes=most_bytes)
+    app.add_middleware(Boundary)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,37 @@
+"""The application as a whole: what every route shares."""
+
+from typing import cast
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from httpx import ASGITransport, AsyncClient
+
+from schemas.codec import Codec
+from schemas.settings import Settings
+from streams.api.application import MULTIPART_BYTES, UPLOAD, make_application
+from streams.api.problems import MEDIA_TYPE
+from streams.api.request_limits import BODY_BYTES
+from streams.api.services import Services
+
+AUDIO_BYTES = 200_000
+
+
+def client() -> AsyncClient:
+    settings = Settings(audio_max_bytes=AUDIO_BYTES)
+    services = Services(settings, Codec(), cast("AIOKafkaProducer", None))
+    return AsyncClient(transport=ASGITransport(make_application(services)), base_url="http://here")
+
+
+async def test_the_document_is_served_and_no_page_that_loads_foreign_scripts() -> None:
+    async with client() as asking:
+        assert (await asking.get("/api/v1/openapi.json")).json()["info"]["title"] == "Undertone"
+        for path in ("/docs", "/redoc", "/openapi.json"):
+            assert (await asking.get(path)).headers["content-type"] == MEDIA_TYPE
+
+
+@pytest.mark.parametrize(("path", "most"), [("/anything", BODY_BYTES), (UPLOAD, AUDIO_BYTES + MULTIPART_BYTES)])
+async def test_only_an_upload_may_be_as_large_as_audio(path: str, most: int) -> None:
+    async with client() as asking:
+        answer = await asking.post(path, content=b"a" * (most + 1))
+    assert (answer.status_code, answer.headers["content-type"]) == (413, MEDIA_TYPE)
+    assert f"{most:,} bytes" in answer.json()["detail"]
