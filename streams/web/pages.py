@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from streams.access.csrf import csrf_field, csrf_token
 from streams.web import formats
 from streams.web.assets import assets
 from streams.web.languages import COOKIE as LANGUAGE_COOKIE
@@ -80,7 +81,7 @@ def environment(tag: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     made.install_gettext_translations(language.translations, newstyle=True)  # type: ignore[attr-defined]
-    made.globals["asset"] = assets().address
+    made.globals |= {"asset": assets().address, "csrf_field": csrf_field, "csrf_token": csrf_token}
     made.filters |= _moment_filters(language.locale) | {
         "duration": partial(formats.duration, locale=language.locale),
         "number": partial(formats.number, locale=language.locale),

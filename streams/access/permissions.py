@@ -1,0 +1,98 @@
+"""What each route needs: one table. The application does not start with a route that it does not list."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from re import Pattern
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Mount, compile_path
+
+from schemas.errors import ConfigurationError
+from streams.access.roles import Permission
+from streams.access.viewer import Viewer, viewer
+
+__all__ = ["ROUTES", "Permission", "Route", "check_routes", "methods_of", "require", "route_of", "routes_of"]
+
+NOT_PERMITTED = "Your role does not permit this: ask an administrator."
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one route needs. audited: an answer that is no error leaves exactly one audit event, before its content."""
+
+    permission: Permission
+    audited: bool = False
+
+
+ROUTES: Mapping[tuple[str, str], Route] = {
+    ("GET", "/healthz"): Route(Permission.PUBLIC),
+    ("GET", "/static/{path:path}"): Route(Permission.PUBLIC),
+    ("GET", "/signin"): Route(Permission.PUBLIC),
+    ("GET", "/signin/callback"): Route(Permission.PUBLIC),
+    ("GET", "/signedout"): Route(Permission.PUBLIC),
+    ("POST", "/signout"): Route(Permission.ACCOUNT),
+    ("GET", "/"): Route(Permission.CASELOAD, audited=True),
+    ("GET", "/people/{user_id}"): Route(Permission.PERSON, audited=True),
+    ("GET", "/people/{user_id}/scores.csv"): Route(Permission.EXPORT, audited=True),
+    ("GET", "/episodes/{dedup_key}"): Route(Permission.PERSON, audited=True),
+    ("GET", "/system"): Route(Permission.SYSTEM),
+    ("GET", "/try"): Route(Permission.UPLOAD),
+}
+"""What each route needs, by method and path template. A request that no row matches is answered 404."""
+
+
+def route_of(method: str, path: str) -> Route | None:
+    """The row for a request, None where there is none. HEAD is as GET."""
+    wanted = "GET" if method == "HEAD" else method
+    return next((row for pattern, row in _compiled(wanted) if pattern.match(path)), None)
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """The methods that rows have for a path; empty where none matches."""
+    methods = dict.fromkeys(method for method, _ in ROUTES)
+    return tuple(method for method in methods if route_of(method, path) is not None)
+
+
+@cache
+def _compiled(method: str) -> tuple[tuple[Pattern[str], Route], ...]:
+    """Patterns of a method's rows, those without parameters first."""
+    rows = sorted((path.count("{"), path) for verb, path in ROUTES if verb == method)
+    return tuple((compile_path(path)[0], ROUTES[method, path]) for _, path in rows)
+
+
+def require(permission: Permission) -> Callable[[Request], Awaitable[Viewer]]:
+    """A dependency for a route: who asks; 403 without the permission. The table is enforced before it."""
+
+    async def allowed(request: Request) -> Viewer:
+        asking = await viewer(request)
+        if not asking.may(permission):
+            raise HTTPException(403, NOT_PERMITTED)
+        return asking
+
+    return allowed
+
+
+def check_routes(application: FastAPI) -> None:
+    """Raises ConfigurationError for a route of the application that the table does not list."""
+    missing = [f"{method} {path}" for method, path in routes_of(application) if (method, path) not in ROUTES]
+    if missing:
+        raise ConfigurationError(
+            f"routes without a permission: {', '.join(missing)}; give each a row in streams/access/permissions.py"
+        )
+
+
+def routes_of(application: FastAPI) -> list[tuple[str, str]]:
+    """Method and path template of every route, mounted folders as `PATH/{path:path}`; HEAD counts as GET."""
+    found: list[tuple[str, str]] = []
+    for context in iter_route_contexts(application.routes):
+        route = context.original_route
+        if isinstance(route, Mount):
+            found.append(("GET", f"{route.path}/{{path:path}}"))
+            continue
+        methods: Iterable[str] = context.methods or ("GET",)
+        found += [(method, str(context.path)) for method in sorted(methods) if method != "HEAD"]
+    return list(dict.fromkeys(found))
