@@ -45,7 +45,7 @@ demo: $(VENV)/.run  ## Run an end-to-end demo with six simulated users.
 
 # Where a real server can be installed, a test that needs it fails without it; elsewhere the test is skipped and says
 # which command installs it.
-test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell command -v mvn),kafka)),$(if $(shell command -v redis-server),redis)
+test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell command -v mvn),kafka)),$(if $(shell command -v redis-server),redis),$(if $(shell command -v chromium),browser)
 test: $(VENV)/.dev  ## Run all tests, three groups in parallel.
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
@@ -102,7 +102,7 @@ dist: $(VENV)/.release  ## Build and check the wheel, the source archive and the
 kafka: $(VENV)/.run  ## Run a single-node Apache Kafka until interrupted (needs Java 17 and Maven).
 	$(BIN)/python deploy/kafka/server.py
 
-servers:  ## Install the tests' servers from Debian packages: Prometheus, Alertmanager, Redis, Java, Maven, docker-compose.
+servers:  ## Install the tests' servers from Debian packages: Prometheus, Alertmanager, Redis, Java, Maven, docker-compose, Chromium.
 	deploy/servers.sh
 
 e2e: $(VENV)/.dev servers  ## Run the end-to-end tests with Kafka, Redis, Prometheus and Alertmanager.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# `make servers`: install, from Debian's packages, the servers that tests run beside Undertone, what Kafka needs, and the
-# judges of compose files and of audio, unless they are here. Daemons are not started: tests start servers of their own on
-# free ports.
+# `make servers`: install, from Debian's packages, the servers that tests run beside Undertone, what Kafka needs, the
+# judges of compose files and of audio, and a browser, unless they are here. Daemons are not started: tests start servers
+# of their own on free ports.
 set -euo pipefail
-packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose sox)
-programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose sox)
+packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose sox chromium)
+programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose sox chromium)
 missing=()
 for i in "${!packages[@]}"; do
   command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")

@@ -8,10 +8,21 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.browser import chromium
 from tests.guarded import guarded, guarded_redis
 from tests.servers import broker, kafka, one_broker, redis_server
 
-__all__ = ["anyio_backend", "broker", "guarded", "guarded_redis", "kafka", "one_broker", "redis_server", "shared"]
+__all__ = [
+    "anyio_backend",
+    "broker",
+    "chromium",
+    "guarded",
+    "guarded_redis",
+    "kafka",
+    "one_broker",
+    "redis_server",
+    "shared",
+]
 
 # A shell lets its background jobs ignore Ctrl-C, and so do all processes that they start; tests send it to commands.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -51,10 +62,12 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the real servers that they ask for, so that `-m kafka` and `-m redis` find them all."""
+    """Mark tests by the real servers that they ask for, so that `-m kafka`, `-m redis` and `-m browser` find all."""
     for item in items:
         asked = getattr(item, "fixturenames", ())
         if {"kafka", "guarded"} & set(asked):
             item.add_marker("kafka")
         if {"redis_server", "guarded_redis"} & set(asked):
             item.add_marker("redis")
+        if "chromium" in asked:
+            item.add_marker("browser")
