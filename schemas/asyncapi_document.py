@@ -120,7 +120,10 @@ def _message(topic: Topic) -> dict[str, Any]:
         "payload": {"schemaFormat": AVRO_FORMAT, "schema": schema},
         "bindings": {
             "kafka": {
-                "key": {"type": "string", "description": f"The {topic.key}." if " " in topic.key else _key(schema)},
+                "key": {
+                    "type": "string",
+                    "description": f"The {topic.key}." if " " in topic.key else _key(schema, topic.key),
+                },
                 "schemaIdLocation": "payload",
                 "schemaIdPayloadEncoding": "confluent",
                 "schemaLookupStrategy": "TopicNameStrategy",
@@ -130,8 +133,8 @@ def _message(topic: Topic) -> dict[str, Any]:
     }
 
 
-def _key(schema: dict[str, Any]) -> str:
-    return next(str(f["doc"]) for f in schema["fields"] if f["name"] == "user_id")
+def _key(schema: dict[str, Any], field: str) -> str:
+    return next(str(f["doc"]) for f in schema["fields"] if f["name"] == field)
 
 
 def _headers() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The five records that travel between processes.
+"""The records that travel between processes.
 
 Frozen and slotted; every time is an aware UTC `datetime` with millisecond resolution on the wire; closed sets are
 enums. The Avro schemas in `schemas/avro` say the same for other languages; a test compares the two.
@@ -7,8 +7,10 @@ enums. The Avro schemas in `schemas/avro` say the same for other languages; a te
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from schemas.care_events import AuditEvent, CareAction
+from schemas.event_enums import AlertKind, AlertState, Band, Modality, Severity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,59 +27,6 @@ def __getattr__(name: str) -> object:
     from numpy.typing import NDArray
 
     return NDArray[float32]
-
-
-class Modality(StrEnum):
-    """A view of the voice that one worker extracts. A memo is scored when all configured ones are there."""
-
-    ACOUSTIC = "acoustic"
-    """openSMILE functionals, low-level descriptors and the markers of acoustic heaviness."""
-    EMBEDDING = "embedding"
-    """Wav2Vec 2.0 hidden states, averaged per window."""
-    UNKNOWN = "unknown"
-    """One that a newer writer knows and this reader does not."""
-
-
-class Band(StrEnum):
-    """What a score says, in words."""
-
-    LOW = "low"
-    """Below the bundle's undecided band."""
-    HIGH = "high"
-    """Above the bundle's undecided band."""
-    INDETERMINATE = "indeterminate"
-    """The system abstains; `RiskScored.reasons` says why."""
-
-
-class AlertState(StrEnum):
-    """State of an episode."""
-
-    RAISED = "raised"
-    """The first alert of an episode."""
-    ESCALATED = "escalated"
-    """The same episode, now critical."""
-    RESOLVED = "resolved"
-    """The same episode, over."""
-
-
-class AlertKind(StrEnum):
-    """Which rule raised the episode."""
-
-    DRIFT = "drift"
-    """The score moved away from the user's own past."""
-    LEVEL = "level"
-    """Most recent scores are in the high band."""
-    UNKNOWN = "unknown"
-    """One that a newer writer knows and this reader does not."""
-
-
-class Severity(StrEnum):
-    """How far the statistic is past its threshold."""
-
-    WARNING = "warning"
-    """Past the threshold."""
-    CRITICAL = "critical"
-    """Far past the threshold: the episode was escalated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +131,8 @@ class Evidence:
     value: in the marker's own unit; deviation_sd: distance from the user's own baseline, in standard deviations of it;
     fragile: the recording's noise or narrow band may have moved it, rather than the speaker; contribution: what it adds
     to the score's logit before calibration, compared with a memo as usual; above 0 it raises the probability, since
-    calibration is increasing. None in scores of writers before version 3 of the schema.
+    calibration is increasing; None in scores of writers before version 3 of the schema. usual: the user's own normal,
+    in the marker's unit; None in scores of writers before version 4, and for a user without a baseline.
     """
 
     name: str
@@ -190,6 +140,7 @@ class Evidence:
     deviation_sd: float
     fragile: bool = False
     contribution: float | None = None
+    usual: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +184,39 @@ class RecentSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertEvidence:
+    """One marker over the memos of an episode, as means.
+
+    value and usual: of these memos, and the user's own normal, in the marker's unit; deviation_sd: distance between
+    them in the user's own standard deviations, above 0 for more than usual; fragile: as in Evidence, of most of the
+    memos; contribution: as in Evidence. usual and contribution are None where no memo says them.
+    """
+
+    name: str
+    value: float
+    usual: float | None
+    deviation_sd: float
+    fragile: bool = False
+    contribution: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePoint:
+    """The score of one memo in a series. probability: calibrated, 0 to 1, None when nothing could be computed."""
+
+    recorded_at: datetime
+    probability: float | None
+    band: Band
+
+
+@dataclass(frozen=True, slots=True)
 class RiskAlert:
     """One step of an episode. `dedup_key` is the same for all steps of it; `alert_id` is the step's own.
 
-    statistic and threshold: of the rule that fired, same unit; since: estimated start of the change;
-    at: when the memo that caused this step was recorded; memo_id: that memo.
+    statistic and threshold: of the rule that fired, same unit; since: estimated start of the change; at: when the memo
+    that caused this step was recorded; memo_id: that memo. A silence is in days since its memo, the last one. evidence:
+    strongest first, fragile markers after the others; scores: of the latest memos, oldest first; summary: one sentence
+    for people. All three are empty in alerts of writers before version 2 of the schema.
     """
 
     alert_id: str
@@ -254,6 +233,9 @@ class RiskAlert:
     at: datetime
     memo_id: str
     bundle_id: str
+    evidence: tuple[AlertEvidence, ...] = ()
+    scores: tuple[ScorePoint, ...] = ()
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +259,16 @@ class DeadLetter:
     at: datetime
 
 
-Record: TypeAlias = MemoUploaded | MemoFeatures | RiskScored | RiskAlert | DeadLetter
+Record: TypeAlias = MemoUploaded | MemoFeatures | RiskScored | RiskAlert | DeadLetter | CareAction | AuditEvent
 
-RECORDS: tuple[type[Any], ...] = (MemoUploaded, MemoFeatures, RiskScored, RiskAlert, DeadLetter)
+RECORDS: tuple[type[Any], ...] = (
+    MemoUploaded, MemoFeatures, RiskScored, RiskAlert, DeadLetter, CareAction, AuditEvent
+)  # fmt: skip
+"""In the order of the topics."""
+
+# The sets belong to the records, and are imported with them.
+__all__ = [
+    "RECORDS", "AlertEvidence", "AlertKind", "AlertState", "AuditEvent", "Band", "BaselineSummary", "CareAction",
+    "DeadLetter", "Evidence", "Extractor", "FloatArray", "MemoFeatures", "MemoUploaded", "Modality", "Quality",
+    "RecentSummary", "Record", "RiskAlert", "RiskScored", "ScorePoint", "Severity",
+]  # fmt: skip

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TypeAlias
 
-from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, Record, RiskAlert, RiskScored
+from schemas.events import AuditEvent, CareAction, DeadLetter, MemoFeatures, MemoUploaded, Record, RiskAlert, RiskScored
 from schemas.ids import derived_id
 
 Headers: TypeAlias = list[tuple[str, bytes]]
@@ -80,8 +80,13 @@ def headers_of(record: Record, stage: str, parent: Mapping[str, bytes] | None) -
 
 def _identity(record: Record) -> tuple[str, datetime, str]:
     """Id of a record, when it happened, and what derives the trace of its memo: memo ids are unique per user only."""
-    if isinstance(record, DeadLetter):
-        return record.dead_letter_id, record.at, record.dead_letter_id
+    match record:
+        case DeadLetter():
+            return record.dead_letter_id, record.at, record.dead_letter_id
+        case CareAction():
+            return record.action_id, record.at, record.action_id
+        case AuditEvent():
+            return record.audit_id, record.at, record.audit_id
     memo = derived_id("memo", record.user_id, record.memo_id)
     match record:
         case MemoUploaded():

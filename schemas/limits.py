@@ -10,7 +10,9 @@ from functools import cache
 from operator import attrgetter, call
 from typing import Any
 
+from schemas.care_events import AuditEvent, CareAction
 from schemas.events import (
+    AlertEvidence,
     BaselineSummary,
     DeadLetter,
     Evidence,
@@ -21,6 +23,7 @@ from schemas.events import (
     RecentSummary,
     RiskAlert,
     RiskScored,
+    ScorePoint,
 )
 from schemas.limit_types import (
     Accepts,
@@ -49,6 +52,8 @@ RECORD_BYTES: Mapping[type[Any], int] = {
     RiskScored: 64 * 1024,
     RiskAlert: 64 * 1024,
     DeadLetter: DEAD.max_bytes - OVERHEAD_BYTES,
+    CareAction: 64 * 1024,
+    AuditEvent: 256 * 1024,
 }
 """Maximum bytes of an encoded record, with room for fields that newer writers add."""
 RECORD_VALUES = 20_000
@@ -123,6 +128,7 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "deviation_sd": FINITE,
         "fragile": flag(),
         "contribution": maybe(FINITE),
+        "usual": maybe(FINITE),
     },
     RiskAlert: {
         "alert_id": ID,
@@ -136,7 +142,19 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "at": TIME,
         "memo_id": ID,
         "bundle_id": ID,
+        "evidence": items(64, part(AlertEvidence)),
+        "scores": items(256, part(ScorePoint)),
+        "summary": text(0, 1024, Alphabet.ANY),
     },
+    AlertEvidence: {
+        "name": CODE,
+        "value": FINITE,
+        "usual": maybe(FINITE),
+        "deviation_sd": FINITE,
+        "fragile": flag(),
+        "contribution": maybe(FINITE),
+    },
+    ScorePoint: {"recorded_at": TIME, "probability": maybe(number(0, 1))},
     BaselineSummary: {"n": COUNT, "mean": FINITE, "sd": number(0, 1e12)},
     RecentSummary: {"n": COUNT, "mean": FINITE},
     DeadLetter: {
@@ -151,6 +169,29 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "reason": CODE,
         "detail": text(0, 4096, Alphabet.ANY),
         "at": TIME,
+    },
+    CareAction: {
+        "action_id": ID,
+        "user_id": ID,
+        "at": TIME,
+        "actor": LABEL,
+        "dedup_key": maybe(ID),
+        "note": maybe(text(0, 4096, Alphabet.ANY)),
+        "assignee": maybe(LABEL),
+        "since": maybe(TIME),
+        "until": maybe(TIME),
+        "excluded": flag(),
+        "mark_id": maybe(ID),
+    },
+    AuditEvent: {
+        "audit_id": ID,
+        "at": TIME,
+        "actor": LABEL,
+        "role": CODE,
+        "resource": CODE,
+        "user_ids": items(1000, ID),
+        "reason": maybe(text(0, 1024, Alphabet.ANY)),
+        "allowed": flag(),
     },
 }
 """Limits by record and field."""

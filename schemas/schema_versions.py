@@ -16,8 +16,12 @@ FIRST_RELEASES: Mapping[str, str] = {
     "risk_scored.1": "0.1.0",
     "risk_scored.2": "0.1.0",
     "risk_scored.3": "0.4.0",
+    "risk_scored.4": "0.5.0",
     "risk_alert.1": "0.1.0",
+    "risk_alert.2": "0.5.0",
     "dead_letter.1": "0.1.0",
+    "care_action.1": "0.5.0",
+    "audit_event.1": "0.5.0",
 }
 """The first release of Undertone with each version in `schemas/avro/history`, in the order of topics and versions."""
 

@@ -1,13 +1,14 @@
 """The topics as one table, in the order of the pipeline.
 
-Every topic is keyed by `user_id` (dead letters by the key of their source) and has the same partition count, so a
-user's events keep their order from upload to alert.
+Every topic is keyed by `user_id` (dead letters by the key of their source, `audit.events` by the actor) and has the
+same partition count, so a user's events keep their order from upload to alert.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from schemas.care_events import AuditEvent, CareAction
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskAlert, RiskScored
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -65,4 +66,22 @@ DEAD = Topic(
     max_bytes=2 * MAX_RECORD_BYTES,
 )
 
-TOPICS = (UPLOADED, FEATURES, SCORED, ALERTS, DEAD)
+CARE = Topic(
+    "care.actions",
+    CareAction,
+    "user_id",
+    "dashboard",
+    timedelta(days=400),
+    "What clinicians did: acknowledged, handed over, muted, marked.",
+)
+AUDIT = Topic(
+    "audit.events",
+    AuditEvent,
+    "actor",
+    "dashboard",
+    # Six years, as 45 CFR 164.316(b)(2) asks of documentation.
+    timedelta(days=6 * 365 + 2),
+    "Who looked at whose data, when, and why.",
+)
+
+TOPICS = (UPLOADED, FEATURES, SCORED, ALERTS, DEAD, CARE, AUDIT)

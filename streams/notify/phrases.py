@@ -5,11 +5,13 @@ from schemas.events import AlertKind
 _FINDINGS = {
     AlertKind.DRIFT: "scores have moved away from this person's own past",
     AlertKind.LEVEL: "most recent scores of this person are in the high band",
+    AlertKind.SILENCE: "no memo for longer than is usual for this person",
     AlertKind.UNKNOWN: "a rule of a newer Undertone has fired",
 }
 _PAST_FINDINGS = {
     AlertKind.DRIFT: "scores had moved away from this person's own past",
     AlertKind.LEVEL: "most recent scores of this person were in the high band",
+    AlertKind.SILENCE: "there had been no memo for longer than is usual for this person",
     AlertKind.UNKNOWN: "a rule of a newer Undertone had fired",
 }
 

@@ -12,7 +12,17 @@ import soundfile
 from confluent_kafka import Producer
 
 from schemas.codec import Codec
-from schemas.events import Band, DeadLetter, Evidence, MemoFeatures, MemoUploaded, Modality, Record, RiskScored
+from schemas.events import (
+    AuditEvent,
+    Band,
+    DeadLetter,
+    Evidence,
+    MemoFeatures,
+    MemoUploaded,
+    Modality,
+    Record,
+    RiskScored,
+)
 from schemas.ids import score_id
 from schemas.pipeline import FEATURE_STAGES
 from schemas.settings import Settings
@@ -112,5 +122,5 @@ def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> int:
 
 
 def _user(record: Record) -> bytes:
-    assert not isinstance(record, DeadLetter), "dead letters are of no user"
+    assert not isinstance(record, DeadLetter | AuditEvent), "of no one user"
     return record.user_id.encode()

@@ -134,8 +134,8 @@ class Pipeline:
             await self._work(sources)
         elif topic == topics.ALERTS.name:
             self._tell(sources)
-        else:
-            await self._agents[topic].process(Batch(sources))
+        elif agent := self._agents.get(topic):  # no agent reads what people do
+            await agent.process(Batch(sources))
 
     async def _work(self, sources: Sequence[Source]) -> None:
         """As a feature worker does, without reading audio: both modalities at once."""

@@ -168,6 +168,8 @@ def examples() -> Mapping[str, Content]:
         "risk.scored": avro.score("stranger", "m"),
         "risk.alerts": avro.alert("stranger", "a"),
         "memos.dead": avro.letter("d", upload),
+        "care.actions": avro.action("stranger", "a"),
+        "audit.events": avro.audit("stranger", "a"),
     }
 
 

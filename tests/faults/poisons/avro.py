@@ -27,6 +27,8 @@ KINDS = {
     "risk.scored": "risk_scored",
     "risk.alerts": "risk_alert",
     "memos.dead": "dead_letter",
+    "care.actions": "care_action",
+    "audit.events": "audit_event",
 }
 """The schema of every topic."""
 
@@ -114,7 +116,30 @@ def alert(user: str, alert_id: str, at_ms: int = NOON_MS, **changes: object) -> 
         "alert_id": alert_id, "dedup_key": f"episode of {user}", "user_id": user, "state": "raised", "kind": "drift",
         "severity": "warning", "statistic": 6.5, "threshold": 6.0, "baseline": {"n": 60, "mean": -1.0, "sd": 0.5},
         "recent": {"n": 7, "mean": 0.25}, "since": at_ms - 7 * DAY_MS, "at": at_ms, "memo_id": f"memo of {alert_id}",
-        "bundle_id": "demo-0", **changes,
+        "bundle_id": "demo-0",
+        "evidence": [
+            {"name": "pause_share", "value": 0.41, "usual": 0.22, "deviation_sd": 2.5, "fragile": False,
+             "contribution": 0.7}
+        ],
+        "scores": [{"recorded_at": at_ms, "probability": 0.8, "band": "high"}],
+        "summary": "speaks with longer pauses than usual", **changes,
+    }  # fmt: skip
+
+
+def action(user: str, action_id: str, at_ms: int = NOON_MS, **changes: object) -> Content:
+    """A CareAction."""
+    return {
+        "action_id": action_id, "user_id": user, "at": at_ms, "actor": "clinician-1", "action": "acknowledged",
+        "dedup_key": f"episode of {user}", "outcome": "contacted", "note": None, "assignee": None, "since": None,
+        "until": None, "mark": None, "excluded": False, "mark_id": None, **changes,
+    }  # fmt: skip
+
+
+def audit(user: str, audit_id: str, at_ms: int = NOON_MS, **changes: object) -> Content:
+    """An AuditEvent."""
+    return {
+        "audit_id": audit_id, "at": at_ms, "actor": "clinician-1", "role": "clinician", "action": "viewed",
+        "resource": "person", "user_ids": [user], "reason": None, "allowed": True, **changes,
     }  # fmt: skip
 
 

@@ -7,7 +7,10 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from schemas.care_events import AuditEvent, CareAction
+from schemas.event_enums import AuditAction, CareActionKind, CareOutcome, MarkKind
 from schemas.events import (
+    AlertEvidence,
     AlertKind,
     AlertState,
     Band,
@@ -24,6 +27,7 @@ from schemas.events import (
     Record,
     RiskAlert,
     RiskScored,
+    ScorePoint,
     Severity,
 )
 
@@ -89,7 +93,10 @@ scores = st.builds(
     st.none() | shares,
     st.sampled_from(Band),
     code_lists,
-    st.lists(st.builds(Evidence, codes, numbers, numbers, st.booleans(), st.none() | numbers), max_size=3).map(tuple),
+    st.lists(
+        st.builds(Evidence, codes, numbers, numbers, st.booleans(), st.none() | numbers, st.none() | numbers),
+        max_size=3,
+    ).map(tuple),
     st.lists(st.sampled_from(Modality), max_size=2).map(tuple),
     ids,
 )
@@ -109,6 +116,12 @@ alerts = st.builds(
     times,
     ids,
     ids,
+    st.lists(
+        st.builds(AlertEvidence, codes, numbers, st.none() | numbers, numbers, st.booleans(), st.none() | numbers),
+        max_size=3,
+    ).map(tuple),
+    st.lists(st.builds(ScorePoint, times, st.none() | shares, st.sampled_from(Band)), max_size=3).map(tuple),
+    text,
 )
 dead_letters = st.builds(
     DeadLetter,
@@ -124,7 +137,36 @@ dead_letters = st.builds(
     text,
     times,
 )
-records: st.SearchStrategy[Record] = st.one_of(uploads, features, scores, alerts, dead_letters)
+actions = st.builds(
+    CareAction,
+    ids,
+    ids,
+    times,
+    ids,
+    st.sampled_from(CareActionKind),
+    st.none() | ids,
+    st.none() | st.sampled_from(CareOutcome),
+    st.none() | text,
+    st.none() | ids,
+    st.none() | times,
+    st.none() | times,
+    st.none() | st.sampled_from(MarkKind),
+    st.booleans(),
+    st.none() | ids,
+)
+audits = st.builds(
+    AuditEvent,
+    ids,
+    times,
+    ids,
+    codes,
+    st.sampled_from(AuditAction),
+    codes,
+    st.lists(ids, max_size=3).map(tuple),
+    st.none() | text,
+    st.booleans(),
+)
+records: st.SearchStrategy[Record] = st.one_of(uploads, features, scores, alerts, dead_letters, actions, audits)
 
 UPLOADED = MemoUploaded("memo-1", "user-1", AT, AT + timedelta(minutes=1), "memory://memos/1.wav", "ab" * 32, "de")
 FEATURES = MemoFeatures(
@@ -152,7 +194,7 @@ SCORED = RiskScored(
     0.25,
     Band.LOW,
     (),
-    (Evidence("pause_share", 0.4, 1.5), Evidence("hnr", 14.0, -2.5, fragile=True, contribution=-0.25)),
+    (Evidence("pause_share", 0.4, 1.5), Evidence("hnr", 14.0, -2.5, fragile=True, contribution=-0.25, usual=18.5)),
     (Modality.ACOUSTIC, Modality.EMBEDDING),
     "demo-1",
 )
@@ -171,6 +213,9 @@ ALERT = RiskAlert(
     AT,
     "memo-1",
     "demo-1",
+    (AlertEvidence("pause_share", 0.41, 0.22, 2.5, contribution=0.75), AlertEvidence("hnr", 14.0, None, -2.5, True)),
+    (ScorePoint(AT - timedelta(days=1), None, Band.INDETERMINATE), ScorePoint(AT, 0.75, Band.HIGH)),
+    "speaks with longer pauses than usual",
 )
 DEAD = DeadLetter(
     "dead-1",
@@ -185,4 +230,26 @@ DEAD = DeadLetter(
     "No decoder reads these bytes; ask for the original file.",
     AT,
 )
-EXAMPLES: tuple[Any, ...] = (UPLOADED, FEATURES, SCORED, ALERT, DEAD)
+CARE = CareAction(
+    "action-1",
+    "user-1",
+    AT,
+    "clinician-1",
+    CareActionKind.ACKNOWLEDGED,
+    "episode-1",
+    CareOutcome.CONTACTED,
+    "called; <b>sleeps badly</b>",
+)
+MARK = CareAction(
+    "action-2",
+    "user-1",
+    AT,
+    "clinician-1",
+    CareActionKind.MARKED,
+    since=AT - timedelta(days=3),
+    until=AT,
+    mark=MarkKind.ILLNESS,
+    excluded=True,
+)
+AUDIT = AuditEvent("audit-1", AT, "clinician-1", "clinician", AuditAction.VIEWED, "person", ("user-1",), "on call")
+EXAMPLES: tuple[Any, ...] = (UPLOADED, FEATURES, SCORED, ALERT, DEAD, CARE, AUDIT)

@@ -61,8 +61,8 @@ def test_times_are_utc_with_milliseconds() -> None:
 
 def test_nested_records_keep_their_field_names() -> None:
     scored = json.loads(to_json(SCORED))
-    first = {"name": "pause_share", "value": 0.4, "deviation_sd": 1.5, "fragile": False, "contribution": None}
-    assert scored["evidence"][0] == first
+    first = {"name": "pause_share", "value": 0.4, "deviation_sd": 1.5, "fragile": False}
+    assert scored["evidence"][0] == first | {"contribution": None, "usual": None}
     assert json.loads(to_json(FEATURES))["summary"] == [1.5, None]
     assert json.loads(to_json(DEAD))["headers"] == {"ce_id": b"memo-1".hex()}
 

@@ -5,6 +5,7 @@ import tracemalloc
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -42,10 +43,16 @@ OUTSIDE: list[tuple[Any, str]] = [
 ]
 
 
+def is_enum(hint: Any) -> bool:
+    """Whether a field is of an enum, or null."""
+    kinds = [each for each in get_args(hint) or (hint,) if each is not NoneType]
+    return all(isinstance(each, type) and issubclass(each, StrEnum) for each in kinds)
+
+
 def test_every_field_that_is_no_enum_has_a_limit() -> None:
     for kind in FIELDS:
         hints = get_type_hints(kind, localns={"FloatArray": FloatArray})
-        enums = {f.name for f in fields(kind) if isinstance(hints[f.name], type) and issubclass(hints[f.name], StrEnum)}
+        enums = {f.name for f in fields(kind) if is_enum(hints[f.name])}
         assert set(FIELDS[kind]) == {f.name for f in fields(kind)} - enums
         for name, hint in hints.items():
             inner = get_args(hint)[0] if get_origin(hint) is tuple else hint

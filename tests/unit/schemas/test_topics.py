@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from schemas.care_events import AuditEvent, CareAction
 from schemas.codec import Codec
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskAlert, RiskScored
 from schemas.topics import DEAD, MAX_RECORD_BYTES, TOPICS, UPLOADED
@@ -14,11 +15,13 @@ def test_the_way_of_a_memo_in_order() -> None:
         ("risk.scored", RiskScored, 30),
         ("risk.alerts", RiskAlert, 90),
         ("memos.dead", DeadLetter, 30),
+        ("care.actions", CareAction, 400),
+        ("audit.events", AuditEvent, 2192),
     ]
 
 
-def test_every_topic_is_keyed_by_user_but_the_dead_letters() -> None:
-    assert {topic.key for topic in TOPICS if topic.record is not DeadLetter} == {"user_id"}
+def test_every_topic_is_keyed_by_user_but_the_dead_letters_and_the_audit() -> None:
+    assert {topic.key for topic in TOPICS if topic.record not in (DeadLetter, AuditEvent)} == {"user_id"}
     assert all(topic.retention >= timedelta(days=1) for topic in TOPICS)
     assert UPLOADED.meaning
 

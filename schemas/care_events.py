@@ -1,0 +1,54 @@
+"""The two records about people who work with Undertone: what they did, and what they looked at."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.event_enums import AuditAction, CareActionKind, CareOutcome, MarkKind
+
+
+@dataclass(frozen=True, slots=True)
+class CareAction:
+    """What somebody did about a user or one of their episodes. A repeated `action_id` is the same action.
+
+    user_id: the pseudonym, also the key; at: when; actor: the subject that the identity provider gives, or `local`;
+    dedup_key: the episode, where it is about one; outcome: of an acknowledgement; note: free text, which may hold
+    personal data; assignee: subject of the colleague to whom the episode was given; since and until: of a mute or a
+    mark, `until` None for one that still holds; mark and excluded: of a mark, and whether memos within it are left out
+    of the user's baseline; mark_id: `action_id` of the mark that is taken back or changed.
+    """
+
+    action_id: str
+    user_id: str
+    at: datetime
+    actor: str
+    action: CareActionKind
+    dedup_key: str | None = None
+    outcome: CareOutcome | None = None
+    note: str | None = None
+    assignee: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    mark: MarkKind | None = None
+    excluded: bool = False
+    mark_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One look at people's data, or one step of a session: who, what, when, and why if it was said.
+
+    actor: the subject that the identity provider gives, `local`, or `unknown` for somebody who is not signed in; also
+    the key; role: in which the actor may do this; resource: what was looked at, such as `person`, `caseload` or
+    `scores.csv`, never an address; user_ids: the pseudonyms whose data was shown; reason: what the actor gave as one;
+    allowed: False when it was refused.
+    """
+
+    audit_id: str
+    at: datetime
+    actor: str
+    role: str
+    action: AuditAction
+    resource: str
+    user_ids: tuple[str, ...] = ()
+    reason: str | None = None
+    allowed: bool = True
