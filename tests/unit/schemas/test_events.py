@@ -91,16 +91,6 @@ def test_every_type_and_field_is_documented_for_other_languages(kind: type[Any])
     assert all(documented(schema_of(kind)))
 
 
-@pytest.mark.parametrize("kind", RECORDS)
-def test_every_enum_symbol_has_a_meaning(kind: type[Any]) -> None:
-    source = (resources.files("schemas") / "event_enums.py").read_text()
-    for hint in get_type_hints(kind, localns={"FloatArray": FloatArray}).values():
-        for each in get_args(hint) or (hint,):
-            if isinstance(each, type) and issubclass(each, StrEnum):
-                for member in each:
-                    assert f'    {member.name} = "{member.value}"\n    """' in source
-
-
 @pytest.mark.parametrize("record", EXAMPLES, ids=lambda r: type(r).__name__)
 def test_records_are_frozen_and_slotted(record: Any) -> None:
     with pytest.raises(FrozenInstanceError):
