@@ -123,6 +123,8 @@ def test_the_diagram_shows_every_topic_and_role() -> None:
         "fusion agent",
         "drift agent",
         "bridges",
+        "history",
+        "dashboard",
         *(f"{stage.name} worker" for stage in FEATURE_STAGES),
     }
     assert {role for role in roles if role not in shown} == set()
