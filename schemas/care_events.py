@@ -12,7 +12,7 @@ class CareAction:
 
     user_id: the pseudonym, also the key; at: when; actor: the subject that the identity provider gives, or `local`;
     dedup_key: the episode, where it is about one; outcome: of an acknowledgement; note: free text, which may hold
-    personal data; assignee: subject of the colleague to whom the episode was given; since and until: of a mute or a
+    personal data; assignee: subject of the colleague who takes over the episode; since and until: of a mute or a
     mark, `until` None for one that still holds; mark and excluded: of a mark, and whether memos within it are left out
     of the user's baseline; mark_id: `action_id` of the mark that is taken back or changed.
     """
