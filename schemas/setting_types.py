@@ -30,12 +30,14 @@ class Role(Flag):
     """`undertone agents`"""
     BRIDGE = auto()
     """`undertone bridge`"""
+    DASHBOARD = auto()
+    """`undertone dashboard`"""
     UP = auto()
     """`undertone up` and `undertone demo`, which also pass every setting on to the roles that they start"""
     COMMAND_LINE = auto()
     """every other command, such as `undertone score` and `undertone submit`"""
     # The processes that run in production, and everything.
-    SERVICES = WORKER | AGENTS | BRIDGE
+    SERVICES = WORKER | AGENTS | BRIDGE | DASHBOARD
     ALL = SERVICES | UP | COMMAND_LINE
 
 

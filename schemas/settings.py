@@ -49,7 +49,7 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     """A process that makes no progress for this many seconds, without a cause outside it, fails `/healthz`."""
     stop_deadline_s: Annotated[Positive, Role.SERVICES | Role.UP] = 8.0
     """Seconds to drain, flush and commit, all together, at shutdown or when partitions are revoked."""
-    home: Annotated[Folder, Role.BRIDGE | Role.UP | Role.COMMAND_LINE] = Field(
+    home: Annotated[Folder, Role.BRIDGE | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = Field(
         default_factory=lambda: user_state_path("undertone")
     )
     """Where `undertone up` keeps the embedded store, the journal and submitted audio. Default: the user's state folder,
@@ -64,10 +64,12 @@ class Processes(BaseModel, frozen=True, defer_build=True):
 class Audio(BaseModel, frozen=True, defer_build=True):
     """Which audio is read, and which memos can be scored."""
 
-    audio_prefixes: Annotated[tuple[str, ...], NoDecode, Role.WORKER | Role.UP | Role.COMMAND_LINE] = ()
+    audio_prefixes: Annotated[
+        tuple[str, ...], NoDecode, Role.WORKER | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE
+    ] = ()
     """URI prefixes under which workers may read audio, such as `s3://memos/,file:///data/`. Without one they read none.
     """
-    audio_max_bytes: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 64 * 1024 * 1024
+    audio_max_bytes: Annotated[Count, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 64 * 1024 * 1024
     """Largest audio file, in bytes as stored; a larger one is refused (`audio:too_large`)."""
     audio_max_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 1800.0
     """Longest memo, in seconds; a longer one is refused (`audio:too_long`)."""
@@ -214,8 +216,19 @@ class Bridges(BaseModel, frozen=True, defer_build=True):
     """Seconds that a receiver may take to answer."""
 
 
+class Dashboard(BaseModel, frozen=True, defer_build=True):
+    """The API and the pages that `undertone dashboard` serves."""
+
+    dashboard_host: Annotated[str, Role.DASHBOARD] = "127.0.0.1"
+    """Address that the dashboard listens at. Another one than the loopback of this machine needs sign-in."""
+    dashboard_port: Annotated[int, Field(ge=0, le=65535), Role.DASHBOARD] = 8090
+    """Port of the dashboard; 0 takes a free one."""
+
+
 # pydantic takes the fields of the last base first.
-class Settings(RedisSecurity, KafkaSecurity, Bridges, Agents, Workers, Audio, Processes, Connections, BaseSettings):
+class Settings(
+    RedisSecurity, KafkaSecurity, Dashboard, Bridges, Agents, Workers, Audio, Processes, Connections, BaseSettings
+):
     """Everything an operator can set. Lengths in seconds (`_s`), rates in hertz (`_hz`), sizes in bytes (`_bytes`)."""
 
     model_config = SettingsConfigDict(

@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     """Mount the commands of this module."""
     app.command()(worker)
     app.command()(agents)
+    app.command()(dashboard)
     app.add_typer(topics_app, name="topics")
     app.add_typer(bridge_app, name="bridge")
 
@@ -78,6 +79,21 @@ def agents() -> None:
 
     import_tensorflow_for(bundle=settings.bundle)
     until_asked_to_stop(settings, "agents", lambda stop: run_agents(settings, stop))
+
+
+def dashboard() -> None:
+    """Serve the dashboard: what clinicians and operators look at, and its API.
+
+    It listens at UNDERTONE_DASHBOARD_HOST and UNDERTONE_DASHBOARD_PORT. `undertone up` starts one as well.
+    """
+    from schemas.settings import Settings
+    from streams.local.discover import connected
+    from streams.roles.process import until_asked_to_stop
+
+    settings = connected(Settings.load())
+    from streams.roles.dashboard import run_dashboard
+
+    until_asked_to_stop(settings, "dashboard", lambda stop: run_dashboard(settings, stop))
 
 
 @topics_app.command()

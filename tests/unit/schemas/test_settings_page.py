@@ -23,7 +23,7 @@ def test_every_setting_has_a_docstring_and_declares_who_reads_it(name: str) -> N
 
 def test_every_setting_has_a_row_in_the_order_of_the_classes() -> None:
     assert list(rows()) == [variable(name) for name in Settings.model_fields]
-    assert [section.__name__ for section in sections()][::6] == ["Connections", "KafkaSecurity"]
+    assert [section.__name__ for section in sections()][::6] == ["Connections", "Dashboard"]
 
 
 def test_what_everybody_sets_comes_first() -> None:
@@ -34,9 +34,9 @@ def test_what_everybody_sets_comes_first() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "| `LOG_LEVEL` | one of `DEBUG`, `INFO`, `WARNING`, `ERROR` | `INFO` |  | worker, agents, bridge |",
-        "| `REDIS_URL` | text, secret | none |  | agents, bridge, up, command line |",
-        "| `UNDERTONE_AUDIO_MAX_BYTES` | whole number ≥ 1 | `67108864` (64 MiB) | bytes | worker, command line |",
+        "| `LOG_LEVEL` | one of `DEBUG`, `INFO`, `WARNING`, `ERROR` | `INFO` |  | worker, agents, bridge, dashboard |",
+        "| `REDIS_URL` | text, secret | none |  | agents, bridge, dashboard, up, command line |",
+        "| `UNDERTONE_AUDIO_MAX_BYTES` | whole number ≥ 1 | `67108864` (64 MiB) | bytes | worker, dashboard, ",
         "| `UNDERTONE_AUTOCORRELATION` | number, 0 to 0.5 | none |  | agents, command line |",
         "| `UNDERTONE_JOIN_TTL_S` | number > 0 | `604800` (7 d) | s | agents |",
         "| `UNDERTONE_KAFKA_KEY_PASSWORD` | text, secret | none |  | all |",
