@@ -8,6 +8,8 @@ PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,e2e.py bridge
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+# Every extra but `gpu`: what all roles together run.
+EXTRAS := --extra history --extra dashboard --extra fhir
 export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -127,11 +129,11 @@ bench: $(VENV)/.bench  ## Run the benchmarks (ONLY=encoder,drift selects some) a
 
 lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without index URLs.
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	$(COMPILE) --upgrade -o $(REQUIREMENTS)/run.txt
-	$(COMPILE) --extra gpu -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/gpu.txt
-	$(COMPILE) --group dev -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/dev.txt
+	$(COMPILE) $(EXTRAS) --upgrade -o $(REQUIREMENTS)/run.txt
+	$(COMPILE) $(EXTRAS) --extra gpu -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/gpu.txt
+	$(COMPILE) $(EXTRAS) --group dev -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/dev.txt
 	$(filter-out pyproject.toml,$(COMPILE)) --group release -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/release.txt
-	$(COMPILE) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
+	$(COMPILE) $(EXTRAS) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
 
 clean:  ## Remove the virtual environment and all caches.
 	rm -rf $(VENV) .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .undertone
