@@ -1,0 +1,1 @@
+"""One person: what the page about them says, as data, tables and charts."""

@@ -1,0 +1,48 @@
+"""Words for whether and why a memo was not judged, as English messages. Pure."""
+
+from collections.abc import Iterable
+
+from schemas.reasons import MISSING
+from streams.views.marks import Judged
+
+_ = str  # marks messages; they are translated where they are shown
+
+JUDGED = {
+    Judged.SCORED: _("judged"),
+    Judged.UNDECIDED: _("undecided: the score is too near the middle to say anything"),
+    Judged.UNUSABLE: _("not judged: the recording cannot be used"),
+    Judged.INCOMPLETE: _("not judged: one of the analyses did not arrive"),
+    Judged.LEFT_OUT: _("judged, but not followed: it came too late, or its clock was wrong"),
+    Judged.FAILED: _("not judged: the memo could not be processed"),
+}
+REASONS = {
+    "quality:no_speech": _("no speech"),
+    "quality:too_little_speech": _("too little speech"),
+    "quality:too_quiet": _("too quiet"),
+    "quality:noisy": _("too noisy"),
+    "quality:clipped": _("overdriven"),
+    "quality:narrow_band": _("telephone quality"),
+    "features:undefined": _("too little of the voice could be measured"),
+    "undecided": _("too near the middle"),
+}
+OTHER = _("another reason")
+MISSING_PART = _("an analysis is missing")
+
+
+def judged_words(judged: Judged) -> str:
+    """Whether a memo was judged, as a message."""
+    return JUDGED[judged]
+
+
+def reason_words(reason: str) -> str:
+    """One reason of an abstention, as a message; one of a newer version is `another reason`.
+
+    >>> reason_words("quality:noisy"), reason_words("missing:embedding")
+    ('too noisy', 'an analysis is missing')
+    """
+    return MISSING_PART if reason.startswith(MISSING) else REASONS.get(reason, OTHER)
+
+
+def reasons_words(reasons: Iterable[str]) -> list[str]:
+    """Every different reason, in order, as messages."""
+    return list(dict.fromkeys(map(reason_words, reasons)))

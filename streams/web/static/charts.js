@@ -1,0 +1,75 @@
+// Charts: each <figure data-chart="ID"> shows the Bokeh document in <script type="application/json" id="ID">.
+//
+// Bokeh is loaded only where there is a chart. It writes style sheets of its own, which the page's policy admits by the
+// nonce of this module; it needs no eval. Colours follow the reader's scheme: the document has the light ones, and
+// `dark` says what each becomes.
+
+const own = document.querySelector("script[data-bokeh]");
+const scheme = matchMedia("(prefers-color-scheme: dark)");
+
+function admitStyles(nonce) {
+  const create = document.createElement;
+  document.createElement = function (name, options) {
+    const element = create.call(document, name, options);
+    if (name === "style") element.nonce = nonce;
+    return element;
+  };
+}
+
+function loaded(address) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = address;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error("the charts' library did not load"));
+    document.head.append(script);
+  });
+}
+
+function recoloured(node, colours) {
+  if (typeof node === "string") return colours[node] ?? node;
+  if (Array.isArray(node)) return node.map((each) => recoloured(each, colours));
+  if (node === null || typeof node !== "object") return node;
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, recoloured(value, colours)]));
+}
+
+// What is printed is a picture: a canvas keeps the width that it has on the screen.
+function addPicture(view, figure) {
+  const canvas = view.export("png", true).canvas;
+  canvas.className = "chart-print";
+  canvas.setAttribute("aria-hidden", "true");
+  figure.querySelector(".chart-print")?.remove();
+  figure.querySelector(".chart-screen").after(canvas);
+}
+
+async function draw(figure) {
+  const { item, dark } = JSON.parse(document.getElementById(figure.dataset.chart).textContent);
+  const screen = figure.querySelector(".chart-screen");
+  const views = await Bokeh.embed.embed_item(scheme.matches ? recoloured(item, dark) : item, holder(screen));
+  figure.dataset.drawn = scheme.matches ? "dark" : "light";
+  for (const view of views.roots ?? views) addPicture(view, figure);
+}
+
+function holder(screen) {
+  const target = document.createElement("div");
+  screen.replaceChildren(target);
+  return target;
+}
+
+async function drawAll() {
+  for (const figure of document.querySelectorAll("figure[data-chart]")) {
+    try {
+      await draw(figure);
+    } catch (error) {
+      figure.querySelector(".chart-screen").textContent = figure.dataset.failed;
+      console.error(error);
+    }
+  }
+}
+
+if (own && document.querySelector("figure[data-chart]")) {
+  admitStyles(own.nonce);
+  await loaded(own.dataset.bokeh);
+  await drawAll();
+  scheme.addEventListener("change", drawAll);
+}
