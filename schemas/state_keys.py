@@ -136,9 +136,10 @@ DRIFT = StateKey(
     "`undertone drift plot` and `user`",
     lifetime="UNDERTONE_STATE_TTL_S",
     personal=True,
-    versions=(1, 2),
-    encoding="packed floats (chart, open days), episodes, undelivered alerts as Avro; at most 4 KiB",
-    meaning="A user's chart, episodes, and alerts that are not known to be delivered.",
+    versions=(1, 2, 3),
+    encoding="packed floats (chart, open days, scores and evidence of the last 12 memos), episodes, undelivered alerts "
+    "as Avro; at most 8 KiB",
+    meaning="A user's chart, episodes, last memos, and alerts that are not known to be delivered.",
     watched=True,
 )
 BASELINE = StateKey(

@@ -13,16 +13,17 @@ mean, spread and autocorrelation (0 to 0.5) of the scores, which the monitor lea
 Importing this module loads no third-party library but `river.base`, if installed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from schemas.events import AlertState, Band
+from schemas.events import AlertState, Band, Evidence
 from streams.drift import stored_state
 from streams.drift.detector import DAY_S, Observation, Outcome, logit
-from streams.drift.episodes import Judged, judge, reported_chart
+from streams.drift.episodes import Judged, judge, remembered, reported_chart
 from streams.drift.rules import COOLDOWN_S, REORDER_S, Rules, rules_for
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class DriftMonitor:
     ) -> None:
         self._rules: Rules = rules_for(false_alarms_per_year, memos_per_day, autocorrelation, reorder_s, cooldown_s)
         self._user_id = user_id
-        self._state, self._alerting, self._outbox = stored_state.StoredState()
+        self._state, self._alerting, self._outbox, self._recent = stored_state.StoredState()
 
     def update(
         self,
@@ -120,33 +121,37 @@ class DriftMonitor:
         memo_id: str | None = None,
         bundle_id: str = "",
         arrived: Time | None = None,
+        evidence: Sequence[Evidence] = (),
     ) -> Verdict:
         """Take one value into account. probability: 0 to 1, None for an abstention.
 
         Values may come out of order within the reorder window; a memo_id (default: the time) that came before is a
         duplicate. bundle_id: the model that made the probability; another one restarts the baseline, because its
         probabilities are others. arrived: by a clock that is right; a time more than a day after it is ignored.
+        evidence: of the score, kept in the state for the alerts of an agent that goes on with it.
         Raises ValueError for a time that is no moment from 1970 to 9999, and for a probability outside of 0 to 1.
         """
-        observation = _observed(time, probability, memo_id, bundle_id, arrived)
+        observation = _observed(time, probability, memo_id, bundle_id, arrived, evidence)
         judged = judge(self._user_id, self._state, self._alerting, observation, self._rules)
         verdict = self._verdict(judged, observation)
+        if judged.state is not self._state:
+            self._recent = remembered(self._recent, observation, judged.verdict)
         self._state, self._alerting = judged.state, judged.alerting
         return verdict
 
     def to_bytes(self) -> bytes:
-        """The state, at most 4 KiB, in the layout of the agent's state in Redis; equal states give equal bytes."""
-        return stored_state.to_bytes(self._state, self._alerting, self._outbox)
+        """The state, at most 8 KiB, in the layout of the agent's state in Redis; equal states give equal bytes."""
+        return stored_state.to_bytes(self._state, self._alerting, self._outbox, self._recent)
 
     @classmethod
     def from_bytes(cls, state: bytes, false_alarms_per_year: float = 1.0, **options: Any) -> "DriftMonitor":
-        """A monitor that continues from `to_bytes`, or from a state of the agent, also of version 1.
+        """A monitor that continues from `to_bytes`, or from a state of the agent, also of an older version.
 
         The budget and the options are those of the constructor: a state holds none. Undelivered alerts in an agent's
         state are kept. Raises UnreadableState, a ValueError, for other bytes.
         """
         monitor = cls(false_alarms_per_year, **options)
-        monitor._state, monitor._alerting, monitor._outbox = stored_state.from_bytes(state)
+        monitor._state, monitor._alerting, monitor._outbox, monitor._recent = stored_state.from_bytes(state)
         return monitor
 
     def _verdict(self, judged: Judged, observation: Observation) -> Verdict:
@@ -216,7 +221,12 @@ class RiverDriftMonitor(_RiverDetector):  # type: ignore[misc]
 
 
 def _observed(
-    time: Time, probability: float | None, memo_id: str | None, bundle_id: str, arrived: Time | None
+    time: Time,
+    probability: float | None,
+    memo_id: str | None,
+    bundle_id: str,
+    arrived: Time | None,
+    evidence: Sequence[Evidence],
 ) -> Observation:
     recorded_s = _seconds(time, "time")
     if probability is not None and not 0.0 <= probability <= 1.0:
@@ -230,6 +240,8 @@ def _observed(
         Band.INDETERMINATE if probability is None else Band.LOW,
         bundle_id,
         inf if arrived is None else _seconds(arrived, "arrived"),
+        None if probability is None else float(probability),
+        tuple(evidence),
     )
 
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from math import inf, log
 from typing import NamedTuple
 
-from schemas.events import Band, RiskScored
+from schemas.events import Band, Evidence, RiskScored
 from streams.drift.cusum import Chart, ChartRules, end_episode, limit, raise_episode, settle_at_new_level, step
 from streams.drift.detector_state import ID_BYTES, MICRO, PAST, Day, DriftState
 from workers.kafka.record_time import EARLIEST_S
@@ -76,6 +76,9 @@ class Observation(NamedTuple):
     bundle_id: str
     arrived_s: float = inf
     """When its score arrived, by clocks other than the phone's and the uploader's; infinite when unknown."""
+    probability: float | None = None
+    """As scored. No decision uses it, nor the evidence: alerts show them."""
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def latest_s(self) -> float:
@@ -104,6 +107,8 @@ def observe(scored: RiskScored, arrived_s: float = inf) -> Observation:
         scored.band,
         scored.bundle_id,
         arrived_s,
+        scored.probability,
+        scored.evidence,
     )
 
 

@@ -16,6 +16,7 @@ from streams.drift.cusum import Chart
 from streams.drift.detector import DAY_S, Observation, Outcome, Transition, Verdict, after, update
 from streams.drift.detector_state import DriftState
 from streams.drift.rules import Rules
+from streams.reasons.recent_memos import NONE, Memo, with_memo
 
 ESCALATES_AT = 2.0
 """Multiple of its threshold at which the upward chart escalates an episode."""
@@ -118,6 +119,12 @@ def judge(user_id: str, state: DriftState, alerting: Alerting, observation: Obse
         return Judged(state, alerting, verdict, ())
     alerting, steps, transition = decide(user_id, alerting, verdict, observation, rules)
     return Judged(after(changed, transition), alerting, verdict, steps)
+
+
+def remembered(recent: bytes, observation: Observation, verdict: Verdict) -> bytes:
+    """The recent memos with one that changed the state; scores of a previous bundle are not compared with it."""
+    memo = Memo(observation.recorded_s, observation.probability, observation.band, observation.evidence)
+    return with_memo(NONE if verdict.outcome is Outcome.RESTARTED else recent, memo)
 
 
 def reported_chart(step: Step, state: DriftState, verdict: Verdict) -> Chart:

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 import msgspec
 
 from schemas.errors import Poison
-from schemas.events import Band, RiskAlert, RiskScored
+from schemas.events import Band, Evidence, RiskAlert, RiskScored
 from streams.drift.detector import DAY_S, Observation, Outcome, Verdict, logit, observe
 from streams.drift.rules import Rules
 from streams.drift.user_state import User, advance
@@ -161,13 +161,15 @@ class _Score(msgspec.Struct, gc=False):
     bundle_id: _Name = BUNDLE
     uploaded_at: _Moment | None = None
     arrived_at: _Moment | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
 def parse(text: str | bytes) -> Line:
     """The score in one line of JSON: user_id, memo_id, recorded_at (RFC 3339), probability (null: indeterminate).
 
-    `band`, `bundle_id`, `uploaded_at` and `arrived_at` (Kafka's timestamp of the score) are optional: without a band no
+    `band`, `bundle_id`, `uploaded_at`, `arrived_at` (Kafka's timestamp of the score) are optional: without a band no
     level alerts are raised, without the other two a clock that was ahead is only noticed when it is ahead of now.
+    `evidence`, as `undertone scores --json` prints it, is what alerts explain themselves with.
     Raises Poison when the line is not a score.
     """
     try:
@@ -189,6 +191,8 @@ def parse(text: str | bytes) -> Line:
         band,
         score.bundle_id,
         inf if arrived_at is None else _utc(arrived_at, "arrived_at").timestamp(),
+        probability,
+        score.evidence,
     )
     return Line(recorded_s, score.memo_id, score.user_id, observation)
 
@@ -198,9 +202,8 @@ def _refused(what: str) -> Poison:
     for field in _NEEDS:
         if what == f"Object missing required field `{field}`":
             return Poison("score:incomplete", f"missing {field}; {_EXPECTED}")
-        if what.endswith(f" - at `$.{field}`"):
-            return _wrong(field)
-    return Poison("score:unreadable", f"not a JSON object; {_EXPECTED}")
+    field = what.rpartition(" - at `$.")[2].rstrip("`").partition("[")[0]
+    return _wrong(field) if field in _NEEDS else Poison("score:unreadable", f"not a JSON object; {_EXPECTED}")
 
 
 def _wrong(field: str) -> Poison:
@@ -233,5 +236,6 @@ _NEEDS = {
     "arrived_at": _MOMENT,
     "probability": ("score:probability", "a number from 0 to 1, or null"),
     "band": ("score:band", f"one of {', '.join(Band)}"),
+    "evidence": ("score:evidence", "a list of markers with name, value and deviation_sd"),
 }
 """Reason code and requirement, by field."""

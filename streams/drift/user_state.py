@@ -9,6 +9,7 @@ all are delivered, the state depends on the scores alone: not on batch boundarie
 import struct
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -22,8 +23,11 @@ from streams.drift.clocks import alerting_until, state_until
 from streams.drift.cusum import Chart
 from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, observe
 from streams.drift.detector_state import DriftState
-from streams.drift.episodes import Alerting, Step, judge, reported_chart
+from streams.drift.episodes import Alerting, Step, judge, remembered, reported_chart
 from streams.drift.rules import Rules
+from streams.reasons.episode_evidence import episode_evidence, score_points
+from streams.reasons.recent_memos import NONE, recent_memos, until
+from streams.reasons.summary import summary_of
 from workers.kafka.record_time import arrived_s
 
 _CODEC = Codec()
@@ -45,11 +49,12 @@ class Followed(NamedTuple):
 
 
 class User(NamedTuple):
-    """One user, unpacked. outbox: alerts not known to be delivered."""
+    """One user, unpacked. outbox: alerts not known to be delivered; recent: see `reasons.recent_memos`."""
 
     drift: DriftState = DriftState()
     alerting: Alerting = Alerting()
     outbox: tuple[RiskAlert, ...] = ()
+    recent: bytes = NONE
 
 
 def follow(state: bytes | None, scored: Sequence[RiskScored], rules: Rules) -> tuple[bytes, list[RiskAlert]]:
@@ -114,8 +119,9 @@ def _brought_back(
     limit_s = max((now_s, *others)) + FUTURE_S
     drift = state_until(user.drift, limit_s, rules.chart)
     alerting = alerting_until(user.alerting, limit_s, rules.cooldown_s)
-    unchanged = drift is user.drift and alerting is user.alerting
-    return user if unchanged else user._replace(drift=drift, alerting=alerting)
+    recent = until(user.recent, limit_s)
+    unchanged = drift is user.drift and alerting is user.alerting and recent is user.recent
+    return user if unchanged else user._replace(drift=drift, alerting=alerting, recent=recent)
 
 
 def delivered(state: bytes, alert_ids: Collection[str]) -> bytes:
@@ -133,8 +139,9 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
     state, alerting, verdict, steps = judge(user_id, user.drift, user.alerting, observation, rules)
     if state is user.drift:
         return user, verdict, []
-    alerts = [_alert(user_id, step, reported_chart(step, state, verdict), observation) for step in steps]
-    return User(state, alerting, user.outbox), verdict, alerts
+    recent = remembered(user.recent, observation, verdict)
+    alerts = [_alert(user_id, step, reported_chart(step, state, verdict), observation, recent) for step in steps]
+    return User(state, alerting, user.outbox, recent), verdict, alerts
 
 
 def prior_of(state: bytes) -> float:
@@ -154,18 +161,20 @@ def open_episode(state: bytes | None) -> bool:
 
 def pack(user: User) -> bytes:
     """The user as stored, at most LARGEST bytes; equal users give equal bytes."""
-    return stored_state.to_bytes(user.drift, user.alerting, [_CODEC.encode(alert) for alert in user.outbox[-255:]])
+    outbox = [_CODEC.encode(alert) for alert in user.outbox[-255:]]
+    return stored_state.to_bytes(user.drift, user.alerting, outbox, user.recent)
 
 
 def unpack(state: bytes) -> User:
     """The user in stored bytes. Raises UnreadableState when they are damaged or of another version."""
-    drift, alerting, outbox = stored_state.from_bytes(state)
+    drift, alerting, outbox, recent = stored_state.from_bytes(state)
     with DRIFT.decoding():
-        return User(drift, alerting, tuple(_CODEC.decode(alert, RiskAlert) for alert in outbox))
+        return User(drift, alerting, tuple(_CODEC.decode(alert, RiskAlert) for alert in outbox), recent)
 
 
-def _alert(user_id: str, step: Step, chart: Chart, observation: Observation) -> RiskAlert:
-    return RiskAlert(
+def _alert(user_id: str, step: Step, chart: Chart, observation: Observation, recent: bytes) -> RiskAlert:
+    memos = recent_memos(recent)
+    alert = RiskAlert(
         alert_id=derived_id("alert", step.key, step.state, observation.memo_id),
         dedup_key=step.key,
         user_id=user_id,
@@ -180,4 +189,7 @@ def _alert(user_id: str, step: Step, chart: Chart, observation: Observation) -> 
         at=observation.recorded_at,
         memo_id=observation.memo_id,
         bundle_id=observation.bundle_id,
+        evidence=episode_evidence(memos, step.since_s),
+        scores=score_points(memos),
     )
+    return replace(alert, summary=summary_of(alert))

@@ -10,6 +10,7 @@ Analysis, chapters 3 and 5); the strength of the priors is estimated from the tr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,13 @@ class PersonalNormal:
         return np.asarray(self.count.max(axis=-1, initial=0) > 0)
 
 
+class Expectation(NamedTuple):
+    """Mean and standard deviation expected of every feature of a memo: (features,) or (memos, features)."""
+
+    mean: NDArray[np.floating[Any]]
+    sd: NDArray[np.floating[Any]]
+
+
 def updated(normal: PersonalNormal, vector: FloatArray, memory: int = MEMORY) -> PersonalNormal:
     """The baseline after one more memo. Features that are NaN or infinite in `vector` stay unchanged.
 
@@ -96,8 +104,22 @@ def normal_of(vectors: FloatArray) -> PersonalNormal:
 def deviations(normal: PersonalNormal, population: Population, vector: FloatArray) -> FloatArray:
     """Distance of a memo from the expectation for this person, in standard deviations of that expectation.
 
-    NaN where `vector` is. The expectation is the posterior predictive distribution, wider with fewer memos; patience
-    moves its mean towards the population and widens it accordingly.
+    NaN where `vector` is. See `expectation`.
+    """
+    return away(vector, expectation(normal, population))
+
+
+def away(vector: FloatArray, expected: Expectation) -> FloatArray:
+    """Distance of a memo from an expectation in its standard deviations; NaN where `vector` is NaN or infinite."""
+    finite = np.where(np.isfinite(vector), vector, np.nan)
+    distance: FloatArray = ((finite - expected.mean) / expected.sd).astype(np.float32)
+    return distance
+
+
+def expectation(normal: PersonalNormal, population: Population) -> Expectation:
+    """What the next memo of this person is expected to be: the posterior predictive distribution of every feature.
+
+    It is wider with fewer memos; patience moves its mean towards the population and widens it accordingly.
     """
     prior = prior_memos(normal, population)
     own = normal.count / (normal.count + population.patience * prior)
@@ -105,9 +127,7 @@ def deviations(normal: PersonalNormal, population: Population, vector: FloatArra
     squares = normal.count * normal.variance + population.freedom * population.within
     within = squares / (np.maximum(normal.count - 1, 0) + population.freedom)
     variance = within * (1 + own**2 / np.maximum(normal.count, 1) + (1 - own) ** 2 / prior)
-    finite = np.where(np.isfinite(vector), vector, np.nan)
-    away: FloatArray = ((finite - mean) / np.sqrt(variance)).astype(np.float32)
-    return away
+    return Expectation(mean, np.sqrt(variance))
 
 
 def prior_memos(normal: PersonalNormal, population: Population) -> FloatArray:

@@ -15,7 +15,7 @@ from workers.scoring.bundle import Bundle
 from workers.scoring.feature_space import Parts
 from workers.scoring.head import Contributions, HeadInput, clipped
 from workers.scoring.heads import SEQUENTIAL
-from workers.scoring.personal_baseline import PersonalNormal, deviations, stacked
+from workers.scoring.personal_baseline import PersonalNormal, away, deviations, expectation, stacked
 
 STRONGEST = 5
 """Maximum number of markers in the evidence."""
@@ -77,15 +77,17 @@ class Scorer:
             batch = np.stack([np.asarray(vectors[index]) for index in good])
             normals = stacked([memos[index][1] for index in good])
             people = self.bundle.population
-            sds = deviations(normals, people, batch)
             # Evidence shows what is unusual for this person, so without the head's patience.
-            evidence_sds = sds if people.patience == 1 else deviations(normals, replace(people, patience=1.0), batch)
+            usual = expectation(normals, replace(people, patience=1.0))
+            evidence_sds = away(batch, usual)
+            sds = evidence_sds if people.patience == 1 else deviations(normals, people, batch)
+            own = np.where(normals.count > 0, usual.mean, np.nan)
             parts = [memos[index][0] for index in good]
             inputs = head_input(self.bundle, sds, parts)
             probabilities = logits_of(self.bundle, inputs, normals.known).probability
             added = contributions_of(self.bundle, inputs, normals.known).deviations
             # Python floats: NumPy scalars take ten times as long.
-            columns = [each[:, self._markers].tolist() for each in (batch, evidence_sds, added)]
+            columns = [each[:, self._markers].tolist() for each in (batch, evidence_sds, added, own)]
             evidence = [self._evidence(part, *row) for part, row in zip(parts, zip(*columns, strict=True), strict=True)]
             for row, index in enumerate(good):
                 results[index] = self._scored(parts[row], batch[row], evidence[row], float(probabilities[row]))
@@ -121,13 +123,19 @@ class Scorer:
         return bool(self._markers) and not np.isfinite(vector[self._markers]).any()
 
     def _evidence(
-        self, parts: Parts, values: list[float], sds: list[float], added: list[float]
+        self, parts: Parts, values: list[float], sds: list[float], added: list[float], own: list[float]
     ) -> tuple[Evidence, ...]:
-        """Evidence from the markers' values, deviations and contributions; a marker that adds nothing comes last."""
+        """Evidence from the markers' values, deviations and contributions; a marker that adds nothing comes last.
+
+        own: the user's own normal, NaN where there is none yet.
+        """
         names, fragile = self.bundle.markers, _fragile(parts)
         finite = [index for index, sd in enumerate(sds) if isfinite(sd)]
         finite.sort(key=lambda index: (names[index] in fragile, -abs(added[index]), -abs(sds[index])))
-        return tuple(Evidence(names[i], values[i], sds[i], names[i] in fragile, added[i]) for i in finite[:STRONGEST])
+        return tuple(
+            Evidence(names[i], values[i], sds[i], names[i] in fragile, added[i], own[i] if isfinite(own[i]) else None)
+            for i in finite[:STRONGEST]
+        )
 
 
 def _fragile(parts: Parts) -> frozenset[str]:

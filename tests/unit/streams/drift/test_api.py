@@ -108,7 +108,7 @@ def test_a_state_of_the_agent_continues_with_its_undelivered_alerts() -> None:
     assert list(unpack(monitor.to_bytes()).outbox) == alerts
 
 
-@pytest.mark.parametrize("damaged", [b"", b"\x01", b"\x02" + b"\xff" * 700, b"\x03" + b"\0" * 700])
+@pytest.mark.parametrize("damaged", [b"", b"\x01", b"\x02" + b"\xff" * 700, b"\x04" + b"\0" * 700])
 def test_bytes_that_are_no_state_are_refused(damaged: bytes) -> None:
     with pytest.raises(UnreadableState):
         DriftMonitor.from_bytes(damaged)

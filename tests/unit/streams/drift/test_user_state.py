@@ -1,7 +1,8 @@
 """No alert is lost and none gets a second id, under redelivery and crashes."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import Band, RiskAlert, RiskScored
+from schemas.events import Band, Evidence, RiskAlert, RiskScored
 from streams.drift.cusum import Chart
 from streams.drift.stored_state import LARGEST
 from streams.drift.user_state import delivered, follow, follow_in_detail, unpack
+from streams.reasons.recent_memos import recent_memos
 from tests.unit.streams.scores import RULES, calm, daily, scored
 
 
@@ -125,25 +127,74 @@ def test_corrupt_bytes_restart_the_user(damaged: bytes) -> None:
     assert followed.state == follow(None, daily(calm(3)), RULES)[0]
 
 
+_HEAD = struct.Struct("<BHHB")
+
+
+def _of_version_2(state: bytes) -> bytes:
+    """The state as it was stored before it held recent memos."""
+    _, drift, alerting, outbox = _HEAD.unpack_from(state)
+    at = _HEAD.size + drift + alerting
+    (recent,) = struct.unpack_from("<H", state, at)
+    return _HEAD.pack(2, drift, alerting, outbox) + state[_HEAD.size : at] + state[at + 2 + recent :]
+
+
 def _of_version_1(state: bytes) -> bytes:
     """The state as it was stored before charts had a prior."""
-    head = struct.Struct("<BHHB")
-    _, drift, alerting, outbox = head.unpack_from(state)
+    _, drift, alerting, outbox = _HEAD.unpack_from(state)
     floats = len(Chart._fields)
-    charts = struct.unpack_from(f"<{3 * floats}d", state, head.size)
+    charts = struct.unpack_from(f"<{3 * floats}d", state, _HEAD.size)
     known = [x for i, x in enumerate(charts) if i % floats < floats - 1]
-    rest = state[head.size + 3 * floats * 8 :]
-    return head.pack(1, drift - 24, alerting, outbox) + struct.pack(f"<{len(known)}d", *known) + rest
+    rest = _of_version_2(state)[_HEAD.size + 3 * floats * 8 :]
+    return _HEAD.pack(1, drift - 24, alerting, outbox) + struct.pack(f"<{len(known)}d", *known) + rest
 
 
-def test_states_of_version_1_go_on() -> None:
+def _unexplained(alerts: Sequence[RiskAlert]) -> list[RiskAlert]:
+    return [replace(alert, evidence=(), scores=(), summary="") for alert in alerts]
+
+
+@pytest.mark.parametrize("older", [_of_version_1, _of_version_2])
+def test_states_of_older_versions_go_on(older: Callable[[bytes], bytes]) -> None:
+    """They know no recent memos: alerts show those since."""
     scores = daily([*calm(60), *(x + 2 for x in calm(10))])
     for known in (0, 3, 30, 66):
-        state, alerts = follow(None, scores[:known], RULES)
-        old = follow_in_detail(_of_version_1(state), scores[known:], RULES)
+        state, _ = follow(None, scores[:known], RULES)
+        old = follow_in_detail(older(state), scores[known:], RULES)
+        today = follow_in_detail(state, scores[known:], RULES)
         assert old.readable
-        assert (old.state, old.alerts) == follow(state, scores[known:], RULES)
-        assert known < 66 or alerts
+        assert _unexplained(old.alerts) == _unexplained(today.alerts)
+        assert known < 66 or old.alerts
+        assert unpack(old.state)._replace(recent=b"", outbox=()) == unpack(today.state)._replace(recent=b"", outbox=())
+        assert [len(recent_memos(unpack(each.state).recent)) for each in (old, today)] == [min(12, 70 - known), 12]
+
+
+def test_a_late_memo_finds_its_place_among_the_recent_ones() -> None:
+    scores = daily(calm(20))
+    late = [*scores[:17], scores[18], scores[17], scores[19]]
+    assert follow(None, late, RULES) == follow(None, scores, RULES)
+
+
+def test_alerts_explain_themselves_by_the_memos_of_their_episode() -> None:
+    longer = Evidence("pause_share", 0.41, 2.5, contribution=0.4, usual=0.22)
+    usual = Evidence("jitter", 0.02, 3.0, contribution=0.1, usual=0.01)
+    scores = daily([*calm(60), *(x + 2 for x in calm(10))])
+    told = [replace(score, evidence=(longer if day >= 60 else usual,)) for day, score in enumerate(scores)]
+    _, alerts = follow(None, told, RULES)
+    assert _unexplained(alerts) == _unexplained(follow(None, scores, RULES)[1])
+    first = alerts[0]
+    assert [each.name for each in first.evidence] == ["pause_share"]
+    assert first.evidence[0].value == pytest.approx(0.41)
+    assert (first.evidence[0].usual, first.evidence[0].deviation_sd) == pytest.approx((0.22, 2.5))
+    assert first.scores[-1].recorded_at == first.at
+    assert [point.recorded_at for point in first.scores] == sorted(point.recorded_at for point in first.scores)
+    assert first.scores[-1].probability == next(s.probability for s in told if s.memo_id == first.memo_id)
+    days = max(1, round((first.at - first.since).total_seconds() / 86400))
+    length = "1 day" if days == 1 else f"{days} days"
+    assert first.summary == f"speaks with longer pauses than usual for {length}: pause share 0.41, usually 0.22"
+
+
+def test_a_new_bundle_does_not_show_scores_of_the_old_one() -> None:
+    state, _ = follow(None, [*daily(calm(20)), *daily(calm(3), 20, bundle="demo-2")], RULES)
+    assert len(recent_memos(unpack(state).recent)) == 3
 
 
 def test_a_users_prior_outlasts_other_rules() -> None:

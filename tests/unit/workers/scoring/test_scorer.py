@@ -103,6 +103,16 @@ def test_evidence_is_markers_in_sds_of_the_own_baseline_strongest_first() -> Non
     assert evidence[0].deviation_sd == pytest.approx(4.0, rel=0.2)
 
 
+def test_evidence_says_what_is_usual_for_this_user() -> None:
+    own = normal_of(f32([[2.0, np.nan, 0, 0, 0, 0]] * 60))
+    found = {e.name: e for e in score(memo(pitch_sd=1.0, pause_share=3.0), own).evidence}
+    assert found["pitch_sd"].usual == pytest.approx(2.0, rel=0.05)
+    assert found["pause_share"].usual is None, "no memo of this user had it"
+    assert all(e.usual is None for e in score(memo(pitch_sd=1.0)).evidence), "no memo yet"
+    for each in found.values():
+        assert each.usual is None or (each.value - each.usual) * each.deviation_sd >= 0
+
+
 def test_what_the_recording_may_have_moved_comes_after_what_it_cannot() -> None:
     noisy = replace(GOOD, snr_db=18.0, fragile=("pitch_sd",))
     clean, doubted = (score(memo(pitch_sd=-5.0, pause_share=2.0, quality=q)).evidence for q in (GOOD, noisy))
