@@ -1,7 +1,7 @@
 """The channels that bring alerts to receivers outside Kafka: one row each.
 
 The command line, `undertone up`, the permissions on Kafka and the labels of metrics are made from this table. To add a
-channel: a row here, its address in `schemas/settings.py`, a module of its name with `make_receiver` in
+channel: a row here, its address in `schemas/bridge_settings.py`, a module of its name with `make_receiver` in
 `streams/notify`, and a section in `docs/subscribing.md`.
 """
 

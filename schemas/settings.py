@@ -1,8 +1,8 @@
 """Frozen settings, built once at start and passed down; the only reader of the environment.
 
 Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`environment.PLAIN`). A value can also
-be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here and in
-`schemas/connection_settings.py`: one section a class, one row a field.
+be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here, in
+`connection_settings.py` and in `bridge_settings.py`: one section a class, one row a field.
 """
 
 import os
@@ -15,6 +15,7 @@ from platformdirs import user_state_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.bridge_settings import Bridges
 from schemas.bundle_manifest import modalities_of, window_s_of
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
 from schemas.environment import PLAIN, PREFIX, SECRETS_DIR, unknown_variables, variable
@@ -191,29 +192,6 @@ class Agents(BaseModel, frozen=True, defer_build=True):
         if not value or Modality.UNKNOWN in value or len(set(value)) < len(value):
             raise ValueError(f"name one or more of {', '.join(MODALITIES)}, each once")
         return value
-
-
-class Bridges(BaseModel, frozen=True, defer_build=True):
-    """Where alerts are sent. `undertone up` starts the bridges whose address is set."""
-
-    alertmanager_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
-    """Address of Alertmanager; of a cluster all addresses, comma-separated."""
-    alertmanager_again_s: Annotated[Positive, Role.BRIDGE] = 60.0
-    """Seconds between two postings of all open episodes, which Alertmanager loses when it restarts."""
-    webhook_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
-    """Address to which every alert is posted."""
-    webhook_secret: Annotated[str | None, Role.BRIDGE] = Field(None, repr=False)
-    """Secret that the webhook signs with: `whsec_` and base64, or any text of at least 24 bytes."""
-    webhook_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
-    """An alert that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
-    slack_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
-    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret: anyone who has it can post."""
-    slack_names_users: Annotated[bool, Role.BRIDGE] = False
-    """Put pseudonyms into messages, visible to everybody in the channel and in the chat's history."""
-    slack_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
-    """A message that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
-    bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
-    """Seconds that a receiver may take to answer."""
 
 
 class Dashboard(BaseModel, frozen=True, defer_build=True):

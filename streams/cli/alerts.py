@@ -65,10 +65,13 @@ async def _alerts(as_json: bool, *, from_start: bool, once: bool) -> None:
 
 
 def _sentence(alert: "RiskAlert") -> str:
+    from streams.views.scores import marker_text
+
+    evidence = f" [{', '.join(map(marker_text, alert.evidence))}]" if alert.evidence else ""
     return (
         f"{alert.at:%Y-%m-%d %H:%M} {alert.state:<9} {alert.kind} {alert.severity} user={alert.user_id} "
         f"statistic={alert.statistic:.2f} (threshold {alert.threshold:.2f}) since {alert.since:%Y-%m-%d} "
-        f"bundle={alert.bundle_id}"
+        f"bundle={alert.bundle_id}{f': {alert.summary}' if alert.summary else ''}{evidence}"
     )
 
 

@@ -22,6 +22,7 @@ from schemas.events import RiskAlert
 from schemas.settings import Settings
 from streams.notify.alertmanager_payload import Episode, advanced, as_posted
 from streams.notify.http_client import RetryLater, checked_url, make_client, post
+from streams.notify.links import dashboard_of
 from streams.notify.receivers import Receiver
 from workers.service import prometheus
 
@@ -73,6 +74,7 @@ class Alertmanager:
         self._urls = [checked_url(url.strip(), ALERTMANAGER.variable) + API for url in urls]
         self._timeout_s, self._repost_s = settings.bridge_timeout_s, settings.alertmanager_again_s
         self._session_s, self._clock = settings.session_timeout_s, clock
+        self._dashboard = dashboard_of(settings)
         self._partitions: dict[int, PartitionEpisodes] = {}
         self._fired: dict[str, float] = {}
         """When an open episode was first accepted (monotonic), for episodes that this process posted."""
@@ -130,7 +132,7 @@ class Alertmanager:
         Only then it waits for as long as an instance asks: one that is overloaded must not delay the others.
         """
         now = self._clock()
-        body = json.dumps([as_posted(episode, now) for episode in episodes]).encode()
+        body = json.dumps([as_posted(episode, now, self._dashboard) for episode in episodes]).encode()
         results = await asyncio.gather(*(self._post_to(url, body) for url in self._urls))
         failures = [result for result in results if result is not None]
         if len(failures) == len(self._urls):

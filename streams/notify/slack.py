@@ -31,7 +31,8 @@ from schemas.events import AlertState, RiskAlert
 from schemas.settings import Settings
 from streams.notify.http_client import REFUSALS, checked_url, post
 from streams.notify.http_receiver import HttpReceiver
-from streams.notify.phrases import caution, finding, past_finding
+from streams.notify.links import dashboard_of, episode_link
+from streams.notify.phrases import caution, evidence_said, said
 from streams.notify.receivers import Receiver
 
 REFUSED_MESSAGES = frozenset({"invalid_payload", "no_text"})
@@ -53,7 +54,7 @@ class Slack(HttpReceiver):
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         super().__init__(settings.bridge_timeout_s, settings.slack_give_up_s, clock)
         self._url = checked_url(settings.slack_url, SLACK.variable)
-        self._names_users = settings.slack_names_users
+        self._names_users, self._dashboard = settings.slack_names_users, dashboard_of(settings)
         self._threads: dict[int, dict[str, str]] = {}
         """By partition and `dedup_key` of an open episode: id of the message that later steps reply to."""
 
@@ -72,7 +73,8 @@ class Slack(HttpReceiver):
         threads = self._threads[partition]
         # Stored again only after the server accepts: the message replied to may be the cause of a refusal.
         thread = threads.pop(alert.dedup_key, None)
-        message = {"text": as_text(alert, user=alert.user_id if self._names_users else None)}
+        user = alert.user_id if self._names_users else None
+        message = {"text": as_text(alert, user=user, link=episode_link(self._dashboard, alert.dedup_key))}
         if thread is not None:
             message["tmid"] = thread
         answer = await post(
@@ -107,15 +109,16 @@ def message_id(answer: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def as_text(alert: RiskAlert, user: str | None) -> str:
-    """The alert in sentences. user: the pseudonym to include, or None."""
-    found = past_finding if alert.state is AlertState.RESOLVED else finding
+def as_text(alert: RiskAlert, user: str | None, link: str | None = None) -> str:
+    """The alert in sentences. user: the pseudonym to include, or None; link: to its episode, or None."""
     named = "" if user is None else f" of {quoted(user)}"
+    markers = evidence_said(alert.evidence)
     return (
         f"Undertone alert {alert.state}, severity {alert.severity}, "
         f"episode {quoted(alert.dedup_key[:REFERENCE_CHARACTERS])}{named}: "
-        f"{found(alert.kind)}, since {alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
-        f"(statistic {alert.statistic:.2f}, threshold {alert.threshold:.2f}). {caution(alert.bundle_id)}"
+        f"{said(alert)}, since {alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
+        f"(statistic {alert.statistic:.2f}, threshold {alert.threshold:.2f})."
+        f"{f' Markers: {markers}.' if markers else ''} {caution(alert.bundle_id)}{f' {link}' if link else ''}"
     )
 
 

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from schemas.channels import WEBHOOK
 from schemas.errors import ConfigurationError
 from schemas.events import RiskAlert
-from schemas.json_records import to_json
+from schemas.json_records import to_json, to_plain
 from schemas.settings import Settings
 from streams.notify.http_client import checked_url, post
 from streams.notify.http_receiver import HttpReceiver
+from streams.notify.links import dashboard_of, episode_link
 from streams.notify.receivers import Receiver
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of a secret, not one
@@ -65,11 +66,11 @@ class Webhook(HttpReceiver):
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         super().__init__(settings.bridge_timeout_s, settings.webhook_give_up_s, clock)
         self._url = checked_url(settings.webhook_url, WEBHOOK.variable)
-        self._key = secret_bytes(settings.webhook_secret)
+        self._key, self._dashboard = secret_bytes(settings.webhook_secret), dashboard_of(settings)
 
     async def send(self, partition: int, alert: RiskAlert) -> None:
         """Post one alert, signed for this attempt. Raises Poison and Transient as `http_client.post`."""
-        body, now = to_json(alert).encode(), int(self._clock())
+        body, now = body_of(alert, self._dashboard), int(self._clock())
         headers = {
             "webhook-id": alert.alert_id,
             "webhook-timestamp": str(now),
@@ -77,6 +78,15 @@ class Webhook(HttpReceiver):
             "Idempotency-Key": alert.alert_id,
         }
         await post(self._client, self._url, body, headers, setting=WEBHOOK.variable)
+
+
+def body_of(alert: RiskAlert, dashboard: str | None) -> bytes:
+    """The record as JSON, with `episode_url` where there is a dashboard."""
+    if (link := episode_link(dashboard, alert.dedup_key)) is None:
+        return to_json(alert).encode()
+    record = to_plain(alert)
+    assert isinstance(record, dict)
+    return to_json(record | {"episode_url": link}).encode()
 
 
 def make_receiver(settings: Settings) -> Receiver:

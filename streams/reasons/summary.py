@@ -1,6 +1,6 @@
 """One sentence about a step of an episode, from a table of phrases. Pure.
 
-It says what is heard, for how long, and the value beside the person's own normal; never what it may mean. Every phrase
+It says what is heard, for how long, and the value next to the person's own normal; never what it may mean. Every phrase
 goes through `translate`, so a page says it in its reader's language.
 """
 
@@ -20,7 +20,7 @@ ONE_DAY, DAYS = "1 day", "{days} days"
 SPEAKS = "speaks with {words} for {length}: {values}"
 GROWN = "the change has grown: {sentence}"
 MOVED = "scores have moved away from this person's own past for {length}"
-INCONSPICUOUS = "; no marker of the voice stands out"
+INCONSPICUOUS = "; every marker of the voice is about as usual"
 FRAGILE = "; noise or a narrow band of the recordings may cause this"
 HIGH = "most recent scores are in the high band, for {length}"
 HIGH_AND = "most recent scores are in the high band, for {length}; speaks with {words}: {values}"
@@ -91,7 +91,7 @@ def heard(marker: AlertEvidence, translate: Translate = str) -> str:
 
 
 def values(marker: AlertEvidence, translate: Translate = str) -> str:
-    """A marker's value beside the person's own normal, or beside the distance from it where that is not known.
+    """A marker's value and the person's own normal, or the distance from it where that is not known.
 
     >>> values(AlertEvidence("pause_share", 0.41, 0.22, 2.3)), values(AlertEvidence("pause_share", 0.41, None, 2.3))
     ('pause share 0.41, usually 0.22', 'pause share 0.41, 2.3 SD above usual')

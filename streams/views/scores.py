@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from schemas.events import Evidence, RiskScored
+from schemas.events import AlertEvidence, Evidence, RiskScored
 
 SHOWN_MARKERS = 2
 """Markers of the evidence in a line; JSON has all of it."""
@@ -21,10 +21,11 @@ def probability_text(score: RiskScored) -> str:
 
 def evidence_text(score: RiskScored, most: int = SHOWN_MARKERS) -> str:
     """The strongest markers: what each adds to the logit, where known, and its distance from the baseline in SDs."""
-    return ", ".join(map(_marker, score.evidence[:most]))
+    return ", ".join(map(marker_text, score.evidence[:most]))
 
 
-def _marker(evidence: Evidence) -> str:
+def marker_text(evidence: Evidence | AlertEvidence) -> str:
+    """A marker with what it adds to the logit, where known, and its distance from the baseline in SDs."""
     if evidence.contribution is None:
         return f"{evidence.name} {evidence.deviation_sd:+.1f} SD"
     return f"{evidence.name} {evidence.contribution:+.2f} ({evidence.deviation_sd:+.1f} SD)"

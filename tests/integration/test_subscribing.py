@@ -7,16 +7,18 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from schemas import topics
+from schemas.events import AlertEvidence, Band, ScorePoint
 from schemas.json_records import to_json, to_plain
 from schemas.settings import Settings
 from streams.local.embedded import EmbeddedKafka
 from streams.notify.alertmanager_payload import Episode, as_posted
 from streams.notify.http_client import REFUSALS
-from streams.notify.webhook import signature
+from streams.notify.webhook import body_of, signature
 from tests.bridging import publish
 from tests.pages import block
 from tests.unit.streams.alerts import START, episode_of
@@ -68,7 +70,11 @@ def test_the_signature_is_checked_as_the_page_says() -> None:
 
 def test_labels_annotations_and_answers_are_those_of_the_code() -> None:
     raised = episode_of()[0]
-    posted: Any = as_posted(Episode(raised.at, raised), START)
+    markers = (AlertEvidence("pause_share", 0.41, 0.22, 2.3),)
+    told = replace(raised, evidence=markers, scores=(ScorePoint(raised.at, 0.5, Band.LOW),))
+    posted: Any = as_posted(Episode(raised.at, told), START, "https://undertone.example")
+    assert {"evidence", "scores", "dashboard"} <= set(posted["annotations"])
+    assert set(json.loads(body_of(told, "https://undertone.example"))) - FIELDS <= set(re.findall(r"`(\w+)`", PAGE))
     section = PAGE.split("## Alertmanager")[1].split("## A webhook")[0]
     assert set(posted["annotations"]) <= set(re.findall(r"`(\w+)`", section))
     assert set(posted["labels"]) - {"alertname", "service"} <= set(re.findall(r"`(\w+)`", section))

@@ -1,12 +1,13 @@
 """Episodes as Alertmanager alerts."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 
-from schemas.events import AlertKind, AlertState, RiskAlert
+from schemas.events import AlertEvidence, AlertKind, AlertState, Band, RiskAlert, ScorePoint
 from streams.notify.alertmanager_payload import Episode, advanced, as_posted
 from tests.unit.streams.alerts import START, alert, episode_of
 
@@ -70,3 +71,30 @@ def test_the_pseudonym_is_in_no_label_and_the_memo_nowhere() -> None:
 
 def test_alerts_of_the_demonstration_say_so() -> None:
     assert "says nothing about any person" in posted(episode_of()[0])["annotations"]["description"]
+
+
+def test_reasons_and_the_link_are_annotations() -> None:
+    raised = alert(AlertState.RAISED)
+    points = (
+        ScorePoint(raised.at, 0.314, Band.LOW),
+        ScorePoint(raised.at, 0.5, Band.INDETERMINATE),
+        ScorePoint(raised.at, 0.8, Band.HIGH),
+    )
+    markers = (AlertEvidence("pause_share", 0.41, 0.22, 2.3, contribution=0.4),)
+    summary = "speaks with longer pauses than usual for 6 days: pause share 0.41, usually 0.22"
+    told = replace(raised, evidence=markers, scores=points, summary=summary)
+    payload: Any = as_posted(folded([told]), NOW, "https://undertone.example")
+    link = f"https://undertone.example/episodes/{raised.dedup_key}"
+    annotations = payload["annotations"]
+    assert payload["generatorURL"] == annotations["dashboard"] == link
+    assert annotations["summary"] == f"user-1: {summary}"
+    assert annotations["evidence"] == "pause share 0.41, usually 0.22 (+2.3 SD, logit +0.40)"
+    assert annotations["scores"] == "0.31 - 0.80"
+
+
+def test_an_alert_of_an_older_writer_has_neither_reasons_nor_a_link() -> None:
+    payload = posted(alert(AlertState.RAISED))
+    assert "generatorURL" not in payload
+    assert not {"evidence", "scores", "dashboard"} & set(payload["annotations"])
+    hostile = posted(replace(alert(AlertState.RAISED), summary="two\nlines <!channel>"))
+    assert hostile["annotations"]["summary"] == "user-1: scores have moved away from this person's own past"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import Poison, Transient
-from schemas.events import AlertKind, AlertState, RiskAlert
+from schemas.events import AlertEvidence, AlertKind, AlertState, RiskAlert
 from schemas.settings import Settings
 from streams.notify.slack import LONGEST_QUOTE, Slack, as_text, message_id, quoted
 from tests.receivers import Answer, Request, receiving
@@ -40,6 +40,16 @@ def test_the_text_is_complete_and_warns_against_reading_it_as_a_diagnosis() -> N
         "scores have moved away from this person's own past, since 2026-04-25 08:00 UTC "
         "(statistic 5.25, threshold 4.50). A compass, never a diagnosis: look at the person, not at the number."
     )
+
+
+async def test_a_message_says_why_and_where_to_look() -> None:
+    markers = (AlertEvidence("pause_share", 0.41, 0.22, 2.3, contribution=0.4),)
+    told = replace(RAISED, summary="speaks with longer pauses than usual for 6 days", evidence=markers)
+    (request,) = await requests_for((200, "ok"), told, dashboard_url="https://undertone.example/")
+    text = request.json["text"]
+    assert ": speaks with longer pauses than usual for 6 days, since 2026-04-25 08:00 UTC (statistic" in text
+    assert "Markers: pause share 0.41, usually 0.22 (+2.3 SD, logit +0.40). A compass" in text
+    assert text.endswith(f" https://undertone.example/episodes/{RAISED.dedup_key}")
 
 
 def test_steps_of_an_episode_have_one_reference_and_name_their_state() -> None:
@@ -73,8 +83,17 @@ async def test_the_pseudonym_is_named_when_the_setting_says_so() -> None:
 
 
 async def test_text_of_a_record_has_no_mention_and_no_link() -> None:
-    hostile = replace(RAISED, user_id=HOSTILE, dedup_key="<!here>`@all", bundle_id=HOSTILE, memo_id=HOSTILE)
-    (request,) = await requests_for((200, "ok"), hostile, slack_names_users=True)
+    markers = (AlertEvidence(HOSTILE, 1.0, 1.0, 1.0),)
+    hostile = replace(
+        RAISED,
+        user_id=HOSTILE,
+        dedup_key="<!here>`@all",
+        bundle_id=HOSTILE,
+        memo_id=HOSTILE,
+        summary=HOSTILE,
+        evidence=markers,
+    )
+    (request,) = await requests_for((200, "ok"), hostile, slack_names_users=True, dashboard_url="https://u.example")
     text = request.json["text"]
     assert text.count("`") == 4
     assert not set("<>\n\u202e") & set(text)

@@ -56,7 +56,8 @@ def alert(
         (alert(), "scores have moved away from this person's own past for 9 days"),
         (
             alert(replace(PAUSES, deviation_sd=0.4)),
-            "scores have moved away from this person's own past for 9 days; no marker of the voice stands out",
+            "scores have moved away from this person's own past for 9 days; "
+            "every marker of the voice is about as usual",
         ),
         (
             alert(replace(PAUSES, usual=None, deviation_sd=-2.26)),

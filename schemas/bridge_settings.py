@@ -1,0 +1,33 @@
+"""Settings of the bridges, which bring alerts to receivers outside Kafka."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from schemas.setting_types import Positive, Role
+
+
+class Bridges(BaseModel, frozen=True, defer_build=True):
+    """Where alerts are sent. `undertone up` starts the bridges whose address is set."""
+
+    alertmanager_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address of Alertmanager; of a cluster all addresses, comma-separated."""
+    alertmanager_again_s: Annotated[Positive, Role.BRIDGE] = 60.0
+    """Seconds between two postings of all open episodes, which Alertmanager loses when it restarts."""
+    webhook_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address to which every alert is posted."""
+    webhook_secret: Annotated[str | None, Role.BRIDGE] = Field(None, repr=False)
+    """Secret that the webhook signs with: `whsec_` and base64, or any text of at least 24 bytes."""
+    webhook_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
+    """An alert that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
+    slack_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address of an incoming webhook of Slack, Mattermost or Rocket.Chat; a secret: anyone who has it can post."""
+    slack_names_users: Annotated[bool, Role.BRIDGE] = False
+    """Put pseudonyms into messages, visible to everybody in the channel and in the chat's history."""
+    slack_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
+    """A message that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
+    bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
+    """Seconds that a receiver may take to answer."""
+    dashboard_url: Annotated[str | None, Role.BRIDGE] = None
+    """Address of the dashboard as browsers reach it, such as `https://undertone.example`. Alerts then link to their
+    episode there."""
