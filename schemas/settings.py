@@ -197,10 +197,11 @@ class Agents(BaseModel, frozen=True, defer_build=True):
 class Dashboard(BaseModel, frozen=True, defer_build=True):
     """The API and the pages that `undertone dashboard` serves."""
 
-    dashboard_host: Annotated[str, Role.DASHBOARD] = "127.0.0.1"
+    dashboard_host: Annotated[str, Role.DASHBOARD | Role.UP] = "127.0.0.1"
     """Address that the dashboard listens at. Another one than the loopback of this machine needs sign-in."""
-    dashboard_port: Annotated[int, Field(ge=0, le=65535), Role.DASHBOARD] = 8090
-    """Port of the dashboard; 0 takes a free one."""
+    dashboard_port: Annotated[int, Field(ge=0, le=65535), Role.DASHBOARD | Role.UP] = 8090
+    """Port of the dashboard; 0 takes a free one. Where it is not set, `undertone up` takes a free one if this one is in
+    use."""
 
 
 # pydantic takes the fields of the last base first.

@@ -20,6 +20,7 @@ from streams.terminal.parse_time import length
 if TYPE_CHECKING:
     from schemas.events import MemoUploaded
     from schemas.settings import Settings
+    from streams.local.system import System
     from streams.views.outcomes import Outcome
 
 WAIT = timedelta(minutes=5)
@@ -33,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up() -> None:
-    """Run the whole system: workers, agents, and an embedded broker and store.
+    """Run the whole system: workers, agents, dashboard, and an embedded broker and store.
 
     KAFKA_BOOTSTRAP and REDIS_URL connect to your own Kafka and Redis; then only workers and agents are started.
     The address of a receiver of alerts (`undertone bridge --help`) starts its bridge as well.
@@ -48,6 +49,7 @@ def up() -> None:
 
 
 async def _up(settings: "Settings") -> None:
+    from streams.local.dashboard import INSTALL
     from streams.local.discover import without_credentials
     from streams.local.system import System
 
@@ -62,13 +64,24 @@ async def _up(settings: "Settings") -> None:
         output, bootstrap = printer(as_json=False), system.settings.kafka_bootstrap
         output.note(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={bootstrap} REDIS_URL={address}")
         output.note("next: `undertone submit memo.m4a --user someone --wait`, `undertone scores`; Ctrl-C stops it")
+        if system.dashboard is None:
+            output.note(f"no dashboard: its packages are not installed; {INSTALL}")
         running = asyncio.create_task(system.run())
         stopping = asyncio.create_task(stop.wait())
+        showing = asyncio.create_task(_show_dashboard(system, output))
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        showing.cancel()
         if running.done():
             running.result()
         running.cancel()
+
+
+async def _show_dashboard(system: "System", output: Printer) -> None:
+    """Print the address of the dashboard once it answers there."""
+    if system.dashboard is not None:
+        await system.dashboard.answers()
+        output.note(f"dashboard: {system.dashboard.address}")
 
 
 class Sent(NamedTuple):

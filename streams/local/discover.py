@@ -17,11 +17,15 @@ NOTE = "up.json"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Addresses of a running embedded system, as in the file in its home."""
+    """Addresses of a running embedded system, as in the file in its home.
+
+    dashboard_url: empty where there is none.
+    """
 
     bootstrap: str
     redis_url: str
     embedded: bool
+    dashboard_url: str = ""
 
 
 def running(settings: Settings) -> Running | None:

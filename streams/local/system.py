@@ -12,6 +12,7 @@ from schemas.pipeline import feature_stages
 from schemas.schema_registry import make_codec
 from schemas.setting_types import Role
 from schemas.settings import Settings
+from streams.local.dashboard import DASHBOARD, Dashboard
 from streams.local.discover import Running, announce, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
 from streams.local.hidden_settings import settings_hidden
@@ -38,6 +39,7 @@ class System:
         self._given = settings
         self.embedded = settings.kafka_bootstrap is None
         self.inbox = Inbox(settings.home / "audio")
+        self.dashboard = Dashboard.of(settings)
         self.stop_within_s = settings.stop_deadline_s + 2
         """Seconds for the roles to finish what they have started, when this ends."""
 
@@ -63,7 +65,8 @@ class System:
             exits.push_async_callback(self._end_tasks)
             await self._start_journal(journal)
             self._tasks.append(asyncio.create_task(self.supervisor.run()))
-            note = announce(home, Running(bootstrap, redis_url, self.embedded))
+            address = self.dashboard.address if self.dashboard else ""
+            note = announce(home, Running(bootstrap, redis_url, self.embedded, address))
             exits.callback(note.unlink, missing_ok=True)
             self._exits = exits.pop_all()
         return self
@@ -113,7 +116,9 @@ class System:
         workers = {f"worker {name}": ("worker", name) for name in names}
         addressed = (channel.name for channel in CHANNELS if getattr(given, channel.setting))
         bridges = {f"bridge {name}": ("bridge", name) for name in addressed}
-        return {**workers, "agents": ("agents",), **bridges}
+        # The newest last: the ports of metrics count on from the first.
+        dashboard = {DASHBOARD: (DASHBOARD,)} if self.dashboard else {}
+        return {**workers, "agents": ("agents",), **bridges, **dashboard}
 
     def _environments(self) -> dict[str, dict[str, str]]:
         """The environment of each role: what this role reads, and the port of its metrics."""
@@ -127,6 +132,8 @@ class System:
         """Settings of the roles: these connections, the inbox as one more prefix, an end with this process."""
         inbox = self.inbox.folder.resolve().as_uri()
         changes: dict[str, object] = {"audio_prefixes": (inbox, *self._given.audio_prefixes), "supervised": True}
+        if self.dashboard:
+            changes["dashboard_port"] = self.dashboard.port
         if self.embedded:
             changes["session_timeout_s"] = EMBEDDED_SESSION_S
         return self.settings.model_copy(update=changes)
@@ -135,6 +142,6 @@ class System:
 def _environment(settings: Settings, role: str) -> dict[str, str]:
     """The environment of a role: secrets of the others stay out of it."""
     kind, _, name = role.partition(" ")
-    found = settings.child_environment({"worker": Role.WORKER, "agents": Role.AGENTS, "bridge": Role.BRIDGE}[kind])
+    found = settings.child_environment(Role[kind.upper()])
     others = tuple(f"{PREFIX}{channel.name}_".upper() for channel in CHANNELS if channel.name != name)
     return {variable: text for variable, text in found.items() if not variable.upper().startswith(others)}

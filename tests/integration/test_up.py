@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -52,6 +54,7 @@ class Up:
         self.home = home
         self.environment = {**os.environ, "UNDERTONE_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
         self.environment["UNDERTONE_WEBHOOK_SECRET"] = SECRET
+        self.environment["UNDERTONE_DASHBOARD_PORT"] = "0"
         for name in ("KAFKA_BOOTSTRAP", "REDIS_URL", "UNDERTONE_AUDIO_PREFIXES"):
             self.environment.pop(name, None)
 
@@ -203,6 +206,14 @@ def test_scores_are_shown_newest_first_and_by_user(up: Up) -> None:
     assert "one" not in table.split()
     empty = up.call("scores", "--user", "stranger")
     assert (empty.exit_code, empty.stdout, "no scores of this user" in empty.stderr) == (0, "", True)
+
+
+def test_the_dashboard_answers_at_the_address_that_is_printed(up: Up) -> None:
+    log = up.home.parent / "up.log"
+    up.wait_until(lambda: "\ndashboard: http://127.0.0.1:" in log.read_text())
+    (address,) = re.findall(r"^dashboard: (\S+)$", log.read_text(), re.MULTILINE)[-1:]
+    assert json.loads((up.home / "up.json").read_text())["dashboard_url"] == address
+    assert httpx.get(f"{address}/api/v1/openapi.json").json()["info"]["title"] == "Undertone"
 
 
 def test_a_user_is_shown_with_all_that_is_known(up: Up) -> None:
