@@ -15,6 +15,7 @@ BENCHMARKS = (
     "drift",
     "drift_promise",
     "drift_monitor",
+    "silence",
     "scoring",
     "carry_over",
     "pipeline",

@@ -1,0 +1,1 @@
+"""Silence: a person's own habit of speaking, and whether the system could have heard them. Pure."""
