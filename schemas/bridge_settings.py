@@ -28,6 +28,6 @@ class Bridges(BaseModel, frozen=True, defer_build=True):
     """A message that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
     bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
     """Seconds that a receiver may take to answer."""
-    dashboard_url: Annotated[str | None, Role.BRIDGE] = None
+    dashboard_url: Annotated[str | None, Role.BRIDGE | Role.DASHBOARD] = None
     """Address of the dashboard as browsers reach it, such as `https://undertone.example`. Alerts then link to their
-    episode there."""
+    episode there; sign-in needs it."""

@@ -57,14 +57,14 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str | None) -> str | None:
-        if value is not None and not _is_url(value, "redis", "rediss", "unix"):
+        if value is not None and not is_url(value, "redis", "rediss", "unix"):
             raise ValueError("is not redis://host:port, rediss://host:port (TLS) or unix:///path")
         return value
 
     @field_validator("schema_registry_url")
     @classmethod
     def _registry(cls, value: str | None) -> str | None:
-        if value is not None and not _is_url(value, "http", "https"):
+        if value is not None and not is_url(value, "http", "https"):
             raise ValueError("is not http(s)://[user:password@]host[:port]")
         return value
 
@@ -160,7 +160,7 @@ def _is_broker(text: str) -> bool:
     return port.isascii() and port.isdigit() and 0 < int(port) < 65536
 
 
-def _is_url(text: str, *schemes: str) -> bool:
+def is_url(text: str, *schemes: str) -> bool:
     """Whether this is a URL of one of the schemes, with a host, or a path where it has none."""
     try:
         parts = urlsplit(text)

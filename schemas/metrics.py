@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.channels import CHANNELS
+from schemas.event_enums import AuditAction
 from schemas.pipeline import MODALITIES, STAGES
 from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.state_keys import STATE_KEYS
@@ -38,7 +39,8 @@ LABELS = {
     "stage": f"Pipeline stage: {_named(stage.name for stage in STAGES)} (dead letters), and "
     f"the bridges {_named(channel.name for channel in CHANNELS)}.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`; of abstentions one of "
-    f"{_named(ABSTENTIONS)}, else `{OTHER}`.",
+    f"{_named(ABSTENTIONS)}, else `{OTHER}`; of refused requests `host`, `path`, `forwarded`, `site`, `rate`, `route`, "
+    "`signed_out`, `token`, `permission`, `csrf`, `unrecorded`.",
     "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",
@@ -55,6 +57,8 @@ LABELS = {
     "version": "Version of Undertone.",
     "route": "Path template of the dashboard's route, such as `/people/{user_id}`; `unmatched` for any other address.",
     "method": "Method of a request; `unmatched` where no route takes it.",
+    "action": f"{_named(action.value for action in AuditAction)}.",
+    "allowed": "`true`, or `false` for what was refused.",
     "status": "HTTP status of the answer; 499 when the client was gone before it.",
 }
 """Every label, and the values it takes: few, and known beforehand."""
@@ -224,6 +228,12 @@ HTTP_DURATION = _seconds(
     "method",
     buckets=FAST,
 )
+
+AUDIT_EVENTS = _counter(
+    "audit_events", "Looks at people's data and steps of sessions, acknowledged by Kafka.", "action", "allowed"
+)
+SIGN_INS = _counter("sign_ins", "Sign-ins that came back from the identity provider.", "outcome")
+REQUESTS_REFUSED = _counter("http_requests_refused", "Requests that no route saw, and answers withheld.", "reason")
 
 METRICS: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """All of them, in the order above."""

@@ -23,6 +23,7 @@ from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.pipeline import MODALITIES
 from schemas.setting_types import Count, Finite, Folder, NotNegative, Positive, Role, Share, plain
+from schemas.sign_in_settings import SignIn
 
 SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
 
@@ -206,7 +207,17 @@ class Dashboard(BaseModel, frozen=True, defer_build=True):
 
 # pydantic takes the fields of the last base first.
 class Settings(
-    RedisSecurity, KafkaSecurity, Dashboard, Bridges, Agents, Workers, Audio, Processes, Connections, BaseSettings
+    RedisSecurity,
+    KafkaSecurity,
+    SignIn,
+    Dashboard,
+    Bridges,
+    Agents,
+    Workers,
+    Audio,
+    Processes,
+    Connections,
+    BaseSettings,
 ):
     """Everything an operator can set. Lengths in seconds (`_s`), rates in hertz (`_hz`), sizes in bytes (`_bytes`)."""
 

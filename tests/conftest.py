@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from tests.browser import chromium
 from tests.guarded import guarded, guarded_redis
+from tests.identity import identity
 from tests.servers import broker, kafka, one_broker, redis_server
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "chromium",
     "guarded",
     "guarded_redis",
+    "identity",
     "kafka",
     "one_broker",
     "redis_server",

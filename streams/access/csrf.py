@@ -7,11 +7,14 @@ session alone and ends with it. In local mode there is no cookie that a browser 
 
 import hmac
 import re
+from collections import deque
+from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from streams.access.viewer import optional_viewer
 
@@ -69,3 +72,26 @@ def _first_part(boundary: str, beginning: bytes) -> str | None:
     pattern = rf'\s*--{re.escape(boundary)}\r\nContent-Disposition: form-data; name="{FIELD}"\r\n\r\n([0-9a-f]+)\r\n'
     found = re.match(pattern.encode(), beginning)
     return found[1].decode() if found else None
+
+
+@dataclass(slots=True)
+class PeekedBody:
+    """`receive` of an ASGI application: the beginning of a body can be looked at before the application reads it."""
+
+    receive: Receive
+    _ended: bool = False
+    _peeked: deque[Message] = field(default_factory=deque)
+
+    async def __call__(self) -> Message:
+        """The next message."""
+        return self._peeked.popleft() if self._peeked else await self.receive()
+
+    async def peek(self, least: int) -> bytes:
+        """The first bytes of the body, at least as many unless it is shorter."""
+        found = b""
+        while len(found) < least and not self._ended:
+            message = await self.receive()
+            self._peeked.append(message)
+            self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+            found += message.get("body", b"")
+        return found

@@ -31,6 +31,7 @@ class Route:
 ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/healthz"): Route(Permission.PUBLIC),
     ("GET", "/static/{path:path}"): Route(Permission.PUBLIC),
+    ("GET", "/api/v1/openapi.json"): Route(Permission.PUBLIC),
     ("GET", "/signin"): Route(Permission.PUBLIC),
     ("GET", "/signin/callback"): Route(Permission.PUBLIC),
     ("GET", "/signedout"): Route(Permission.PUBLIC),

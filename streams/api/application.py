@@ -6,6 +6,9 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import Scope
 
 from schemas.version import version
+from streams.access.access import Access
+from streams.access.audit import KafkaAuditTrail
+from streams.access.guard import protect
 from streams.api import problems
 from streams.api.boundary import Boundary
 from streams.api.problems import ErrorPage
@@ -41,6 +44,7 @@ def make_application(services: Services, error_page: ErrorPage | None = None) ->
         return services.settings.audio_max_bytes + MULTIPART_BYTES if uploads else BODY_BYTES
 
     # Middleware that is added later is further out.
+    protect(app, Access.of(services.settings, KafkaAuditTrail(services.producer, services.codec), None))
     app.add_middleware(RequestLimits, most_bytes=most_bytes)
     app.add_middleware(Boundary)
     for router in ROUTERS:

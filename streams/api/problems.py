@@ -138,7 +138,8 @@ def problem_of(error: Exception) -> Problem:
         case RequestValidationError():
             return Problem(422, errors=tuple(map(_field, error.errors())))
         case HTTPException():
-            return Problem(error.status_code, headers=error.headers)
+            own = None if error.detail == HTTPStatus(error.status_code).phrase else error.detail
+            return Problem(error.status_code, detail=own, headers=error.headers)
         case Transient():
             return Problem(503, detail=f"{error}. Try again later.")
         case Poison():

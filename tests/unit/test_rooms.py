@@ -23,6 +23,8 @@ TESTED_ELSEWHERE = {
     "workers/state/redis_store.py": "tests/contract/test_store.py: one contract for both stores",
     "workers/state/store.py": "tests/contract/test_store.py: one contract for both stores",
     "workers/storage/outcomes.py": "tests/unit/workers/storage/test_attempts.py: what each outcome leads to",
+    "streams/access/identity_provider.py": "tests/integration/test_sign_in.py: a real provider",
+    "streams/access/sign_in.py": "tests/integration/test_sign_in.py: sign-in and sign-out at a real provider",
     "streams/agents/faust_app.py": "tests/integration/test_faust_hazards.py: Faust on a broker that fails",
     "streams/agents/faust_consumer.py": "tests/integration/test_faust_hazards.py: Faust on a broker that fails",
     "streams/agents/lag_exporter.py": "tests/integration/test_metrics.py: lag of groups on a broker",

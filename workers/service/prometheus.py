@@ -108,6 +108,9 @@ BUILD = _gauge(metrics.BUILD)
 
 HTTP_REQUESTS = _counter(metrics.HTTP_REQUESTS)
 HTTP_DURATION = _histogram(metrics.HTTP_DURATION)
+AUDIT_EVENTS = _counter(metrics.AUDIT_EVENTS)
+SIGN_INS = _counter(metrics.SIGN_INS)
+REQUESTS_REFUSED = _counter(metrics.REQUESTS_REFUSED)
 
 
 @contextmanager

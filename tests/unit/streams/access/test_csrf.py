@@ -2,8 +2,9 @@
 
 import pytest
 from starlette.requests import Request
+from starlette.types import Message
 
-from streams.access.csrf import csrf_field, csrf_token, matches, token_in, token_of
+from streams.access.csrf import PeekedBody, csrf_field, csrf_token, matches, token_in, token_of
 from streams.access.viewer import LOCAL, StaffRole, Viewer
 
 TOKEN = token_of("session-1")
@@ -51,3 +52,32 @@ def test_the_token_of_an_upload_is_its_first_part() -> None:
     assert token_in(kind, multipart("note", "x") + multipart("csrf_token", TOKEN)) is None
     assert token_in(kind, multipart("csrf_token", TOKEN, "----x2")) is None
     assert token_in("multipart/form-data", multipart("csrf_token", TOKEN)) is None
+
+
+def body_of(*parts: bytes) -> PeekedBody:
+    messages: list[Message] = [
+        {"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts
+    ]
+    messages.append({"type": "http.disconnect"})
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    return PeekedBody(receive)
+
+
+async def test_what_is_peeked_at_comes_again() -> None:
+    body = body_of(b"abc", b"def", b"ghi")
+    assert await body.peek(4) == b"abcdef"
+    assert b"".join([(await body())["body"] for _ in range(3)]) == b"abcdefghi"
+    assert (await body())["type"] == "http.disconnect"
+
+
+async def test_a_short_body_is_peeked_at_whole() -> None:
+    body = body_of(b"abc")
+    assert await body.peek(1000) == b"abc"
+    assert (await body())["body"] == b"abc"
+
+
+async def test_nothing_is_read_before_somebody_asks() -> None:
+    assert (await body_of(b"x")())["body"] == b"x"

@@ -19,7 +19,7 @@ AUDIO_BYTES = 200_000
 def client() -> AsyncClient:
     settings = Settings(audio_max_bytes=AUDIO_BYTES)
     services = Services(settings, Codec(), cast("AIOKafkaProducer", None))
-    return AsyncClient(transport=ASGITransport(make_application(services)), base_url="http://here")
+    return AsyncClient(transport=ASGITransport(make_application(services)), base_url="http://127.0.0.1")
 
 
 async def test_the_document_is_served_and_no_page_that_loads_foreign_scripts() -> None:

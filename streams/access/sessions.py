@@ -1,0 +1,162 @@
+"""Sessions of signed-in staff, in the history database: every process of the dashboard reads the same ones.
+
+A browser holds a random id of 256 bits; the table holds its SHA-256, so who reads the table cannot take a session over.
+Every sign-in makes a new id, whatever the browser brought (session fixation). A session ends when it was not used for
+its idle time, at its absolute end, at sign-out, and when the subject signs out everywhere.
+"""
+
+import hmac
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from streams.access import csrf
+from streams.access.viewer import Channel, StaffRole, Viewer
+
+METADATA = MetaData()
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("id_hash", String(64), primary_key=True),
+    Column("subject", String(255), nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("cohorts", Text),
+    Column("sealed_id_token", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_sessions_subject", "subject"),
+    Index("ix_sessions_expires_at", "expires_at"),
+)
+"""roles and cohorts: JSON arrays, cohorts null for all; times: seconds since 1970."""
+
+SEEN_EVERY_S = 60
+"""The time of the last use is written at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long a session lasts: without use, and at most."""
+
+    idle: timedelta
+    absolute: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session as it is stored.
+
+    sealed_id_token: encrypted under the session's id, for the provider at sign-out; unseen: whether the time of its
+    last use should be written.
+    """
+
+    subject: str
+    roles: frozenset[StaffRole]
+    cohorts: tuple[str, ...] | None
+    sealed_id_token: str = ""
+    unseen: bool = False
+
+    def viewer(self, session_id: str) -> Viewer:
+        """Who asks in this session."""
+        return Viewer(self.subject, self.roles, self.cohorts, Channel.SESSION, csrf.token_of(session_id))
+
+
+def new_id() -> str:
+    """A random id of 256 bits, as a cookie holds it."""
+    return secrets.token_urlsafe(32)
+
+
+def hashed(secret: str) -> str:
+    """What the table holds in place of a secret."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def start(connection: Connection, session_id: str, session: Session, now: datetime, lifetimes: Lifetimes) -> None:
+    """Store a new session; those that are over are removed meanwhile."""
+    seconds = _seconds(now)
+    connection.execute(delete(SESSIONS).where(_over(seconds, lifetimes)))
+    row = {
+        "id_hash": hashed(session_id),
+        "subject": session.subject,
+        "roles": json.dumps(sorted(session.roles)),
+        "cohorts": None if session.cohorts is None else json.dumps(session.cohorts),
+        "sealed_id_token": session.sealed_id_token,
+        "seen_at": seconds,
+        "expires_at": _seconds(now + lifetimes.absolute),
+    }
+    connection.execute(insert(SESSIONS).values(row))
+
+
+def find(connection: Connection, session_id: str, now: datetime, lifetimes: Lifetimes) -> Session | None:
+    """The session of an id; None where there is none, or it is over."""
+    seconds = _seconds(now)
+    found = connection.execute(
+        select(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id), ~_over(seconds, lifetimes))
+    ).one_or_none()
+    if found is None:
+        return None
+    known = {role.value: role for role in StaffRole}
+    roles = frozenset(known[name] for name in json.loads(found.roles) if name in known)
+    cohorts = None if found.cohorts is None else tuple(json.loads(found.cohorts))
+    return Session(found.subject, roles, cohorts, found.sealed_id_token, found.seen_at <= seconds - SEEN_EVERY_S)
+
+
+def touch(connection: Connection, session_id: str, now: datetime) -> None:
+    """The session was used now."""
+    connection.execute(update(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id)).values(seen_at=_seconds(now)))
+
+
+def end(connection: Connection, session_id: str) -> None:
+    """End one session."""
+    connection.execute(delete(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id)))
+
+
+def end_all(connection: Connection, subject: str) -> int:
+    """End all sessions of a subject, on every device. Returns how many there were."""
+    return connection.execute(delete(SESSIONS).where(SESSIONS.c.subject == subject)).rowcount
+
+
+def seal(session_id: str, text: str) -> str:
+    """Encrypted under a session's id, which is stored nowhere: who reads the table cannot read it."""
+    return _sealer(session_id).encrypt(text.encode()).decode()
+
+
+def unseal(session_id: str, sealed: str) -> str:
+    """What was sealed; empty if it was sealed under another id."""
+    try:
+        return _sealer(session_id).decrypt(sealed).decode()
+    except InvalidToken:
+        return ""
+
+
+def _sealer(session_id: str) -> Fernet:
+    return Fernet(urlsafe_b64encode(hmac.digest(session_id.encode(), b"undertone id token", sha256)))
+
+
+def _over(seconds: int, lifetimes: Lifetimes) -> ColumnElement[bool]:
+    """The sessions that are over."""
+    idle_since = seconds - int(lifetimes.idle.total_seconds())
+    return (SESSIONS.c.expires_at <= seconds) | (SESSIONS.c.seen_at <= idle_since)
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.astimezone(UTC).timestamp())
