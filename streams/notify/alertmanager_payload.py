@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from schemas.events import AlertKind, AlertState, Band, RiskAlert, ScorePoint
 from schemas.json_records import Json, to_plain
 from streams.notify.links import episode_link
-from streams.notify.phrases import caution, evidence_said, said
+from streams.reasons.phrases import caution, evidence_said, said
 
 HOLD = timedelta(days=100)
 """How long Alertmanager keeps an open episode firing without a repost; no episode lasts so long."""

@@ -32,8 +32,8 @@ from schemas.settings import Settings
 from streams.notify.http_client import REFUSALS, checked_url, post
 from streams.notify.http_receiver import HttpReceiver
 from streams.notify.links import dashboard_of, episode_link
-from streams.notify.phrases import caution, evidence_said, said
 from streams.notify.receivers import Receiver
+from streams.reasons.phrases import caution, evidence_said, said
 
 REFUSED_MESSAGES = frozenset({"invalid_payload", "no_text"})
 """Slack's response text with 400 when the message itself is invalid."""

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.events import AlertEvidence, AlertKind, AlertState
 from schemas.markers import MARKERS
-from streams.notify.phrases import caution, evidence_said, finding, past_finding, said
+from streams.reasons.phrases import caution, evidence_said, finding, past_finding, said
 from streams.reasons.summary import summary_of
 from tests.unit.streams.alerts import alert
 
