@@ -29,19 +29,39 @@ class Route:
 
 
 ROUTES: Mapping[tuple[str, str], Route] = {
+    # Everybody
     ("GET", "/healthz"): Route(Permission.PUBLIC),
     ("GET", "/static/{path:path}"): Route(Permission.PUBLIC),
     ("GET", "/api/v1/openapi.json"): Route(Permission.PUBLIC),
     ("GET", "/signin"): Route(Permission.PUBLIC),
     ("GET", "/signin/callback"): Route(Permission.PUBLIC),
     ("GET", "/signedout"): Route(Permission.PUBLIC),
+    # Whoever is signed in
     ("POST", "/signout"): Route(Permission.ACCOUNT),
+    ("GET", "/choices"): Route(Permission.ACCOUNT),
+    ("POST", "/choices"): Route(Permission.ACCOUNT),
+    # Pages
     ("GET", "/"): Route(Permission.CASELOAD, audited=True),
+    ("GET", "/caseload/rows"): Route(Permission.CASELOAD, audited=True),
     ("GET", "/people/{user_id}"): Route(Permission.PERSON, audited=True),
     ("GET", "/people/{user_id}/scores.csv"): Route(Permission.EXPORT, audited=True),
     ("GET", "/episodes/{dedup_key}"): Route(Permission.PERSON, audited=True),
+    ("POST", "/episodes/{dedup_key}/actions"): Route(Permission.ACT, audited=True),
     ("GET", "/system"): Route(Permission.SYSTEM),
     ("GET", "/try"): Route(Permission.UPLOAD),
+    # API
+    ("GET", "/api/v1/people"): Route(Permission.CASELOAD, audited=True),
+    ("GET", "/api/v1/people/{user_id}"): Route(Permission.PERSON, audited=True),
+    ("GET", "/api/v1/people/{user_id}/scores"): Route(Permission.PERSON, audited=True),
+    ("GET", "/api/v1/people/{user_id}/episodes"): Route(Permission.PERSON, audited=True),
+    ("POST", "/api/v1/people/{user_id}/actions"): Route(Permission.ACT, audited=True),
+    ("GET", "/api/v1/episodes/{dedup_key}"): Route(Permission.PERSON, audited=True),
+    ("POST", "/api/v1/episodes/{dedup_key}/actions"): Route(Permission.ACT, audited=True),
+    ("GET", "/api/v1/events"): Route(Permission.CASELOAD, audited=True),
+    ("POST", "/api/v1/memos"): Route(Permission.UPLOAD, audited=True),
+    ("GET", "/api/v1/memos/{memo_id}"): Route(Permission.UPLOAD, audited=True),
+    ("GET", "/api/v1/system"): Route(Permission.SYSTEM),
+    ("GET", "/fhir/RiskAssessment"): Route(Permission.FHIR, audited=True),
 }
 """What each route needs, by method and path template. A request that no row matches is answered 404."""
 
@@ -49,7 +69,7 @@ ROUTES: Mapping[tuple[str, str], Route] = {
 def route_of(method: str, path: str) -> Route | None:
     """The row for a request, None where there is none. HEAD is as GET."""
     wanted = "GET" if method == "HEAD" else method
-    return next((row for pattern, row in _compiled(wanted) if pattern.match(path)), None)
+    return next((row for pattern, row in rows_of(wanted) if pattern.match(path)), None)
 
 
 def methods_of(path: str) -> tuple[str, ...]:
@@ -59,7 +79,7 @@ def methods_of(path: str) -> tuple[str, ...]:
 
 
 @cache
-def _compiled(method: str) -> tuple[tuple[Pattern[str], Route], ...]:
+def rows_of(method: str) -> tuple[tuple[Pattern[str], Route], ...]:
     """Patterns of a method's rows, those without parameters first."""
     rows = sorted((path.count("{"), path) for verb, path in ROUTES if verb == method)
     return tuple((compile_path(path)[0], ROUTES[method, path]) for _, path in rows)

@@ -80,7 +80,7 @@ def _in_words(length: timedelta, locale: Locale, add_direction: bool = False) ->
     if timedelta(days=2) <= abs(length) < timedelta(days=60):
         whole = timedelta(days=int(length / timedelta(days=1)))
         return format_timedelta(whole, "day", threshold=61, add_direction=add_direction, locale=locale)
-    return format_timedelta(length, threshold=1.5, add_direction=add_direction, locale=locale)
+    return format_timedelta(length, threshold=1, add_direction=add_direction, locale=locale)
 
 
 def number(value: float | None, locale: Locale, digits: int = 2) -> str:

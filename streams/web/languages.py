@@ -19,6 +19,11 @@ CATALOGUES = Path(__file__).parent / "locale"
 COOKIE = "undertone_language"
 
 
+def gettext_noop(message: str) -> str:
+    """The message itself: marks one in a table for the catalogues, which is translated where it is shown."""
+    return message
+
+
 @dataclass(frozen=True)
 class Language:
     """A language that pages are shown in. tag: BCP 47, for `lang`; name: in itself; locale: of numbers and dates."""
@@ -38,17 +43,13 @@ class Language:
 
 
 def catalogue(tag: str) -> Catalog:
-    """All messages of a language, of every page. Raises ValueError when two pages translate one message differently."""
+    """All messages of a language, of every page; a message that several pages have is that of the first file."""
     merged = Catalog(locale=tag)
     for path in sorted((CATALOGUES / tag).glob("*.po")):
         with path.open("rb") as file:
             for message in read_po(file, locale=tag):
-                if not message.id:
-                    continue
-                known = merged.get(message.id)
-                if known is not None and known.string != message.string:
-                    raise ValueError(f"{path.name}: {message.id!r} is translated differently in another catalogue")
-                merged.add(message.id, message.string, flags=message.flags)
+                if message.id and message.id not in merged:
+                    merged.add(message.id, message.string, flags=message.flags)
     return merged
 
 

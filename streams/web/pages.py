@@ -57,6 +57,7 @@ def render(request: Request, template: str, **context: object) -> str:
         "frame": getattr(request.state, "frame", None),
         "viewer": getattr(request.state, "viewer", None),
         "path": request.url.path,
+        "back_here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     }
     return environment(language.tag).get_template(template).render(known | context)
 

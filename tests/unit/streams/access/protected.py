@@ -1,5 +1,6 @@
 """A protected application for tests: routes of the table that answer with what a page would, and what was recorded."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
@@ -89,6 +90,15 @@ def protected(**settings: object) -> Protected:
             application.add_api_route(path, _endpoint(method, path), methods=[method])
     protect(application, access)
     return Protected(application, access, trail)
+
+
+def address(template: str) -> str:
+    """A path of a route: north-1 where it names a person.
+
+    >>> address("/people/{user_id}/memos/{memo_id:path}")
+    '/people/north-1/memos/some-memo_id'
+    """
+    return re.sub(r"{(\w+)[^}]*}", lambda name: "north-1" if name[1] == "user_id" else f"some-{name[1]}", template)
 
 
 def _endpoint(method: str, path: str) -> Callable[[Request], object]:

@@ -18,9 +18,9 @@ SHOWS_PERSONS = {"caseload", "person", "act", "export", "fhir"}
 
 @pytest.fixture(autouse=True)
 def _compiled_for_this_test() -> Iterator[None]:
-    permissions._compiled.cache_clear()
+    permissions.rows_of.cache_clear()
     yield
-    permissions._compiled.cache_clear()
+    permissions.rows_of.cache_clear()
 
 
 def test_a_route_that_shows_persons_is_audited() -> None:

@@ -36,7 +36,7 @@ def test_the_day_is_that_of_the_zone() -> None:
     [
         (timedelta(seconds=12), "12 seconds ago", "vor 12 Sekunden"),
         (timedelta(minutes=4), "4 minutes ago", "vor 4 Minuten"),
-        (timedelta(hours=29), "29 hours ago", "vor 29 Stunden"),
+        (timedelta(hours=23), "23 hours ago", "vor 23 Stunden"),
         (timedelta(days=9, hours=20), "9 days ago", "vor 9 Tagen"),
         (timedelta(days=40), "40 days ago", "vor 40 Tagen"),
         (timedelta(days=100), "3 months ago", "vor 3 Monaten"),

@@ -1,6 +1,7 @@
 """Every message has its German text, and no text of a template escapes translation."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,7 @@ from streams.web.pages import TEMPLATES, environment
 
 WEB = TEMPLATES.parent
 TEMPLATE_NAMES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html"))
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": None, "gettext": None, "gettext_noop": None, "ngettext": (1, 2)}
 READ_TEXT = {"title", "aria-label", "aria-description", "placeholder", "alt", "label", "summary"}
 """Attributes that a person reads or hears."""
 NAMES = {"Undertone"}
@@ -31,7 +32,9 @@ def used() -> set[Id]:
     for path in (*WEB.rglob("*.py"), *TEMPLATES.rglob("*.html")):
         method = "python" if path.suffix == ".py" else "jinja2.ext:babel_extract"
         with path.open("rb") as file:
-            found |= {message for _, message, _, _ in extract(method, file, KEYWORDS) if message}
+            found |= {
+                message for _, message, _, _ in extract(method, file, KEYWORDS, options={"silent": "false"}) if message
+            }
     return found | {text for marker in MARKERS for text in (marker.title, marker.more, marker.less)}
 
 
@@ -40,7 +43,7 @@ def texts(string: object) -> tuple[str, ...]:
 
 
 def placeholders(text: str) -> set[str]:
-    return set(re.findall(r"%(?:\(\w+\))?[sd]", text))
+    return set(re.findall(r"%(?:\(\w+\))?[sd]|{\w*}", text))
 
 
 @pytest.mark.parametrize("tag", [tag for tag in languages() if tag != "en"])
@@ -59,6 +62,16 @@ def test_every_message_is_translated_with_its_placeholders_and_none_is_left_over
 def test_a_catalogue_is_read_without_an_error(path: Path) -> None:
     with path.open("rb") as file:
         assert len(read_po(file, abort_invalid=True)) > 0
+
+
+def test_pages_that_say_the_same_translate_it_alike() -> None:
+    for tag in languages():
+        found: dict[object, set[object]] = defaultdict(set)
+        for path in (CATALOGUES / tag).glob("*.po"):
+            with path.open("rb") as file:
+                for message in read_po(file):
+                    found[message.id].add(message.string)
+        assert {key: strings for key, strings in found.items() if key and len(strings) > 1} == {}
 
 
 class Text(HTMLParser):

@@ -1,0 +1,23 @@
+"""The application of the dashboard: the API, and the pages that show the same to people."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from streams.api import application as api
+from streams.api.services import Services
+from streams.web import assets, choices
+from streams.web.error_pages import error_page
+from streams.web.notices import load_notices
+
+PAGES: Sequence[APIRouter] = (choices.router,)
+"""Routers of pages. Each page shows the notices about the system."""
+
+
+def make_application(services: Services) -> FastAPI:
+    """API and pages as one ASGI application."""
+    app = api.make_application(services, error_page)
+    app.include_router(assets.router)
+    for router in PAGES:
+        app.include_router(router, dependencies=[Depends(load_notices)], include_in_schema=False)
+    return app

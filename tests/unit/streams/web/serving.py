@@ -1,0 +1,14 @@
+"""Services for tests of pages that need neither Kafka nor a database."""
+
+from typing import cast
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.codec import Codec
+from schemas.settings import Settings
+from streams.api.services import Services
+
+
+def services(settings: Settings) -> Services:
+    """Services that fail when anything but the settings is used."""
+    return Services(settings, Codec(), cast("AIOKafkaProducer", None))
