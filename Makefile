@@ -42,8 +42,8 @@ $(VENV)/.release: $(REQUIREMENTS)/release.txt $(VENV)/.dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/release.txt
 	@touch $@
 
-demo: $(VENV)/.run  ## Run an end-to-end demo with six simulated users.
-	$(BIN)/undertone demo
+demo: $(VENV)/.run  ## Run an end-to-end demo with six simulated users and a dashboard (SERVE=1 keeps it up).
+	$(BIN)/undertone demo $(if $(SERVE),--serve)
 
 # Where a real server can be installed, a test that needs it fails without it; elsewhere the test is skipped and says
 # which command installs it.

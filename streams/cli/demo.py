@@ -4,6 +4,8 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,8 +22,9 @@ from streams.terminal.files import writing
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from schemas.settings import Settings
+    from streams.local.dashboard import Dashboard
     from streams.local.demo import DemoRun
+    from streams.local.system import System
 
 PLOT = Path(".undertone/demo.png")
 ALERTS_PER_USER_YEAR = 0.2
@@ -48,29 +51,32 @@ def demo(
         Path,
         typer.Option("--picture", parser=plot_file, metavar="FILE", help="File for the plot of scores and alerts."),
     ] = PLOT,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Keep the dashboard up after the last memo, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Run an end-to-end demo: six simulated users, seven weeks of memos, and the alerts that follow.
+
+    The first line is the address of its dashboard, which shows the memos as they come. Where Chromium is installed,
+    screenshots of the dashboard are saved next to the plot.
 
     The demo runs by itself, on an embedded broker and store in a temporary folder. Of the settings in the environment
     it obeys `UNDERTONE_BUNDLE` alone: it never connects to your Kafka, Redis, registry or receivers.
     """
     from streams.local.demo import new_run
     from streams.local.hidden_settings import settings_hidden
+    from streams.local.system import System
 
     began = time.monotonic()
-    run = new_run()
+    run = new_run(datetime.now(UTC))
     with tempfile.TemporaryDirectory(prefix="undertone-demo-") as home, settings_hidden(KEPT) as ignored:
         if ignored:
             warn(ignored_line(ignored))
         try:
-            _play(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR), run, began)
+            system = System(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR))
+            _play(system, _Demo(run, system, plot, began, serve))
         except asyncio.CancelledError:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-    with writing(plot):
-        _draw(run, plot)
-    output = printer(as_json=False)
-    for line in (*alert_lines(run), f"plot: {plot}", run.summary(time.monotonic() - began)):
-        output.note(line)
 
 
 def ignored_line(names: Sequence[str]) -> str:
@@ -83,18 +89,81 @@ def ignored_line(names: Sequence[str]) -> str:
     return f"the demo runs embedded and ignores these settings: {', '.join(names[:NAMED])}{more}"
 
 
-def _play(settings: "Settings", run: "DemoRun", began: float) -> None:
+@dataclass(frozen=True, slots=True)
+class _Demo:
+    """One demo and what it leaves: its plot, screenshots, and lines."""
+
+    run: "DemoRun"
+    system: "System"
+    plot: Path
+    began: float
+    serve: bool
+
+    async def finish(self) -> None:
+        """Draw and print everything while the dashboard still answers; with `serve`, return when it is interrupted."""
+        from streams.local.screenshots import browser
+
+        with writing(self.plot):
+            await asyncio.to_thread(_draw, self.run, self.plot)
+        program, output = browser(), printer(as_json=False)
+        saved = [] if program is None else await self._screenshots(program)
+        lines = (*alert_lines(self.run), f"plot: {self.plot}", *(f"screenshot: {path}" for path in saved))
+        for line in (*lines, self.run.summary(time.monotonic() - self.began)):
+            output.note(line)
+        if self.serve and self.system.dashboard is not None:
+            output.note(f"dashboard: {self.system.dashboard.address} stays up; Ctrl-C ends it")
+            await _until_interrupted()
+
+    async def _screenshots(self, program: str) -> list[Path]:
+        """Those of the caseload and of the first user, who changed, that could be made."""
+        from streams.local.screenshots import save_screenshot, shows
+
+        if self.system.dashboard is None:
+            return []
+        address, user = self.system.dashboard.address, self.run.users[0].user_id
+        await shows(address, user, sum(score.user_id == user for score in self.run.scores.values()))
+        pages = {"caseload": "/", "person": f"/people/{user}"}
+        files = {name: self.plot.with_name(f"{self.plot.stem}-{name}.png") for name in pages}
+        return [files[name] for name in pages if await save_screenshot(program, address + pages[name], files[name])]
+
+
+async def _until_interrupted() -> None:
+    """Return when the task is cancelled, which is what a signal does: here that is the end that was asked for."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+
+
+def _play(system: "System", demo: _Demo) -> None:
     from rich.console import Console
     from rich.live import Live
 
     from streams.local.demo import play
 
-    console = Console()
+    run, began, console = demo.run, demo.began, Console()
+    printer(as_json=False).note(dashboard_line(system.dashboard))
     if not console.is_terminal:
-        asyncio.run(play(settings, run, _Lines(run, began).show))
+        asyncio.run(play(system, run, _Lines(run, began).show, demo.finish))
         return
     with Live(_table(run, began), console=console, refresh_per_second=4) as live:
-        asyncio.run(play(settings, run, lambda: live.update(_table(run, began))))
+
+        async def finish() -> None:
+            live.stop()
+            await demo.finish()
+
+        asyncio.run(play(system, run, lambda: live.update(_table(run, began)), finish))
+
+
+def dashboard_line(dashboard: "Dashboard | None") -> str:
+    """The first line of the demo: where to look."""
+    from streams.local.dashboard import INSTALL
+
+    if dashboard is None:
+        return f"no dashboard: its packages are not installed; {INSTALL}"
+    return f"dashboard: {dashboard.address}"
 
 
 class _Lines:

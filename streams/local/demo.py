@@ -7,9 +7,9 @@ the real workers and agents. Only the users are simulated.
 import asyncio
 import io
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -33,7 +33,6 @@ from workers.simulation.cohort import ScriptedUser, cohort, sound_of
 SEED = 1
 USERS = 6
 DAYS = 49
-START = datetime(2026, 1, 5, tzinfo=UTC)
 BROKEN = b"This is a shopping list, not a recording.\n"
 """The one memo that becomes a dead letter."""
 SHOW_EVERY_S = 0.4
@@ -106,19 +105,25 @@ class DemoRun:
         )
 
 
-def new_run() -> DemoRun:
-    """A run that has not started."""
-    return DemoRun(cohort(SEED, USERS, DAYS, START))
+def new_run(now: datetime) -> DemoRun:
+    """A run that has not started; its last day is the one before `now`, so that no one is silent on the dashboard."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return DemoRun(cohort(SEED, USERS, DAYS, midnight - timedelta(days=DAYS)))
 
 
-async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> None:
-    """Run the demo in a system of its own; `show` is called at the start, then a few times a second. Raises Stop."""
+async def play(
+    new_system: System, run: DemoRun, show: Callable[[], None], finish: Callable[[], Awaitable[None]]
+) -> None:
+    """Run the demo in a system that has not started; `show` is called at the start, then a few times a second.
+
+    finish: called once everything is done, while the system still runs. Raises Stop.
+    """
     show()
     this = asyncio.current_task()
     if this is not None:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, this.cancel)
-    async with System(settings) as system, Observer(system.settings) as observer:
+    async with new_system as system, Observer(system.settings) as observer:
         tasks = [
             asyncio.create_task(system.run()),
             asyncio.create_task(_submit(system, run)),
@@ -137,6 +142,8 @@ async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> No
                 if len(done) == len(tasks):
                     break
                 await asyncio.sleep(SHOW_EVERY_S)
+            show()
+            await finish()
         except asyncio.CancelledError:
             system.stop_within_s = 0.0  # what the roles have started goes with the demo
             raise
@@ -144,7 +151,6 @@ async def play(settings: Settings, run: DemoRun, show: Callable[[], None]) -> No
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    show()
 
 
 async def _finished(observer: Observer, run: DemoRun) -> bool:

@@ -1,21 +1,25 @@
 """What the demo prints of its alerts."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
 from schemas.events import AlertKind, AlertState, Evidence
-from streams.cli.demo import WIDTH, _Lines, _table, alert_lines, ignored_line
+from streams.cli.demo import WIDTH, _Lines, _table, alert_lines, dashboard_line, ignored_line
+from streams.local.dashboard import Dashboard
 from streams.local.demo import DemoRun, new_run
 from tests.unit.streams.alerts import alert
 from tests.unit.streams.scores import scored
 
+NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+
 
 def a_run() -> DemoRun:
     """A drift and a level alert of one user by the same memo, with more evidence than a line takes."""
-    run = new_run()
+    run = new_run(NOW)
     user = run.users[0].user_id
     for kind in (AlertKind.DRIFT, AlertKind.LEVEL):
         for state in (AlertState.RAISED, AlertState.ESCALATED):
@@ -48,7 +52,7 @@ def test_the_live_table_fits_the_width() -> None:
 
 
 def test_a_run_without_alerts_prints_its_head_alone() -> None:
-    assert len(alert_lines(new_run())) == 1
+    assert len(alert_lines(new_run(NOW))) == 1
 
 
 def test_the_line_of_ignored_settings_stays_short() -> None:
@@ -57,7 +61,7 @@ def test_the_line_of_ignored_settings_stays_short() -> None:
 
 
 def test_without_a_terminal_every_new_wait_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    run = new_run()
+    run = new_run(NOW)
     lines = _Lines(run, began=0.0)
     for extracted in ({}, {}, {"acoustic": 0}, {"acoustic": 0}, {"acoustic": 3}, {"acoustic": 3}):
         run.extracted = extracted
@@ -68,3 +72,8 @@ def test_without_a_terminal_every_new_wait_is_a_line(capsys: pytest.CaptureFixtu
         ["waiting", "for", "the", "first", "features"],
         ["waiting", "for", "the", "first", "score"],
     ]
+
+
+def test_the_first_line_says_where_to_look() -> None:
+    assert dashboard_line(Dashboard("127.0.0.1", 8642)) == "dashboard: http://127.0.0.1:8642"
+    assert "undertone-voice[dashboard]" in dashboard_line(None)

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -15,16 +16,23 @@ from tests.unit.streams.alerts import alert
 from workers.audio.memo import SAMPLING_RATE
 from workers.simulation.cohort import Course
 
+NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+
 
 @pytest.fixture
 def run() -> DemoRun:
-    return new_run()
+    return new_run(NOW)
 
 
 def test_everybody_speaks_every_day_and_one_memo_is_broken(run: DemoRun) -> None:
     assert len(run.users) == USERS
     assert run.memos == USERS * DAYS + 1
     assert [user.course for user in run.users].count(Course.STABLE) == USERS - 2
+
+
+def test_the_last_day_is_yesterday_so_that_no_one_is_silent_today(run: DemoRun) -> None:
+    for user in run.users:
+        assert timedelta(0) < NOW - user.memos[-1].recorded_at < timedelta(days=2)
 
 
 def test_the_script_is_in_the_order_of_the_days_with_the_broken_memo_in_the_middle(run: DemoRun) -> None:
