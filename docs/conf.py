@@ -18,7 +18,14 @@ INDEX_OF_DECISIONS = "docs/decisions/README"
 SECTIONS = {
     "First steps": ("docs/quickstart", "docs/score", "docs/train", "docs/budget"),
     "Connect": ("docs/connect", "docs/produce", "docs/clients/*", "docs/subscribing", "docs/python", "docs/cli"),
-    "Operate": ("docs/operations", "docs/runbook", "docs/settings", "docs/metrics", "docs/architecture"),
+    "Operate": (
+        "docs/operations",
+        "docs/runbook",
+        "docs/dashboard",
+        "docs/settings",
+        "docs/metrics",
+        "docs/architecture",
+    ),
     "Reference": ("docs/*", "deploy/kafka/acls", INDEX_OF_DECISIONS, "workers/scoring/demo_bundle/README"),
     "Project": ("CONTRIBUTING", "SECURITY", "CHANGELOG", "tests/benchmarks/results/*"),
 }

@@ -15,7 +15,7 @@ from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from streams.access import sessions
 from streams.access.audit import AuditTrail
-from streams.access.headers import content_security_policy
+from streams.access.headers import Policies
 from streams.access.identity_provider import Client, IdentityProvider
 from streams.access.origins import Site
 from streams.access.rate_limits import Rate, RateLimit
@@ -89,11 +89,11 @@ class Staff:
 
 @dataclass(slots=True)
 class Access:
-    """One for each process. policy: the Content-Security-Policy; staff: None in local mode."""
+    """One for each process. staff: None in local mode."""
 
     site: Site
     trail: AuditTrail
-    policy: str
+    policies: Policies
     staff: Staff | None = None
     addresses: RateLimit = field(default_factory=lambda: RateLimit(ADDRESS_RATE))
     subjects: RateLimit = field(default_factory=lambda: RateLimit(SUBJECT_RATE))
@@ -104,12 +104,12 @@ class Access:
         """By the settings; local mode needs no database. Raises ConfigurationError for settings that let anybody in."""
         check_settings(settings)
         if settings.oidc_issuer is None:
-            return cls(Site(), trail, content_security_policy(Site()))
+            return cls(Site(), trail, Policies.of(Site()))
         if database is None:
             raise ConfigurationError("UNDERTONE_OIDC_ISSUER needs a database for the sessions of staff")
         site = Site.of(settings.dashboard_url)
-        policy = content_security_policy(site, forms=[_origin(settings.oidc_issuer)])
-        return cls(site, trail, policy, Staff.of(settings, database))
+        policies = Policies.of(site, forms=[_origin(settings.oidc_issuer)])
+        return cls(site, trail, policies, Staff.of(settings, database))
 
     @property
     def session_cookie(self) -> str:

@@ -175,7 +175,7 @@ class Guard:
 
     def _headers(self, path: str, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """With the security headers, which replace what a route gave."""
-        ours = security_headers(self._access.site, path, self._access.policy)
+        ours = security_headers(self._access.site, path, self._access.policies)
         names = {name.lower().encode() for name in ours}
         return [
             *(pair for pair in given if pair[0].lower() not in names),

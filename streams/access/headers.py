@@ -1,17 +1,41 @@
 """Headers of every response: what browsers may load, and what they must not do with the page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from streams.access.origins import Site
 
 MICROPHONE_PATHS = frozenset({"/try"})
 """Pages that may ask for the microphone."""
 STATIC = "/static/"
+CHART_PATHS = ("/people/", "/episodes/", "/system", "/try")
+"""Beginnings of paths whose pages may have charts, which Bokeh draws."""
 _FEATURES = ("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "payment", "usb")
 
 
-def security_headers(site: Site, path: str, policy: str) -> Mapping[str, str]:
-    """Headers of a response. policy: of content_security_policy."""
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Content-Security-Policies: of pages with charts, and of everything else."""
+
+    charts: str
+    plain: str
+
+    @classmethod
+    def of(cls, site: Site, connects: Sequence[str] = (), forms: Sequence[str] = ()) -> Self:
+        """For a site.
+
+        connects: origins that pages ask by script, such as a service that knows names; forms: origins to which the
+        answer to a form redirects, such as the identity provider's at sign-out.
+        """
+        # Bokeh writes the style sheets of a chart into the page by script; inline script and `eval` it does without.
+        charts = content_security_policy(site, "'self' 'unsafe-inline'", connects, forms)
+        return cls(charts, content_security_policy(site, "'self'", connects, forms))
+
+
+def security_headers(site: Site, path: str, policies: Policies) -> Mapping[str, str]:
+    """Headers of a response."""
+    policy = policies.charts if path.startswith(CHART_PATHS) else policies.plain
     microphone = "(self)" if path in MICROPHONE_PATHS else "()"
     return {
         "Content-Security-Policy": policy,
@@ -27,17 +51,12 @@ def security_headers(site: Site, path: str, policy: str) -> Mapping[str, str]:
     }
 
 
-def content_security_policy(site: Site, connects: Iterable[str] = (), forms: Iterable[str] = ()) -> str:
-    """What a page may load: nothing but this origin's files, and no script or handler within the page.
-
-    connects: origins that pages ask by script, such as a service that knows names; forms: origins to which an answer to
-    a form redirects, such as the identity provider's at sign-out. Bokeh writes the style sheets of its charts into the
-    page by script, so inline style is allowed; inline script and `eval` are not.
-    """
+def content_security_policy(site: Site, styles: str, connects: Iterable[str], forms: Iterable[str]) -> str:
+    """What a page may load: nothing but this origin's files, and no script or handler within the page."""
     rules = {
         "default-src": "'none'",
         "script-src": "'self'",
-        "style-src": "'self' 'unsafe-inline'",
+        "style-src": styles,
         "img-src": "'self' data: blob:",
         "font-src": "'self'",
         "media-src": "'self' blob:",

@@ -50,7 +50,7 @@ def test_cookies_are_bound_to_the_host_where_there_is_https() -> None:
     plain = Access.of(settings(**{**OIDC, "dashboard_url": "http://127.0.0.1:8090"}), MemoryTrail(), MemoryDatabase())
     assert secure.session_cookie == "__Host-undertone-session"
     assert plain.session_cookie == "undertone-session"
-    assert "https://id.example" in secure.policy
+    assert "https://id.example" in secure.policies.plain
 
 
 def test_a_token_without_cohorts_shows_a_clinician_no_one() -> None:
