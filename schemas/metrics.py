@@ -228,6 +228,8 @@ HTTP_DURATION = _seconds(
     "method",
     buckets=FAST,
 )
+UPLOADS = _counter("uploads", "Memos uploaded to the dashboard over HTTP.", "outcome")
+UPLOAD_BYTES = _counter("upload_bytes", "Audio that the dashboard accepted over HTTP.", unit="bytes")
 
 AUDIT_EVENTS = _counter(
     "audit_events", "Looks at people's data and steps of sessions, acknowledged by Kafka.", "action", "allowed"

@@ -85,20 +85,20 @@ class Audio(BaseModel, frozen=True, defer_build=True):
     """A memo with a larger share of clipped samples is indeterminate (`quality:clipped`)."""
     min_bandwidth_hz: Annotated[NotNegative, Role.WORKER | Role.COMMAND_LINE] = 2500.0
     """A memo with a lower bandwidth, in Hz, is indeterminate (`quality:narrow_band`)."""
-    audio_attempts: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 4
+    audio_attempts: Annotated[Count, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 4
     """Attempts to read an object that does not exist (yet), before it counts as missing (`audio:missing`)."""
-    audio_retry_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 0.5
+    audio_retry_s: Annotated[Positive, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 0.5
     """Seconds before the first retry; the wait doubles, with jitter, up to ten times that."""
-    audio_timeout_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 30.0
+    audio_timeout_s: Annotated[Positive, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 30.0
     """Seconds that reading one object from a storage other than a local disk may take, from the connection to its last
     byte; then the read is retried."""
-    audio_give_up_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 900.0
+    audio_give_up_s: Annotated[Positive, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 900.0
     """An object that its storage does not deliver for this many seconds, while it delivers others, becomes a dead
     letter (`audio:unavailable`, `audio:forbidden`). While a storage delivers nothing, memos wait."""
-    audio_outage_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = 86400.0
+    audio_outage_s: Annotated[Positive, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 86400.0
     """The same for an object whose storage delivers nothing for this many seconds while the storages of other prefixes
     deliver. While no storage delivers, memos wait without limit."""
-    audio_hard_links: Annotated[bool, Role.WORKER | Role.COMMAND_LINE] = False
+    audio_hard_links: Annotated[bool, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = False
     """Read local files with more than one hard link; another name of theirs may be outside the prefix."""
 
 
@@ -157,9 +157,9 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     autocorrelation: Annotated[Annotated[float, Field(ge=0, le=0.5)] | None, Role.AGENTS | Role.COMMAND_LINE] = None
     """Correlation of a memo's score with the next, if you measured it. Without it the threshold allows for any up to
     0.5."""
-    modalities: Annotated[tuple[Modality, ...], NoDecode, Role.WORKER | Role.AGENTS | Role.UP | Role.COMMAND_LINE] = (
-        Field(default_factory=lambda known: modalities_of(known["bundle"]))
-    )
+    modalities: Annotated[
+        tuple[Modality, ...], NoDecode, Role.WORKER | Role.AGENTS | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE
+    ] = Field(default_factory=lambda known: modalities_of(known["bundle"]))
     """Modalities that a memo needs before it is scored; each needs its worker. Default: those of the bundle, or
     `acoustic,embedding` on a machine without one. A modality that the bundle needs and that is left out here is missing
     from every score (`missing:…`)."""
@@ -203,6 +203,9 @@ class Dashboard(BaseModel, frozen=True, defer_build=True):
     dashboard_port: Annotated[int, Field(ge=0, le=65535), Role.DASHBOARD | Role.UP] = 8090
     """Port of the dashboard; 0 takes a free one. Where it is not set, `undertone up` takes a free one if this one is in
     use."""
+    upload_store: Annotated[str | None, Role.DASHBOARD] = Field(None, repr=False)
+    """Folder or bucket for audio that is uploaded to the dashboard, as a URI under one of `UNDERTONE_AUDIO_PREFIXES`.
+    Without it the dashboard takes no uploads; with `undertone up` it is in `UNDERTONE_HOME`."""
 
 
 # pydantic takes the fields of the last base first.

@@ -87,13 +87,18 @@ def dashboard() -> None:
     It listens at UNDERTONE_DASHBOARD_HOST and UNDERTONE_DASHBOARD_PORT. `undertone up` starts one as well.
     """
     from schemas.settings import Settings
-    from streams.local.discover import connected
+    from streams.local.discover import connected, running
+    from streams.local.uploads import journaled, with_inbox
+    from streams.roles.dashboard import run_dashboard
     from streams.roles.process import until_asked_to_stop
 
-    settings = connected(Settings.load())
-    from streams.roles.dashboard import run_dashboard
-
-    until_asked_to_stop(settings, "dashboard", lambda stop: run_dashboard(settings, stop))
+    given = Settings.load()
+    settings, found = connected(given), running(given)
+    submitting = None
+    if found is not None and found.bootstrap == settings.kafka_bootstrap:
+        settings = with_inbox(settings)
+        submitting = journaled(settings.home, embedded=found.embedded)
+    until_asked_to_stop(settings, "dashboard", lambda stop: run_dashboard(settings, stop, submitting))
 
 
 @topics_app.command()

@@ -10,7 +10,7 @@ from schemas.settings import Settings
 from streams.access.access import check_settings
 from streams.access.permissions import check_routes
 from streams.api.application import make_application
-from streams.api.services import Services
+from streams.api.services import Services, Submitting
 from streams.roles.http_server import bound_socket, serve
 from streams.roles.lifecycle import run_with_health
 from workers.service.health import HEALTH
@@ -19,17 +19,17 @@ from workers.service.shutdown import SHUTDOWN
 log = logging.getLogger(__name__)
 
 
-async def run_dashboard(settings: Settings, stop: asyncio.Event) -> None:
+async def run_dashboard(settings: Settings, stop: asyncio.Event, submitting: Submitting | None = None) -> None:
     """Serve until `stop` is set and the requests under way are answered.
 
-    Raises ConfigurationError for an address that cannot be bound or that lets anybody in, BrokerRefused without
-    permission.
+    submitting: how uploaded memos are submitted; None: to Kafka alone. Raises ConfigurationError for an address that
+    cannot be bound or that lets anybody in, BrokerRefused without permission.
     """
     check_settings(settings)
     listening = bound_socket(settings.dashboard_host, settings.dashboard_port, "UNDERTONE_DASHBOARD_PORT")
 
     async def work() -> None:
-        async with Services.open(settings) as services:
+        async with Services.open(settings, submitting) as services:
             application = make_application(services)
             check_routes(application)
             await _serve(application, services, listening, stop)

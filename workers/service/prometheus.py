@@ -108,6 +108,8 @@ BUILD = _gauge(metrics.BUILD)
 
 HTTP_REQUESTS = _counter(metrics.HTTP_REQUESTS)
 HTTP_DURATION = _histogram(metrics.HTTP_DURATION)
+UPLOADS = _counter(metrics.UPLOADS)
+UPLOAD_BYTES = _counter(metrics.UPLOAD_BYTES)
 AUDIT_EVENTS = _counter(metrics.AUDIT_EVENTS)
 SIGN_INS = _counter(metrics.SIGN_INS)
 REQUESTS_REFUSED = _counter(metrics.REQUESTS_REFUSED)
