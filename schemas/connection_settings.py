@@ -23,9 +23,9 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     kafka_bootstrap: Annotated[str | None, Role.ALL] = Field(None, validation_alias=plain("KAFKA_BOOTSTRAP"))
     """Kafka brokers as `host:port`, comma-separated. Without it `undertone up` starts an embedded broker."""
     # Addresses may hold passwords, so a printed Settings does not show them.
-    redis_url: Annotated[str | None, Role.AGENTS | Role.BRIDGE | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = Field(
-        None, validation_alias=plain("REDIS_URL"), repr=False
-    )
+    redis_url: Annotated[
+        str | None, Role.AGENTS | Role.BRIDGE | Role.HISTORY | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE
+    ] = Field(None, validation_alias=plain("REDIS_URL"), repr=False)
     """Redis as `redis://`, `rediss://` (TLS) or `unix://`. Without it `undertone up` starts an embedded store."""
     schema_registry_url: Annotated[str | None, Role.ALL] = Field(
         None, validation_alias=plain("SCHEMA_REGISTRY_URL"), repr=False
@@ -38,9 +38,9 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     instance: Annotated[str, Role.ALL] = ""
     """Stable name of this process for Kafka's static membership: a restart within the session timeout keeps its
     partitions."""
-    session_timeout_s: Annotated[Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE] = 45.0
+    session_timeout_s: Annotated[Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE | Role.HISTORY] = 45.0
     """A process that sends no heartbeat for this many seconds loses its partitions (`session.timeout.ms`)."""
-    max_poll_interval_s: Annotated[Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE] = 3600.0
+    max_poll_interval_s: Annotated[Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE | Role.HISTORY] = 3600.0
     """A process that cannot take another record for this many seconds leaves its group (`max.poll.interval.ms`).
     Processing does not count: heartbeats and fetching continue meanwhile."""
 

@@ -36,7 +36,7 @@ def _named(values: Iterable[str]) -> str:
 
 
 LABELS = {
-    "stage": f"Pipeline stage: {_named(stage.name for stage in STAGES)} (dead letters), and "
+    "stage": f"Pipeline stage: {_named(dict.fromkeys(stage.name for stage in STAGES))} (`letters`: dead letters), and "
     f"the bridges {_named(channel.name for channel in CHANNELS)}.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`; of abstentions one of "
     f"{_named(ABSTENTIONS)}, else `{OTHER}`; of refused requests `host`, `path`, `forwarded`, `site`, `rate`, `route`, "

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from schemas.channels import CHANNELS, bridge_group
-from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, STAGES, Stage
+from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, HISTORY_STAGES, STAGES, Stage
 from schemas.topics import ALERTS, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
 
 
@@ -34,6 +34,7 @@ def rights() -> list[Right]:
         # Lag of all stages, and resubmission after Redis has lost its data.
         *(Right("agents", "topic", UPLOADED.name, each) for each in ("Read", "Write")),
         *(Right("agents", "group", stage.group, "Describe") for stage in FEATURE_STAGES),
+        *_of_stages("history", HISTORY_STAGES),
         Right("alerts", "topic", ALERTS.name, "Read"),
         *(Right("views", "topic", topic.name, "Read") for topic in (UPLOADED, SCORED, ALERTS, DEAD)),
         Right("bridge", "topic", ALERTS.name, "Read"),

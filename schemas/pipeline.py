@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from schemas.topics import ALERTS, DEAD, FEATURES, SCORED, UPLOADED, Topic
+from schemas.topics import ALERTS, CARE, DEAD, FEATURES, SCORED, UPLOADED, Topic
 
 AGENTS_GROUP = "undertone-agents"
 """Consumer group of all agents: they run in one process and commit together."""
@@ -69,9 +69,23 @@ FUSION = Stage(
 DRIFT = Stage("drift", SCORED, (ALERTS, DEAD), AGENTS_GROUP, "Follows each user's scores and raises alerts.")
 DEAD_LETTERS = Stage("letters", DEAD, (), AGENTS_GROUP, "Closes the joins of memos that became dead letters.")
 
+HISTORY = "history"
+"""Name of the stages that keep for people what the others find out: one process, one group, a stage for each topic."""
+HISTORY_GROUP = "undertone-history"
+HISTORY_STAGES: tuple[Stage, ...] = tuple(
+    Stage(HISTORY, reads, (), HISTORY_GROUP, meaning)
+    for reads, meaning in (
+        (SCORED, "Keeps scores for the dashboard."),
+        (ALERTS, "Keeps alerts for the dashboard."),
+        (DEAD, "Counts dead letters for the dashboard."),
+        (CARE, "Keeps for the dashboard what people did."),
+    )
+)
+HISTORY_TOPICS: tuple[Topic, ...] = tuple(stage.reads for stage in HISTORY_STAGES)
+
 FEATURE_STAGES: tuple[FeatureStage, ...] = (ACOUSTIC, EMBEDDING)
 AGENT_STAGES: tuple[Stage, ...] = (FUSION, DRIFT, DEAD_LETTERS)
-STAGES: tuple[Stage, ...] = (*FEATURE_STAGES, *AGENT_STAGES)
+STAGES: tuple[Stage, ...] = (*FEATURE_STAGES, *AGENT_STAGES, *HISTORY_STAGES)
 """All of them, in the order of a memo."""
 MODALITIES = tuple(modality for stage in FEATURE_STAGES for modality in stage.modalities)
 """Every modality that a stage gives."""

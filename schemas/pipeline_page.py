@@ -2,7 +2,7 @@
 
 from schemas.channels import CHANNELS, bridge_group
 from schemas.generated_page import page, table
-from schemas.pipeline import STAGES, FeatureStage, Stage
+from schemas.pipeline import HISTORY_STAGES, STAGES, FeatureStage, Stage
 from schemas.topics import ALERTS, TOPICS, Topic
 
 INTRODUCTION = """\
@@ -28,6 +28,8 @@ def pipeline_page() -> str:
 
 def _stage(stage: Stage) -> tuple[str, ...]:
     process, modalities = "undertone agents", ""
+    if stage in HISTORY_STAGES:
+        process = "undertone history"
     if isinstance(stage, FeatureStage):
         process, modalities = f"undertone worker {stage.name}", ", ".join(stage.modalities)
     writes = ", ".join(f"`{topic.name}`" for topic in stage.writes)

@@ -30,6 +30,8 @@ class Role(Flag):
     """`undertone agents`"""
     BRIDGE = auto()
     """`undertone bridge`"""
+    HISTORY = auto()
+    """`undertone history`"""
     DASHBOARD = auto()
     """`undertone dashboard`"""
     UP = auto()
@@ -37,7 +39,7 @@ class Role(Flag):
     COMMAND_LINE = auto()
     """every other command, such as `undertone score` and `undertone submit`"""
     # The processes that run in production, and everything.
-    SERVICES = WORKER | AGENTS | BRIDGE | DASHBOARD
+    SERVICES = WORKER | AGENTS | BRIDGE | HISTORY | DASHBOARD
     ALL = SERVICES | UP | COMMAND_LINE
 
 

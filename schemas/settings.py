@@ -21,6 +21,7 @@ from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurit
 from schemas.environment import PLAIN, PREFIX, SECRETS_DIR, unknown_variables, variable
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from schemas.history_settings import History
 from schemas.pipeline import MODALITIES
 from schemas.setting_types import Count, Finite, Folder, NotNegative, Positive, Role, Share, plain
 from schemas.sign_in_settings import SignIn
@@ -51,11 +52,11 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     """A process that makes no progress for this many seconds, without a cause outside it, fails `/healthz`."""
     stop_deadline_s: Annotated[Positive, Role.SERVICES | Role.UP] = 8.0
     """Seconds to drain, flush and commit, all together, at shutdown or when partitions are revoked."""
-    home: Annotated[Folder, Role.BRIDGE | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = Field(
+    home: Annotated[Folder, Role.BRIDGE | Role.HISTORY | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = Field(
         default_factory=lambda: user_state_path("undertone")
     )
-    """Where `undertone up` keeps the embedded store, the journal and submitted audio. Default: the user's state folder,
-    on Linux `~/.local/state/undertone`."""
+    """Where `undertone up` keeps the embedded store, the journal, the history and submitted audio. Default: the user's
+    state folder, on Linux `~/.local/state/undertone`."""
     audio_retention_s: Annotated[NotNegative, Role.UP] = 7 * 86400.0
     """Seconds that `undertone up` keeps its copy of submitted audio after the memo has a score or a dead letter; until
     then the memo can be redriven. Audio that is read where it is is never removed."""
@@ -214,6 +215,7 @@ class Settings(
     KafkaSecurity,
     SignIn,
     Dashboard,
+    History,
     Bridges,
     Agents,
     Workers,

@@ -11,6 +11,7 @@ from hypothesis import settings
 from tests.browser import chromium
 from tests.guarded import guarded, guarded_redis
 from tests.identity import identity
+from tests.postgres import postgres, postgres_url
 from tests.servers import broker, kafka, one_broker, redis_server
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "identity",
     "kafka",
     "one_broker",
+    "postgres",
+    "postgres_url",
     "redis_server",
     "shared",
 ]
@@ -73,3 +76,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("redis")
         if "chromium" in asked:
             item.add_marker("browser")
+        if {"postgres", "postgres_url"} & set(asked):
+            item.add_marker("postgres")

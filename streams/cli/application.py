@@ -9,7 +9,20 @@ import typer
 from typer.exceptions import TyperException
 
 from schemas.errors import EXIT_CODES, ExitCode, Stop, Transient, UndertoneError
-from streams.cli import alerts, dead_letters, demo, doctor, drift, memos, offline, rescore, scores, services, train
+from streams.cli import (
+    alerts,
+    dead_letters,
+    demo,
+    doctor,
+    drift,
+    history,
+    memos,
+    offline,
+    rescore,
+    scores,
+    services,
+    train,
+)
 from streams.cli.printing import fail
 from streams.terminal.command_logs import log_own_lines
 
@@ -22,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (demo, memos, scores, alerts, offline, drift, train, services, dead_letters, rescore, doctor):
+for commands in (demo, memos, scores, alerts, offline, drift, train, services, history, dead_letters, rescore, doctor):
     commands.add_to(app)
 
 

@@ -1,13 +1,16 @@
-"""Settings for a command, with a warning about variables that look like one and are none."""
+"""Settings for a command, with a warning about variables that look like one and are none; what their model loads."""
 
 import fcntl
 import os
+from collections.abc import Collection
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.bundle_manifest import encoder_of, left_out, needs_of
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
+from schemas.pipeline import Implementation, feature_stages
 from streams.cli.printing import warn
 from streams.terminal.arguments import bundle_fault
 
@@ -71,3 +74,22 @@ def with_kept_programs(settings: "Settings") -> "Settings":
 @cache
 def _warn_once(sentence: str) -> None:
     warn(sentence)
+
+
+def import_tensorflow_for(modalities: Collection[Modality] = (), bundle: Path | None = None) -> None:
+    """Import TensorFlow, which takes seconds, where it is used: by the encoder, or by a neural head of the bundle.
+
+    bundle: its folder. Raises ConfigurationError for a bundle that cannot be used.
+    """
+    encoder = any(stage.implementation is Implementation.WAV2VEC2 for stage in feature_stages(modalities))
+    if encoder or (bundle is not None and _has_neural_head(bundle)):
+        from workers.service import quiet_tensorflow
+
+        quiet_tensorflow.import_tensorflow()
+
+
+def _has_neural_head(bundle: Path) -> bool:
+    from workers.scoring.bundle import head_kind
+    from workers.scoring.heads import NEURAL
+
+    return head_kind(bundle) in NEURAL

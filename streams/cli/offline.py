@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 from schemas.errors import ExitCode
 from schemas.events import Modality
-from streams.cli.load_settings import check_bundle, check_scoring, load_settings, with_kept_programs
+from streams.cli.load_settings import (
+    check_bundle,
+    check_scoring,
+    import_tensorflow_for,
+    load_settings,
+    with_kept_programs,
+)
 from streams.cli.printing import AsJson, Printer, fail, printer, tracked, warn
 from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, output_file, some_path
 from streams.terminal.arguments import modality as modality_named
@@ -56,8 +62,6 @@ def score(
     deviates from the baseline, which is the population's, or the person's own as memos add up. The shipped model is a
     demonstration.
     """
-    from streams.cli.tensorflow_quiet import import_tensorflow_for
-
     settings = load_settings()
     if modality is not None:
         settings = settings.model_copy(update={"modalities": (modality,)})
@@ -157,7 +161,6 @@ def _write_features(
     import numpy as np
 
     from schemas.errors import Poison
-    from streams.cli.tensorflow_quiet import import_tensorflow_for
 
     import_tensorflow_for(wanted)
     settings = with_kept_programs(settings)

@@ -12,7 +12,7 @@ from schemas.bundle_manifest import ENCODER, encoder_of
 from schemas.channels import CHANNELS, Channel
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, Implementation, feature_stage, feature_stages
-from streams.cli.load_settings import check_bundle, load_settings
+from streams.cli.load_settings import check_bundle, import_tensorflow_for, load_settings
 from streams.cli.printing import AsJson, Column, printer, progress
 from streams.terminal.arguments import http_address
 
@@ -59,7 +59,6 @@ def worker(
         encoder = encoder_of(settings.bundle, settings.encoder)
         if encoder == str(settings.bundle / ENCODER) and not Path(encoder).is_dir():
             check_bundle(settings)
-    from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.feature_worker import run_worker
     from streams.roles.process import until_asked_to_stop
 
@@ -73,7 +72,6 @@ def agents() -> None:
 
     settings = Settings.load()
     check_bundle(settings)
-    from streams.cli.tensorflow_quiet import import_tensorflow_for
     from streams.roles.agents import run_agents
     from streams.roles.process import until_asked_to_stop
 

@@ -9,7 +9,19 @@ from pathlib import Path
 from schemas.errors import ConfigurationError
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-OURS = ("lock", "up.json", "journal.db", "journal.db-wal", "journal.db-shm", "audio", "store", "programs")
+OURS = (
+    "lock",
+    "up.json",
+    "journal.db",
+    "journal.db-wal",
+    "journal.db-shm",
+    "history.db",
+    "history.db-wal",
+    "history.db-shm",
+    "audio",
+    "store",
+    "programs",
+)
 """What Undertone keeps in a home. Nothing else in it is touched: the setting may name a folder with other contents."""
 
 

@@ -10,6 +10,9 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from schemas.events import RiskScored
+from streams.terminal.history_lines import CohortMembers, Migrated, Rebuilt
+
+__all__ = ["CohortMembers", "Migrated", "Rebuilt"]
 
 
 class Failed(TypedDict):

@@ -10,15 +10,16 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartiti
 from confluent_kafka.admin import AdminClient
 
 from schemas.channels import WEBHOOK, bridge_group
-from schemas.pipeline import STAGES
+from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES
 from tests.faults.judge import Content
 from tests.faults.poisons.avro import KINDS, SINGLE_OBJECT, source
 
 Place: TypeAlias = tuple[str, int, int]
 """Topic, partition, offset."""
 RESULTS = ("risk.scored", "risk.alerts", "memos.dead")
+STARTED = (*FEATURE_STAGES, *AGENT_STAGES)
 GROUPS: Mapping[str, Collection[str]] = {
-    **{topic: {stage.group for stage in STAGES if stage.reads.name == topic} for topic in KINDS},
+    **{topic: {stage.group for stage in STARTED if stage.reads.name == topic} for topic in KINDS},
     "risk.alerts": {bridge_group(WEBHOOK.name)},
 }
 """The consumer groups of every topic."""

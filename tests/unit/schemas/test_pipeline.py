@@ -19,13 +19,14 @@ from schemas.pipeline import (
 )
 
 
-def test_names_and_groups_are_those_that_0_1_published() -> None:
+def test_names_and_groups_are_those_that_were_published() -> None:
     assert [(stage.name, stage.group) for stage in STAGES] == [
         ("acoustic", "undertone-acoustic"),
         ("embedding", "undertone-embedding"),
         ("fusion", "undertone-agents"),
         ("drift", "undertone-agents"),
         ("letters", "undertone-agents"),
+        *[("history", "undertone-history")] * 4,
     ]
 
 

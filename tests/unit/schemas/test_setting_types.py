@@ -17,6 +17,7 @@ ROLES = {
     "worker": Role.WORKER,
     "agents": Role.AGENTS,
     "bridge": Role.BRIDGE,
+    "history": Role.HISTORY,
     "dashboard": Role.DASHBOARD,
     "up": Role.UP,
     "demo": Role.UP,

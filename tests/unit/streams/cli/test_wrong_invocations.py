@@ -36,6 +36,7 @@ def required(path: tuple[str, ...], place: Path) -> list[str]:
         "since": ["--since", "3d"],
         "stage": ["acoustic"],
         "name": ["user-1"],
+        "path": [str(place / "cohorts.csv")],
         "dead_letter_id": ["0a"],
     }
     return [word for each in COMMANDS[path].params if each.required for word in good.get(each.name, ["x"])]
@@ -173,7 +174,12 @@ BY_HAND: tuple[tuple[str, ...], ...] = (
     ("rescore", "--since", "2100-01-01"),
     ("rescore", "--since", "3d", "--until", "5d"),
     ("rescore", "--since", "3d", "--per-second", "0"),
+    ("history", "cohorts", "PLACE/nowhere.csv"),
+    ("history", "cohorts", "PLACE/empty"),
+    ("history", "cohorts", "PLACE/good.csv"),
     # Without a broker:
+    ("history",),
+    ("history", "rebuild"),
     ("alerts",),
     ("alerts", "--once"),
     ("alerts", "mutes"),
@@ -199,6 +205,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_bytes(b"RIFF")
     (folder / "notes" / "notes.txt").write_text("no audio")
     (folder / "notes.csv").write_text("no,manifest\n1,2\n")
+    (folder / "cohorts.csv").write_text("user-1,ward\n")
     (folder / "good.csv").write_text("path,speaker,label\nmemo.wav,s,1\n")
     (folder / "half" / "manifest.json").write_text(json.dumps({"files": {"head.safetensors": "00"}}))
     return folder

@@ -22,6 +22,7 @@ WITHOUT = {
     "up": "runs until it is stopped",
     "worker": "runs until it is stopped",
     "agents": "runs until it is stopped",
+    "history": "runs until it is stopped",
     "dashboard": "runs until it is stopped",
     "bridge alertmanager": "runs until it is stopped",
     "bridge webhook": "runs until it is stopped",

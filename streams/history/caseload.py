@@ -1,0 +1,258 @@
+"""The caseload: who needs a look, first; a page of it is one query, however many people there are.
+
+People are stored with their rank, and each rank is in the order of an index. So a page is the beginning of a few ranges
+of that index, put one after another, and the next page begins where the last row of this one is.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select, tuple_, union_all
+
+from schemas.events import AlertKind, Band, Severity
+from streams.history import attention
+from streams.history.attention import RANKS, Attention, Rank
+from streams.history.database import is_sqlite
+from streams.history.tables import EPISODES, PEOPLE, POSITIONS, maybe_moment, moment, unix_ms
+
+RANGES = 120
+"""Most ranges of one query: with more cohorts than that, each rank is one range in which cohorts are looked for."""
+LONGEST_SEARCH = 128
+"""Characters of a search: no pseudonym has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSummary:
+    """The open episode that stands for a person in the caseload; since: estimated start of the change."""
+
+    dedup_key: str
+    kind: AlertKind
+    severity: Severity
+    opened_at: datetime
+    since: datetime
+    summary: str
+    acknowledged_at: datetime | None
+    assignee: str | None
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CaseloadRow:
+    """One person.
+
+    attention_since: since when this holds; last_band, last_probability: of the latest memo; spark: probabilities of the
+    latest memos, oldest first, None for one that has none; memos: all so far; memos_per_week: None when too few are
+    known; indeterminate_share: of the latest memos, those that could not be judged; indeterminate_reason: the most
+    frequent reason.
+    """
+
+    user_id: str
+    cohort: str
+    attention: Attention
+    attention_since: datetime
+    episode: EpisodeSummary | None
+    last_memo_at: datetime | None
+    last_band: Band | None
+    last_probability: float | None
+    spark: tuple[float | None, ...]
+    memos: int
+    memos_per_week: float | None
+    indeterminate_share: float
+    indeterminate_reason: str | None
+    muted_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseloadFilter:
+    """Which people are wanted.
+
+    search: part of the pseudonym, without regard to case; cohorts: None for all; states: all when empty; since: only
+    people whose attention began then or later.
+    """
+
+    search: str = ""
+    cohorts: tuple[str, ...] | None = None
+    states: frozenset[Attention] = frozenset()
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """Some people, who need a look first. next: cursor of the next page, None on the last one."""
+
+    rows: tuple[CaseloadRow, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCounts:
+    """How many people are followed, and how many of them need a look and why."""
+
+    people: int
+    open_episodes: int
+    silent: int
+    unjudged: int
+    last_memo_at: datetime | None
+
+
+def caseload(connection: Connection, wanted: CaseloadFilter, after: str | None = None, limit: int = 50) -> CasePage:
+    """A page of at most `limit` people, after the row whose cursor is `after`. Raises ValueError for another text."""
+    ranges = _ranges(connection, wanted, None if after is None else _decoded(after), limit + 1)
+    if not ranges:
+        return CasePage((), None)
+    page = union_all(*ranges).subquery() if len(ranges) > 1 else ranges[0].subquery()
+    people = (
+        select(page, *(EPISODES.c[name].label(f"e_{name}") for name in _EPISODE))
+        .select_from(page.outerjoin(EPISODES, EPISODES.c.dedup_key == page.c.episode_key))
+        .order_by(page.c.rank, page.c.since_ms.desc(), page.c.user_id.desc())
+        .limit(limit + 1)
+    )
+    found = connection.execute(people).all()
+    rows = tuple(_row(row) for row in found[:limit])
+    return CasePage(rows, _encoded(found[limit - 1]) if len(found) > limit else None)
+
+
+def caseload_row(connection: Connection, user_id: str) -> CaseloadRow | None:
+    """The row of one person; None for one who is not known."""
+    own = select(PEOPLE).where(PEOPLE.c.user_id == user_id).subquery()
+    found = connection.execute(
+        select(own, *(EPISODES.c[name].label(f"e_{name}") for name in _EPISODE)).select_from(
+            own.outerjoin(EPISODES, EPISODES.c.dedup_key == own.c.episode_key)
+        )
+    ).first()
+    return None if found is None else _row(found)
+
+
+_EPISODE = ("kind", "severity", "opened_ms", "since_ms", "summary", "acknowledged_ms", "assignee")
+
+
+def caseload_counts(connection: Connection, cohorts: Sequence[str] | None = None) -> CaseCounts:
+    """The people of these cohorts, None for all, by what they need.
+
+    last_memo_at is when the newest score was written: of all cohorts, as it says whether the system works.
+    """
+    within = () if cohorts is None else (PEOPLE.c.cohort.in_(tuple(cohorts)),)
+    counted = dict.fromkeys(Rank, 0)
+    for rank, number in connection.execute(select(PEOPLE.c.rank, func.count()).where(*within).group_by(PEOPLE.c.rank)):
+        counted[Rank(rank)] = number
+    silent_episodes = connection.scalar(
+        select(func.count()).where(PEOPLE.c.rank == int(Rank.SILENT), PEOPLE.c.episode_key.is_not(None), *within)
+    )
+    last_ms = connection.scalar(select(func.max(POSITIONS.c.last_ms)).where(POSITIONS.c.topic == "risk.scored"))
+    return CaseCounts(
+        people=sum(counted.values()),
+        open_episodes=sum(counted[rank] for rank in Rank if rank < Rank.SILENT) + (silent_episodes or 0),
+        silent=counted[Rank.SILENT],
+        unjudged=counted[Rank.UNJUDGED],
+        last_memo_at=moment(last_ms) if last_ms is not None and last_ms > 0 else None,
+    )
+
+
+Cursor = tuple[int, int, str]
+"""Rank, beginning and pseudonym of a row: its place in the order."""
+
+
+def _ranges(connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> list[Select[Any]]:
+    """The ranges of the index that a page may begin with, each with so many rows at most."""
+    states = wanted.states or frozenset(Attention)
+    ranks = sorted(rank for state in states for rank in RANKS[state] if after is None or rank >= after[0])
+    cohorts = None if wanted.cohorts is None else tuple(dict.fromkeys(wanted.cohorts))
+    within: list[tuple[ColumnElement[bool], ...]]
+    if cohorts is None:
+        within = [()]
+    elif len(cohorts) * len(ranks) > RANGES:
+        within = [(PEOPLE.c.cohort.in_(cohorts),)]
+    else:
+        within = [(PEOPLE.c.cohort == cohort,) for cohort in cohorts]
+    conditions = _conditions(connection, wanted)
+    found = []
+    for rank in ranks:
+        start = () if after is None or rank > after[0] else (_before(after),)
+        for cohort in within:
+            people = select(PEOPLE).where(PEOPLE.c.rank == int(rank), *cohort, *conditions, *start)
+            ordered = people.order_by(PEOPLE.c.since_ms.desc(), PEOPLE.c.user_id.desc()).limit(limit)
+            # SQLite sorts and limits the parts of a union only inside a query of its own.
+            found.append(select(ordered.subquery()))
+    return found
+
+
+def _before(after: Cursor) -> ColumnElement[bool]:
+    return tuple_(PEOPLE.c.since_ms, PEOPLE.c.user_id) < tuple_(literal(after[1]), literal(after[2]))
+
+
+def _conditions(connection: Connection, wanted: CaseloadFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.since is not None:
+        conditions.append(PEOPLE.c.since_ms >= unix_ms(wanted.since))
+    search = wanted.search.strip().casefold()[:LONGEST_SEARCH]
+    if "\0" in search:
+        conditions.append(literal(False))  # no pseudonym has such a character, and PostgreSQL takes none
+    elif search and is_sqlite(connection):
+        conditions.append(func.instr(PEOPLE.c.folded, search) > 0)
+    elif search:
+        conditions.append(PEOPLE.c.folded.contains(search, autoescape=True))
+    return conditions
+
+
+def _encoded(row: Row[Any]) -> str:
+    text = json.dumps([row.rank, row.since_ms, row.user_id], separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(text: str) -> Cursor:
+    try:
+        rank, since_ms, user_id = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError) as error:
+        raise ValueError("not a cursor of the caseload") from error
+    if type(rank) is not int or type(since_ms) is not int or not isinstance(user_id, str) or "\0" in user_id:
+        raise ValueError("not a cursor of the caseload")
+    if not -(2**63) <= since_ms < 2**63:
+        raise ValueError("not a cursor of the caseload")
+    return rank, since_ms, user_id
+
+
+def _row(row: Row[Any]) -> CaseloadRow:
+    recent = attention.recent_from_bytes(row.recent)
+    last = recent[-1] if recent else None
+    return CaseloadRow(
+        user_id=row.user_id,
+        cohort=row.cohort,
+        attention=Rank(row.rank).attention,
+        attention_since=moment(row.since_ms),
+        episode=_summary(row),
+        last_memo_at=maybe_moment(row.last_ms),
+        last_band=None if last is None else Band(last.band),
+        last_probability=None if last is None else last.probability,
+        spark=tuple(memo.probability for memo in recent),
+        memos=row.memos,
+        memos_per_week=attention.memos_per_week(recent),
+        indeterminate_share=attention.unusable_share(recent),
+        indeterminate_reason=attention.unusable_reason(recent),
+        muted_until=maybe_moment(row.muted_ms),
+    )
+
+
+def _summary(row: Row[Any]) -> EpisodeSummary | None:
+    if row.episode_key is None or row.e_kind is None:
+        return None
+    return EpisodeSummary(
+        dedup_key=row.episode_key,
+        kind=AlertKind(row.e_kind),
+        severity=Severity(row.e_severity),
+        opened_at=moment(row.e_opened_ms),
+        since=moment(row.e_since_ms),
+        summary=row.e_summary,
+        acknowledged_at=maybe_moment(row.e_acknowledged_ms),
+        assignee=row.e_assignee,
+        open=True,
+    )
+
+
+__all__ = [
+    "Attention", "CaseCounts", "CasePage", "CaseloadFilter", "CaseloadRow", "EpisodeSummary", "caseload",
+    "caseload_counts", "caseload_row",
+]  # fmt: skip

@@ -1,0 +1,140 @@
+"""The row of each person: kept in step with memos, episodes and mutes, within the transaction that stores these."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from streams.history import attention
+from streams.history.attention import OpenEpisode, Rank, RecentMemo
+from streams.history.cohorts import Cohorts, cohorts_of
+from streams.history.database import chunks, is_sqlite, upsert
+from streams.history.tables import EPISODES, PEOPLE
+
+CHANGING = tuple(column.name for column in PEOPLE.columns if column.name not in {"user_id", "folded", "cohort"})
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one transaction changes about people.
+
+    memos: new and rescored memos by user; counted: how many of them are new; episodes: users with an episode that
+    may have changed; muted_ms: new ends of mutes by user.
+    """
+
+    memos: dict[str, list[RecentMemo]] = field(default_factory=lambda: defaultdict(list))
+    counted: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    episodes: set[str] = field(default_factory=set)
+    muted_ms: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def users(self) -> list[str]:
+        """Everybody that they are about, in the order in which rows are locked."""
+        return sorted({*self.memos, *self.episodes, *self.muted_ms})
+
+
+People = Mapping[str, Row[Any]]
+"""Rows by pseudonym, locked until the transaction ends."""
+
+
+def locked(connection: Connection, users: Collection[str]) -> dict[str, Row[Any]]:
+    """The rows of these people, without those who have none."""
+    found: dict[str, Row[Any]] = {}
+    for some in chunks(sorted(users)):
+        rows = select(PEOPLE).where(PEOPLE.c.user_id.in_(some)).order_by(PEOPLE.c.user_id)
+        if not is_sqlite(connection):
+            rows = rows.with_for_update()  # SQLite has one writer at a time
+        found.update((row.user_id, row) for row in connection.execute(rows))
+    return found
+
+
+def locked_or_made(connection: Connection, users: Collection[str], cohorts: Cohorts) -> dict[str, Row[Any]]:
+    """The rows of all these people; who has none gets one."""
+    found = locked(connection, users)
+    missing = sorted(set(users) - found.keys())
+    if missing:
+        belongs = cohorts_of(connection, missing, cohorts)
+        rows = [{**_EMPTY, "user_id": user, "folded": user.casefold(), "cohort": belongs[user]} for user in missing]
+        for some in chunks(rows):
+            connection.execute(upsert(connection, PEOPLE).on_conflict_do_nothing(), some)
+        found.update(locked(connection, missing))
+    return found
+
+
+_EMPTY = {"rank": int(Rank.NONE), "since_ms": 0, "memos": 0, "recent": b""}
+
+
+def store_changes(connection: Connection, people: People, changes: Changes, now_ms: int) -> None:
+    """Write the rows of these people with the changes; those of others that the changes name are left out.
+
+    Episodes are read from their own rows, which must be up to date.
+    """
+    open_episodes, calm_ms = _episodes_of(connection, changes.episodes & people.keys())
+    rows = []
+    for user in changes.users:
+        if user in people:
+            values = dict(people[user]._mapping)
+            _add_memos(values, changes.memos.get(user, ()), changes.counted.get(user, 0))
+            if user in changes.episodes:
+                _set_episode(values, attention.foremost(open_episodes[user]), calm_ms.get(user))
+            if user in changes.muted_ms:
+                values["muted_ms"] = changes.muted_ms[user]
+            rows.append({"b_user": user, **with_standing(values, now_ms)})
+    if rows:
+        connection.execute(_UPDATE, rows)
+
+
+_UPDATE = (
+    update(PEOPLE).where(PEOPLE.c.user_id == bindparam("b_user")).values({name: bindparam(name) for name in CHANGING})
+)
+
+
+def with_standing(values: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    """What is stored of a person, with the rank that the person has now."""
+    episode = (
+        None
+        if values["episode_key"] is None
+        else OpenEpisode(values["episode_key"], Rank(values["episode_rank"]), values["episode_ms"])
+    )
+    recent = attention.recent_from_bytes(values["recent"])
+    now = attention.standing(recent, episode, values["first_ms"], values["calm_ms"], now_ms)
+    return {**{name: values[name] for name in CHANGING}, "rank": int(now.rank), "since_ms": now.since_ms}
+
+
+def _add_memos(values: dict[str, Any], memos: Sequence[RecentMemo], counted: int) -> None:
+    if not memos:
+        return
+    recent = attention.with_memos(attention.recent_from_bytes(values["recent"]), memos)
+    times = [memo.recorded_ms for memo in memos]
+    values["recent"] = attention.recent_to_bytes(recent)
+    values["memos"] += counted
+    values["first_ms"] = min(times) if values["first_ms"] is None else min(values["first_ms"], *times)
+    values["last_ms"] = recent[-1].recorded_ms
+    values["silent_ms"] = attention.silent_from_ms(recent)
+
+
+def _set_episode(values: dict[str, Any], foremost: OpenEpisode | None, calm_ms: int | None) -> None:
+    values["episode_key"] = None if foremost is None else foremost.dedup_key
+    values["episode_rank"] = None if foremost is None else int(foremost.rank)
+    values["episode_ms"] = None if foremost is None else foremost.opened_ms
+    values["calm_ms"] = calm_ms
+
+
+def _episodes_of(
+    connection: Connection, users: Iterable[str]
+) -> tuple[Mapping[str, list[OpenEpisode]], dict[str, int]]:
+    """The open episodes of these people, and the end of the last closed one."""
+    still: Mapping[str, list[OpenEpisode]] = defaultdict(list)
+    calm_ms: dict[str, int] = {}
+    columns = EPISODES.c
+    for some in chunks(sorted(users)):
+        rows = connection.execute(select(EPISODES).where(columns.user_id.in_(some)))
+        for row in rows:
+            if row.closed_ms is None:
+                rank = attention.rank_of_episode(row.kind, row.severity, row.acknowledged_ms is not None)
+                still[row.user_id].append(OpenEpisode(row.dedup_key, rank, row.opened_ms))
+            else:
+                calm_ms[row.user_id] = max(row.closed_ms, calm_ms.get(row.user_id, 0))
+    return still, calm_ms

@@ -1,0 +1,102 @@
+"""One person: where they stand, scores of their memos with evidence, episodes, and marks that explain changes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, select
+
+from schemas.events import Band, Evidence, Modality
+from streams.history import attention
+from streams.history.care import Mark, marks
+from streams.history.caseload import CaseloadRow, caseload_row
+from streams.history.episode import Episode, episodes
+from streams.history.tables import PEOPLE, SCORES, moment, unix_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person's row of the caseload, and what only the person's own page shows.
+
+    first_memo_at: of all memos that were kept; silent_from: when the person counts as silent if no memo comes, None
+    without a memo; usual_gap_days: between two memos, None when too few are known.
+    """
+
+    row: CaseloadRow
+    first_memo_at: datetime | None
+    silent_from: datetime | None
+    usual_gap_days: float | None
+
+    @property
+    def user_id(self) -> str:
+        """The pseudonym."""
+        return self.row.user_id
+
+    @property
+    def cohort(self) -> str:
+        """The cohort; empty for the one of everybody else."""
+        return self.row.cohort
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The score of one memo, as it holds today; the fields are those of RiskScored."""
+
+    score_id: str
+    memo_id: str
+    recorded_at: datetime
+    uploaded_at: datetime
+    scored_at: datetime
+    probability: float | None
+    band: Band
+    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    modalities: tuple[Modality, ...]
+    bundle_id: str
+
+
+def person(connection: Connection, user_id: str) -> Person | None:
+    """What is known of a person; None for a pseudonym that nothing is known of."""
+    row = caseload_row(connection, user_id) if "\0" not in user_id else None
+    if row is None:
+        return None
+    found = connection.execute(
+        select(PEOPLE.c.first_ms, PEOPLE.c.silent_ms, PEOPLE.c.recent).where(PEOPLE.c.user_id == user_id)
+    ).one()
+    gap_ms = attention.usual_gap_ms(attention.recent_from_bytes(found.recent))
+    return Person(
+        row=row,
+        first_memo_at=None if found.first_ms is None else moment(found.first_ms),
+        silent_from=None if found.silent_ms is None else moment(found.silent_ms),
+        usual_gap_days=None if gap_ms is None else gap_ms / attention.DAY_MS,
+    )
+
+
+def scores(connection: Connection, user_id: str, since: datetime, until: datetime) -> list[ScoreRow]:
+    """The scores of the memos recorded from `since` to before `until`, oldest first."""
+    if "\0" in user_id:
+        return []
+    columns = SCORES.c
+    rows = select(SCORES).where(
+        columns.user_id == user_id, columns.recorded_ms >= unix_ms(since), columns.recorded_ms < unix_ms(until)
+    )
+    return [_score(row) for row in connection.execute(rows.order_by(columns.recorded_ms, columns.memo_id))]
+
+
+def _score(row: Row[tuple[object, ...]]) -> ScoreRow:
+    details = attention.details_from_bytes(row.details)
+    return ScoreRow(
+        score_id=row.score_id,
+        memo_id=row.memo_id,
+        recorded_at=moment(row.recorded_ms),
+        uploaded_at=moment(row.uploaded_ms),
+        scored_at=moment(row.scored_ms),
+        probability=row.probability,
+        band=Band(row.band),
+        reasons=details.reasons,
+        evidence=details.typed_evidence,
+        modalities=details.typed_modalities,
+        bundle_id=row.bundle_id,
+    )
+
+
+__all__ = ["Episode", "Mark", "Person", "ScoreRow", "episodes", "marks", "person", "scores"]

@@ -1,0 +1,124 @@
+"""The history between a real broker and a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from schemas.codec import Codec
+from schemas.event_enums import CareActionKind
+from schemas.settings import Settings
+from streams.history.agent import HistoryAgent
+from streams.history.batch import Kept
+from streams.history.caseload import CaseloadFilter, caseload
+from streams.history.database import Database
+from streams.history.operations import positions
+from streams.history.person import scores
+from streams.local.embedded import EmbeddedKafka
+from streams.roles.history import lost_by_rebuild, rebuild
+from tests.history import NOW, TOPICS, action, alert, score
+
+WITHIN_S = 60.0
+CODEC = Codec()
+
+
+@pytest.fixture
+def kafka_bootstrap() -> AsyncIterator[str]:  # type: ignore[misc]
+    with EmbeddedKafka(list(TOPICS.values())) as broker:
+        yield broker.bootstrap
+
+
+def settings_of(bootstrap: str, home: Path) -> Settings:
+    return Settings(kafka_bootstrap=bootstrap, home=home, session_timeout_s=6.0, history_retention_s=1e9)
+
+
+def send(bootstrap: str, records: Sequence[Kept | tuple[str, bytes]], partition: int = 0) -> None:
+    """Write records, or any bytes, to their topics."""
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
+    for record in records:
+        topic, value = record if isinstance(record, tuple) else (TOPICS[type(record)], CODEC.encode(record))
+        producer.produce(topic, value, partition=partition)
+    assert producer.flush(30) == 0
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def running(settings: Settings, database: Database) -> AsyncIterator[HistoryAgent]:
+    """An agent that reads; what it raises is raised."""
+    stop = asyncio.Event()
+    async with HistoryAgent(settings, CODEC, database) as agent:
+        reading = asyncio.create_task(agent.run(stop))
+        try:
+            yield agent
+        finally:
+            stop.set()
+            with suppress(asyncio.CancelledError):
+                await reading
+
+
+async def people(database: Database) -> dict[str, int]:
+    """How many memos are stored of each person."""
+    page = await database.read(caseload, CaseloadFilter(), None, 1000)
+    return {row.user_id: row.memos for row in page.rows}
+
+
+def has(database: Database, wanted: dict[str, int]) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
+        return await people(database) == wanted
+
+    return reached
+
+
+async def test_what_the_topics_say_is_stored_once(kafka_bootstrap: str, tmp_path: Path) -> None:
+    settings = settings_of(kafka_bootstrap, tmp_path)
+    database = Database.open(settings)
+    one = score("anna", 2.0)
+    junk = [("risk.scored", b"junk"), ("risk.alerts", b""), ("memos.dead", b"\xc3\x01"), ("care.actions", b"\0" * 9)]
+    send(kafka_bootstrap, [one, *junk, one, score("bert", 1.0)])
+    async with running(settings, database):
+        await until(has(database, {"anna": 1, "bert": 1}))
+        send(kafka_bootstrap, [alert("anna", 1.0), action("anna", CareActionKind.NOTED), score("anna", 1.0)])
+        await until(has(database, {"anna": 2, "bert": 1}))
+    async with running(settings, database):
+        send(kafka_bootstrap, [score("anna", 0.5)], partition=3)
+        await until(has(database, {"anna": 3, "bert": 1}))
+    database.close()
+
+
+async def test_a_log_that_was_created_again_is_read_from_its_beginning(tmp_path: Path) -> None:
+    with EmbeddedKafka(list(TOPICS.values())) as first:
+        settings = settings_of(first.bootstrap, tmp_path)
+        database = Database.open(settings)
+        send(first.bootstrap, [score("anna", day) for day in (5.0, 4.0, 3.0)])
+        async with running(settings, database):
+            await until(has(database, {"anna": 3}))
+    for records, wanted in (([2.0], 4), ([2.0, 1.9, 1.8, 1.7, 1.6], 8)):
+        with EmbeddedKafka(list(TOPICS.values())) as other:
+            settings = settings_of(other.bootstrap, tmp_path)
+            send(other.bootstrap, [score("anna", day) for day in records])
+            async with running(settings, database):
+                await until(has(database, {"anna": wanted}))
+    (position,) = [each for each in await database.read(positions, NOW) if each.records]
+    assert (position.next_offset, position.records) == (5, 9)
+    database.close()
+
+
+async def test_a_history_is_rebuilt_from_the_topics(kafka_bootstrap: str, tmp_path: Path) -> None:
+    settings = settings_of(kafka_bootstrap, tmp_path)
+    database = Database.open(settings)
+    send(kafka_bootstrap, [score("anna", day) for day in (3.0, 2.0, 1.0)] + [alert("anna", 1.0)])
+    assert await rebuild(settings) == 4
+    before = await database.read(scores, "anna", NOW.replace(year=2020), NOW)
+    assert len(before) == 3
+    assert await lost_by_rebuild(settings) == 0
+    assert await rebuild(settings) == 4
+    assert await database.read(scores, "anna", NOW.replace(year=2020), NOW) == before
+    database.close()
