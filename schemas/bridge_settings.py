@@ -1,10 +1,10 @@
-"""Settings of the bridges, which bring alerts to receivers outside Kafka."""
+"""Settings of the bridges, which bring alerts and scores to receivers outside Kafka."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from schemas.setting_types import Positive, Role
+from schemas.setting_types import File, Positive, Role
 
 
 class Bridges(BaseModel, frozen=True, defer_build=True):
@@ -26,6 +26,17 @@ class Bridges(BaseModel, frozen=True, defer_build=True):
     """Put pseudonyms into messages, visible to everybody in the channel and in the chat's history."""
     slack_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
     """A message that the receiver does not accept within this many seconds is undelivered; the next one is sent."""
+    fhir_url: Annotated[str | None, Role.BRIDGE | Role.UP] = Field(None, repr=False)
+    """Address of a FHIR R4 server, the base of its resources, such as `https://fhir.example/r4`."""
+    fhir_token: Annotated[str | None, Role.BRIDGE] = Field(None, repr=False)
+    """Bearer token for that server. Without it requests have no `Authorization`."""
+    fhir_patients: Annotated[File | None, Role.BRIDGE] = None
+    """Which patient a pseudonym is: a CSV file with the columns `pseudonym` and `patient` (`Patient/ID`), read again
+    when it changes. Scores and alerts of a pseudonym without a row are skipped and counted."""
+    fhir_scores: Annotated[bool, Role.BRIDGE] = True
+    """Put a RiskAssessment of every memo on the server; otherwise only the Flags of episodes."""
+    fhir_give_up_s: Annotated[Positive, Role.BRIDGE] = 86400.0
+    """A resource that the server does not accept within this many seconds is undelivered; the next one is sent."""
     bridge_timeout_s: Annotated[Positive, Role.BRIDGE] = 10.0
     """Seconds that a receiver may take to answer."""
     dashboard_url: Annotated[str | None, Role.BRIDGE | Role.DASHBOARD] = None

@@ -8,6 +8,7 @@ channel: a row here, its address in `schemas/bridge_settings.py`, a module of it
 from dataclasses import dataclass
 
 from schemas.environment import variable
+from schemas.topics import ALERTS, SCORED, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +16,15 @@ class Channel:
     """One channel.
 
     name: of its command, its module in `streams/notify` and its stage in metrics, and the end of its consumer group's
-    name; setting: the field of Settings that holds the receiver's address; meaning: what it does; address: what to set.
+    name; setting: the field of Settings that holds the receiver's address; meaning: what it does; address: what to set;
+    reads: the topics that are brought to the receiver.
     """
 
     name: str
     setting: str
     meaning: str
     address: str
+    reads: tuple[Topic, ...] = (ALERTS,)
 
     @property
     def variable(self) -> str:
@@ -48,7 +51,20 @@ SLACK = Channel(
     "UNDERTONE_SLACK_URL is the address of an incoming webhook: a secret, so not for the command line.",
 )
 
-CHANNELS = (ALERTMANAGER, WEBHOOK, SLACK)
+FHIR = Channel(
+    "fhir",
+    "fhir_url",
+    "Put every score as a RiskAssessment and every episode as a Flag on a FHIR R4 server.",
+    "UNDERTONE_FHIR_URL is the address of the server, UNDERTONE_FHIR_PATIENTS the table of who is which patient.",
+    reads=(SCORED, ALERTS),
+)
+
+CHANNELS = (ALERTMANAGER, WEBHOOK, SLACK, FHIR)
+
+
+def topics_of(channel: str) -> tuple[Topic, ...]:
+    """The topics that a channel reads, by its name; alerts for one that the table does not have."""
+    return next((row.reads for row in CHANNELS if row.name == channel), (ALERTS,))
 
 
 def bridge_group(channel: str) -> str:

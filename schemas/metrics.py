@@ -207,6 +207,12 @@ ALERTS_UNDELIVERED = _counter(
     "stage",
     "reason",
 )
+BRIDGE_SKIPPED = _counter(
+    "bridge_skipped",
+    "Scores and alerts that a receiver is not meant to get: those of pseudonyms that are no known patient.",
+    "stage",
+    "reason",
+)
 DELIVERY_LATENCY = _seconds(
     "alert_delivery", "From the alert's arrival on its topic until a receiver accepted it.", "stage", buckets=WAY
 )

@@ -37,7 +37,7 @@ def rights() -> list[Right]:
         *_of_stages("history", HISTORY_STAGES),
         Right("alerts", "topic", ALERTS.name, "Read"),
         *(Right("views", "topic", topic.name, "Read") for topic in (UPLOADED, SCORED, ALERTS, DEAD)),
-        Right("bridge", "topic", ALERTS.name, "Read"),
+        *(Right("bridge", "topic", name, "Read") for name in dict.fromkeys(t.name for c in CHANNELS for t in c.reads)),
         *(Right("bridge", "group", bridge_group(channel.name), "Read") for channel in CHANNELS),
         Right("dead-letters", "topic", DEAD.name, "Read"),
         *(

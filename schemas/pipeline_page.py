@@ -3,7 +3,7 @@
 from schemas.channels import CHANNELS, bridge_group
 from schemas.generated_page import page, table
 from schemas.pipeline import HISTORY_STAGES, STAGES, FeatureStage, Stage
-from schemas.topics import ALERTS, TOPICS, Topic
+from schemas.topics import TOPICS, Topic
 
 INTRODUCTION = """\
 The order is that in which a memo meets the stages. A memo is scored when features of all `UNDERTONE_MODALITIES` have
@@ -42,7 +42,8 @@ def _stage(stage: Stage) -> tuple[str, ...]:
 def _bridges() -> list[tuple[str, ...]]:
     return [
         (
-            f"`{channel.name}`", f"`undertone bridge {channel.name}`", f"`{ALERTS.name}`", "",
+            f"`{channel.name}`", f"`undertone bridge {channel.name}`",
+            ", ".join(f"`{topic.name}`" for topic in channel.reads), "",
             f"`{bridge_group(channel.name)}`", "", channel.meaning,
         )
         for channel in CHANNELS
@@ -51,8 +52,7 @@ def _bridges() -> list[tuple[str, ...]]:
 
 def _topic(topic: Topic) -> tuple[str, ...]:
     groups = [stage.group for stage in STAGES if stage.reads is topic]
-    if topic is ALERTS:
-        groups += [bridge_group(channel.name) for channel in CHANNELS]
+    groups += [bridge_group(channel.name) for channel in CHANNELS if topic in channel.reads]
     readers = ", ".join(f"`{group}`" for group in dict.fromkeys(groups))
     return f"`{topic.name}`", topic.key, topic.written_by, readers, _days(topic.retention.days)
 

@@ -56,10 +56,10 @@ class Mortal(Bridge):
         raise Killed
 
 
-async def delivered(settings: Settings, receiver: str) -> None:
-    """Until the group of the bridges to this receiver has committed every alert of the topic."""
+async def delivered(settings: Settings, receiver: str, topic: str = topics.ALERTS.name) -> None:
+    """Until the group of the bridges to this receiver has committed every record of the topic."""
     async with Observer(settings) as observer:
-        while await observer.backlog(bridge_group(receiver), topics.ALERTS.name):
+        while await observer.backlog(bridge_group(receiver), topic):
             await asyncio.sleep(0.05)
 
 

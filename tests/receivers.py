@@ -14,7 +14,7 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST. headers: by lower-case name."""
+    """One POST or PUT. headers: by lower-case name."""
 
     path: str
     headers: dict[str, str]
@@ -70,6 +70,8 @@ def receiving(answer: Callable[[Request, int], Answer] = lambda *_: 200) -> Iter
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text.encode())
+
+        do_PUT = do_POST  # noqa: N815 - the name that the server looks for
 
         def log_message(self, *_: object) -> None:
             pass

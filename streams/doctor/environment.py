@@ -104,7 +104,7 @@ async def receivers(patient: Patient) -> Finding:
     given = patient.settings
     addresses = [
         (variable(name), url.strip())
-        for name in ("alertmanager_url", "webhook_url", "slack_url", "otel_exporter_otlp_endpoint")
+        for name in ("alertmanager_url", "webhook_url", "slack_url", "fhir_url", "otel_exporter_otlp_endpoint")
         for url in (getattr(given, name) or "").split(",")
         if url.strip()
     ]

@@ -33,6 +33,15 @@ def identifier(system: str, value: str) -> Element:
     return {"system": system, "value": value}
 
 
+def identity(resource: Element) -> tuple[str, str]:
+    """System and value of a resource's first identifier. Every resource of ours has one."""
+    identifiers = resource["identifier"]
+    assert isinstance(identifiers, list)
+    first = identifiers[0]
+    assert isinstance(first, dict)
+    return str(first["system"]), str(first["value"])
+
+
 def patient(reference: str) -> Element:
     """A reference to a Patient: `Patient/ID`, or its address on another server."""
     return {"reference": reference, "type": PATIENT}

@@ -1,8 +1,9 @@
 """The loop that delivers `risk.alerts` to a receiver outside Kafka, sequentially within each partition.
 
-An alert's offset is committed when the receiver has accepted it, or has refused it permanently. While a receiver is
-unavailable its partitions wait and polling continues, so the group keeps the member. Delivery is at least once: after a
-crash an alert may be delivered twice; deduplication is up to the receiver.
+A receiver may get `risk.scored` as well, as the row of its channel says; "alert" is a record of either. Its offset is
+committed when the receiver has accepted it, or has refused it permanently. While a receiver is unavailable its
+partitions wait and polling continues, so the group keeps the member. Delivery is at least once: after a crash an alert
+may be delivered twice; deduplication is up to the receiver.
 """
 
 import asyncio
@@ -17,13 +18,12 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from schemas import topics
-from schemas.channels import bridge_group
+from schemas.channels import bridge_group, topics_of
 from schemas.codec import Codec, DecodeError
 from schemas.errors import Poison, Transient
-from schemas.events import RiskAlert
+from schemas.events import RiskAlert, RiskScored
 from schemas.settings import Settings
-from streams.notify.receivers import Receiver
+from streams.notify.receivers import Receiver, ScoreReceiver, Skipped
 from workers.consumer.isolation import attempted
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import stopped
@@ -66,6 +66,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 
     def __init__(self, settings: Settings, codec: Codec, receiver: Receiver) -> None:
         self._settings, self._codec, self._receiver = settings, codec, receiver
+        self._kinds = {topic.name: topic.record for topic in topics_of(receiver.name)}
         self._queues: dict[TopicPartition, PartitionQueue] = {}
         self._new: set[TopicPartition] = set()
         for reason in REASONS:
@@ -77,7 +78,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         async with AsyncExitStack() as exits:
             self._consumer: AIOKafkaConsumer = make_consumer(self._settings, group=bridge_group(self._receiver.name))
             exits.push_async_callback(stopped, self._consumer)
-            self._consumer.subscribe([topics.ALERTS.name], listener=self)
+            self._consumer.subscribe([*self._kinds], listener=self)
             await self._consumer.start()
             self._exits = exits.pop_all()
         return self
@@ -127,7 +128,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         for record in records:
             if record.offset >= queue.known_until:
                 queue.waiting.put_nowait(record)
-            elif (alert := self._decoded(record)) is not None:
+            elif isinstance(alert := self._decoded(record), RiskAlert):
                 queue.history.append(alert)
 
     async def _supervise(self, queue: PartitionQueue) -> None:
@@ -161,9 +162,10 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     def _labels(self, at: TopicPartition) -> dict[str, str]:
         return {"stage": self._receiver.name, "topic": at.topic, "partition": str(at.partition)}
 
-    def _decoded(self, record: Any) -> RiskAlert | None:
+    def _decoded(self, record: Any) -> RiskAlert | RiskScored | None:
+        kind: type[RiskAlert] | type[RiskScored] = RiskAlert if self._kinds[record.topic] is RiskAlert else RiskScored
         try:
-            return self._codec.decode(record.value, RiskAlert)
+            return self._codec.decode(record.value, kind)
         except DecodeError as error:
             self._count_undelivered(record, Poison("event:undecodable", str(error)))
         return None
@@ -189,12 +191,15 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if alert is None:
             return
         if poison := await self._refused(queue, alert):
-            self._count_undelivered(record, poison)
+            if isinstance(poison, Skipped):
+                prometheus.BRIDGE_SKIPPED.labels(stage=stage, reason=poison.reason).inc()
+            else:
+                self._count_undelivered(record, poison)
             return
         prometheus.RECORDS_OUT.labels(stage=stage).inc()
         prometheus.DELIVERY_LATENCY.labels(stage=stage).observe(max(time.time() - record.timestamp / 1000, 0.0))
 
-    async def _refused(self, queue: PartitionQueue, alert: RiskAlert) -> Poison | None:
+    async def _refused(self, queue: PartitionQueue, alert: RiskAlert | RiskScored) -> Poison | None:
         """Why an alert cannot be delivered, None once it is; one that the program fails on delays no other."""
         stage = self._receiver.name
 
@@ -206,10 +211,13 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         except Poison as poison:
             return poison
 
-    async def _attempt(self, queue: PartitionQueue, alert: RiskAlert) -> None:
+    async def _attempt(self, queue: PartitionQueue, alert: RiskAlert | RiskScored) -> None:
         within_s = ATTEMPT_WITHIN_S + self._settings.bridge_timeout_s
         with HEALTH.during("delivery", "an alert", within_s=within_s):
-            await self._receiver.deliver(queue.at.partition, alert)
+            if isinstance(alert, RiskAlert):
+                await self._receiver.deliver(queue.at.partition, alert)
+            elif isinstance(self._receiver, ScoreReceiver):
+                await self._receiver.deliver_score(queue.at.partition, alert)
 
     def _count_undelivered(self, record: Any, poison: Poison) -> None:
         """Count an alert as undelivered and log its offset, where it stays for the topic's retention."""

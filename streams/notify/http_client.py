@@ -77,17 +77,18 @@ async def post(
     refused: Callable[[int, str], bool] = is_refusal,
     *,
     setting: str,
+    method: str = "POST",
 ) -> str:
     """Post a JSON body and return the start of the response text. Raises Poison and Transient by the table above.
 
     client: of `make_client`; refused: whether a status and response text mean that the request fails permanently;
-    setting: variable of the address, for messages. No error contains the path of the address or the response text:
-    they may contain a secret. A status that is transient is
-    RetryLater: the caller waits as long as the receiver asks for.
+    setting: variable of the address, for messages; method: of HTTP, where a receiver wants another one. No error
+    contains the path of the address or the response text: they may contain a secret. A status that is transient is
+    RetryLater: the caller waits as long as it asks for.
     """
     timeout_s = client.timeout.read
     deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
-    request = client.build_request("POST", url, content=body, headers={"Content-Type": "application/json", **headers})
+    request = client.build_request(method, url, content=body, headers={"Content-Type": "application/json", **headers})
     try:
         async with asyncio.timeout_at(deadline):
             answer = await client.send(request, stream=True)

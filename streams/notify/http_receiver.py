@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +25,7 @@ class HttpReceiver(ABC):
     def __init__(self, timeout_s: float, give_up_s: float, clock: Callable[[], float] = time.time) -> None:
         self._timeout_s, self._give_up_s, self._clock = timeout_s, give_up_s, clock
         self._first_tried: dict[int, dict[str, float]] = {}
-        """By partition and alert id: when an alert that is not accepted yet was first sent."""
+        """By partition and id: when a record that is not accepted yet was first sent."""
 
     @abstractmethod
     async def send(self, partition: int, alert: RiskAlert) -> None:
@@ -50,18 +50,22 @@ class HttpReceiver(ABC):
 
     async def deliver(self, partition: int, alert: RiskAlert) -> None:
         """Send one alert. Raises Poison when it is refused or its time is over, else Transient, as late as asked."""
-        tried = self._first_tried[partition]
-        first = tried.setdefault(alert.alert_id, self._clock())
+        await self._within_time(partition, alert.alert_id, lambda: self.send(partition, alert))
+
+    async def _within_time(self, partition: int, record_id: str, send: Callable[[], Awaitable[None]]) -> None:
+        """One attempt at one record. Raises as `deliver`."""
+        tried = self._first_tried.setdefault(partition, {})
+        first = tried.setdefault(record_id, self._clock())
         try:
-            await self.send(partition, alert)
+            await send()
         except Transient as error:
             if isinstance(error, RetryLater):
                 await asyncio.sleep(error.wait_s)
             if self._clock() - first < self._give_up_s:
                 raise
-            del tried[alert.alert_id]
+            del tried[record_id]
             raise Poison("receiver:gave_up", f"not accepted within {self._give_up_s:.0f} s: {error}") from error
         except Poison:
-            del tried[alert.alert_id]
+            del tried[record_id]
             raise
-        del tried[alert.alert_id]
+        del tried[record_id]

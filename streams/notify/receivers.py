@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from schemas.channels import Channel
-from schemas.events import RiskAlert
+from schemas.errors import Poison
+from schemas.events import RiskAlert, RiskScored
 from schemas.settings import Settings
+
+
+class Skipped(Poison):
+    """The receiver is not meant to get this record: nothing failed."""
 
 
 class Receiver(Protocol):
@@ -32,6 +37,14 @@ class Receiver(Protocol):
 
     async def deliver(self, partition: int, alert: RiskAlert) -> None:
         """Return when the alert is accepted. Raises Poison for a permanent refusal, Transient to be retried."""
+
+
+@runtime_checkable
+class ScoreReceiver(Protocol):
+    """A receiver that gets scores as well: the row of its channel reads their topic."""
+
+    async def deliver_score(self, partition: int, score: RiskScored) -> None:
+        """Return when the score is accepted. Raises as `Receiver.deliver`."""
 
 
 def make_receiver(channel: Channel, settings: Settings) -> Receiver:

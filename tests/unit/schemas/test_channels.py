@@ -7,7 +7,7 @@ import pytest
 
 from deploy.kafka.acls import rights
 from schemas import topics
-from schemas.channels import CHANNELS, Channel, bridge_group
+from schemas.channels import CHANNELS, Channel, bridge_group, topics_of
 from schemas.metrics import LABELS
 from schemas.settings import Settings
 
@@ -20,6 +20,7 @@ def test_names_and_groups_are_the_published_ones_in_this_order() -> None:
         "undertone-bridge-alertmanager",
         "undertone-bridge-webhook",
         "undertone-bridge-slack",
+        "undertone-bridge-fhir",
     ]
 
 
@@ -37,7 +38,13 @@ def test_a_channel_is_described_and_its_address_is_a_setting_that_is_not_shown(c
 def test_what_processes_share_knows_every_channel(channel: Channel) -> None:
     assert f"`{channel.name}`" in LABELS["stage"]
     allowed = {(right.resource, right.name) for right in rights() if right.role == "bridge"}
-    assert {("topic", topics.ALERTS.name), ("group", bridge_group(channel.name))} <= allowed
+    assert {*(("topic", topic.name) for topic in channel.reads), ("group", bridge_group(channel.name))} <= allowed
+    assert topics_of(channel.name) == channel.reads
+
+
+def test_every_channel_reads_alerts_and_so_does_one_of_a_test() -> None:
+    assert all(topics.ALERTS in channel.reads for channel in CHANNELS)
+    assert topics_of("of a test") == (topics.ALERTS,)
 
 
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)

@@ -23,6 +23,7 @@ from tests.unit.streams.alerts import alert
 
 PARTITION = 3
 RAISED = alert(AlertState.RAISED)
+PATIENTS = Path(__file__).parent / "patients.csv"
 MAY_PASS = [500, 503, 429, 401, 403, 404, 302, None]
 
 
@@ -35,9 +36,8 @@ def channel(request: pytest.FixtureRequest) -> Channel:
 
 def made(channel: Channel, url: str | None) -> Receiver:
     """The receiver of a channel, with everything but its address in order."""
-    return make_receiver(
-        channel, Settings.load(**{channel.setting: url, "webhook_secret": "a sentence of enough bytes"})
-    )
+    others = {"webhook_secret": "a sentence of enough bytes", "fhir_patients": PATIENTS}
+    return make_receiver(channel, Settings.load(**{channel.setting: url, **others}))
 
 
 async def delivered(channel: Channel, url: str) -> None:
@@ -69,7 +69,7 @@ async def test_a_step_is_one_request_to_the_address(channel: Channel) -> None:
         await delivered(channel, f"{server.url}/h1dden")
     (request,) = server.requests
     assert request.path.startswith("/h1dden")
-    assert request.headers["content-type"] == "application/json"
+    assert request.headers["content-type"] in {"application/json", "application/fhir+json"}
     assert request.json
 
 
@@ -141,7 +141,8 @@ def test_making_one_receiver_loads_no_other_channel(channel: Channel) -> None:
         "from streams.notify.receivers import make_receiver\n"
         "assert 'httpx' not in sys.modules\n"
         f"row = next(row for row in CHANNELS if row.name == {channel.name!r})\n"
-        "make_receiver(row, Settings.load(**{row.setting: 'https://x.example', 'webhook_secret': 'x' * 24}))\n"
+        f"others = {{'webhook_secret': 'x' * 24, 'fhir_patients': {str(PATIENTS)!r}}}\n"
+        "make_receiver(row, Settings.load(**{row.setting: 'https://x.example', **others}))\n"
         "print([row.name for row in CHANNELS if f'streams.notify.{row.name}' in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
