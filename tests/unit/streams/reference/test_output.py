@@ -27,6 +27,7 @@ WITHOUT = {
     "bridge alertmanager": "runs until it is stopped",
     "bridge webhook": "runs until it is stopped",
     "bridge slack": "runs until it is stopped",
+    "bridge fhir": "runs until it is stopped",
 }
 """Commands without `--json`, and why."""
 
