@@ -47,7 +47,7 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     apply as well."""
     metrics_port: Annotated[int, Field(ge=0, le=65535), Role.SERVICES | Role.UP | Role.COMMAND_LINE] = 0
     """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and the
-    ones after it: workers in the order of `UNDERTONE_MODALITIES`, agents, bridges."""
+    ones after it: workers in the order of `UNDERTONE_MODALITIES`, agents, bridges, history, dashboard."""
     stuck_after_s: Annotated[Positive, Role.SERVICES] = 20.0
     """A process that makes no progress for this many seconds, without a cause outside it, fails `/healthz`."""
     stop_deadline_s: Annotated[Positive, Role.SERVICES | Role.UP] = 8.0

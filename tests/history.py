@@ -20,8 +20,8 @@ from schemas.events import (
     RiskScored,
     Severity,
 )
-from streams.history.batch import Keeping, Kept, Part
-from streams.history.positions import Step
+from streams.history.writes.batch import Keeping, Kept, Part
+from streams.history.writes.positions import Step
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOW_MS = round(NOW.timestamp() * 1000)

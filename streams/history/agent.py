@@ -23,12 +23,12 @@ from schemas.codec import Codec, DecodeError
 from schemas.errors import Transient
 from schemas.pipeline import HISTORY, HISTORY_GROUP, HISTORY_TOPICS
 from schemas.settings import Settings
-from streams.history import batch, positions
-from streams.history.batch import Keeping, Kept, Part
 from streams.history.cohorts import by_prefix
 from streams.history.database import Database
-from streams.history.positions import Fenced, Partition, Step, Stored
-from streams.history.upkeep import DATABASE, Upkeep, retried
+from streams.history.writes import batch, positions
+from streams.history.writes.batch import Keeping, Kept, Part
+from streams.history.writes.positions import Fenced, Partition, Step, Stored
+from streams.history.writes.upkeep import DATABASE, Upkeep, retried
 from workers.consumer.isolation import isolated
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import started, stopped

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from schemas.event_enums import CareActionKind, MarkKind
 from schemas.events import CareAction
-from streams.history import people
-from streams.history.database import chunks, upsert
 from streams.history.episode import FRAMES, store_again
-from streams.history.people import Changes
 from streams.history.tables import ACTIONS, unix_ms
+from streams.history.writes import people
+from streams.history.writes.bulk import chunks, upsert
+from streams.history.writes.people import Changes
 
 MUTING = (CareActionKind.MUTED, CareActionKind.UNMUTED)
 MARKING = (CareActionKind.MARKED, CareActionKind.UNMARKED)

@@ -16,8 +16,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, se
 from schemas.events import AlertKind, Band, Severity
 from streams.history import attention
 from streams.history.attention import RANKS, Attention, Rank
-from streams.history.database import is_sqlite
 from streams.history.tables import EPISODES, PEOPLE, POSITIONS, maybe_moment, moment, unix_ms
+from streams.history.writes.bulk import is_sqlite
 
 RANGES = 120
 """Most ranges of one query: with more cohorts than that, each rank is one range in which cohorts are looked for."""

@@ -11,8 +11,8 @@ from typing import TextIO
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from schemas.errors import ConfigurationError
-from streams.history.database import chunks
 from streams.history.tables import COHORT_MEMBERS, EPISODES, PEOPLE
+from streams.history.writes.bulk import chunks
 
 Cohorts = Mapping[str, str]
 """Name of the cohort by prefix."""

@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import Settings
 from streams.history.migrations.upgrade import check_version, migrate
+from streams.history.writes.bulk import is_sqlite
 
 FILE = "history.db"
 """The file of SQLite in UNDERTONE_HOME."""
@@ -32,8 +32,6 @@ BUSY_S = 30.0
 CONNECT_S = 10
 READ_S = 30
 """A query of PostgreSQL that takes longer is cancelled: no page waits for it."""
-IN_ONE_STATEMENT = 1000
-"""Most rows that one statement names."""
 FATAL = ("28", "3D", "42501")
 """SQLSTATEs, or their classes, that an operator has to resolve: wrong credentials, no such database, no right."""
 REFUSED = re.compile("authentication failed|does not exist|no pg_hba.conf entry|permission denied")
@@ -118,25 +116,6 @@ def engine_of(settings: Settings) -> Engine:
     )
     event.listen(engine, "begin", _begin_postgresql)
     return engine
-
-
-def is_sqlite(engine: Engine | Connection) -> bool:
-    """Whether the database is a file of SQLite."""
-    return engine.dialect.name == "sqlite"
-
-
-def upsert(connection: Connection, table: Table) -> Any:
-    """An INSERT of this database that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return (sqlite if is_sqlite(connection) else postgresql).insert(table)
-
-
-def chunks(rows: Sequence[T], size: int = IN_ONE_STATEMENT) -> Iterator[Sequence[T]]:
-    """The rows in pieces that one statement can name.
-
-    >>> list(chunks("abc", 2))
-    ['ab', 'c']
-    """
-    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 @contextmanager

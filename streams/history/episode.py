@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 from schemas.codec import Codec
 from schemas.event_enums import CareActionKind, CareOutcome
 from schemas.events import AlertKind, AlertState, CareAction, RiskAlert, Severity
-from streams.history.database import chunks, upsert
 from streams.history.tables import ACTIONS, ALERTS, EPISODES, unix_ms
+from streams.history.writes.bulk import chunks, upsert
 
 FRAMES = Codec()
 """Rows hold records in Avro single-object encoding, whatever framing the topics have."""

@@ -11,7 +11,7 @@ from schemas.settings import Settings
 
 DASHBOARD = "dashboard"
 """Name of the role and of its command."""
-PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "jinja2")
+PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "jinja2")
 """What it needs besides everything else."""
 INSTALL = "`pip install 'undertone-voice[dashboard]'` installs them"
 ASK_EVERY_S = 0.1

@@ -8,7 +8,7 @@ from typing import Self
 from schemas import topics
 from schemas.channels import CHANNELS
 from schemas.environment import PREFIX
-from schemas.pipeline import feature_stages
+from schemas.pipeline import HISTORY, feature_stages
 from schemas.schema_registry import make_codec
 from schemas.setting_types import Role
 from schemas.settings import Settings
@@ -117,7 +117,7 @@ class System:
         addressed = (channel.name for channel in CHANNELS if getattr(given, channel.setting))
         bridges = {f"bridge {name}": ("bridge", name) for name in addressed}
         # The newest last: the ports of metrics count on from the first.
-        dashboard = {DASHBOARD: (DASHBOARD,)} if self.dashboard else {}
+        dashboard = {HISTORY: (HISTORY,), DASHBOARD: (DASHBOARD,)} if self.dashboard else {}
         return {**workers, "agents": ("agents",), **bridges, **dashboard}
 
     def _environments(self) -> dict[str, dict[str, str]]:

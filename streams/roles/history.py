@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from schemas.pipeline import HISTORY, HISTORY_TOPICS
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
-from streams.history import operations, upkeep
+from streams.history import operations
 from streams.history.agent import HistoryAgent
 from streams.history.database import Database
-from streams.history.positions import Partition
 from streams.history.tables import EPOCH
+from streams.history.writes import upkeep
+from streams.history.writes.positions import Partition
 from streams.roles.lifecycle import run_with_health
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import make_reader

@@ -11,15 +11,16 @@ from sqlalchemy import Connection, select
 from schemas.event_enums import CareActionKind, CareOutcome, MarkKind
 from schemas.events import AlertState, Band
 from schemas.settings import Settings
-from streams.history import batch, cohorts, live, operations, positions
-from streams.history.batch import Kept
+from streams.history import cohorts, live, operations
 from streams.history.care import apply_action, marks
 from streams.history.caseload import Attention, CaseloadFilter, caseload, caseload_counts
 from streams.history.database import Database, known_errors
 from streams.history.episode import episode, episodes
 from streams.history.person import person, scores
-from streams.history.positions import Fenced
 from streams.history.tables import METADATA, PEOPLE, SCORES
+from streams.history.writes import batch, positions
+from streams.history.writes.batch import Kept
+from streams.history.writes.positions import Fenced
 from tests.history import KEEPING, NOW, NOW_MS, action, alert, letter, parts, score
 
 DAY = timedelta(days=1)

@@ -12,11 +12,11 @@ from schemas.codec import Codec
 from schemas.event_enums import CareActionKind
 from schemas.settings import Settings
 from streams.history.agent import HistoryAgent
-from streams.history.batch import Kept
 from streams.history.caseload import CaseloadFilter, caseload
 from streams.history.database import Database
 from streams.history.operations import positions
 from streams.history.person import scores
+from streams.history.writes.batch import Kept
 from streams.local.embedded import EmbeddedKafka
 from streams.roles.history import lost_by_rebuild, rebuild
 from tests.history import NOW, TOPICS, action, alert, score

@@ -20,10 +20,9 @@ from schemas.pipeline import HISTORY
 from streams.history import attention
 from streams.history.attention import Rank
 from streams.history.cohorts import Cohorts, reassign
-from streams.history.database import Database, is_sqlite, upsert
+from streams.history.database import Database
 from streams.history.episode import FRAMES
 from streams.history.live import REBUILDS
-from streams.history.people import locked, with_standing
 from streams.history.tables import (
     ACTIONS,
     ALERTS,
@@ -36,6 +35,8 @@ from streams.history.tables import (
     SCORES,
     unix_ms,
 )
+from streams.history.writes.bulk import is_sqlite, upsert
+from streams.history.writes.people import locked, with_standing
 from workers.kafka.retry import retry_transient
 from workers.service.health import HEALTH
 

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from schemas.events import CareAction, DeadLetter, RiskAlert, RiskScored
-from streams.history import attention, care, people
+from streams.history import attention, care
 from streams.history.cohorts import Cohorts
-from streams.history.database import chunks, upsert
 from streams.history.episode import FRAMES, store_again
-from streams.history.people import Changes
-from streams.history.positions import Step, advance
 from streams.history.tables import ALERTS, DEAD_LETTERS, EPISODES, MINUTES, SCORES, unix_ms
+from streams.history.writes import people
+from streams.history.writes.bulk import chunks, insert_new, upsert
+from streams.history.writes.people import Changes
+from streams.history.writes.positions import Step, advance
 
 Kept: TypeAlias = RiskScored | RiskAlert | DeadLetter | CareAction
 """A record of which rows are made."""
@@ -160,11 +161,7 @@ def _store_scores(connection: Connection, scores: Sequence[tuple[RiskScored, int
         first.setdefault(key, each[0])
         if key not in latest or _replaces(each[0], latest[key][0].score_id, unix_ms(latest[key][0].scored_at)):
             latest[key] = each
-    new = set[Key]()
-    for some in chunks(list(latest.values())):
-        insert = upsert(connection, SCORES).on_conflict_do_nothing()
-        returned = insert.returning(SCORES.c.user_id, SCORES.c.recorded_ms, SCORES.c.memo_id)
-        new.update(tuple(row) for row in connection.execute(returned, [_score_row(*each) for each in some]))
+    new = insert_new(connection, SCORES, [_score_row(*each) for each in latest.values()])
     again = _rescored(connection, {key: each for key, each in latest.items() if key not in new})
     for key in (*new, *again):
         changes.memos[key[0]].append(attention.recent_memo(latest[key][0]))

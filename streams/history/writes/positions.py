@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Update, bindparam, select, tuple_, update
 
 from schemas.errors import UndertoneError
-from streams.history.database import is_sqlite, upsert
 from streams.history.tables import POSITIONS
+from streams.history.writes.bulk import is_sqlite, upsert
 
 Partition = tuple[str, int]
 """Topic and number."""

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, select
 
 from streams.history import attention
 from streams.history.attention import OpenEpisode, Rank, RecentMemo
 from streams.history.cohorts import Cohorts, cohorts_of
-from streams.history.database import chunks, is_sqlite, upsert
 from streams.history.tables import EPISODES, PEOPLE
+from streams.history.writes.bulk import among, chunks, insert_new, is_sqlite, update_rows
 
 CHANGING = tuple(column.name for column in PEOPLE.columns if column.name not in {"user_id", "folded", "cohort"})
 
@@ -43,7 +43,7 @@ def locked(connection: Connection, users: Collection[str]) -> dict[str, Row[Any]
     """The rows of these people, without those who have none."""
     found: dict[str, Row[Any]] = {}
     for some in chunks(sorted(users)):
-        rows = select(PEOPLE).where(PEOPLE.c.user_id.in_(some)).order_by(PEOPLE.c.user_id)
+        rows = select(PEOPLE).where(among(connection, PEOPLE.c.user_id, some)).order_by(PEOPLE.c.user_id)
         if not is_sqlite(connection):
             rows = rows.with_for_update()  # SQLite has one writer at a time
         found.update((row.user_id, row) for row in connection.execute(rows))
@@ -57,8 +57,7 @@ def locked_or_made(connection: Connection, users: Collection[str], cohorts: Coho
     if missing:
         belongs = cohorts_of(connection, missing, cohorts)
         rows = [{**_EMPTY, "user_id": user, "folded": user.casefold(), "cohort": belongs[user]} for user in missing]
-        for some in chunks(rows):
-            connection.execute(upsert(connection, PEOPLE).on_conflict_do_nothing(), some)
+        insert_new(connection, PEOPLE, rows)
         found.update(locked(connection, missing))
     return found
 
@@ -81,14 +80,8 @@ def store_changes(connection: Connection, people: People, changes: Changes, now_
                 _set_episode(values, attention.foremost(open_episodes[user]), calm_ms.get(user))
             if user in changes.muted_ms:
                 values["muted_ms"] = changes.muted_ms[user]
-            rows.append({"b_user": user, **with_standing(values, now_ms)})
-    if rows:
-        connection.execute(_UPDATE, rows)
-
-
-_UPDATE = (
-    update(PEOPLE).where(PEOPLE.c.user_id == bindparam("b_user")).values({name: bindparam(name) for name in CHANGING})
-)
+            rows.append({"user_id": user, **with_standing(values, now_ms)})
+    update_rows(connection, PEOPLE, "user_id", rows)
 
 
 def with_standing(values: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
@@ -130,7 +123,7 @@ def _episodes_of(
     calm_ms: dict[str, int] = {}
     columns = EPISODES.c
     for some in chunks(sorted(users)):
-        rows = connection.execute(select(EPISODES).where(columns.user_id.in_(some)))
+        rows = connection.execute(select(EPISODES).where(among(connection, columns.user_id, some)))
         for row in rows:
             if row.closed_ms is None:
                 rank = attention.rank_of_episode(row.kind, row.severity, row.acknowledged_ms is not None)
