@@ -45,9 +45,13 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/caseload/rows"): Route(Permission.CASELOAD, audited=True),
     ("GET", "/people/{user_id}"): Route(Permission.PERSON, audited=True),
     ("GET", "/people/{user_id}/scores.csv"): Route(Permission.EXPORT, audited=True),
+    ("POST", "/people/{user_id}/marks"): Route(Permission.ACT, audited=True),
+    ("POST", "/people/{user_id}/marks/remove"): Route(Permission.ACT, audited=True),
     ("GET", "/episodes/{dedup_key}"): Route(Permission.PERSON, audited=True),
     ("POST", "/episodes/{dedup_key}/actions"): Route(Permission.ACT, audited=True),
     ("GET", "/system"): Route(Permission.SYSTEM),
+    ("GET", "/system/redrive"): Route(Permission.REDRIVE),
+    ("POST", "/system/redrive"): Route(Permission.REDRIVE, audited=True),
     ("GET", "/try"): Route(Permission.UPLOAD),
     # API
     ("GET", "/api/v1/people"): Route(Permission.CASELOAD, audited=True),

@@ -34,6 +34,8 @@ class Permission(StrEnum):
     """Submit memos and see how far they are."""
     SYSTEM = "system"
     """Throughput, lag, dead letters, budgets: counts without persons."""
+    REDRIVE = "redrive"
+    """Send records of dead letters back to their topics."""
     AUDIT = "audit"
     """Who looked at what."""
     FHIR = "fhir"
@@ -49,6 +51,7 @@ GRANTS: Mapping[Permission, frozenset[StaffRole]] = {
     Permission.EXPORT: frozenset({StaffRole.CLINICIAN}),
     Permission.UPLOAD: frozenset({StaffRole.CLINICIAN, StaffRole.OPERATOR}),
     Permission.SYSTEM: frozenset(StaffRole),
+    Permission.REDRIVE: frozenset({StaffRole.OPERATOR}),
     Permission.AUDIT: frozenset({StaffRole.AUDITOR}),
     Permission.FHIR: frozenset({StaffRole.CLINICIAN}),
 }

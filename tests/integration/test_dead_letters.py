@@ -20,6 +20,8 @@ from schemas.trimmed_letters import VALUE_SHA256
 from streams.cli.alerts import alerts_app
 from streams.cli.dead_letters import letters_app
 from streams.drift import mutes
+from streams.recovery.redrive import DeadLetterFilter
+from streams.web.system.redriving import Redriven, preview, redrive
 from tests.integration.test_worker import CODEC, CheapStage, MendedStage, caught_up, event, everything, upload, working
 from tests.json_output import validated
 from tests.servers import Broker, RedisServer
@@ -112,6 +114,27 @@ def test_letters_are_listed_shown_and_sent_back_once_with_their_history(settings
     work(settings, MendedStage())
     features = asyncio.run(everything(settings, topics.FEATURES))
     assert sorted(f.memo_id for f in features) == ["bad-1", "bad-2", "good"]
+
+
+def test_the_page_of_the_system_redrives_once_what_it_announced(settings: Settings) -> None:
+    work(settings, CheapStage(), event("good"), event("bad-1"), event("bad-2"), b"this is no Avro")
+    wanted = DeadLetterFilter(stage="acoustic", reason="acoustic:bad")
+
+    async def scenario() -> tuple[Redriven, Redriven, Redriven]:
+        producer = make_producer(settings)
+        await producer.start()
+        try:
+            async with RedisStore.of(settings) as store:
+                announced = await preview(settings, CODEC, store, wanted)
+                done = await redrive(settings, CODEC, store, producer, wanted)
+                return announced, done, await preview(settings, CODEC, store, wanted)
+        finally:
+            await producer.stop()
+
+    announced, done, left = asyncio.run(scenario())
+    assert announced == done == Redriven(records=2, refused=0, before=0)
+    assert left == Redriven(records=0, refused=0, before=2)
+    assert len(asyncio.run(uploads(settings))) == 6
 
 
 def test_an_unknown_id_is_told(settings: Settings) -> None:

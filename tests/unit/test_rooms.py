@@ -12,6 +12,7 @@ ROOM_MAX = 15
 
 TESTED_ELSEWHERE = {
     "schemas/bridge_settings.py": "tests/unit/schemas/test_settings.py: the settings of every class",
+    "streams/web/system/redriving.py": "tests/integration/test_dead_letters.py: redrives between a broker and a Redis",
     "workers/consumer/worker.py": "tests/integration/test_worker.py: the loop between two Kafka clients",
     "workers/kafka/consumer_lag.py": "tests/integration/test_metrics.py: reads positions of groups from a broker",
     "workers/offline/extraction.py": "tests/integration/test_offline.py: files through the real models",

@@ -7,10 +7,23 @@ from streams.web.charts.layout import Attributes, columns
 from streams.web.charts.marker_chart import LARGEST_SD
 from streams.web.charts.palette import LIGHT
 from streams.web.charts.person_series import time_frame
-from streams.web.charts.reader import Reader
-from streams.web.charts.spans import Span
 from streams.web.person.evidence import MarkerSeries
+from streams.web.person.reader import Reader
+from streams.web.person.spans import Span
 from streams.web.person.timeline import Timeline
+
+_ = str  # marks messages; they are translated where they are shown
+
+UNITS = {
+    "semitones": _("semitones"),
+    "1/min": _("per min"),
+    "1/s": _("per s"),
+    "share of period": "",
+    "share of voiced time": "",
+    "share of time": "",
+    "share of mean": "",
+}
+"""Units in words; a share has none, and any other unit is a symbol."""
 
 
 def marker_figures(
@@ -30,8 +43,9 @@ def value_text(name: str, value: float | None, reader: Reader) -> str:
     marker = MARKER.get(name)
     if marker is None or value is None:
         return reader.number(value)
-    unit = "" if marker.unit.startswith("share") else f" {reader.translate(marker.unit.replace('1/', 'per '))}"
-    return reader.number(value, marker.decimals) + unit
+    unit = UNITS.get(marker.unit, marker.unit)
+    number = reader.number(value, marker.decimals)
+    return f"{number} {reader.translate(unit)}" if unit else number
 
 
 def _dots(series: MarkerSeries, reader: Reader) -> Attributes:

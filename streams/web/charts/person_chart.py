@@ -18,7 +18,7 @@ from streams.web.charts.figures import (
 )
 from streams.web.charts.layout import Layout
 from streams.web.charts.palette import LIGHT
-from streams.web.charts.spans import Lane
+from streams.web.person.spans import Lane
 
 LANES = (Lane.BUNDLE, Lane.MUTE, Lane.CONTEXT, Lane.EPISODE)
 """From the bottom."""
@@ -64,7 +64,7 @@ def _scores(wording: Wording, time: Range1d) -> figure:
 def _statistic(wording: Wording, time: Range1d) -> figure:
     _ = wording.translate
     values = Range1d(start=0, end=1, name="statistic_range")
-    plot = time_figure(215, time, values, wording, _("Change, and threshold of an alert"))
+    plot = time_figure(215, time, values, wording, _("Change and alert threshold"))
     data = source("statistic", "at", "up", "limit", "when", "up_text", "limit_text")
     plot.line("at", "up", source=data, line_color=LIGHT.statistic, line_width=2)
     plot.step("at", "limit", source=data, line_color=LIGHT.threshold, line_dash=[4, 4], line_width=1.6, mode="after")

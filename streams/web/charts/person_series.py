@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from math import nan
 
 from schemas.events import Evidence
-from schemas.markers import MARKER
 from streams.views.marks import Judged
 from streams.web.charts.layout import Attributes, Columns, columns
 from streams.web.charts.palette import LIGHT
-from streams.web.charts.reader import Reader
-from streams.web.charts.spans import AlertStep, Lane, Span
+from streams.web.person.evidence import title_of
+from streams.web.person.reader import Reader
+from streams.web.person.spans import AlertStep, Lane, Span
 from streams.web.person.timeline import Memo, Timeline
 from streams.web.person.words import judged_words, reasons_words
 
@@ -31,7 +31,7 @@ COLOURS = {
 }
 MOVED_BY = ("first", "second", "third")
 """Columns of the markers in a memo's hover box."""
-LABEL_SHARE = 0.02
+LABEL_SHARE = 0.028
 """Share of the time that a character of a label takes: a bar too short for its label has it in its hover box alone."""
 
 
@@ -83,8 +83,7 @@ def moved(evidence: Sequence[Evidence], index: int, reader: Reader) -> str:
     if index >= len(evidence):
         return ""
     each = evidence[index]
-    marker = MARKER.get(each.name)
-    title = reader.translate(each.name.replace("_", " ") if marker is None else marker.title)
+    title = reader.translate(title_of(each.name))
     adds = "" if each.contribution is None else f" ({reader.signed(each.contribution, 2)})"
     return f"{title} {reader.signed(each.deviation_sd)} SD{adds}"
 

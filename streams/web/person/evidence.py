@@ -42,9 +42,8 @@ class MarkerSeries:
 
     @property
     def title(self) -> str:
-        """What a clinician calls it; a marker of a newer bundle has only its name."""
-        marker = MARKER.get(self.name)
-        return self.name.replace("_", " ") if marker is None else marker.title
+        """What a clinician calls it."""
+        return title_of(self.name)
 
     @property
     def words(self) -> str:
@@ -56,6 +55,11 @@ class MarkerSeries:
         """Whether most recordings may have moved it, rather than the speaker."""
         fragile = [point.evidence.fragile for point in self.points]
         return sum(fragile) * 2 > len(fragile)
+
+
+def title_of(name: str) -> str:
+    """What a clinician calls a marker, as a message; one of a newer bundle has only its name."""
+    return MARKER[name].title if name in MARKER else name.replace("_", " ")
 
 
 def heard(name: str, deviation_sd: float | None) -> str:

@@ -88,14 +88,23 @@ class Timeline:
 
 def timeline(scores: Iterable[RiskScored], rules: Rules, since: datetime | None, until: datetime) -> Timeline:
     """The time from `since` (None: the first memo) until `until`. scores: all that are stored of one person."""
+    return shown(judged_memos(scores, rules, until), since, until)
+
+
+def judged_memos(scores: Iterable[RiskScored], rules: Rules, now: datetime) -> list[Memo]:
+    """Every memo, oldest first. scores: all that are stored of one person."""
     arrived = sorted(scores, key=lambda score: (score.scored_at, score.recorded_at, score.memo_id))
-    moments = history(map(_arrival, arrived), rules, until.timestamp())
+    moments = history(map(_arrival, arrived), rules, now.timestamp())
     followed = {moment.observation.memo_id: moment for moment in moments}
     memos = [_memo(score, followed.get(score.memo_id)) for score in latest_of_memos(arrived)]
-    memos.sort(key=lambda memo: (memo.recorded_at, memo.score.memo_id))
+    return sorted(memos, key=lambda memo: (memo.recorded_at, memo.score.memo_id))
+
+
+def shown(memos: Sequence[Memo], since: datetime | None, until: datetime) -> Timeline:
+    """What is shown of these memos, oldest first."""
     start = since or (memos[0].recorded_at if memos else until)
-    shown = tuple(memo for memo in memos if start <= memo.recorded_at <= until)
-    return Timeline(start, until, shown, tuple(_gaps(memos, start, until)), tuple(_bundle_changes(memos, start)))
+    within = tuple(memo for memo in memos if start <= memo.recorded_at <= until)
+    return Timeline(start, until, within, tuple(_gaps(memos, start, until)), tuple(_bundle_changes(memos, start)))
 
 
 def _memo(score: RiskScored, moment: Moment | None) -> Memo:

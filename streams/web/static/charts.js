@@ -1,20 +1,10 @@
 // Charts: each <figure data-chart="ID"> shows the Bokeh document in <script type="application/json" id="ID">.
 //
-// Bokeh is loaded only where there is a chart. It writes style sheets of its own, which the page's policy admits by the
-// nonce of this module; it needs no eval. Colours follow the reader's scheme: the document has the light ones, and
-// `dark` says what each becomes.
+// Bokeh is loaded only where there is a chart. It writes style sheets of its own into the page, and needs no eval.
+// Colours follow the reader's scheme: the document has the light ones, and `dark` says what each becomes.
 
 const own = document.querySelector("script[data-bokeh]");
 const scheme = matchMedia("(prefers-color-scheme: dark)");
-
-function admitStyles(nonce) {
-  const create = document.createElement;
-  document.createElement = function (name, options) {
-    const element = create.call(document, name, options);
-    if (name === "style") element.nonce = nonce;
-    return element;
-  };
-}
 
 function loaded(address) {
   return new Promise((resolve, reject) => {
@@ -46,8 +36,17 @@ async function draw(figure) {
   const { item, dark } = JSON.parse(document.getElementById(figure.dataset.chart).textContent);
   const screen = figure.querySelector(".chart-screen");
   const views = await Bokeh.embed.embed_item(scheme.matches ? recoloured(item, dark) : item, holder(screen));
+  leaveTabOrder(screen);
   figure.dataset.drawn = scheme.matches ? "dark" : "light";
   for (const view of views.roots ?? views) addPicture(view, figure);
+}
+
+// The table says the same to a keyboard; a canvas has nothing to operate by it.
+function leaveTabOrder(root) {
+  for (const element of root.querySelectorAll("*")) {
+    if (element.tabIndex >= 0) element.tabIndex = -1;
+    if (element.shadowRoot) leaveTabOrder(element.shadowRoot);
+  }
 }
 
 function holder(screen) {
@@ -68,7 +67,6 @@ async function drawAll() {
 }
 
 if (own && document.querySelector("figure[data-chart]")) {
-  admitStyles(own.nonce);
   await loaded(own.dataset.bokeh);
   await drawAll();
   scheme.addEventListener("change", drawAll);

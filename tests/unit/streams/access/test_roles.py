@@ -20,7 +20,7 @@ def test_without_a_role_nothing_is_granted(permission: Permission) -> None:
     ("role", "allowed"),
     [
         (CLINICIAN, {"caseload", "person", "act", "export", "upload", "system", "fhir"}),
-        (OPERATOR, {"caseload", "upload", "system"}),
+        (OPERATOR, {"caseload", "upload", "system", "redrive"}),
         (AUDITOR, {"system", "audit"}),
     ],
 )

@@ -9,8 +9,8 @@ from babel import Locale
 
 from schemas.events import Evidence
 from streams.web.charts.layout import Attributes
-from streams.web.charts.reader import Reader
-from streams.web.charts.spans import AlertStep, Lane, Span
+from streams.web.person.reader import Reader
+from streams.web.person.spans import AlertStep, Lane, Span
 from streams.web.person.timeline import Timeline, timeline
 from tests.unit.streams.scores import RULES, START, calm, daily, scored
 

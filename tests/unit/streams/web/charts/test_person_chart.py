@@ -18,5 +18,5 @@ def test_it_takes_all_data_of_a_person() -> None:
 
 def test_its_titles_and_lanes_are_translated() -> None:
     text = json.dumps(person_layout(WORDING).filled({}))
-    for message in ("Score and own normal (band)", "Change, and threshold of an alert", "What happened", "Episode"):
+    for message in ("Score and own normal (band)", "Change and alert threshold", "What happened", "Episode"):
         assert f'"<{message}>"' in text

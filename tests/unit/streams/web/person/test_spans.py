@@ -1,7 +1,7 @@
 """Lanes of spans: their names are messages that have a German text."""
 
-from streams.web.charts.spans import Lane
 from streams.web.languages import languages
+from streams.web.person.spans import Lane
 
 
 def test_every_lane_has_its_german_name() -> None:

@@ -12,7 +12,7 @@ class Lane(StrEnum):
 
     EPISODE = _("Episode")
     CONTEXT = _("Context")
-    MUTE = _("Mute")
+    MUTE = _("Muted")
     BUNDLE = _("Model")
 
 

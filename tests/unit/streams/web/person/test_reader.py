@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from streams.web.charts.reader import Reader
+from streams.web.person.reader import Reader
 
 GERMAN = Reader(str, Locale("de"), ZoneInfo("Europe/Berlin"))
 
