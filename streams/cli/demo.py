@@ -18,6 +18,7 @@ from streams.cli.load_settings import load_settings
 from streams.cli.printing import printer, warn
 from streams.terminal.arguments import plot_file
 from streams.terminal.files import writing
+from streams.views.scores import marker_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -222,13 +223,12 @@ _COLOURS = {AlertState.RAISED: "red", AlertState.ESCALATED: "bold red", AlertSta
 
 
 def alert_lines(run: "DemoRun") -> list[str]:
-    """One line per alert, within WIDTH columns: day, kind, state, user, and the evidence of the memo, in SDs."""
-    lines = [f"{'day':<10}  {'alert':<15}  {'user':<12}  evidence (SDs from baseline)"]
+    """One line per alert, within WIDTH columns: day, kind, state, user, and the evidence of its episode."""
+    lines = [f"{'day':<10}  {'alert':<15}  {'user':<12}  evidence: logit (SDs from baseline)"]
     for alert in sorted(run.alerts.values(), key=lambda a: (a.at, a.user_id, a.kind)):
-        score = next((s for s in run.scores.values() if (s.user_id, s.memo_id) == (alert.user_id, alert.memo_id)), None)
         line = f"{alert.at:%Y-%m-%d}  {f'{alert.kind} {alert.state}':<15}  {alert.user_id:<12}"
-        for number, each in enumerate(() if score is None else score.evidence):
-            more = f"{',' if number else ' '} {each.name} {each.deviation_sd:+.1f}"
+        for number, each in enumerate(alert.evidence):
+            more = f"{',' if number else ' '} {marker_text(each)}"
             if len(line) + len(more) > WIDTH:
                 break
             line += more

@@ -140,16 +140,22 @@ def _unused(frames: bool) -> str:
 
 
 def _plot(path: Path, plot: Path, settings: "Settings", output: Printer) -> None:
-    from schemas.errors import Poison
+    from schemas.errors import ConfigurationError, Poison
     from workers.acoustic.plot import plot_features
     from workers.audio.load import load_file
+    from workers.scoring.bundle import Bundle
 
     try:
         signal, quality = load_file(path, settings)
     except Poison as poison:
         fail(f"{path}: {poison}", ExitCode.FAILED)
+    try:
+        usual = Bundle.load(settings.bundle).usual_ranges()
+    except ConfigurationError as error:
+        usual = {}
+        warn(f"the plot has no usual ranges: {error}")
     with writing(plot):
-        plot_features(plot, signal, path.name, quality)
+        plot_features(plot, signal, path.name, quality, usual)
     line: Plotted = {"plot": str(plot)}
     output.lines([line], lambda each: f"plot: {each['plot']}")
 

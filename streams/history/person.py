@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, tuple_
 
 from schemas.events import Band, Evidence, Modality
 from streams.history import attention
@@ -82,6 +82,30 @@ def scores(connection: Connection, user_id: str, since: datetime, until: datetim
     return [_score(row) for row in connection.execute(rows.order_by(columns.recorded_ms, columns.memo_id))]
 
 
+def latest_scores(
+    connection: Connection,
+    user_id: str,
+    since: datetime,
+    until: datetime,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[ScoreRow]:
+    """At most `limit` scores of the memos recorded from `since` to before `until`, newest first.
+
+    before: time and memo of the last score of the page before, None for the first page.
+    """
+    if "\0" in user_id:
+        return []
+    columns = SCORES.c
+    rows = select(SCORES).where(
+        columns.user_id == user_id, columns.recorded_ms >= unix_ms(since), columns.recorded_ms < unix_ms(until)
+    )
+    if before is not None:
+        rows = rows.where(tuple_(columns.recorded_ms, columns.memo_id) < (unix_ms(before[0]), before[1]))
+    ordered = rows.order_by(columns.recorded_ms.desc(), columns.memo_id.desc()).limit(limit)
+    return [_score(row) for row in connection.execute(ordered)]
+
+
 def _score(row: Row[tuple[object, ...]]) -> ScoreRow:
     details = attention.details_from_bytes(row.details)
     return ScoreRow(
@@ -99,4 +123,4 @@ def _score(row: Row[tuple[object, ...]]) -> ScoreRow:
     )
 
 
-__all__ = ["Episode", "Mark", "Person", "ScoreRow", "episodes", "marks", "person", "scores"]
+__all__ = ["Episode", "Mark", "Person", "ScoreRow", "episodes", "latest_scores", "marks", "person", "scores"]

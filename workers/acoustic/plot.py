@@ -1,7 +1,9 @@
 """Plot a memo on one page: waveform, pitch, loudness, pauses and creak over time, with a table of the markers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,6 +63,7 @@ LABELS = {
 """Marker: label, displayed unit, factor from the marker's own unit, decimals."""
 
 
+NO_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType({})
 REASONS = {
     "no_voiced_frames": "no voice",
     "no_periods": "too little voice",
@@ -70,10 +73,17 @@ REASONS = {
 """Reasons for a missing value, as displayed."""
 
 
-def plot_features(path: Path, signal: FloatArray, title: str = "", quality: Quality | None = None) -> None:
+def plot_features(
+    path: Path,
+    signal: FloatArray,
+    title: str = "",
+    quality: Quality | None = None,
+    usual: Mapping[str, tuple[float, float]] = NO_RANGES,
+) -> None:
     """Plot a memo's acoustic features to `path`, in the format of its suffix.
 
-    signal: (samples,) float32, mono, at SAMPLING_RATE; quality: shown below the title, and its fragile markers flagged.
+    signal: (samples,) float32, mono, at SAMPLING_RATE; quality: shown below the title, and its fragile markers flagged;
+    usual: ranges of a population by marker, shown below the values.
     Does not touch matplotlib's global state. Raises what `acoustic_pass` raises, OSError when `path` is not writable.
     """
     found = acoustic_pass(signal)
@@ -95,7 +105,7 @@ def plot_features(path: Path, signal: FloatArray, title: str = "", quality: Qual
     rows[2].set_xlabel("time (s)", color=INK)
     for axes in rows[:2]:
         axes.tick_params(labelbottom=False)
-    _table(figure.add_subplot(grid[:, 1]), markers(track), quality.fragile if quality else ())
+    _table(figure.add_subplot(grid[:, 1]), markers(track), quality.fragile if quality else (), usual)
     figure.suptitle(title or "Voice memo", x=0.01, ha="left", color=INK, fontsize=14, fontweight="bold")
     rows[0].set_title(_recording(len(signal) / SAMPLING_RATE, quality), loc="left", color=FAINT, fontsize=10, pad=26)
     figure.savefig(path, dpi=120)
@@ -184,26 +194,51 @@ def _simplify(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _table(axes: Axes, values: MarkerValues, fragile: Collection[str]) -> None:
+def _table(
+    axes: Axes, values: MarkerValues, fragile: Collection[str], usual: Mapping[str, tuple[float, float]]
+) -> None:
     axes.set_axis_off()
     by_name = {marker.name: float(value) for marker, value in zip(MARKERS, values.values, strict=True)}
     reasons = dict(entry.split(":", 1) for entry in values.undefined)
     row = 0.0
     for group, names in GROUPS:
         axes.text(0.0, 1 - row, group, transform=axes.transAxes, color=VOICE, fontsize=11, fontweight="bold", va="top")
-        row += 0.052
+        row += 0.042
         for name in names:
             label, unit, factor, decimals = LABELS[name]
             shown = f"{by_name[name] * factor:.{decimals}f} {unit}" if name not in reasons else _words(reasons[name])
             colour, mark = (DOUBT, "*") if name in fragile and name not in reasons else (INK, "")
             axes.text(0.03, 1 - row, label + mark, transform=axes.transAxes, color=colour, fontsize=10, va="top")
             axes.text(1.0, 1 - row, shown, transform=axes.transAxes, color=colour, fontsize=10, va="top", ha="right")
-            row += 0.046
-        row += 0.025
+            if name in usual:
+                place: dict[str, Any] = {
+                    "transform": axes.transAxes,
+                    "color": FAINT,
+                    "fontsize": 8,
+                    "va": "top",
+                    "ha": "right",
+                }
+                axes.text(1.0, 1 - row - 0.024, usual_words(name, *usual[name]), **place)
+            row += 0.052 if usual else 0.046
+        row += 0.014
+    foot = ["Descriptive. Not a diagnosis."]
+    if usual:
+        foot.insert(0, "usual: 8 of 10 memos that the model learned from")
     if any(name in fragile for name in by_name if name not in reasons):
-        doubt = "* this recording's noise or narrow band\n   may have moved it"
-        axes.text(0.0, 0.05, doubt, transform=axes.transAxes, color=DOUBT, fontsize=9, va="bottom")
-    axes.text(0.0, 0.0, "Descriptive. Not a diagnosis.", transform=axes.transAxes, color=FAINT, fontsize=9, va="bottom")
+        doubt = "* this recording's noise or narrow band may have moved it"
+        axes.text(0.0, 0.045, doubt, transform=axes.transAxes, color=DOUBT, fontsize=8, va="bottom")
+    axes.text(0.0, 0.0, "\n".join(foot), transform=axes.transAxes, color=FAINT, fontsize=8, va="bottom")
+
+
+def usual_words(name: str, low: float, high: float) -> str:
+    """A range in the unit that the table shows; no marker but the ratio to noise is below zero.
+
+    >>> usual_words("pause_share", 0.118, 0.342)
+    'usual 12 to 34 %'
+    """
+    _, unit, factor, decimals = LABELS[name]
+    least = low if name == "hnr" else max(low, 0.0)
+    return f"usual {least * factor:.{decimals}f} to {high * factor:.{decimals}f} {unit}"
 
 
 def _words(reason: str) -> str:

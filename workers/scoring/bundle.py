@@ -29,7 +29,7 @@ from workers.scoring.calibration import Bands, Calibration
 from workers.scoring.feature_space import FeatureSpace
 from workers.scoring.head import Head
 from workers.scoring.heads import SEQUENTIAL, restore
-from workers.scoring.personal_baseline import Population
+from workers.scoring.personal_baseline import LEAST_MEMOS, Population
 
 FORMAT = 3
 HEAD, FIRST, POPULATION, CARD = "head.safetensors", "first.safetensors", "population.safetensors", "README.md"
@@ -98,6 +98,16 @@ class Bundle:
         if self.encoder == ENCODER and self.path is not None:
             return str(self.path / ENCODER)
         return self.encoder
+
+    def usual_ranges(self) -> dict[str, tuple[float, float]]:
+        """Of markers, between which values 8 of 10 memos of the training population are, in the marker's unit.
+
+        A marker in which people differ by more than the bundle says, such as the pitch of voice, has none.
+        """
+        low, high = self.population.usual_range()
+        places = {name: self.names.index(name) for name in self.markers}
+        known = self.population.memos > np.float32(LEAST_MEMOS)
+        return {name: (float(low[place]), float(high[place])) for name, place in places.items() if known[place]}
 
     @classmethod
     def load(cls, path: Path) -> "Bundle":

@@ -10,6 +10,7 @@ Analysis, chapters 3 and 5); the strength of the priors is estimated from the tr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from schemas.events import FloatArray
 
 MEMORY = 90
 """Memos that a baseline remembers: after this many it is an exponential moving average."""
+LEAST_MEMOS = 0.1
+"""Smallest `Population.memos`. In a feature that is at it people differ by more, as in the pitch of voice."""
 FARTHEST = 400.0
 """Maximum squared distance of one feature from the population, in variances within a person."""
 
@@ -40,6 +43,14 @@ class Population:
     freedom: float
     mood: float = 0.0
     patience: float = 1.0
+
+    def usual_range(self, share: float = 0.8) -> tuple[FloatArray, FloatArray]:
+        """Between which values the given share of all memos of the population lies, if they are normally distributed.
+
+        Over people and over their memos: the variance between people is that within one over `memos`.
+        """
+        half = NormalDist().inv_cdf((1 + share) / 2) * np.sqrt(self.within * (1 + 1 / self.memos))
+        return (self.mean - half).astype(np.float32), (self.mean + half).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

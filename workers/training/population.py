@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from schemas.events import FloatArray
-from workers.scoring.personal_baseline import PersonalNormal, Population, strangeness
+from workers.scoring.personal_baseline import LEAST_MEMOS, PersonalNormal, Population, strangeness
 
-MEMOS_RANGE = (0.1, 20.0)
+MEMOS_RANGE = (LEAST_MEMOS, 20.0)
 """Range of `Population.memos`: estimates outside come from too few people."""
 FREEDOM_RANGE = (2.0, 50.0)
 MOODS = 0.95

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from schemas.events import AlertKind, AlertState, Evidence
+from schemas.events import AlertEvidence, AlertKind, AlertState
 from streams.cli.demo import WIDTH, _Lines, _table, alert_lines, dashboard_line, ignored_line
 from streams.local.dashboard import Dashboard
 from streams.local.demo import DemoRun, new_run
@@ -21,12 +21,12 @@ def a_run() -> DemoRun:
     """A drift and a level alert of one user by the same memo, with more evidence than a line takes."""
     run = new_run(NOW)
     user = run.users[0].user_id
+    evidence = tuple(AlertEvidence(f"a_long_marker_{n}", 1.0, 0.5, 12.5, contribution=0.4) for n in range(5))
     for kind in (AlertKind.DRIFT, AlertKind.LEVEL):
         for state in (AlertState.RAISED, AlertState.ESCALATED):
-            run.note(alert(state, user, kind=kind))
-    evidence = tuple(Evidence(f"a_marker_with_a_long_name_{n}", 1.0, 12.5) for n in range(5))
+            run.note(replace(alert(state, user, kind=kind), evidence=evidence))
     for number in range(60):
-        score = replace(scored(1.0, number), user_id=user, score_id=str(number), evidence=evidence)
+        score = replace(scored(1.0, number), user_id=user, score_id=str(number))
         run.note(replace(score, memo_id=next(iter(run.alerts.values())).memo_id) if number == 59 else score)
     return run
 
@@ -36,7 +36,7 @@ def test_a_drift_and_a_level_alert_of_one_memo_are_told_apart() -> None:
     assert len(set(lines)) == len(lines) == 5
     assert any("drift raised" in line for line in lines)
     assert any("level raised" in line for line in lines)
-    assert "+12.5" in lines[-1]
+    assert "+0.40 (+12.5 SD)" in lines[-1]
 
 
 def test_the_alerts_fit_the_width() -> None:

@@ -121,3 +121,12 @@ def test_a_batch_gives_what_each_gives_alone() -> None:
     batch = deviations(stacked(normals), PEOPLE, vectors)
     for row, normal, vector in zip(batch, normals, vectors, strict=True):
         np.testing.assert_array_equal(row, deviations(normal, PEOPLE, vector))
+
+
+def test_most_memos_of_the_population_are_within_its_usual_range() -> None:
+    rng = np.random.default_rng(4)
+    between = np.sqrt(PEOPLE.within / PEOPLE.memos)
+    own = PEOPLE.mean + between * rng.normal(size=(4000, 2))
+    memos = own + np.sqrt(PEOPLE.within) * rng.normal(size=own.shape)
+    low, high = PEOPLE.usual_range(0.8)
+    assert ((memos > low) & (memos < high)).mean() == pytest.approx(0.8, abs=0.02)

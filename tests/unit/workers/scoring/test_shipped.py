@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from schemas.events import FloatArray, MemoFeatures, Modality
+from schemas.markers import MARKER_NAMES
 from schemas.settings import SHIPPED_BUNDLE, Settings
 from tests.audio_files import ffmpeg, sndfile
 from tests.unit.workers.scoring.toys import GOOD, NOON
@@ -39,6 +40,14 @@ def test_it_scores_what_the_workers_make_today() -> None:
     source = Bundle.load(SHIPPED_BUNDLE).encoder_source
     assert source is not None
     assert wanted[Modality.EMBEDDING] == extractor_of(checkpoint.load(source))
+
+
+def test_usual_ranges_are_those_of_most_of_its_population_and_missing_where_people_differ_too_much() -> None:
+    ranges = Bundle.load(SHIPPED_BUNDLE).usual_ranges()
+    assert set(ranges) < set(MARKER_NAMES)
+    assert "pitch_median" not in ranges
+    assert 0.05 < ranges["pause_share"][0] < ranges["pause_share"][1] < 0.4
+    assert all(low < high for low, high in ranges.values())
 
 
 def test_a_planted_change_of_pauses_is_the_first_evidence() -> None:
