@@ -47,7 +47,7 @@ LABELS = {
     "modality": f"{_named(MODALITIES)}.",
     "band": "`low`, `high`, `indeterminate`.",
     "entry": f"Kind of key in Redis: {_named(row.name for row in STATE_KEYS)}, `other`.",
-    "kind": "`drift`, `level`.",
+    "kind": "`drift`, `level`, `silence`.",
     "state": "`raised`, `escalated`, `resolved`.",
     "outcome": "`ok` or `failed`; of drift updates `charted`, `indeterminate`, `duplicate`, `late`, `crowded`, "
     "`future`, `retired`, `restarted`; of uploads `accepted`, `repeated`, `refused`, `cut`, `failed`.",
@@ -188,6 +188,13 @@ DRIFT_UPDATES = _counter(
 )
 ALERTS = _counter("alerts", "Alerts, one per step of an episode.", "kind", "state")
 ALERTS_BUDGETED = _counter("alerts_budgeted", "False alerts that the false-alarm budget allows for the memos so far.")
+SILENCE_WATCHED = _gauge("silence_watched_users", "Users whose silence is watched.")
+SILENCE_HELD = _gauge(
+    "silence_held",
+    "1 while no silence is raised: `behind`, a stage is a day behind, or that is unknown; `everybody`, most users "
+    "fell silent together (an outage of the platform, or a holiday), and their silence counts from its end.",
+    "reason",
+)
 BASELINE_RESETS = _counter(
     "baseline_resets",
     "Baselines restarted: a new `bundle`, an `unreadable` state, or one `lost` from Redis.",

@@ -183,6 +183,9 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     drift detection."""
     alert_cooldown_s: Annotated[NotNegative, Role.AGENTS | Role.COMMAND_LINE] = 7 * 86400.0
     """Seconds from the end of an episode to the earliest next one of its kind for the same user."""
+    silence_alerts_per_user_year: Annotated[NotNegative, Role.AGENTS | Role.COMMAND_LINE] = 0.5
+    """False silence alerts that you accept for each user and year: of pauses that are longer than a user's own habit,
+    and no more. Fewer mean that a silence is raised later; 0 raises none."""
     level_high: Annotated[Count, Role.AGENTS | Role.COMMAND_LINE] = 5
     """Scores in the high band, among the last `UNDERTONE_LEVEL_OF`, that raise a level alert."""
     level_of: Annotated[int, Field(ge=0, le=31), Role.AGENTS | Role.COMMAND_LINE] = 7

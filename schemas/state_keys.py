@@ -137,9 +137,9 @@ DRIFT = StateKey(
     lifetime="UNDERTONE_STATE_TTL_S",
     personal=True,
     versions=(1, 2, 3),
-    encoding="packed floats (chart, open days, scores and evidence of the last 12 memos), episodes, undelivered alerts "
-    "as Avro; at most 8 KiB",
-    meaning="A user's chart, episodes, last memos, and alerts that are not known to be delivered.",
+    encoding="packed floats (chart, open days, scores and evidence of the last 12 memos), episodes, the last 96 pauses "
+    "between memos, undelivered alerts as Avro; at most 8 KiB",
+    meaning="A user's chart, episodes, last memos, habit of speaking, and alerts that are not known to be delivered.",
     watched=True,
 )
 BASELINE = StateKey(
@@ -183,6 +183,26 @@ OPEN_JOINS = StateKey(
     kind=Kind.SORTED_SET,
     encoding="members are keys of joins",
     meaning="When each open join times out.",
+)
+SILENCES = StateKey(
+    "silences due",
+    "silence:due",
+    owner="drift agent, dead-letter agent",
+    lifetime="none; a member goes when its user has no habit yet, or 90 days after a silence was due",
+    personal=True,
+    kind=Kind.SORTED_SET,
+    encoding="members are user ids",
+    meaning="When each user's silence is looked at next.",
+)
+OUTAGES = StateKey(
+    "outages",
+    "silence:outages",
+    owner="drift agent",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=False,
+    versions=(1,),
+    encoding="64-bit floats, little-endian",
+    meaning="When most users, of each habit, were last found silent together: no silence is counted from before.",
 )
 POOL = StateKey(
     "pooled autocorrelation",

@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import exceptions
 
-from schemas.state_keys import JOIN, OPEN_JOINS, PREFIX, STATE_KEYS
+from schemas.state_keys import JOIN, OPEN_JOINS, PREFIX, SILENCES, STATE_KEYS
 from streams.doctor.examination import Patient
 from streams.doctor.finding import Finding, ok, skipped
 from streams.doctor.redis_server import CLIENT
@@ -33,6 +33,7 @@ async def forget(patient: Patient, user_id: str, memo_id: str) -> Finding:
     try:
         await client.delete(*(PREFIX + key for key in keys_of(user_id, memo_id)))
         await client.zrem(PREFIX + OPEN_JOINS.key(), JOIN.key(user_id, memo_id))
+        await client.zrem(PREFIX + SILENCES.key(), user_id)
     except (exceptions.RedisError, OSError) as error:
         return skipped(f"its keys in Redis ({type(error).__name__}), until they expire")
     return ok("its keys in Redis")

@@ -7,7 +7,8 @@ nothing. Muted alerts are counted and marked delivered, but not published, unles
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from schemas import pipeline, topics
 from schemas.codec import DecodeError
@@ -19,9 +20,11 @@ from streams.drift.detector import DAY_S, Outcome
 from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool, prior_from_bytes, prior_to_bytes
 from streams.drift.rules import Rules
 from streams.drift.user_state import Followed, delivered, follow_in_detail, unpack
+from streams.silence.habit import SHORTEST_DAYS
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Batch, Source
 from workers.service import prometheus
+from workers.state.deadlines import Deadlines
 from workers.state.store import Store
 
 STAGE = pipeline.DRIFT.name
@@ -62,14 +65,20 @@ class DriftAgent:
     """Tracks every user's scores and delivers alerts.
 
     state_ttl_s: TTL of a user's state in seconds, from its last write; clock: the time now, aware, for mutes, latency,
-    and memos whose own times lie ahead of it.
+    and memos whose own times lie ahead of it; silences: due times of users, see `SilenceWatch`.
     """
 
     def __init__(
-        self, rules: Rules, state_ttl_s: float, store: Store, delivery: Delivery, clock: Callable[[], datetime]
+        self,
+        rules: Rules,
+        state_ttl_s: float,
+        store: Store,
+        delivery: Delivery,
+        clock: Callable[[], datetime],
+        silences: Deadlines | None = None,
     ) -> None:
         self._rules, self._state_ttl_s, self._store, self._delivery = rules, state_ttl_s, store, delivery
-        self._clock = clock
+        self._clock, self._silences = clock, silences
 
     async def process(self, batch: Batch) -> None:
         """Process these scores and return when all alerts are delivered. Raises Transient."""
@@ -81,14 +90,36 @@ class DriftAgent:
         followed = await self._store.update(list(scores), following, ttl_s=self._state_ttl_s)
         prometheus.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
+        await self._watch_silence(scores)
         alerts = [(key, alert) for key, one in followed.items() for alert in one.alerts]
+        await self.publish(alerts, causes, self._delivery.dead_letters(failures))
+        self._count(followed)
+        self._observe_latency(score for several in scores.values() for score in several)
+
+    async def publish(
+        self,
+        alerts: Alerts,
+        causes: Mapping[tuple[str, str], Source] = MappingProxyType({}),
+        others: Sequence[Outgoing] = (),
+    ) -> None:
+        """Deliver these alerts, unless they are muted, and mark them delivered. Raises Transient.
+
+        causes: records by user and memo; others: sent together with them.
+        """
         unmuted = await self._not_muted(alerts)
         # An alert left undelivered by a crash may belong to a memo outside this batch.
         outgoing = [_outgoing(alert, causes.get((alert.user_id, alert.memo_id), NOWHERE)) for _, alert in unmuted]
-        await self._delivery.send(outgoing + self._delivery.dead_letters(failures))
+        await self._delivery.send([*outgoing, *others])
         await self._mark_delivered(alerts)
-        self._count(followed, unmuted)
-        self._observe_latency(score for several in scores.values() for score in several)
+        prometheus.RECORDS_OUT.labels(stage=STAGE).inc(len(unmuted))
+        for _, alert in unmuted:
+            prometheus.ALERTS.labels(kind=alert.kind, state=alert.state).inc()
+
+    async def _watch_silence(self, scores: Mapping[str, Sequence[RiskScored]]) -> None:
+        """Have the silence of these users looked at, at the earliest when a pause can be one."""
+        if self._silences is not None and self._rules.silences_per_year:
+            first = await self._silences.now() + timedelta(days=SHORTEST_DAYS)
+            await self._silences.put({several[0].user_id: first for several in scores.values()})
 
     def _decoded(
         self, sources: Sequence[Source]
@@ -171,10 +202,7 @@ class DriftAgent:
 
         await self._store.update(list(ids), mark, ttl_s=self._state_ttl_s)
 
-    def _count(self, followed: Mapping[str, Followed], alerts: Alerts) -> None:
-        prometheus.RECORDS_OUT.labels(stage=STAGE).inc(len(alerts))
-        for _, alert in alerts:
-            prometheus.ALERTS.labels(kind=alert.kind, state=alert.state).inc()
+    def _count(self, followed: Mapping[str, Followed]) -> None:
         for one in followed.values():
             for outcome in one.outcomes:
                 prometheus.DRIFT_UPDATES.labels(outcome=outcome).inc()

@@ -51,7 +51,8 @@ def _chart_after(kept: Sequence[Day], state: DriftState, rules: ChartRules) -> C
 def alerting_until(alerting: Alerting, limit_s: float, cooldown_s: float) -> Alerting:
     """The episodes without times after `limit_s`, so that they can end and begin; the same object when none is."""
     drift, level = (_episode_until(episode, limit_s, cooldown_s) for episode in (alerting.drift, alerting.level))
-    known = Alerting(drift, level, alerting.bands, min(alerting.high_since_s, limit_s))
+    silence = alerting.silence.until(limit_s, cooldown_s)
+    known = Alerting(drift, level, alerting.bands, min(alerting.high_since_s, limit_s), silence)
     return alerting if known == alerting else known
 
 

@@ -2,8 +2,9 @@
 
 A `drift` episode starts when the upward chart exceeds its threshold and ends when the downward chart signals a return,
 or after ninety days, when the new level becomes the user's normal. A `level` episode starts when k of the last m scores
-are in the high band and ends when few are. A cool-down separates two episodes of one kind. A new bundle leaves open
-episodes open and raises no alert.
+are in the high band and ends when few are. A `silence` episode starts without a memo, when its time has come
+(`streams/drift/silence_watch.py`), and ends with the next one. A cool-down separates two episodes of one kind. A new
+bundle leaves open episodes open and raises no alert.
 """
 
 import struct
@@ -17,6 +18,7 @@ from streams.drift.detector import DAY_S, Observation, Outcome, Transition, Verd
 from streams.drift.detector_state import DriftState
 from streams.drift.rules import Rules
 from streams.reasons.recent_memos import NONE, Memo, with_memo
+from streams.silence.quiet import Quiet
 
 ESCALATES_AT = 2.0
 """Multiple of its threshold at which the upward chart escalates an episode."""
@@ -45,27 +47,29 @@ class Alerting(NamedTuple):
     bands: int = 0
     high_since_s: float = 0.0
     """When the oldest run of high scores within `bands` started."""
+    silence: Quiet = Quiet()
+    """How this user speaks, and the open silence."""
 
     @property
     def open_episode(self) -> bool:
-        """Whether an alert of either kind is raised and not resolved: the single source of this fact."""
+        """Whether an alert about scores is raised and not resolved: the single source of this fact."""
         return bool(self.drift.key or self.level.key)
 
     def to_bytes(self) -> bytes:
-        """This state in about 100 bytes."""
-        if self == _NONE:
-            return _NONE_BYTES
+        """This state in about 250 bytes; what was added after 0.1 comes last, where older versions do not look."""
+        if self[:_SILENCE] == _NONE[:_SILENCE]:
+            return _NONE_BYTES + self.silence.to_bytes()
         parts = [_HEAD.pack(self.bands, self.high_since_s)]
         for episode in (self.drift, self.level):
             key = episode.key.encode()
             parts.append(_EPISODE.pack(episode.opened_s, episode.quiet_until_s, episode.escalated, len(key)) + key)
-        return b"".join(parts)
+        return b"".join((*parts, self.silence.to_bytes()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Alerting":
         """The state in `data`. Raises struct.error or ValueError for other bytes."""
-        if data == _NONE_BYTES:
-            return _NONE
+        if data.startswith(_NONE_BYTES):
+            return cls(silence=Quiet.from_bytes(data[len(_NONE_BYTES) :]))
         bands, high_since_s = _HEAD.unpack_from(data)
         at, episodes = _HEAD.size, []
         for _ in range(2):
@@ -73,12 +77,13 @@ class Alerting(NamedTuple):
             at += _EPISODE.size
             episodes.append(Episode(data[at : at + size].decode(), opened_s, quiet_until_s, escalated))
             at += size
-        return cls(episodes[0], episodes[1], bands, high_since_s)
+        return cls(episodes[0], episodes[1], bands, high_since_s, Quiet.from_bytes(data[at:]))
 
 
 _HEAD = struct.Struct("<Id")
 _EPISODE = struct.Struct("<dd?B")
 _NONE = Alerting()
+_SILENCE = Alerting._fields.index("silence")
 _NONE_BYTES = bytes(_HEAD.size + 2 * _EPISODE.size)
 """No open episode, no high score: by far the most common state."""
 
@@ -194,7 +199,7 @@ def _follow_level(
     elif episode.key and count <= few:
         steps.append(_level_step(AlertState.RESOLVED, count, few, since_s, episode.key))
         episode = Episode(quiet_until_s=now_s + rules.cooldown_s)
-    return Alerting(alerting.drift, episode, bands, since_s)
+    return alerting._replace(level=episode, bands=bands, high_since_s=since_s)
 
 
 def _level_step(state: AlertState, count: int, threshold: int, since_s: float, key: str) -> Step:

@@ -31,6 +31,8 @@ class Rules(NamedTuple):
     level_of: int
     alerts_per_memo: float
     """False alerts that the false-alarm budget allows per memo."""
+    silences_per_year: float = 0.0
+    """False silence alerts that are accepted of a user in a year; 0 raises none."""
 
     @staticmethod
     def from_settings(settings: "Settings") -> "Rules":
@@ -42,7 +44,13 @@ class Rules(NamedTuple):
             settings.reorder_window_s,
             settings.alert_cooldown_s,
         )
-        return rules._replace(level_high=settings.level_high, level_of=settings.level_of)
+        silences = settings.silence_alerts_per_user_year
+        return rules._replace(
+            level_high=settings.level_high,
+            level_of=settings.level_of,
+            alerts_per_memo=rules.alerts_per_memo + silences / YEAR_DAYS / settings.memos_per_day,
+            silences_per_year=silences,
+        )
 
 
 def rules_for(

@@ -15,19 +15,29 @@ from typing import NamedTuple
 
 from schemas.codec import Codec
 from schemas.errors import UnreadableState
-from schemas.events import BaselineSummary, RecentSummary, RiskAlert, RiskScored
+from schemas.events import (
+    AlertKind,
+    AlertState,
+    BaselineSummary,
+    RecentSummary,
+    RiskAlert,
+    RiskScored,
+    Severity,
+)
 from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
 from streams.drift import stored_state
 from streams.drift.clocks import alerting_until, state_until
 from streams.drift.cusum import Chart
-from streams.drift.detector import FUTURE_S, Observation, Outcome, Verdict, observe
+from streams.drift.detector import DAY_S, FUTURE_S, Observation, Outcome, Verdict, observe
 from streams.drift.detector_state import DriftState
 from streams.drift.episodes import Alerting, Step, judge, remembered, reported_chart
 from streams.drift.rules import Rules
 from streams.reasons.episode_evidence import episode_evidence, score_points
 from streams.reasons.recent_memos import NONE, recent_memos, until
 from streams.reasons.summary import summary_of
+from streams.silence.habit import limit_days
+from streams.silence.quiet import Quiet, heard
 from workers.kafka.record_time import arrived_s
 
 _CODEC = Codec()
@@ -87,9 +97,10 @@ def follow_in_detail(
     user = _brought_back(start, scored, timestamps_ms, now_s, rules)
     for score, timestamp_ms in zip(scored, timestamps_ms, strict=True):
         observation = observe(score, arrived_s(timestamp_ms, now_s))
+        user, ended = hear(user, score.user_id, observation, _arrival_s(observation, score, now_s), rules)
         user, verdict, alerts = advance(user, score.user_id, observation, rules)
         outcomes.append(verdict.outcome)
-        new += alerts
+        new += ended + alerts
     user = user._replace(outbox=(*user.outbox, *new))
     if state is None or user is not start:
         state = pack(user)
@@ -142,6 +153,47 @@ def advance(user: User, user_id: str, observation: Observation, rules: Rules) ->
     recent = remembered(user.recent, observation, verdict)
     alerts = [_alert(user_id, step, reported_chart(step, state, verdict), observation, recent) for step in steps]
     return User(state, alerting, user.outbox, recent), verdict, alerts
+
+
+def _arrival_s(observation: Observation, score: RiskScored, now_s: float) -> float:
+    """When a score arrived, the same at every redelivery: by Kafka's timestamp, else by when it was made."""
+    return observation.arrived_s if observation.arrived_s < now_s else min(score.scored_at.timestamp(), now_s)
+
+
+def hear(
+    user: User, user_id: str, observation: Observation, arrived_s: float, rules: Rules
+) -> tuple[User, list[RiskAlert]]:
+    """The user after a record about a memo, whether it is judged or not; and the alert that ends an open silence.
+
+    The same object when the record says nothing new about their speaking. The outbox is unchanged.
+    """
+    before = user.alerting.silence
+    if not (rules.silences_per_year or before.key):
+        return user, []
+    silence = heard(
+        before, observation.memo_id, observation.uploaded_s, arrived_s, rules.silences_per_year, rules.cooldown_s
+    )
+    if silence is before:
+        return user, []
+    changed = with_silence(user, silence)
+    if not before.key or silence.key:
+        return changed, []
+    return changed, [silence_alert(user, user_id, AlertState.RESOLVED, before, observation, silence.heard_s, rules)]
+
+
+def with_silence(user: User, silence: Quiet) -> User:
+    """The user with another state of their speaking."""
+    return user._replace(alerting=user.alerting._replace(silence=silence))
+
+
+def silence_alert(
+    user: User, user_id: str, state: AlertState, silence: Quiet, observation: Observation, until_s: float, rules: Rules
+) -> RiskAlert:
+    """A step of a silence. silence: with its episode; observation: its cause; until_s: up to when it has lasted."""
+    days = (until_s - silence.heard_s) / DAY_S
+    threshold = min(limit_days(silence.pauses, rules.silences_per_year), days)
+    step = Step(AlertKind.SILENCE, state, Severity.WARNING, days, threshold, silence.heard_s, silence.key)
+    return _alert(user_id, step, user.drift.chart, observation, user.recent)
 
 
 def prior_of(state: bytes) -> float:

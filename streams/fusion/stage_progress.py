@@ -34,6 +34,11 @@ class StageProgress:
         """Up to when all workers had processed the uploads, and the ends of their results when that was seen."""
         self._passed: float | None = None
 
+    @property
+    def passed(self) -> float | None:
+        """The time of the clock up to which all uploads are passed; None while that is unknown."""
+        return self._passed
+
     def behind_s(self) -> float | None:
         """All memos that were uploaded at least so many seconds ago are passed; None while that is unknown."""
         return None if self._passed is None else max(self._clock() - self._passed, 0.0)
@@ -53,6 +58,31 @@ class StageProgress:
         passed = _reached(self._results, read)
         if passed is not None:
             self._passed = passed
+
+
+class ScoresRead:
+    """The time up to which all uploads are passed and the scores that they led to are read. reader: the stage.
+
+    Memos that wait for a modality are not passed by this: they are scored within the join timeout after it.
+    """
+
+    def __init__(self, progress: StageProgress, reader: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._progress, self._reader, self._clock = progress, reader, clock
+        self._waiting: list[tuple[float, Offsets]] = []
+        self._read: float | None = None
+
+    def behind_s(self) -> float | None:
+        """All memos that were uploaded at least so many seconds ago are read; None while that is unknown."""
+        return None if self._read is None else max(self._clock() - self._read, 0.0)
+
+    def look(self, measured: Measured) -> None:
+        """Take a measurement, after the progress has taken it. The reader was measured after the stage that writes."""
+        passed = self._progress.passed
+        if passed is not None and (not self._waiting or passed > self._waiting[-1][0]):
+            _keep(self._waiting, passed, _ends(measured[self._reader]))
+        read = _reached(self._waiting, _positions(measured[self._reader]))
+        if read is not None:
+            self._read = read
 
 
 def _keep(waiting: list[tuple[float, Offsets]], at_s: float, ends: Offsets) -> None:

@@ -13,16 +13,19 @@ from schemas.errors import Transient
 from schemas.pipeline import DEAD_LETTERS, DRIFT, FUSION, feature_stages
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
+from schemas.state_keys import SILENCES
 from streams.agents.agent_loop import Agent
 from streams.agents.faust_app import reading
 from streams.agents.isolated_agent import Failures, IsolatedAgent
 from streams.agents.lag_exporter import LagExporter, Measured, Stalls
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
+from streams.drift.silence_watch import AT_ONCE as SILENCES_AT_ONCE
+from streams.drift.silence_watch import SilenceWatch
 from streams.fusion.agent import CLOSED_AT_ONCE, FusionAgent
 from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.rules import FusionRules
-from streams.fusion.stage_progress import StageProgress
+from streams.fusion.stage_progress import ScoresRead, StageProgress
 from streams.recovery.resubmit import Reconciler
 from streams.roles.lifecycle import model_loading, run_with_health
 from workers.kafka.authorization_errors import refusals_stop
@@ -44,6 +47,8 @@ log = logging.getLogger(__name__)
 
 CLOSE_EVERY_S = 2.0
 """Seconds between two searches for joins past their timeout."""
+LOOK_EVERY_S = 60.0
+"""Seconds between two looks at silent users."""
 
 
 async def run_agents(settings: Settings, stop: asyncio.Event) -> None:
@@ -79,8 +84,19 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         fusion = FusionAgent(joins, scorer, store, deadlines, scores, cap, _now, progress.behind_s)
         # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
         await retry_transient(lambda: with_prior(rules, store), stage=DRIFT.name, target="redis")
-        drift = DriftAgent(rules, settings.state_ttl_s, store, alerts, _now)
-        letters = DeadLetterAgent(joins, store, deadlines, codec)
+        silences = await exits.enter_async_context(RedisDeadlines.of(settings, SILENCES))
+        drift = DriftAgent(rules, settings.state_ttl_s, store, alerts, _now, silences)
+        scores_read = ScoresRead(progress, DRIFT.name)
+        watch = SilenceWatch(
+            rules,
+            settings.state_ttl_s,
+            store,
+            silences,
+            drift.publish,
+            scorer.bundle.id,
+            lambda: _with_open_joins(scores_read.behind_s(), settings),
+        )
+        letters = DeadLetterAgent(joins, store, deadlines, codec, watch.hear)
         agents: dict[str, Agent] = {
             FUSION.name: _isolated(fusion, settings, scores),
             DRIFT.name: _isolated(drift, settings, alerts),
@@ -91,10 +107,12 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
 
             def look(measured: Measured, began: float) -> None:
                 progress.look(measured, began)
+                scores_read.look(measured)
                 stalls.look(measured)
 
             tasks = [
                 asyncio.create_task(_close_joins(fusion)),
+                asyncio.create_task(_watch_silence(watch)),
                 asyncio.create_task(LagExporter(settings, look).run()),
                 asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
@@ -146,3 +164,18 @@ async def _close_joins(fusion: FusionAgent) -> None:
                 await asyncio.sleep(0)
         except Transient as error:
             log.warning("timeouts of joins delayed, retrying: %s", error)
+
+
+def _with_open_joins(behind_s: float | None, settings: Settings) -> float | None:
+    """The age of what is surely read, with time for memos that wait for a modality which will not come."""
+    return None if behind_s is None else behind_s + 2 * settings.join_timeout_s
+
+
+async def _watch_silence(watch: SilenceWatch) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            while await watch.look() == SILENCES_AT_ONCE:
+                await asyncio.sleep(0)
+        except Transient as error:
+            log.warning("silences are looked at later, retrying: %s", error)

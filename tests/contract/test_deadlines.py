@@ -47,6 +47,24 @@ async def test_the_first_due_time_of_a_key_is_kept(deadlines: Deadlines) -> None
     assert await deadlines.count() == 1
 
 
+async def test_moved_keys_are_due_at_their_new_time_and_unknown_ones_stay_unknown(deadlines: Deadlines) -> None:
+    await deadlines.put({"sooner": after(50), "later": after(1)})
+    await deadlines.move({"sooner": after(2), "later": after(60), "unknown": after(1)})
+    await deadlines.move({})
+    assert await deadlines.due(after(9), 10) == ["sooner"]
+    assert await deadlines.count() == 2
+
+
+async def test_a_sample_has_different_keys_and_at_most_as_many_as_are_wanted(deadlines: Deadlines) -> None:
+    assert await deadlines.sample(3) == []
+    keys = [str(number) for number in range(20)]
+    await deadlines.put(dict.fromkeys(keys, NOW))
+    some = await deadlines.sample(5)
+    assert len(set(some)) == 5
+    assert set(some) < set(keys)
+    assert sorted(await deadlines.sample(99)) == sorted(keys)
+
+
 async def test_dropping_is_idempotent_and_a_dropped_key_can_be_put_again(deadlines: Deadlines) -> None:
     await deadlines.put({"key": after(1)})
     await deadlines.drop(["key", "unknown"])

@@ -92,6 +92,8 @@ PROBABILITY = _histogram(metrics.PROBABILITY)
 DRIFT_UPDATES = _counter(metrics.DRIFT_UPDATES)
 ALERTS = _counter(metrics.ALERTS)
 ALERTS_BUDGETED = _counter(metrics.ALERTS_BUDGETED)
+SILENCE_WATCHED = _gauge(metrics.SILENCE_WATCHED)
+SILENCE_HELD = _gauge(metrics.SILENCE_HELD)
 BASELINE_RESETS = _counter(metrics.BASELINE_RESETS)
 STATE_UNREADABLE = _counter(metrics.STATE_UNREADABLE)
 

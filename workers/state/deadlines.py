@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import random
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,6 +19,12 @@ class Deadlines(Protocol):
 
     async def drop(self, keys: Collection[str]) -> None:
         """Remove keys; ignores unknown ones."""
+
+    async def move(self, due: Mapping[str, datetime]) -> None:
+        """Give keys another due time; ignores unknown ones."""
+
+    async def sample(self, most: int) -> list[str]:
+        """At most `most` different keys, at random."""
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """At most `most` keys that are due, earliest first; they stay until dropped."""
@@ -60,6 +67,15 @@ class MemoryDeadlines:
         await asyncio.sleep(0)
         for key in keys:
             self._due.pop(key, None)
+
+    async def move(self, due: Mapping[str, datetime]) -> None:
+        """See Deadlines."""
+        await asyncio.sleep(0)
+        self._due |= {key: moment for key, moment in due.items() if key in self._due}
+
+    async def sample(self, most: int) -> list[str]:
+        """See Deadlines."""
+        return random.sample(list(self._due), min(most, len(self._due)))
 
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""

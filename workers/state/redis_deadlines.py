@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
@@ -10,7 +10,7 @@ from typing import Any, Self
 from redis.exceptions import ResponseError
 
 from schemas.settings import Settings
-from schemas.state_keys import OPEN_JOINS, PREFIX
+from schemas.state_keys import OPEN_JOINS, PREFIX, StateKey
 from workers.state import quarantine
 from workers.state.redis_client import NOTHING, redis_access, redis_call, redis_client
 from workers.state.redis_errors import WRONG_TYPE, code_of
@@ -19,7 +19,6 @@ PAGE = 10_000
 """Keys in one answer where all are read."""
 CLOCK_S = 10.0
 """Interval of requesting the server's time."""
-KEY = PREFIX + OPEN_JOINS.key()
 _LATEST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -35,19 +34,20 @@ class RedisDeadlines:
         url: str,
         access: Mapping[str, Any] = NOTHING,
         *,
-        key: str = KEY,
+        key: str | None = None,
+        row: StateKey = OPEN_JOINS,
         timeout_s: float = 5.0,
     ) -> None:
         self._client: Any = redis_client(url, access, timeout_s)
-        self._key = key
+        self._row, self._key = row, key or PREFIX + row.key()
         self._requested_at = -math.inf
         self._ahead_s = 0.0
         """Server time minus this process's monotonic clock."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Deadlines from the settings. Raises ConfigurationError for an invalid URL or inconsistent settings."""
-        return cls(settings.redis_url or "", redis_access(settings))
+    def of(cls, settings: Settings, row: StateKey = OPEN_JOINS) -> Self:
+        """Those of a row of the table of keys. Raises ConfigurationError for settings that cannot be used."""
+        return cls(settings.redis_url or "", redis_access(settings), row=row)
 
     async def now(self) -> datetime:
         """See Deadlines."""
@@ -69,15 +69,28 @@ class RedisDeadlines:
         if keys:
             await self._call(lambda: self._client.zrem(self._key, *keys))
 
+    async def move(self, due: Mapping[str, datetime]) -> None:
+        """See Deadlines."""
+        if due:
+            members = {key: moment.timestamp() for key, moment in due.items()}
+            await self._call(lambda: self._client.zadd(self._key, members, xx=True))
+
+    async def sample(self, most: int) -> list[str]:
+        """See Deadlines."""
+        return await self._texts(await self._call(lambda: self._client.zrandmember(self._key, most)))
+
     async def due(self, now: datetime, most: int) -> list[str]:
         """See Deadlines."""
-        found = await self._call(
-            lambda: self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most)
+        return await self._texts(
+            await self._call(lambda: self._client.zrangebyscore(self._key, "-inf", now.timestamp(), start=0, num=most))
         )
+
+    async def _texts(self, found: Sequence[bytes]) -> list[str]:
+        """Members as keys; those that are no text are dropped."""
         keys = {member: _text(member) for member in found}
         if foreign := [member for member, key in keys.items() if key is None]:
             await self._call(lambda: self._client.zrem(self._key, *foreign))
-            quarantine.note(OPEN_JOINS.key(), "members that are no text were dropped")
+            quarantine.note(self._row.key(), "members that are no text were dropped")
         return [key for key in keys.values() if key is not None]
 
     async def bring_back(self, latest: datetime, most: int) -> int:
@@ -109,7 +122,7 @@ class RedisDeadlines:
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to a command; a key of another type is moved to quarantine first, and all timeouts restart.
 
-        Joins whose timeout was lost are given one by their next part, or expire.
+        A join or user whose due time was lost is given one by the next part or memo; else a join expires.
         """
         try:
             async with redis_call(self._client, "deadlines"):
@@ -120,7 +133,7 @@ class RedisDeadlines:
         async with redis_call(self._client, "deadlines"):
             key = self._key.removeprefix(PREFIX)
             prefix = self._key.removesuffix(key)
-            if await quarantine.move(self._client, key, None, OPEN_JOINS.kind, prefix=prefix):
+            if await quarantine.move(self._client, key, None, self._row.kind, prefix=prefix):
                 quarantine.note(key, quarantine.WRONG_TYPE)
             return await command()
 

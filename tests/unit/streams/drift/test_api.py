@@ -56,7 +56,7 @@ def test_verdicts_and_states_are_the_agents_on_fifty_thousand_values() -> None:
     raised, values, skipped = 0, 0, set[Outcome]()
     for seed in range(125):
         scores = _course(seed, 400)
-        agent = follow_in_detail(None, scores, RULES._replace(level_of=0), now_s)
+        agent = follow_in_detail(None, scores, RULES._replace(level_of=0, silences_per_year=0.0), now_s)
         monitor = DriftMonitor(user_id="u")
         verdicts = [_given(monitor, score) for score in scores]
         assert [verdict.outcome for verdict in verdicts] == list(agent.outcomes)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.fusion.stage_progress import STEPS, StageProgress
+from streams.fusion.stage_progress import STEPS, ScoresRead, StageProgress
 
 WORKERS, AGENTS = ("acoustic", "embedding"), ("fusion", "letters")
 
@@ -120,3 +120,27 @@ def test_a_topic_that_was_made_anew_is_followed_again() -> None:
             again.work(stage, at, 10)
     progress.look(again.measured(), again.now)
     assert progress.behind_s() == 0.0
+
+
+def test_scores_are_read_once_the_reader_has_passed_what_was_written_when_the_uploads_were_passed() -> None:
+    """One upload, one result, one score; a measurement after each step."""
+    clock = [0.0]
+    progress = StageProgress(("acoustic",), ("fusion",), lambda: clock[0])
+    read = ScoresRead(progress, "drift", lambda: clock[0])
+    uploads, features, scores = (0, 1), (0, 0), (0, 0)
+    seen = []
+    for step in range(6):
+        clock[0] = float(step)
+        if step == 1:
+            uploads, features = (1, 0), (0, 1)
+        elif step == 2:
+            features, scores = (1, 0), (0, 1)
+        elif step == 4:
+            scores = (1, 0)
+        progress.look({"acoustic": {0: uploads}, "fusion": {0: features}, "drift": {0: scores}}, clock[0])
+        read.look({"acoustic": {0: uploads}, "fusion": {0: features}, "drift": {0: scores}})
+        seen.append(read.behind_s())
+    assert seen[:4] == [None] * 4
+    assert seen[4] is not None
+    assert seen[4] <= 3.0
+    assert seen[5] == 0.0
