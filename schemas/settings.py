@@ -106,7 +106,7 @@ class Audio(BaseModel, frozen=True, defer_build=True):
 class Workers(BaseModel, frozen=True, defer_build=True):
     """Models, batches and dead letters of the feature workers; the agents read the model bundle and the limits too."""
 
-    bundle: Annotated[Folder, Role.WORKER | Role.AGENTS | Role.UP | Role.COMMAND_LINE] = SHIPPED_BUNDLE
+    bundle: Annotated[Folder, Role.WORKER | Role.AGENTS | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = SHIPPED_BUNDLE
     """Model bundle: encoder, head, calibration, population, and which modalities they need. The shipped one is a
     demonstration, trained on synthetic voices: it says nothing about any person."""
     encoder: Annotated[str | None, Role.WORKER | Role.UP | Role.COMMAND_LINE] = None

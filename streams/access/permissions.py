@@ -53,6 +53,10 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/system/redrive"): Route(Permission.REDRIVE),
     ("POST", "/system/redrive"): Route(Permission.REDRIVE, audited=True),
     ("GET", "/try"): Route(Permission.UPLOAD),
+    ("POST", "/try"): Route(Permission.UPLOAD, audited=True),
+    ("GET", "/try/memos"): Route(Permission.UPLOAD, audited=True),
+    ("GET", "/try/progress"): Route(Permission.UPLOAD),
+    ("GET", "/try/plots/{name}"): Route(Permission.PERSON, audited=True),
     # API
     ("GET", "/api/v1/people"): Route(Permission.CASELOAD, audited=True),
     ("GET", "/api/v1/people/{user_id}"): Route(Permission.PERSON, audited=True),

@@ -17,6 +17,8 @@ from streams.api.services import Services
 
 PREFIX = "/api/v1"
 UPLOAD = f"{PREFIX}/memos"
+UPLOADS = frozenset({UPLOAD, "/try"})
+"""Addresses that take audio; all others take little."""
 MULTIPART_BYTES = 64 * 1024
 """Room for the fields and borders around the audio of an upload."""
 
@@ -40,7 +42,7 @@ def make_application(services: Services, error_page: ErrorPage | None = None) ->
     problems.add_to(app, error_page)
 
     def most_bytes(scope: Scope) -> int:
-        uploads = scope["path"] == UPLOAD and scope["method"] == "POST"
+        uploads = scope["path"] in UPLOADS and scope["method"] == "POST"
         return services.settings.audio_max_bytes + MULTIPART_BYTES if uploads else BODY_BYTES
 
     # Middleware that is added later is further out.

@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from schemas.settings import Settings
 from streams.access.access import check_settings
 from streams.access.permissions import check_routes
-from streams.api.application import make_application
 from streams.api.services import Services, Submitting
 from streams.roles.http_server import bound_socket, serve
 from streams.roles.lifecycle import run_with_health
+from streams.web.application import make_application
 from workers.service.health import HEALTH
 from workers.service.shutdown import SHUTDOWN
 

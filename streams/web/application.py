@@ -9,14 +9,17 @@ from streams.api.services import Services
 from streams.web import assets, choices
 from streams.web.error_pages import error_page
 from streams.web.notices import load_notices
+from streams.web.trial import page as trial
+from streams.web.trial.plot import Plots
 
-PAGES: Sequence[APIRouter] = (choices.router,)
+PAGES: Sequence[APIRouter] = (choices.router, trial.router)
 """Routers of pages. Each page shows the notices about the system."""
 
 
 def make_application(services: Services) -> FastAPI:
     """API and pages as one ASGI application."""
     app = api.make_application(services, error_page)
+    app.state.plots = Plots(services.settings)
     app.include_router(assets.router)
     for router in PAGES:
         app.include_router(router, dependencies=[Depends(load_notices)], include_in_schema=False)
