@@ -127,15 +127,15 @@ class KafkaSecurity(BaseModel, frozen=True, defer_build=True):
 class RedisSecurity(BaseModel, frozen=True, defer_build=True):
     """TLS and credentials of Redis. Files are PEM and need `rediss://` in `REDIS_URL`."""
 
-    redis_user: Annotated[str | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    redis_user: Annotated[str | None, Role.AGENTS | Role.DASHBOARD | Role.COMMAND_LINE] = None
     """User of Redis, instead of the one in `REDIS_URL`."""
-    redis_password: Annotated[SecretStr | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    redis_password: Annotated[SecretStr | None, Role.AGENTS | Role.DASHBOARD | Role.COMMAND_LINE] = None
     """Password of Redis, instead of the one in `REDIS_URL`."""
-    redis_ca: Annotated[File | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    redis_ca: Annotated[File | None, Role.AGENTS | Role.DASHBOARD | Role.COMMAND_LINE] = None
     """Certificate authorities trusted for the server's certificate; without it those of the system."""
-    redis_certificate: Annotated[File | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    redis_certificate: Annotated[File | None, Role.AGENTS | Role.DASHBOARD | Role.COMMAND_LINE] = None
     """Client certificate, where the server requires one."""
-    redis_key: Annotated[File | None, Role.AGENTS | Role.COMMAND_LINE] = None
+    redis_key: Annotated[File | None, Role.AGENTS | Role.DASHBOARD | Role.COMMAND_LINE] = None
     """Private key of `UNDERTONE_REDIS_CERTIFICATE`."""
 
     @model_validator(mode="after")

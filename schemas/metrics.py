@@ -241,6 +241,9 @@ HTTP_DURATION = _seconds(
     "method",
     buckets=FAST,
 )
+LIVE_SUBSCRIBERS = _gauge("live_subscribers", "Open connections of the dashboard that follow live events.")
+LIVE_EVENTS = _counter("live_events", "Live events sent to subscribers.", "topic")
+LIVE_CUT = _counter("live_cut", "Subscribers cut off because they read too slowly; they resume where they were.")
 UPLOADS = _counter("uploads", "Memos uploaded to the dashboard over HTTP.", "outcome")
 UPLOAD_BYTES = _counter("upload_bytes", "Audio that the dashboard accepted over HTTP.", unit="bytes")
 

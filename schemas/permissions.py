@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from schemas.channels import CHANNELS, bridge_group
 from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, HISTORY_STAGES, STAGES, Stage
-from schemas.topics import ALERTS, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
+from schemas.topics import ALERTS, AUDIT, CARE, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ def rights() -> list[Right]:
         *(Right("agents", "topic", UPLOADED.name, each) for each in ("Read", "Write")),
         *(Right("agents", "group", stage.group, "Describe") for stage in FEATURE_STAGES),
         *_of_stages("history", HISTORY_STAGES),
+        *(Right("dashboard", "topic", topic.name, "Write") for topic in (UPLOADED, CARE, AUDIT)),
+        # Where an uploaded memo is on its way.
+        *(Right("dashboard", "topic", topic.name, "Read") for topic in (FEATURES, SCORED, DEAD)),
         Right("alerts", "topic", ALERTS.name, "Read"),
         *(Right("views", "topic", topic.name, "Read") for topic in (UPLOADED, SCORED, ALERTS, DEAD)),
         *(Right("bridge", "topic", name, "Read") for name in dict.fromkeys(t.name for c in CHANNELS for t in c.reads)),

@@ -150,7 +150,7 @@ class Workers(BaseModel, frozen=True, defer_build=True):
 class Agents(BaseModel, frozen=True, defer_build=True):
     """When a memo is scored, and when a change becomes an alert."""
 
-    alerts_per_user_year: Annotated[Positive, Role.AGENTS | Role.COMMAND_LINE] = 1.0
+    alerts_per_user_year: Annotated[Positive, Role.AGENTS | Role.DASHBOARD | Role.COMMAND_LINE] = 1.0
     """False drift alerts that you accept for each user and year; the threshold follows from it. Fewer false alerts mean
     that a change is found later: `undertone drift calibrate` shows by how much."""
     memos_per_day: Annotated[Positive, Role.AGENTS | Role.COMMAND_LINE] = 1.0

@@ -68,6 +68,7 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/api/v1/events"): Route(Permission.CASELOAD, audited=True),
     ("POST", "/api/v1/memos"): Route(Permission.UPLOAD, audited=True),
     ("GET", "/api/v1/memos/{memo_id}"): Route(Permission.UPLOAD, audited=True),
+    ("GET", "/api/v1/memos/{memo_id}/events"): Route(Permission.UPLOAD, audited=True),
     ("GET", "/api/v1/system"): Route(Permission.SYSTEM),
     ("GET", "/fhir/RiskAssessment"): Route(Permission.FHIR, audited=True),
 }

@@ -9,10 +9,11 @@ from schemas.version import version
 from streams.access.access import Access
 from streams.access.audit import KafkaAuditTrail
 from streams.access.guard import protect
-from streams.api import problems
+from streams.api import openapi_document, problems
 from streams.api.boundary import Boundary
 from streams.api.problems import ErrorPage
 from streams.api.request_limits import BODY_BYTES, RequestLimits
+from streams.api.routes import episodes, events, memos, people, system
 from streams.api.services import Services
 
 PREFIX = "/api/v1"
@@ -22,7 +23,7 @@ UPLOADS = frozenset({UPLOAD, "/try"})
 MULTIPART_BYTES = 64 * 1024
 """Room for the fields and borders around the audio of an upload."""
 
-ROUTERS: Sequence[APIRouter] = ()
+ROUTERS: Sequence[APIRouter] = (people.router, episodes.router, events.router, memos.router, system.router)
 """The API, in the order of its document."""
 
 
@@ -34,11 +35,13 @@ def make_application(services: Services, error_page: ErrorPage | None = None) ->
         description="How people's voices change: who needs a look, why, and what was done. A compass, never a "
         "diagnosis; not for emergencies.",
         openapi_url=f"{PREFIX}/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
         # Their pages load scripts from another origin.
         docs_url=None,
         redoc_url=None,
     )
     app.state.services = services
+    app.openapi = lambda: openapi_document.document(app)  # type: ignore[method-assign]  # as FastAPI's manual has it
     problems.add_to(app, error_page)
 
     def most_bytes(scope: Scope) -> int:
@@ -46,7 +49,7 @@ def make_application(services: Services, error_page: ErrorPage | None = None) ->
         return services.settings.audio_max_bytes + MULTIPART_BYTES if uploads else BODY_BYTES
 
     # Middleware that is added later is further out.
-    protect(app, Access.of(services.settings, KafkaAuditTrail(services.producer, services.codec), None))
+    protect(app, Access.of(services.settings, KafkaAuditTrail(services.producer, services.codec), services.database))
     app.add_middleware(RequestLimits, most_bytes=most_bytes)
     app.add_middleware(Boundary)
     for router in ROUTERS:

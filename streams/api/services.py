@@ -11,15 +11,23 @@ from fastapi import Depends, Request
 
 from schemas import topics
 from schemas.codec import Codec
-from schemas.events import MemoUploaded
+from schemas.events import CareAction, MemoUploaded
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
-from streams.api.publish import Publisher
+from streams.api import care
+from streams.api.live import LiveEvents
+from streams.api.publish import STAGE, Publisher
 from streams.api.uploads.audio_store import make_store
 from streams.api.uploads.progress import MemoProgress
 from streams.api.uploads.receive import Submit, Uploads
+from streams.history.cohorts import Cohorts, by_prefix
+from streams.history.database import Database
+from streams.history.writes.upkeep import DATABASE
 from workers.kafka.clients import make_producer
 from workers.kafka.connect import started, stopped
+from workers.kafka.retry import retry_transient
+from workers.state.redis_store import RedisStore
+from workers.state.store import Store
 
 Submitting: TypeAlias = Callable[[Settings, Publisher], AbstractAsyncContextManager[Submit]]
 """How memos are submitted while a context is open: `to_kafka`, or with a journal as on a laptop."""
@@ -32,7 +40,10 @@ class Services:
     settings: Settings
     codec: Codec
     producer: AIOKafkaProducer
-    uploads: Uploads | None = None
+    database: Database
+    store: Store
+    uploads: Uploads
+    live: LiveEvents
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -40,20 +51,43 @@ class Services:
         """Writes records to Kafka."""
         return Publisher(self.producer, self.codec)
 
+    @property
+    def cohorts(self) -> Cohorts:
+        """Cohorts by prefix of pseudonyms, as the settings name them."""
+        return by_prefix(self.settings.cohorts)
+
+    @property
+    def alerts_per_user_year(self) -> float:
+        """The false-alarm budget."""
+        return self.settings.alerts_per_user_year
+
+    async def perform(self, action: CareAction) -> bool:
+        """What somebody did is on its topic, in the history and in force; False when it was there already.
+
+        Each step may be repeated, so after Transient the same action is performed again.
+        """
+        return await care.perform(action, self.publisher, self.database, self.store)
+
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings, submitting: Submitting | None = None) -> AsyncIterator[Self]:
         """Services that are connected while the context is open. Raises ConfigurationError, BrokerRefused."""
         async with AsyncExitStack() as exits:
             codec = make_codec(settings)
-            store = await asyncio.to_thread(make_store, settings)
-            producer = await started(lambda: make_producer(settings), settings, stage="dashboard")
+            folder = await asyncio.to_thread(make_store, settings)
+            database = await retry_transient(
+                lambda: asyncio.to_thread(Database.open, settings), stage=STAGE, target=DATABASE
+            )
+            exits.callback(database.close)
+            store = await exits.enter_async_context(RedisStore.of(settings))
+            producer = await started(lambda: make_producer(settings), settings, stage=STAGE)
             exits.push_async_callback(stopped, producer)
             submit = await exits.enter_async_context((submitting or to_kafka)(settings, Publisher(producer, codec)))
-            progress = MemoProgress(settings, codec)
-            following = asyncio.create_task(progress.run())
-            exits.push_async_callback(_cancelled, following)
-            yield cls(settings, codec, producer, Uploads(store, submit, progress, settings.audio_max_bytes))
+            progress, live = MemoProgress(settings, codec), LiveEvents(database)
+            for task in (asyncio.create_task(progress.run()), asyncio.create_task(live.run())):
+                exits.push_async_callback(_cancelled, task)
+            uploads = Uploads(folder, submit, progress, settings.audio_max_bytes)
+            yield cls(settings, codec, producer, database, store, uploads, live)
 
 
 @asynccontextmanager

@@ -1,9 +1,8 @@
 """The application as a whole: what every route shares."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaProducer
 from httpx import ASGITransport, AsyncClient
 
 from schemas.codec import Codec
@@ -18,7 +17,7 @@ AUDIO_BYTES = 200_000
 
 def client() -> AsyncClient:
     settings = Settings(audio_max_bytes=AUDIO_BYTES)
-    services = Services(settings, Codec(), cast("AIOKafkaProducer", None))
+    services = Services(settings, Codec(), *cast("tuple[Any, Any, Any, Any, Any]", (None,) * 5))
     return AsyncClient(transport=ASGITransport(make_application(services)), base_url="http://127.0.0.1")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,11 +15,12 @@ from streams.local.embedded import EmbeddedKafka
 from streams.roles.dashboard import run_dashboard
 
 
-async def test_it_serves_until_it_is_asked_to_stop(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_serves_until_it_is_asked_to_stop(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     caplog.set_level(logging.INFO, "streams.roles.dashboard")
     stop = asyncio.Event()
     with EmbeddedKafka([topics.UPLOADED.name]) as kafka:
-        settings = Settings(kafka_bootstrap=kafka.bootstrap, dashboard_port=0)
+        redis = "redis://127.0.0.1:1"
+        settings = Settings(kafka_bootstrap=kafka.bootstrap, redis_url=redis, home=tmp_path, dashboard_port=0)
         running = asyncio.create_task(run_dashboard(settings, stop))
         while not (ready := re.search(r"ready, port=(\d+)", caplog.text)):
             assert not running.done(), running

@@ -1,8 +1,6 @@
 """Services for tests of pages that need neither Kafka nor a database."""
 
-from typing import cast
-
-from aiokafka import AIOKafkaProducer
+from typing import Any, cast
 
 from schemas.codec import Codec
 from schemas.settings import Settings
@@ -11,4 +9,4 @@ from streams.api.services import Services
 
 def services(settings: Settings) -> Services:
     """Services that fail when anything but the settings is used."""
-    return Services(settings, Codec(), cast("AIOKafkaProducer", None))
+    return Services(settings, Codec(), *cast("tuple[Any, Any, Any, Any, Any]", (None,) * 5))

@@ -1,0 +1,1 @@
+"""The routes of /api/v1: each checks who asks, reads, records the look, and answers."""

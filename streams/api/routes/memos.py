@@ -1,0 +1,220 @@
+"""Memos: upload one, and see where it is on its way."""
+
+import math
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from schemas.event_enums import AuditAction
+from schemas.events import Evidence, MemoFeatures, Modality, Quality, RiskScored
+from schemas.json_records import json_line
+from schemas.markers import MARKER_NAMES
+from streams.access.audit import record_look
+from streams.access.roles import Permission
+from streams.access.viewer import Viewer
+from streams.api.event_stream import EventStream, frame
+from streams.api.problems import Problem, documented
+from streams.api.routes.viewing import Uploader
+from streams.api.services import OurServices, Services
+from streams.api.uploads.progress import MemoProgress, Progress
+from streams.api.uploads.receive import FILE
+from streams.history.cohorts import cohorts_of
+
+router = APIRouter(prefix="/api/v1/memos", tags=["memos"], responses=documented(400, 401, 403, 429, 500, 503))
+
+
+class Uploaded(BaseModel):
+    """A memo that Kafka has. repeated: it was accepted before, and nothing changed."""
+
+    memo_id: str
+    user_id: str
+    recorded_at: datetime
+    repeated: bool
+
+
+class Step(BaseModel):
+    """One step: `accepted`, `features:MODALITY`, `scored` or `dead_letter`, and seconds after it was accepted."""
+
+    step: str
+    after_s: float
+
+
+class Marker(BaseModel):
+    """One acoustic marker in its own unit; null where it is undefined. fragile: the recording may have moved it."""
+
+    name: str
+    value: float | None
+    fragile: bool
+
+
+class MemoScore(BaseModel):
+    """The score of a memo."""
+
+    probability: float | None
+    band: str
+    reasons: list[str]
+    evidence: list[Evidence]
+    bundle_id: str
+
+
+class MemoFailure(BaseModel):
+    """Why a memo has no score."""
+
+    stage: str
+    reason: str
+    detail: str
+
+
+class MemoState(BaseModel):
+    """Where a memo is. score, markers, quality: null until they are known, or for a viewer who may see no scores."""
+
+    memo_id: str
+    user_id: str
+    recorded_at: datetime
+    state: Literal["accepted", "features", "scored", "dead_letter"]
+    steps: list[Step]
+    duration_s: float | None = None
+    quality: Quality | None = None
+    markers: list[Marker] | None = None
+    score: MemoScore | None = None
+    failure: MemoFailure | None = None
+
+
+_TEXT = {"type": "string"}
+_FIELDS: dict[str, dict[str, Any]] = {
+    "user_id": {**_TEXT, "minLength": 1, "maxLength": 128, "description": "Pseudonym of the speaker."},
+    "recorded_at": {**_TEXT, "format": "date-time", "description": "When it was recorded, with its time zone."},
+    "sha256": {**_TEXT, "pattern": "^[0-9a-fA-F]{64}$", "description": "Digest that the audio must have."},
+    "language": {**_TEXT, "maxLength": 64, "description": "BCP 47, such as `de`."},
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {
+    "schema": {
+        "type": "object",
+        "required": [FILE, "user_id", "recorded_at"],
+        "properties": {**_FIELDS, FILE: {"type": "string", "format": "binary"}},
+    }
+}
+_UPLOAD: dict[str, Any] = {
+    "parameters": [
+        {"in": "query", "name": name, "required": False, "schema": schema} for name, schema in _FIELDS.items()
+    ],
+    "requestBody": {
+        "required": True,
+        "description": "The audio itself, with its fields in the query; or a form with everything.",
+        "content": {"audio/*": _BINARY, "video/webm": _BINARY, "multipart/form-data": _FORM},
+    },
+}
+
+
+@router.post("", status_code=202, openapi_extra=_UPLOAD, responses=documented(408, 413, 415, 422))
+async def upload_memo(request: Request, response: Response, services: OurServices, asking: Uploader) -> Uploaded:
+    """Upload a memo. The same audio, person and time of recording are the same memo, however often they are sent.
+
+    The answer comes once Kafka has the memo; `Location` shows where it is. A digest in `Content-Digest`, `Digest` or
+    `sha256` is checked. Of an upload that fails nothing is kept.
+    """
+
+    async def permit(user_id: str) -> None:
+        await _check_cohort(services, asking, user_id)
+
+    accepted = await services.uploads.take(request, permit)
+    memo = accepted.memo
+    await record_look(request, AuditAction.UPLOADED, "memo", (memo.user_id,))
+    response.headers["Location"] = f"/api/v1/memos/{memo.memo_id}"
+    return Uploaded(
+        memo_id=memo.memo_id, user_id=memo.user_id, recorded_at=memo.recorded_at, repeated=accepted.repeated
+    )
+
+
+@router.get("/{memo_id}", responses=documented(404, 422))
+async def get_memo(request: Request, services: OurServices, asking: Uploader, memo_id: str) -> MemoState:
+    """Where a memo is that this process accepted; it remembers some hundred memos, and what became of them."""
+    progress = await _seen(request, services, asking, memo_id)
+    return state_of(progress, scores=asking.may(Permission.PERSON))
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "An event `memo` with its state at once and after every step, until it is scored.",
+        "content": {"text/event-stream": {"schema": _TEXT}},
+    }
+}
+
+
+@router.get(
+    "/{memo_id}/events", status_code=200, response_class=EventStream, responses={**_STREAM, **documented(404, 422)}
+)
+async def follow_memo(request: Request, services: OurServices, asking: Uploader, memo_id: str) -> EventStream:
+    """Follow one memo until it is scored."""
+    progress = await _seen(request, services, asking, memo_id)
+    scores = asking.may(Permission.PERSON)
+    return EventStream(_frames(services.uploads.progress, progress, scores), services.closing)
+
+
+async def _frames(following: MemoProgress, progress: Progress, scores: bool) -> AsyncGenerator[bytes]:
+    async for _ in following.steps(progress):
+        data = state_of(progress, scores=scores).model_dump(mode="json")
+        yield frame("memo", json_line(data), str(progress.steps))
+
+
+async def _seen(request: Request, services: Services, asking: Viewer, memo_id: str) -> Progress:
+    """A memo that the viewer may see. Raises Problem 404."""
+    progress = services.uploads.progress.get(memo_id)
+    if progress is None:
+        raise Problem(404, detail="This process accepted no such memo lately: look for its score at the person.")
+    await _check_cohort(services, asking, progress.memo.user_id)
+    await record_look(request, AuditAction.VIEWED, "memo", (progress.memo.user_id,))
+    return progress
+
+
+async def _check_cohort(services: Services, asking: Viewer, user_id: str) -> None:
+    """Raises HTTPException 403 for a person of another's cohort."""
+    found = await services.database.read(cohorts_of, [user_id], services.cohorts)
+    if not asking.sees(found[user_id]):
+        raise HTTPException(403, "This pseudonym belongs to a cohort that you do not see.")
+
+
+def state_of(progress: Progress, *, scores: bool) -> MemoState:
+    """What is shown of a memo. scores: whether the viewer may see what was measured."""
+    first = next(iter(progress.features.values()), None)
+    reached: Literal["accepted", "features", "scored", "dead_letter"] = "features" if first else "accepted"
+    letter, score = progress.letter, progress.score
+    state = MemoState(
+        memo_id=progress.memo.memo_id,
+        user_id=progress.memo.user_id,
+        recorded_at=progress.memo.recorded_at,
+        state="scored" if score else "dead_letter" if letter else reached,
+        steps=[Step(step=name, after_s=round(after_s, 3)) for name, after_s in progress.after_s.items()],
+        failure=None if letter is None else MemoFailure(stage=letter.stage, reason=letter.reason, detail=letter.detail),
+    )
+    if not scores or first is None:
+        return state.model_copy(update={"score": _score(score) if scores and score else None})
+    measured = {"duration_s": first.duration_s, "quality": first.quality, "score": _score(score) if score else None}
+    return state.model_copy(update={**measured, "markers": _markers(progress.features.get(Modality.ACOUSTIC))})
+
+
+def _score(score: RiskScored) -> MemoScore:
+    return MemoScore(
+        probability=score.probability,
+        band=score.band.value,
+        reasons=list(score.reasons),
+        evidence=list(score.evidence),
+        bundle_id=score.bundle_id,
+    )
+
+
+def _markers(acoustic: MemoFeatures | None) -> list[Marker] | None:
+    if acoustic is None:
+        return None
+    values = dict(zip(acoustic.names, acoustic.summary.tolist(), strict=True))
+    fragile = set(acoustic.quality.fragile)
+    known = {name: values[name] for name in MARKER_NAMES if name in values}
+    return [
+        Marker(name=name, value=value if math.isfinite(value) else None, fragile=name in fragile)
+        for name, value in known.items()
+    ]

@@ -1,0 +1,137 @@
+"""The dashboard's application in this process, on an embedded broker, a database of its own and a store in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from fastapi import FastAPI
+from sqlalchemy import Connection
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.events import RiskAlert, RiskScored
+from schemas.settings import Settings
+from streams.api.live import LiveEvents
+from streams.api.publish import Publisher
+from streams.api.services import Services, to_kafka
+from streams.api.uploads.audio_store import make_store
+from streams.api.uploads.progress import MemoProgress
+from streams.api.uploads.receive import Uploads
+from streams.history.database import Database
+from streams.history.writes import batch, positions
+from streams.history.writes.batch import Keeping, Kept
+from streams.local.embedded import EmbeddedKafka
+from streams.roles.http_server import bound_socket, serve
+from streams.web.application import make_application
+from tests.history import alert, parts, score
+from workers.kafka.clients import make_producer
+from workers.kafka.topic_reader import follow
+from workers.state.store import MemoryStore
+
+BASE = "http://127.0.0.1"
+"""Of requests: local mode answers to the loopback alone."""
+COHORTS = {"north-": "north", "south-": "south"}
+
+
+@dataclass
+class Dashboard:
+    """One application with what it uses, and a client of it."""
+
+    services: Services
+    app: FastAPI
+    client: httpx.AsyncClient
+
+    async def store(self, *records: Kept) -> None:
+        """Into the history, as the next records of their topics."""
+        await self.services.database.write(_store, records)
+
+    async def records(self, topic: topics.Topic) -> list[Any]:
+        """What is on a topic."""
+        reading = follow(self.services.settings, Codec(), topic, topic.record, from_start=True, once=True)
+        return [record async for record in reading]
+
+
+def _store(connection: Connection, records: Sequence[Kept]) -> None:
+    now = datetime.now(UTC)
+    keeping = Keeping(COHORTS, now - timedelta(days=400))
+    for kind in {type(record) for record in records}:
+        own = [record for record in records if isinstance(record, kind)]
+        (made,) = parts(own)
+        known = positions.stored(connection, [made.step.at])
+        begin = known[made.step.at].next_offset if made.step.at in known else 0
+        (made,) = parts(own, begin)
+        batch.store(connection, [made], keeping, round(now.timestamp() * 1000))
+
+
+def recent(record: Any, at: datetime | None = None) -> Any:
+    """A score or an alert of the last hour."""
+    at = at or datetime.now(UTC) - timedelta(hours=1)
+    if isinstance(record, RiskScored):
+        return replace(record, recorded_at=at, uploaded_at=at, scored_at=at)
+    return replace(record, at=at, since=at - timedelta(days=4))
+
+
+def people(*users: str) -> list[RiskScored | RiskAlert]:
+    """Some memos of each person, and an open episode of the first."""
+    now = datetime.now(UTC)
+    scores = [
+        replace(recent(score(user, day), now - timedelta(days=day, hours=1)), memo_id=f"{user}/{day}")
+        for user in users
+        for day in range(5)
+    ]
+    return [*scores, recent(alert(users[0], 0.0))]
+
+
+@asynccontextmanager
+async def dashboard(folder: Path, **changes: Any) -> AsyncIterator[Dashboard]:
+    """A dashboard while the context is open; its files are in `folder`."""
+    inbox = (folder / "audio").as_uri()
+    with EmbeddedKafka(topic.name for topic in topics.TOPICS) as kafka:
+        settings = Settings(
+            kafka_bootstrap=kafka.bootstrap,
+            home=folder,
+            audio_prefixes=(inbox,),
+            upload_store=inbox,
+            cohorts=tuple(f"{name}={prefix}" for prefix, name in COHORTS.items()),
+            **changes,
+        )
+        database = await asyncio.to_thread(Database.open, settings)
+        async with make_producer(settings) as producer, _services(settings, database, producer) as services:
+            app = make_application(services)
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+                yield Dashboard(services, app, client)
+        database.close()
+
+
+@asynccontextmanager
+async def over_http(here: Dashboard) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the same application through a real socket, where an answer may come piece by piece."""
+    stop = asyncio.Event()
+    with bound_socket("127.0.0.1", 0, "UNDERTONE_DASHBOARD_PORT") as listening:
+        serving = asyncio.create_task(serve(here.app, listening, stop, 8.0))
+        async with httpx.AsyncClient(base_url=f"{BASE}:{listening.getsockname()[1]}", timeout=30) as client:
+            yield client
+        here.services.closing.set()
+        stop.set()
+        await serving
+
+
+@asynccontextmanager
+async def _services(settings: Settings, database: Database, producer: AIOKafkaProducer) -> AsyncIterator[Services]:
+    codec = Codec()
+    progress, live = MemoProgress(settings, codec), LiveEvents(database)
+    running = [asyncio.create_task(progress.run()), asyncio.create_task(live.run())]
+    async with to_kafka(settings, Publisher(producer, codec)) as submit:
+        uploads = Uploads(make_store(settings), submit, progress, settings.audio_max_bytes)
+        yield Services(settings, codec, producer, database, MemoryStore(), uploads, live)
+    for task in running:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

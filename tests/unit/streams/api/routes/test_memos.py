@@ -1,0 +1,86 @@
+"""Memos over HTTP: from the upload to the score, step by step."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from httpx import Response
+
+from schemas import topics
+from schemas.codec import Codec
+from schemas.events import MemoUploaded
+from tests.dashboards import Dashboard, dashboard
+from tests.unit.schemas.records import FEATURES, SCORED
+
+AT = "2026-03-01T10:30:00Z"
+CODEC = Codec()
+
+
+def recording() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(3200), 16000, format="WAV")
+    return file.getvalue()
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Dashboard]:
+    async with dashboard(tmp_path) as made:
+        yield made
+
+
+async def upload(here: Dashboard, user: str = "north-1") -> Response:
+    params = {"user_id": user, "recorded_at": AT}
+    headers = {"Content-Type": "audio/wav"}
+    return await here.client.post("/api/v1/memos", params=params, content=recording(), headers=headers)
+
+
+async def write(here: Dashboard, topic: topics.Topic, memo: MemoUploaded) -> None:
+    record = replace(FEATURES if topic is topics.FEATURES else SCORED, user_id=memo.user_id, memo_id=memo.memo_id)
+    await here.services.producer.send_and_wait(topic.name, CODEC.encode(record), memo.user_id.encode())
+
+
+async def test_a_memo_is_on_kafka_when_it_is_accepted_and_followed_to_its_score(here: Dashboard) -> None:
+    answer = await upload(here)
+    assert (answer.status_code, answer.json()["repeated"]) == (202, False)
+    (memo,) = await here.records(topics.UPLOADED)
+    place = answer.headers["location"]
+    assert (place, answer.json()["memo_id"]) == (f"/api/v1/memos/{memo.memo_id}", memo.memo_id)
+    assert (await here.client.get(place)).json()["state"] == "accepted"
+
+    seen = list[tuple[str, list[str]]]()
+
+    async def follow() -> None:
+        async with here.client.stream("GET", f"{place}/events") as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data: {"):
+                    state = json.loads(line.removeprefix("data: "))
+                    seen.append((state["state"], [step["step"] for step in state["steps"]]))
+
+    following = asyncio.create_task(follow())
+    await write(here, topics.FEATURES, memo)
+    progress = here.services.uploads.progress.get(memo.memo_id)
+    while progress is None or not progress.features:
+        await asyncio.sleep(0.01)
+    await write(here, topics.SCORED, memo)
+    await asyncio.wait_for(following, 20)
+    assert seen[-1] == ("scored", ["accepted", f"features:{FEATURES.modality}", "scored"])
+
+    state = (await here.client.get(place)).json()
+    assert state["score"]["probability"] == pytest.approx(SCORED.probability)
+    assert {marker["name"] for marker in state["markers"]} <= set(FEATURES.names)
+    assert (await upload(here)).json()["repeated"] is True
+
+
+async def test_every_look_at_a_memo_is_recorded_and_one_that_is_not_there_is_not_found(here: Dashboard) -> None:
+    place = (await upload(here)).headers["location"]
+    await here.client.get(place)
+    answer = await here.client.get("/api/v1/memos/none")
+    assert (answer.status_code, "look for its score" in answer.json()["detail"]) == (404, True)
+    looks = [(look.action.value, look.resource, look.user_ids) for look in await here.records(topics.AUDIT)]
+    assert looks == [("uploaded", "memo", ("north-1",)), ("viewed", "memo", ("north-1",))]
