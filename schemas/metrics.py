@@ -39,8 +39,8 @@ LABELS = {
     "stage": f"Pipeline stage: {_named(dict.fromkeys(stage.name for stage in STAGES))} (`letters`: dead letters), and "
     f"the bridges {_named(channel.name for channel in CHANNELS)}.",
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`; of abstentions one of "
-    f"{_named(ABSTENTIONS)}, else `{OTHER}`; of refused requests `host`, `path`, `forwarded`, `site`, `rate`, `route`, "
-    "`signed_out`, `token`, `permission`, `csrf`, `unrecorded`.",
+    f"{_named(ABSTENTIONS)}, else `{OTHER}`; of refused requests `host`, `syntax`, `forwarded`, `site`, `rate`, "
+    "`route`, `signed_out`, `token`, `permission`, `csrf`, `unrecorded`.",
     "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",

@@ -1,13 +1,12 @@
 """What sign-in, sessions, limits and audit events need, made once from the settings of a process."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Self
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -22,10 +21,8 @@ from streams.access.rate_limits import Rate, RateLimit
 from streams.access.sessions import Lifetimes
 from streams.access.tokens import ClaimNames, TokenRefused, claimed
 from streams.access.viewer import LOCAL, Channel, Viewer, cohorts_of
+from streams.history.database import Database
 from workers.service import prometheus
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 ADDRESS_RATE = Rate(per_s=300.0, burst=2000.0)
 """Of one address: many people of a clinic may share one, and pages load several files."""
@@ -35,27 +32,17 @@ SIGN_IN_RATE = Rate(per_s=1.0, burst=60.0)
 """Sign-ins of one address."""
 
 
-class Transactions(Protocol):
-    """The database as this room uses it: functions of a connection, in a transaction each."""
-
-    async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function finds."""
-
-    async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function returns, once what it wrote is stored."""
-
-
 @dataclass(frozen=True, slots=True)
 class Staff:
     """Where staff sign in, and how their sessions last."""
 
     provider: IdentityProvider
-    database: Transactions
+    database: Database
     lifetimes: Lifetimes
     claim_names: ClaimNames
 
     @classmethod
-    def of(cls, settings: Settings, database: Transactions) -> Self:
+    def of(cls, settings: Settings, database: Database) -> Self:
         """By the settings."""
         lifetimes = Lifetimes(timedelta(seconds=settings.session_idle_s), timedelta(seconds=settings.session_max_s))
         names = ClaimNames(settings.oidc_roles_claim, settings.oidc_cohorts_claim)
@@ -100,7 +87,7 @@ class Access:
     sign_ins: RateLimit = field(default_factory=lambda: RateLimit(SIGN_IN_RATE))
 
     @classmethod
-    def of(cls, settings: Settings, trail: AuditTrail, database: Transactions | None) -> Self:
+    def of(cls, settings: Settings, trail: AuditTrail, database: Database | None) -> Self:
         """By the settings; local mode needs no database. Raises ConfigurationError for settings that let anybody in."""
         check_settings(settings)
         if settings.oidc_issuer is None:

@@ -120,7 +120,9 @@ class Guard:
         if path != PROBE and (fault := origins.host_fault(site, headers.getlist("host"), port)):
             raise Refusal(421, "host", fault)
         if fault := origins.path_fault(request.scope.get("raw_path") or path.encode(), path):
-            raise Refusal(400, "path", fault)
+            raise Refusal(400, "syntax", fault)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise Refusal(400, "syntax", "The body has two lengths: send `Content-Length` or `Transfer-Encoding`.")
         if fault := origins.forwarded_fault(site, headers):
             raise Refusal(403, "forwarded", fault)
         if fault := origins.site_fault(site, request.method, headers, headers.get("host", "")):

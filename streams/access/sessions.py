@@ -10,46 +10,17 @@ import json
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Index,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from streams.access import csrf
 from streams.access.viewer import Channel, StaffRole, Viewer
+from streams.history.tables import SESSIONS, unix_ms
 
-METADATA = MetaData()
-SESSIONS = Table(
-    "sessions",
-    METADATA,
-    Column("id_hash", String(64), primary_key=True),
-    Column("subject", String(255), nullable=False),
-    Column("roles", Text, nullable=False),
-    Column("cohorts", Text),
-    Column("sealed_id_token", Text, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-    Index("ix_sessions_subject", "subject"),
-    Index("ix_sessions_expires_at", "expires_at"),
-)
-"""roles and cohorts: JSON arrays, cohorts null for all; times: seconds since 1970."""
-
-SEEN_EVERY_S = 60
+SEEN_EVERY = timedelta(minutes=1)
 """The time of the last use is written at most this often."""
 
 
@@ -92,37 +63,35 @@ def hashed(secret: str) -> str:
 
 def start(connection: Connection, session_id: str, session: Session, now: datetime, lifetimes: Lifetimes) -> None:
     """Store a new session; those that are over are removed meanwhile."""
-    seconds = _seconds(now)
-    connection.execute(delete(SESSIONS).where(_over(seconds, lifetimes)))
+    connection.execute(delete(SESSIONS).where(_over(now, lifetimes)))
     row = {
         "id_hash": hashed(session_id),
         "subject": session.subject,
         "roles": json.dumps(sorted(session.roles)),
         "cohorts": None if session.cohorts is None else json.dumps(session.cohorts),
         "sealed_id_token": session.sealed_id_token,
-        "seen_at": seconds,
-        "expires_at": _seconds(now + lifetimes.absolute),
+        "seen_ms": unix_ms(now),
+        "expires_ms": unix_ms(now + lifetimes.absolute),
     }
     connection.execute(insert(SESSIONS).values(row))
 
 
 def find(connection: Connection, session_id: str, now: datetime, lifetimes: Lifetimes) -> Session | None:
     """The session of an id; None where there is none, or it is over."""
-    seconds = _seconds(now)
     found = connection.execute(
-        select(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id), ~_over(seconds, lifetimes))
+        select(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id), ~_over(now, lifetimes))
     ).one_or_none()
     if found is None:
         return None
     known = {role.value: role for role in StaffRole}
     roles = frozenset(known[name] for name in json.loads(found.roles) if name in known)
     cohorts = None if found.cohorts is None else tuple(json.loads(found.cohorts))
-    return Session(found.subject, roles, cohorts, found.sealed_id_token, found.seen_at <= seconds - SEEN_EVERY_S)
+    return Session(found.subject, roles, cohorts, found.sealed_id_token, found.seen_ms <= unix_ms(now - SEEN_EVERY))
 
 
 def touch(connection: Connection, session_id: str, now: datetime) -> None:
     """The session was used now."""
-    connection.execute(update(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id)).values(seen_at=_seconds(now)))
+    connection.execute(update(SESSIONS).where(SESSIONS.c.id_hash == hashed(session_id)).values(seen_ms=unix_ms(now)))
 
 
 def end(connection: Connection, session_id: str) -> None:
@@ -152,11 +121,6 @@ def _sealer(session_id: str) -> Fernet:
     return Fernet(urlsafe_b64encode(hmac.digest(session_id.encode(), b"undertone id token", sha256)))
 
 
-def _over(seconds: int, lifetimes: Lifetimes) -> ColumnElement[bool]:
+def _over(now: datetime, lifetimes: Lifetimes) -> ColumnElement[bool]:
     """The sessions that are over."""
-    idle_since = seconds - int(lifetimes.idle.total_seconds())
-    return (SESSIONS.c.expires_at <= seconds) | (SESSIONS.c.seen_at <= idle_since)
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.astimezone(UTC).timestamp())
+    return (SESSIONS.c.expires_ms <= unix_ms(now)) | (SESSIONS.c.seen_ms <= unix_ms(now - lifetimes.idle))

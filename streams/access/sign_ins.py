@@ -1,25 +1,13 @@
 """Sign-ins that were started and have not come back from the identity provider, in the history database."""
 
 import hmac
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, Text, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from streams.access.identity_provider import Authorization
-from streams.access.sessions import METADATA, hashed
-
-SIGN_INS = Table(
-    "sign_ins",
-    METADATA,
-    Column("cookie_hash", String(64), primary_key=True),
-    Column("state_hash", String(64), nullable=False),
-    Column("nonce", Text, nullable=False),
-    Column("code_verifier", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-    Index("ix_sign_ins_expires_at", "expires_at"),
-)
-"""One row a browser that was sent to the provider. expires_at: seconds since 1970."""
+from streams.access.sessions import hashed
+from streams.history.tables import SIGN_INS, unix_ms
 
 WITHIN = timedelta(minutes=10)
 """For typing a password and a second factor."""
@@ -28,15 +16,14 @@ TARGET_CHARACTERS = 2048
 
 def begin(connection: Connection, cookie: str, started: Authorization, target: str, now: datetime) -> None:
     """Remember a sign-in for the browser with this cookie; those that are too old are forgotten meanwhile."""
-    seconds = int(now.astimezone(UTC).timestamp())
-    connection.execute(delete(SIGN_INS).where(SIGN_INS.c.expires_at <= seconds))
+    connection.execute(delete(SIGN_INS).where(SIGN_INS.c.expires_ms <= unix_ms(now)))
     row = {
         "cookie_hash": hashed(cookie),
         "state_hash": hashed(started.state),
         "nonce": started.nonce,
         "code_verifier": started.code_verifier,
         "target": target,
-        "expires_at": seconds + int(WITHIN.total_seconds()),
+        "expires_ms": unix_ms(now + WITHIN),
     }
     connection.execute(insert(SIGN_INS).values(row))
 
@@ -48,7 +35,7 @@ def take(connection: Connection, cookie: str, state: str, now: datetime) -> tupl
     """
     found = connection.execute(select(SIGN_INS).where(SIGN_INS.c.cookie_hash == hashed(cookie))).one_or_none()
     removed = connection.execute(delete(SIGN_INS).where(SIGN_INS.c.cookie_hash == hashed(cookie))).rowcount
-    if found is None or removed != 1 or found.expires_at <= int(now.astimezone(UTC).timestamp()):
+    if found is None or removed != 1 or found.expires_ms <= unix_ms(now):
         return None
     if not hmac.compare_digest(found.state_hash, hashed(state)):
         return None

@@ -49,8 +49,10 @@ ADVICE: Mapping[int, str] = {
 """What to do about a status, where no code gave a more exact advice."""
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """The answer to a request that cannot be served.
+
+    An HTTPException, which FastAPI lets pass where it reads a body; any other error it would call a wrong body.
 
     status: of HTTP; title: the same for every occurrence; detail: what to do about this one, no id, path or content;
     kind: URI reference by which programs distinguish this problem from others of the same status; errors: one entry a
@@ -71,8 +73,7 @@ class Problem(Exception):
         self.detail = detail or ADVICE.get(status, "Check the request and try again.")
         self.kind, self.errors = kind, errors
         waits = {"Retry-After": str(RETRY_AFTER_S)} if status in {429, 503} else {}
-        self.headers = {**waits, **(headers or {})}
-        super().__init__(f"{self.status} {self.title}: {self.detail}")
+        super().__init__(status, self.detail, {**waits, **(headers or {})})
 
     def body(self) -> dict[str, Any]:
         """The members of the JSON object."""
@@ -81,7 +82,7 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The problem as JSON."""
-        headers = {"Cache-Control": "no-store", **self.headers}
+        headers = {"Cache-Control": "no-store", **(self.headers or {})}
         return JSONResponse(self.body(), self.status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -205,3 +205,34 @@ FACTS = Table(
     Column("value", Text, nullable=False),
 )
 """Single values: how often the history was rebuilt, and from which prefixes the cohorts were made."""
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("id_hash", NAME, primary_key=True),
+    Column("subject", NAME, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("cohorts", Text),
+    Column("sealed_id_token", Text, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("sessions_subject", "subject"),
+    Index("sessions_expires", "expires_ms"),
+)
+"""Sessions of staff: `streams/access/sessions.py`.
+
+id_hash: SHA-256 of the id; roles and cohorts: arrays as JSON, cohorts null for all.
+"""
+
+SIGN_INS = Table(
+    "sign_ins",
+    METADATA,
+    Column("cookie_hash", NAME, primary_key=True),
+    Column("state_hash", NAME, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("code_verifier", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("sign_ins_expires", "expires_ms"),
+)
+"""Browsers that were sent to the identity provider and have not come back: `streams/access/sign_ins.py`."""

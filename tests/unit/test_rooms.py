@@ -66,6 +66,9 @@ TESTED_ELSEWHERE = {
     "streams/history/migrations/versions/v0001_first_tables.py": (
         "tests/unit/streams/history/migrations/test_upgrade.py: migrations against the tables"
     ),
+    "streams/history/migrations/versions/v0002_sessions.py": (
+        "tests/unit/streams/history/migrations/test_upgrade.py: migrations against the tables"
+    ),
     "streams/history/operations.py": "tests/contract/test_history.py: one contract for both databases",
     "streams/history/person.py": "tests/contract/test_history.py: one contract for both databases",
     "streams/history/tables.py": "tests/contract/test_history.py: one contract for both databases",

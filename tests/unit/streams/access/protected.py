@@ -3,28 +3,24 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, TypeVar
 
 import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from schemas.errors import Transient
 from schemas.event_enums import AuditAction
 from schemas.events import AuditEvent
 from schemas.settings import Settings
-from streams.access import sign_ins  # noqa: F401  # its table
 from streams.access.access import Access
 from streams.access.audit import check_person, record_look
 from streams.access.guard import protect
 from streams.access.permissions import ROUTES
-from streams.access.sessions import METADATA
 from streams.access.sign_in import ROUTER
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from streams.history.database import Database
+from streams.history.tables import METADATA
 
 PUBLIC_URL = "https://undertone.example"
 COHORTS = {"north-1": "north", "south-1": "south"}
@@ -49,21 +45,11 @@ class MemoryTrail:
         return [event.action.value for event in self.events]
 
 
-class MemoryDatabase:
+def memory_database() -> Database:
     """A database that only this process sees."""
-
-    def __init__(self) -> None:
-        self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-        METADATA.create_all(self.engine)
-
-    async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a transaction."""
-        with self.engine.begin() as connection:
-            return function(connection, *args, **kwargs)
-
-    async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a transaction."""
-        return await self.read(function, *args, **kwargs)
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    METADATA.create_all(engine)
+    return Database(engine)
 
 
 @dataclass
@@ -83,7 +69,7 @@ class Protected:
 def protected(**settings: object) -> Protected:
     """An application with a route for every row of the table. settings: none for local mode."""
     trail, application = MemoryTrail(), FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    access = Access.of(Settings(**settings), trail, MemoryDatabase())  # type: ignore[arg-type]
+    access = Access.of(Settings(**settings), trail, memory_database())  # type: ignore[arg-type]
     own = {route.path for route in ROUTER.routes if hasattr(route, "path")}
     for method, path in ROUTES:
         if path not in own:

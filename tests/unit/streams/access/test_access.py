@@ -6,7 +6,7 @@ from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from streams.access.access import Access, check_settings
 from streams.access.viewer import Channel
-from tests.unit.streams.access.protected import MemoryDatabase, MemoryTrail
+from tests.unit.streams.access.protected import MemoryTrail, memory_database
 
 OIDC = {
     "oidc_issuer": "https://id.example",
@@ -46,15 +46,15 @@ def test_sign_in_goes_by_https_but_on_this_machine(name: str) -> None:
 
 
 def test_cookies_are_bound_to_the_host_where_there_is_https() -> None:
-    secure = Access.of(settings(**OIDC), MemoryTrail(), MemoryDatabase())
-    plain = Access.of(settings(**{**OIDC, "dashboard_url": "http://127.0.0.1:8090"}), MemoryTrail(), MemoryDatabase())
+    secure = Access.of(settings(**OIDC), MemoryTrail(), memory_database())
+    plain = Access.of(settings(**{**OIDC, "dashboard_url": "http://127.0.0.1:8090"}), MemoryTrail(), memory_database())
     assert secure.session_cookie == "__Host-undertone-session"
     assert plain.session_cookie == "undertone-session"
     assert "https://id.example" in secure.policies.plain
 
 
 def test_a_token_without_cohorts_shows_a_clinician_no_one() -> None:
-    access = Access.of(settings(**OIDC), MemoryTrail(), MemoryDatabase())
+    access = Access.of(settings(**OIDC), MemoryTrail(), memory_database())
     assert access.staff is not None
     asking = access.staff.viewer_from({"sub": "ann", "roles": ["clinician"]}, Channel.BEARER)
     assert asking.cohorts == ()

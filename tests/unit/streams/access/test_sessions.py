@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Connection, select
 
 from streams.access import sessions
-from streams.access.sessions import SESSIONS, Lifetimes, Session
+from streams.access.sessions import Lifetimes, Session
 from streams.access.viewer import StaffRole
-from tests.unit.streams.access.protected import MemoryDatabase
+from streams.history.tables import SESSIONS
+from tests.unit.streams.access.protected import memory_database
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 LIVES = Lifetimes(idle=timedelta(minutes=30), absolute=timedelta(hours=12))
@@ -17,7 +18,7 @@ ANN = Session("ann", frozenset({StaffRole.CLINICIAN}), ("north",), "sealed")
 
 @pytest.fixture
 def connection() -> Connection:
-    return MemoryDatabase().engine.connect()
+    return memory_database().engine.connect()
 
 
 def started(connection: Connection, session: Session = ANN, now: datetime = NOW) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from streams.access.identity_provider import Authorization
 from streams.access.sign_ins import WITHIN, begin, safe_target, take
-from tests.unit.streams.access.protected import MemoryDatabase
+from tests.unit.streams.access.protected import memory_database
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 STARTED = Authorization("https://id.example/auth", "state-1", "nonce-1", "verifier-1")
@@ -15,7 +15,7 @@ STARTED = Authorization("https://id.example/auth", "state-1", "nonce-1", "verifi
 
 @pytest.fixture
 def connection() -> Connection:
-    connection = MemoryDatabase().engine.connect()
+    connection = memory_database().engine.connect()
     begin(connection, "cookie-1", STARTED, "/system", NOW)
     return connection
 
