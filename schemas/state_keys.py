@@ -234,6 +234,18 @@ MUTES = StateKey(
     encoding="JSON list, whose readers ignore fields that they do not know; without a version byte in 0.1",
     meaning="Users and cohorts whose alerts are suppressed, since when, until when, why, and who did it.",
 )
+EXCLUSIONS = StateKey(
+    "exclusions",
+    "excluded:{<user_id>}",
+    owner="dashboard",
+    readers="fusion agent and drift agent: whether a memo is left out of its user's normal",
+    lifetime="UNDERTONE_STATE_TTL_S",
+    personal=True,
+    versions=(1,),
+    encoding="MessagePack",
+    meaning="Times that somebody marked, within which memos are left out of the user's normal. Users without such "
+    "marks have no value.",
+)
 REDRIVEN = StateKey(
     "redrive mark",
     "redriven:<dead_letter_id>",

@@ -326,6 +326,15 @@ CLINICAL: dict[str, Sequence[Panel]] = {
             {"sum by (kind, state) (increase(undertone_alerts_total[1d]))": "{{kind}} {{state}}"},
         ),
         Panel(
+            "Silence",
+            "Users whose silence is watched, and why none is raised: a stage behind, or most users silent together.",
+            "short",
+            {
+                "max(undertone_silence_watched_users)": "watched",
+                "max by (reason) (undertone_silence_held)": "not raised: {{reason}}",
+            },
+        ),
+        Panel(
             "Drift updates",
             "Outcome of each score; the detector ignores `late`, `crowded` and `future` ones.",
             "cps",

@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ExitCode
-from schemas.state_keys import MUTES
 from streams.cli.load_settings import load_settings
 from streams.cli.printing import AsJson, Column, fail, printer, progress, warn
 from streams.terminal.arguments import pseudonym
 from streams.terminal.parse_time import length, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from schemas.events import RiskAlert
     from streams.drift.mutes import Mute, Scope
     from workers.state.store import Store
 
-LONGEST_TEXT = 500
-"""Characters of a reason: all mutes are one value in Redis."""
 alerts_app = typer.Typer(help="Follow alerts, or mute them.", invoke_without_command=True)
 
 NAME = "Pseudonym of a user; with --cohort the prefix of pseudonyms."
@@ -99,9 +94,10 @@ def mute(
     end = until or now + (lasting or timedelta())
     if end <= now:
         raise typer.BadParameter("the end time is in the past")
+    from streams.drift.mutes import LONGEST_TEXT, Mute
+
     if max(len(reason), len(by)) > LONGEST_TEXT:
         raise typer.BadParameter(f"--reason and --by have at most {LONGEST_TEXT} characters")
-    from streams.drift.mutes import Mute
 
     new = Mute(_scope(cohort=cohort), name, now, end, reason, by=by or _os_user())
     with progress(None, "counting known users"):
@@ -121,7 +117,7 @@ async def _mute(new: "Mute", *, even_if_unknown: bool, confirmed: bool) -> str:
         coverage = await (cohort_coverage if cohort else user_coverage)(store, new.name)
         if fault := objection(new.scope, coverage, even_if_unknown=even_if_unknown, confirmed=confirmed):
             fail(fault, ExitCode.FAILED)
-        await _change(store, lambda known: mutes.with_mute(known, new), new.since)
+        await mutes.change(store, lambda known: mutes.with_mute(known, new), new.since)
     if not cohort:
         return "" if coverage.covered else "; there is no state of this user yet"
     return f": {coverage.covered} of {coverage.known} known users, and all that come with this prefix"
@@ -145,7 +141,7 @@ async def _unmute(scope: "Scope", name: str, now: datetime) -> "Mute | None":
     from streams.drift import mutes
 
     async with _store() as store:
-        before = await _change(store, lambda known: mutes.ended(known, scope, name, now), now)
+        before = await mutes.change(store, lambda known: mutes.ended(known, scope, name, now), now)
     return mutes.active(before, scope, name, now)
 
 
@@ -169,8 +165,10 @@ def list_mutes(as_json: AsJson = False) -> None:
 
 
 async def _mutes() -> "list[Mute]":
+    from streams.drift import mutes
+
     async with _store() as store:
-        return await _change(store, lambda known: known, datetime.now(UTC))
+        return await mutes.change(store, lambda known: known, datetime.now(UTC))
 
 
 def _scope(*, cohort: bool) -> "Scope":
@@ -194,16 +192,3 @@ async def _store() -> "AsyncIterator[Store]":
 
     async with RedisStore.of(connected(load_settings())) as store:
         yield store
-
-
-async def _change(store: "Store", change: "Callable[[list[Mute]], list[Mute]]", now: datetime) -> "list[Mute]":
-    """Change the mutes by compare-and-set, if anything changes; the mutes as they were before."""
-    from streams.drift import mutes
-
-    def changed(_: str, data: bytes | None) -> "tuple[bytes | None, list[Mute]]":
-        known = mutes.load(data)
-        new = change(known)
-        return (None if new == known else mutes.dump(new, now)), known
-
-    found = await store.update([MUTES.key()], changed, ttl_s=mutes.TTL_S)
-    return found[MUTES.key()]

@@ -14,7 +14,9 @@ from schemas import pipeline, topics
 from schemas.codec import DecodeError
 from schemas.errors import Poison, UnreadableState
 from schemas.events import AlertState, RiskAlert, RiskScored
-from schemas.state_keys import DRIFT, MUTES, POOL, PRIOR
+from schemas.state_keys import DRIFT, EXCLUSIONS, MUTES, POOL, PRIOR
+from streams.context import exclusions
+from streams.context.exclusions import Exclusions
 from streams.drift import mutes
 from streams.drift.detector import DAY_S, Outcome
 from streams.drift.pooled_autocorrelation import PRIOR_DAYS, Pool, prior_from_bytes, prior_to_bytes
@@ -86,7 +88,7 @@ class DriftAgent:
         prometheus.RECORDS_FAILED.labels(stage=STAGE).inc(len(failures))
         lost = self._store.lost
         rules = await with_prior(self._rules, self._store)
-        following = self._following(scores, timestamps_ms, rules)
+        following = self._following(scores, timestamps_ms, rules, await self._excluded(scores))
         followed = await self._store.update(list(scores), following, ttl_s=self._state_ttl_s)
         prometheus.BASELINE_RESETS.labels(reason="lost").inc(self._store.lost - lost)
         await self._add_to_pool(followed)
@@ -142,13 +144,17 @@ class DriftAgent:
         return scores, timestamps_ms, causes, failures
 
     def _following(
-        self, scores: Mapping[str, Sequence[RiskScored]], timestamps_ms: Mapping[str, Sequence[int]], rules: Rules
+        self,
+        scores: Mapping[str, Sequence[RiskScored]],
+        timestamps_ms: Mapping[str, Sequence[int]],
+        rules: Rules,
+        excluded: Mapping[str, Exclusions],
     ) -> Callable[[str, bytes | None], tuple[bytes | None, Followed]]:
         now_s = self._clock().timestamp()
 
         def follow(key: str, state: bytes | None) -> tuple[bytes | None, Followed]:
             try:
-                followed = follow_in_detail(state, scores[key], rules, now_s, timestamps_ms[key])
+                followed = follow_in_detail(state, scores[key], rules, now_s, timestamps_ms[key], excluded[key])
             except Exception as error:
                 if state is None:
                     raise
@@ -161,6 +167,14 @@ class DriftAgent:
             return (None if followed.state == state else followed.state), followed
 
         return follow
+
+    async def _excluded(self, scores: Mapping[str, Sequence[RiskScored]]) -> Mapping[str, Exclusions]:
+        """Times within which memos are left out, by the key of the user's state."""
+        keys = {EXCLUSIONS.key(several[0].user_id): key for key, several in scores.items()}
+        stored = await self._store.update(
+            list(keys), lambda _, data: (None, exclusions.load(data)), ttl_s=self._state_ttl_s
+        )
+        return {keys[key]: found for key, found in stored.items()}
 
     async def _add_to_pool(self, followed: Mapping[str, Followed]) -> None:
         pairs, products = (sum(getattr(one, name) for one in followed.values()) for name in ("pairs", "products"))

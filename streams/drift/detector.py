@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     CHARTED = "charted"
     """It changed the chart."""
     INDETERMINATE = "indeterminate"
-    """It has no score; remembered, without changing the chart."""
+    """It has no score, or a mark leaves it out; remembered, without changing the chart."""
     DUPLICATE = "duplicate"
     """It was processed before."""
     LATE = "late"

@@ -5,16 +5,22 @@ it suppressed, as an audit record of who was muted, when, why, and at what cost.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from schemas.care_events import CareAction
 from schemas.state_keys import MUTES
+from workers.state.store import Store
 
 RETENTION = timedelta(days=90)
 """How long an ended mute stays listed."""
 TTL_S = 10 * 365 * 86400.0
+LONGEST_TEXT = 500
+"""Characters of a reason: all mutes are one value."""
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""End of a mute without one."""
 
 
 class Scope(StrEnum):
@@ -93,6 +99,48 @@ def with_withheld(mutes: Iterable[Mute], users: Iterable[str], now: datetime) ->
         if mute:
             counted[counted.index(mute)] = replace(mute, withheld=mute.withheld + 1)
     return counted
+
+
+async def change(store: Store, new: Callable[[list[Mute]], list[Mute]], now: datetime) -> list[Mute]:
+    """Change the mutes by compare-and-set, if anything changes; the mutes as they were before. Raises Transient."""
+
+    def changed(_: str, data: bytes | None) -> tuple[bytes | None, list[Mute]]:
+        known = load(data)
+        after = new(known)
+        return (None if after == known else dump(after, now)), known
+
+    return (await store.update([MUTES.key()], changed, ttl_s=TTL_S))[MUTES.key()]
+
+
+async def apply_mute(store: Store, action: CareAction, now: datetime) -> bool:
+    """Mute a user as an action `muted` says, as `undertone alerts mute` does; whether anything changed.
+
+    A redelivered action, or one whose time is over, changes nothing. Raises Transient.
+    """
+    since, until = action.since or action.at, action.until or FOREVER
+    mute = Mute(Scope.USER, action.user_id, since, until, (action.note or "")[:LONGEST_TEXT], by=action.actor)
+
+    def muted(known: list[Mute]) -> list[Mute]:
+        # What was muted or ended later, or counts as a withheld alert, is newer than the action.
+        later = any((one.scope, one.name) == (mute.scope, mute.name) and one.since >= since for one in known)
+        return known if later or until <= now else with_mute(known, mute)
+
+    before = await change(store, muted, now)
+    return muted(before) is not before
+
+
+async def apply_unmute(store: Store, action: CareAction, now: datetime) -> bool:
+    """End the mute of a user as an action `unmuted` says; whether anything changed.
+
+    A mute that began after the action stays. Raises Transient.
+    """
+
+    def unmuted(known: list[Mute]) -> list[Mute]:
+        found = active(known, Scope.USER, action.user_id, action.at)
+        return known if found is None else ended(known, Scope.USER, action.user_id, action.at)
+
+    before = await change(store, unmuted, now)
+    return unmuted(before) != before
 
 
 def _read(one: Mapping[str, str]) -> Mute:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from schemas.codec import Codec
@@ -26,6 +27,7 @@ from schemas.events import (
 )
 from schemas.ids import derived_id
 from schemas.state_keys import DRIFT
+from streams.context.exclusions import Exclusions, left_out
 from streams.drift import stored_state
 from streams.drift.clocks import alerting_until, state_until
 from streams.drift.cusum import Chart
@@ -79,8 +81,11 @@ def follow_in_detail(
     rules: Rules,
     now_s: float | None = None,
     timestamps_ms: Sequence[int] = (),
+    excluded: Exclusions = MappingProxyType({}),
 ) -> Followed:
     """As `follow`, with the outcome of every score.
+
+    excluded: times within which memos are left out: they are remembered, teach the chart nothing and raise nothing.
 
     now_s: the agent's clock, Unix seconds (default: this process's clock); timestamps_ms: Kafka's timestamps of the
     scores, when known. No score moves this user's time beyond them, and a state that is ahead of them is brought back.
@@ -97,6 +102,8 @@ def follow_in_detail(
     user = _brought_back(start, scored, timestamps_ms, now_s, rules)
     for score, timestamp_ms in zip(scored, timestamps_ms, strict=True):
         observation = observe(score, arrived_s(timestamp_ms, now_s))
+        if left_out(excluded, score.recorded_at):
+            observation = observation._replace(logit=None)
         user, ended = hear(user, score.user_id, observation, _arrival_s(observation, score, now_s), rules)
         user, verdict, alerts = advance(user, score.user_id, observation, rules)
         outcomes.append(verdict.outcome)

@@ -16,7 +16,9 @@ from schemas.codec import Codec
 from schemas.errors import Poison
 from schemas.events import RiskScored
 from schemas.ids import score_id
-from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, EXCLUSIONS
+from streams.context import exclusions
+from streams.context.exclusions import left_out
 from streams.drift.user_state import open_episode
 from streams.fusion.baseline import OUTBOX, BaselineState, delivered, has_seen, load, scored, stored_score
 from streams.fusion.join import Join
@@ -44,6 +46,8 @@ class EncodedScore:
     encoded: bytes
 
 
+_OTHERS = (DRIFT.prefix, EXCLUSIONS.prefix)
+"""Prefixes of values that are read with baselines and are none."""
 Result: TypeAlias = EncodedScore | Poison | None
 """The outcome of a complete join; None when its score is known to have been delivered."""
 
@@ -68,14 +72,22 @@ class PersonalScores:
             keys = [BASELINE.key(user) for user in users]
             older = [BASELINE_0_1.key(user) for user in users]
             stored = await self._store.update(
-                [*keys, *older, *map(DRIFT.key, users)], self._opening(pending), ttl_s=self._rules.state_ttl_s
+                [*keys, *older, *map(DRIFT.key, users), *map(EXCLUSIONS.key, users)],
+                self._opening(pending),
+                ttl_s=self._rules.state_ttl_s,
             )
             current = {key: stored[key][0] for key in keys}
             before = {
                 key: stored[key if stored[key][0] is not None else old][1] for key, old in zip(keys, older, strict=True)
             }
             in_episode = {user for user in users if open_episode(stored[DRIFT.key(user)][0])}
-            after, fresh = await asyncio.to_thread(self._score_against, before, in_episode, pending)
+            excluded = {user: exclusions.load(stored[EXCLUSIONS.key(user)][0]) for user in users}
+            frozen = {
+                each.join.identity
+                for each in pending
+                if each.join.user_id in in_episode or left_out(excluded[each.join.user_id], each.join.recorded_at)
+            }
+            after, fresh = await asyncio.to_thread(self._score_against, before, frozen, pending)
             unchanged = await self._store.update(
                 keys,
                 lambda key, state, current=current, after=after: (  # type: ignore[misc]
@@ -99,7 +111,9 @@ class PersonalScores:
                 joins[row.key(each.join.user_id)].append(each.join)
 
         def opened(key: str, data: bytes | None) -> tuple[None, tuple[bytes | None, BaselineState]]:
-            state = load(None if key.startswith(DRIFT.prefix) else data, bundle.id, len(bundle.names))
+            if key.startswith(EXCLUSIONS.prefix):
+                exclusions.load(data)  # raises UnreadableState
+            state = load(None if key.startswith(_OTHERS) else data, bundle.id, len(bundle.names))
             for join in joins[key]:
                 with BASELINE.decoding():
                     if (stored := stored_score(state, join.memo_id)) is not None:
@@ -111,11 +125,11 @@ class PersonalScores:
         return opened
 
     def _score_against(
-        self, before: Mapping[str, BaselineState], in_episode: Collection[str], complete: Sequence[Complete]
+        self, before: Mapping[str, BaselineState], frozen: Collection[tuple[str, str]], complete: Sequence[Complete]
     ) -> tuple[dict[str, BaselineState], dict[tuple[str, str], Result]]:
         """Score all memos, one per user and round; each round is one call of the head.
 
-        in_episode: users with an open alert, whose memos must not change their baseline.
+        frozen: memos that must not change their user's baseline: of users with an open alert, or left out by a mark.
         """
         states = dict(before)
         results: dict[tuple[str, str], Result] = {}
@@ -139,8 +153,9 @@ class PersonalScores:
                 key = BASELINE.key(each.join.user_id)
                 encoded = self._codec.encode(record, f"{topics.SCORED.name}-value")
                 results[each.join.identity] = EncodedScore(record, encoded)
-                frozen = each.join.user_id in in_episode
-                states[key] = scored(states[key], each.join.memo_id, encoded, outcome.vector, frozen=frozen)
+                states[key] = scored(
+                    states[key], each.join.memo_id, encoded, outcome.vector, frozen=each.join.identity in frozen
+                )
         return states, results
 
     def _record(self, each: Complete, outcome: Scored) -> RiskScored:

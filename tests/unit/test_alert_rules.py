@@ -203,6 +203,8 @@ CASES = [
         },
         "1h",
     ),
+    Case("UndertoneSilenceHeld", True, "2h", {'undertone_silence_held{reason="everybody"}': "0x10 1x600"}),
+    Case("UndertoneSilenceHeld", False, "2h", {'undertone_silence_held{reason="everybody"}': "0x10 1x20 0x600"}),
     Case("UndertoneBaselinesLost", True, "10m", {'undertone_baseline_resets_total{reason="lost"}': "0x10 2x40"}),
     Case("UndertoneBaselinesLost", False, "10m", {'undertone_baseline_resets_total{reason="bundle"}': "0x10 200x40"}),
     Case("UndertoneStateUnreadable", True, "10m", {'undertone_state_unreadable_total{entry="join"}': "0x10 1x40"}),

@@ -3,7 +3,17 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from streams.drift.mutes import Mute, Scope, active, dump, ended, load, muted_by, with_mute, with_withheld
+from streams.drift.mutes import (
+    Mute,
+    Scope,
+    active,
+    dump,
+    ended,
+    load,
+    muted_by,
+    with_mute,
+    with_withheld,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

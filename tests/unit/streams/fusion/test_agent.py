@@ -15,14 +15,18 @@ from schemas.events import (
     Band,
     DeadLetter,
     Modality,
+    RiskScored,
 )
 from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.settings import Settings
-from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, QUARANTINE, StateKey
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, EXCLUSIONS, JOIN, QUARANTINE, StateKey
+from streams.context.exclusions import Exclusion, dump
+from streams.drift.silence_watch import Heard
 from streams.drift.user_state import open_episode
 from streams.fusion import join as fusion
 from streams.fusion.agent import count_scores
 from streams.fusion.baseline import load, scored
+from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.join import Join
 from streams.fusion.rules import FusionRules
 from tests.samples import counted
@@ -612,3 +616,40 @@ async def test_timeouts_that_name_no_join_are_dropped() -> None:
     await world.restart().close_overdue()
     assert await world.deadlines.count() == 0
     assert await world.store.read(await world.store.find("*")) == before
+
+
+async def test_memos_of_dead_letters_are_speech_of_their_users_whoever_closes_their_joins() -> None:
+    world, spoken = World(), list[Heard]()
+
+    async def hear(memos: Sequence[Heard]) -> None:
+        spoken.extend(memos)
+
+    rules = FusionRules.from_settings(world.settings)
+    agent = DeadLetterAgent(rules, world.store, world.deadlines, CODEC, hear)
+    await agent.process(Batch([dead_letter_of("m"), dead_letter_of("n", user="other")]))
+    assert [(each.user_id, each.memo_id) for each in spoken] == [("user", "m"), ("other", "n")]
+    assert {each.uploaded_s for each in spoken} == {NOW.timestamp()}
+
+
+async def test_a_memo_within_a_mark_is_scored_and_not_added_to_the_baseline() -> None:
+    """The scorer's probability counts the memos of the baseline."""
+    world = World()
+    mark = {"cold": Exclusion(0.0, NOW.timestamp(), NOW.timestamp() + 1.0)}
+    await world.store.update([EXCLUSIONS.key("user")], lambda *_: (dump(mark), None), ttl_s=1e6)
+    agent = world.restart()
+    for memo in ("a", "b", "c"):
+        await agent.process(Batch(both(memo)))
+        await agent.process(Batch(both(memo, user="free")))
+    scores = [record for record in world.topic.records if isinstance(record, RiskScored)]
+    found = {user: [score.probability for score in scores if score.user_id == user] for user in ("user", "free")}
+    assert found == {"user": [0.0, 0.0, 0.0], "free": [0.0, 0.01, 0.02]}
+
+
+async def test_a_damaged_mark_leaves_nothing_out_and_stops_nothing() -> None:
+    world = World()
+    await world.store.update([EXCLUSIONS.key("user")], lambda *_: (b"\x01damaged", None), ttl_s=1e6)
+    agent = world.restart()
+    for memo in ("a", "b"):
+        await agent.process(Batch(both(memo)))
+    assert [record.probability for record in world.topic.records if isinstance(record, RiskScored)] == [0.0, 0.01]
+    assert await world.store.find("quarantine:excluded*")
