@@ -290,6 +290,36 @@ CASES = [
         "10m",
         {'undertone_retries_total{stage="alertmanager",target="receiver"}': "0x10 1x60"},
     ),
+    Case(
+        "UndertoneDashboardFailing",
+        True,
+        "15m",
+        {
+            'undertone_http_requests_total{route="/",method="GET",status="200"}': "0+10x80",
+            'undertone_http_requests_total{route="/",method="GET",status="503"}': "0+1x80",
+        },
+    ),
+    Case(
+        "UndertoneDashboardFailing",
+        False,
+        "15m",
+        {
+            'undertone_http_requests_total{route="/",method="GET",status="200"}': "0+100x80",
+            'undertone_http_requests_total{route="/",method="GET",status="503"}': "0+1x80",
+        },
+    ),
+    Case(
+        "UndertoneLooksUnrecorded", True, "5m", {'undertone_http_requests_refused_total{reason="unrecorded"}': "0+1x40"}
+    ),
+    Case(
+        "UndertoneLooksUnrecorded",
+        False,
+        "5m",
+        {
+            'undertone_http_requests_refused_total{reason="unrecorded"}': "0x40",
+            'undertone_http_requests_refused_total{reason="rate"}': "0+5x40",
+        },
+    ),
 ]
 
 

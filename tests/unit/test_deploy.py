@@ -26,13 +26,20 @@ from streams.cli.application import app
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile.*"))
-OURS = ("topics", *(stage.name for stage in FEATURE_STAGES), "embedding-gpu", "agents", "bridge")
+OURS = (
+    "topics", *(stage.name for stage in FEATURE_STAGES), "embedding-gpu", "agents", "migrate", "history", "dashboard",
+    "bridge",
+)  # fmt: skip
+JOBS = {"topics", "migrate"}
+HERE = {"dashboard"}
+"""In the network of the machine: it listens at the loopback, and reaches what the others publish there."""
 GROUPS = {"topics", "bridge"}
 """Commands that have commands of their own."""
 # Read by compose itself, to choose folders, images and a password.
 COMPOSES_OWN = {
     *("UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_SECRETS", "UNDERTONE_CHANNEL"),
-    *("KARAPACE_IMAGE", "GRAFANA_PASSWORD"),
+    *("KARAPACE_IMAGE", "GRAFANA_PASSWORD", "POSTGRES_PASSWORD"),
+    *("DASHBOARD_KAFKA_BOOTSTRAP", "DASHBOARD_REDIS_URL"),
 }
 
 
@@ -44,6 +51,11 @@ def compose() -> dict[str, Any]:
 def by_default(text: str) -> str:
     """What compose makes of a value when no variable is set."""
     return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
+
+
+def port_of(address: str) -> int:
+    """Of `host:port`, or of a URL."""
+    return int(re.search(r":(\d+)(?:/|$)", address)[1])  # type: ignore[index]
 
 
 def services(*names: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -83,7 +95,7 @@ def test_the_environment_of_a_role_is_accepted(name: str, monkeypatch: pytest.Mo
     )
     monkeypatch.setenv("UNDERTONE_SECRETS_DIR", str(tmp_path))
     settings = Settings.load()
-    assert settings.kafka_bootstrap == "kafka:9092"
+    assert settings.kafka_bootstrap == ("127.0.0.1:29092" if name in HERE else "kafka:9092")
     assert settings.schema_registry_url is None
     assert settings.audio_prefixes == ("file:///audio/",)
     assert float(service["stop_grace_period"].removesuffix("s")) > settings.stop_deadline_s
@@ -116,12 +128,31 @@ def test_every_command_exists() -> None:
 def test_ports_are_those_that_are_served() -> None:
     scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
     (discovery,) = scraped[0]["dns_sd_configs"]
-    assert set(discovery["names"]) == set(OURS) - {"topics"}
+    assert set(discovery["names"]) == set(OURS) - JOBS - HERE
     port = str(discovery["port"])
+    (beside,) = scraped[0]["static_configs"]
+    assert beside["targets"] == [f"{name}:{port}" for name in HERE]
+    ((_, prometheus),) = services("prometheus")
+    assert prometheus["extra_hosts"] == [f"{name}:host-gateway" for name in HERE]
     assert {service["environment"]["UNDERTONE_METRICS_PORT"] for _, service in services(*OURS)} == {port}
     for dockerfile in DOCKERFILES:
         assert f"UNDERTONE_METRICS_PORT={port}" in dockerfile.read_text()
         assert dict(instructions(dockerfile))["EXPOSE"] == port
+
+
+def test_what_shares_the_network_of_the_machine_listens_at_its_loopback_and_reaches_what_is_published() -> None:
+    assert {name for name, service in services() if service.get("network_mode") == "host"} == HERE
+    ((_, dashboard),) = services("dashboard")
+    given = {name: by_default(value) for name, value in dashboard["environment"].items()}
+    assert given["UNDERTONE_DASHBOARD_HOST"] == "127.0.0.1"
+    for server, variable in (
+        ("kafka", "KAFKA_BOOTSTRAP"),
+        ("redis", "REDIS_URL"),
+        ("postgres", "UNDERTONE_DATABASE_URL"),
+    ):
+        published = [port.split(":")[1] for _, service in services(server) for port in service["ports"]]
+        assert "127.0.0.1" in given[variable]
+        assert str(port_of(given[variable])) in published
 
 
 def test_what_is_published_is_published_to_this_machine_only() -> None:
@@ -159,17 +190,20 @@ def test_images_have_exact_versions() -> None:
     stages = {stage for path in DOCKERFILES for stage in re.findall(r" AS (\S+)", path.read_text())}
     named = [service["image"] for name, service in services() if name not in OURS]
     for image in [*(base for base in bases if base not in stages), *named]:
-        assert re.search(r":v?\d+\.\d+\.\d+[\w.-]*\}?$", image), image
+        # PostgreSQL's versions have two parts.
+        assert re.search(r"(:v?\d+\.\d+|^postgres:\d+)\.\d+[\w.-]*\}?$", image), image
     ((_, kafka),) = services("kafka")
     assert kafka["image"] == f"apache/kafka:{version()}"
 
 
 def test_our_containers_have_no_powers_and_write_nowhere() -> None:
-    for _, service in services(*OURS):
+    for name, service in services(*OURS):
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in service["security_opt"]
-        assert all(volume.endswith(":ro") for volume in service.get("volumes", ()))
+        writable = [volume for volume in service.get("volumes", ()) if not volume.endswith(":ro")]
+        # What browsers upload.
+        assert [volume.rpartition(":")[2] for volume in writable] == (["/audio"] if name == "dashboard" else [])
     for dockerfile in DOCKERFILES:
         users = [argument for keyword, argument in instructions(dockerfile) if keyword == "USER"]
         assert users

@@ -13,7 +13,7 @@ from deploy.prometheus import as_kubernetes
 from schemas import topics
 from schemas.channels import CHANNELS, bridge_group
 from schemas.events import Modality
-from schemas.pipeline import FEATURE_STAGES, stages
+from schemas.pipeline import FEATURE_STAGES, HISTORY_STAGES, stages
 from schemas.settings import Settings
 from streams.cli.application import app
 
@@ -27,7 +27,10 @@ OTHERS = {
     "PrometheusRule": "monitoring.coreos.com/v1",
 }
 """Kinds that operators bring; their schemas are not Kubernetes' own."""
-ROLES = {*(stage.name for stage in FEATURE_STAGES), "agents", "bridge"}
+CONSUMERS = {*(stage.name for stage in FEATURE_STAGES), "agents", "history", "bridge"}
+"""Roles that read topics as a group, and of which there are more while it has lag."""
+ROLES = {*CONSUMERS, "dashboard"}
+JOBS = {"topics", "migrate"}
 SCALER = {
     "bootstrapServersFromEnv",
     "consumerGroup",
@@ -107,8 +110,11 @@ def test_every_file_is_used(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_deployment_a_budget_and_a_scaler_for_every_role(overlay: str) -> None:
-    for kind in ("Deployment", "PodDisruptionBudget", "ScaledObject"):
+    for kind in ("Deployment", "PodDisruptionBudget"):
         assert set(of(overlay, kind)) == ROLES
+    scalers = {**of(overlay, "ScaledObject"), **of(overlay, "HorizontalPodAutoscaler")}
+    assert set(scalers) == ROLES
+    assert set(of(overlay, "ScaledObject")) == CONSUMERS
     for role, deployment in of(overlay, "Deployment").items():
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert labels["app.kubernetes.io/component"] == role
@@ -116,7 +122,7 @@ def test_a_deployment_a_budget_and_a_scaler_for_every_role(overlay: str) -> None
             assert selector["matchLabels"].items() <= labels.items()
         # The number of processes is the scaler's.
         assert "replicas" not in deployment["spec"]
-        assert of(overlay, "ScaledObject")[role]["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+        assert scalers[role]["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -143,7 +149,7 @@ def test_commands_and_variables_exist(overlay: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_scalers_follow_the_groups_that_read_and_stop_at_the_partitions(overlay: str) -> None:
     settings = Settings.load()
-    read = {(stage.group, stage.reads.name) for stage in stages(settings.modalities)}
+    read = {(stage.group, stage.reads.name) for stage in (*stages(settings.modalities), *HISTORY_STAGES)}
     _, channel = container(pods(overlay)["bridge"])["args"]
     assert channel in {one.name for one in CHANNELS}
     read.add((bridge_group(channel), topics.ALERTS.name))
@@ -166,9 +172,9 @@ def test_scalers_follow_the_groups_that_read_and_stop_at_the_partitions(overlay:
 def test_probes_ask_the_pages_that_are_served(overlay: str) -> None:
     for role, spec in pods(overlay).items():
         only = container(spec)
-        if role == "topics":
+        if role in JOBS:
             continue
-        (port,) = only["ports"]
+        port = only["ports"][0]
         assert {"name": "UNDERTONE_METRICS_PORT", "value": str(port["containerPort"])} in only["env"]
         for probe, page in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
             assert only[probe]["httpGet"] == {"path": page, "port": port["name"]}
@@ -229,13 +235,39 @@ def test_each_role_reaches_only_what_it_needs() -> None:
         }
 
     policies = of("cpu", "NetworkPolicy")
-    assert {6379} <= ports(policies["agents"])
-    assert all(6379 not in ports(policy) for name, policy in policies.items() if name != "agents")
+    assert {name for name, policy in policies.items() if 6379 in ports(policy)} == {"agents", "dashboard"}
+    assert {name for name, policy in policies.items() if 5432 in ports(policy)} == {"database"}
+    (reached,) = policies["database"]["spec"]["podSelector"]["matchExpressions"]
+    assert set(reached["values"]) == {"history", "dashboard", "migrate"}
     assert 9092 in ports(policies[""])
     assert ports(policies["bridge"]) == {9093}
     assert ports(policies["workers"]) == {443}
     (ingress,) = policies[""]["spec"]["ingress"]
     assert [port["port"] for port in ingress["ports"]] == [9464]
+    (pages,) = policies["dashboard"]["spec"]["ingress"]
+    assert [port["port"] for port in pages["ports"]] == [8090]
+    assert {name for name, policy in policies.items() if "Ingress" in policy["spec"]["policyTypes"]} == {
+        "",
+        "dashboard",
+    }
+
+
+def test_the_service_and_the_example_of_an_ingress_lead_to_the_pages() -> None:
+    service = of("cpu", "Service")["dashboard"]
+    (port,) = service["spec"]["ports"]
+    deployment = of("cpu", "Deployment")["dashboard"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= deployment["metadata"]["labels"].items()
+    (served,) = [each for each in container(deployment["spec"])["ports"] if each["name"] == port["targetPort"]]
+    given = {each["name"]: each["value"] for each in container(deployment["spec"])["env"]}
+    assert given["UNDERTONE_DASHBOARD_PORT"] == str(served["containerPort"])
+    ingress = yaml.safe_load((K8S / "examples" / "ingress.yaml").read_text())
+    kubernetes_validate.validate(ingress, VERSION, strict=True)
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert path["backend"]["service"] == {"name": service["metadata"]["name"], "port": {"name": port["name"]}}
+    assert ingress["metadata"]["namespace"] == kustomization(K8S / "base")["namespace"]
+    limit = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert int(limit.removesuffix("m")) << 20 == Settings.load().audio_max_bytes
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -253,7 +285,7 @@ def test_the_rules_are_those_that_promtool_has_tested() -> None:
 
 def test_prometheus_finds_the_roles_under_the_job_of_the_rules() -> None:
     ((_, monitor),) = of("cpu", "ServiceMonitor").items()
-    ((_, service),) = of("cpu", "Service").items()
+    service = of("cpu", "Service")[""]
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     assert {"targetLabel": "job", "replacement": "undertone"} in endpoint["relabelings"]
