@@ -5,6 +5,7 @@ asks; whether their role may; the CSRF token. What fails is answered at once. An
 one that should have left an audit event and did not is withheld.
 """
 
+import asyncio
 import logging
 import math
 import time
@@ -39,6 +40,8 @@ PROBE = "/healthz"
 """A platform asks for it by the address of the container, so its host is not checked; it says nothing of persons."""
 
 
+CHECKED_AGAIN_S = 300.0
+"""Longest answer to somebody who is signed in: afterwards session, role and cohorts are looked up again."""
 NOT_RECORDED = "This look was not recorded, so nothing is shown. This is a defect of Undertone; tell an operator."
 
 
@@ -85,13 +88,26 @@ class Guard:
                 await response(scope, body, sending)
                 return
             route = admitted
-            await self._app(scope, body, sending)
+            await self._serve(scope, body, sending)
         except (HTTPException, Transient) as error:
             await (await self._answer(request, error))(scope, body, sending)
         except Unrecorded:
             log.error("a route answered without its audit event; the answer was withheld")  # noqa: TRY400
             prometheus.REQUESTS_REFUSED.labels(reason="unrecorded").inc()
             await (await self._answer(request, HTTPException(500, NOT_RECORDED)))(scope, body, sending)
+
+    async def _serve(self, scope: Scope, body: PeekedBody, send: Send) -> None:
+        """Let the route answer. An answer that goes on, such as live events, ends in time to check again who asks."""
+        asking: Viewer | None = scope["state"]["viewer"]
+        checked = asking is not None and not asking.local and scope["method"] in origins.SAFE
+        try:
+            async with asyncio.timeout(CHECKED_AGAIN_S if checked else None) as limit:
+                await self._app(scope, body, send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            # A browser follows live events again by itself, from the last one on, if its session still holds.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _admitted(self, request: Request, body: PeekedBody) -> Route:
         """The row of a request that may be served. Raises HTTPException for any other; sets who asks."""

@@ -1,12 +1,21 @@
 """What reaches a route, and what of its answer leaves."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from starlette.types import Message
 
-from streams.access.guard import Guard
+from schemas.event_enums import AuditAction
+from streams.access.access import Access
+from streams.access.audit import record_look
+from streams.access.guard import Guard, protect
 from streams.access.permissions import ROUTES, Permission
 from streams.access.rate_limits import Rate, RateLimit
+from streams.access.viewer import StaffRole, Viewer
 from tests.unit.streams.access.protected import PUBLIC_URL, Protected, address, protected
 
 
@@ -171,3 +180,29 @@ async def test_web_sockets_are_closed(local: Protected) -> None:
 
     await Guard(local.application, local.access)({"type": "websocket", "path": "/"}, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_live_events_end_in_time_to_check_again_who_follows_them(
+    public: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def follow(request: Request) -> StreamingResponse:
+        await record_look(request, AuditAction.LISTED, "events")
+
+        async def events() -> AsyncIterator[bytes]:
+            yield b"event"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(events())
+
+    async def ann(request: Request) -> Viewer:
+        return Viewer("ann", frozenset({StaffRole.CLINICIAN}))
+
+    application = FastAPI()
+    application.add_api_route("/api/v1/events", follow)
+    protect(application, public.access)
+    monkeypatch.setattr(Access, "viewer_of", lambda access, request: ann(request))
+    monkeypatch.setattr("streams.access.guard.CHECKED_AGAIN_S", 0.05)
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as client:
+        answer = await client.get("/api/v1/events")
+    assert (answer.status_code, answer.content) == (200, b"event")
