@@ -70,6 +70,7 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m schemas.generate_docs --check
 	$(BIN)/python -m streams.reference.command_page --check
+	$(BIN)/python -m streams.api.openapi_document --check
 	$(BIN)/python deploy/grafana/boards.py --check
 	$(BIN)/python deploy/prometheus/as_kubernetes.py --check
 	$(BIN)/python deploy/kafka/acls.py --check
@@ -82,6 +83,7 @@ format: $(VENV)/.dev  ## Format the code and apply lint fixes.
 schemas: $(VENV)/.dev  ## Generate the documents, dashboards and manifests from the code.
 	$(BIN)/python -m schemas.generate_docs
 	$(BIN)/python -m streams.reference.command_page
+	$(BIN)/python -m streams.api.openapi_document
 	$(BIN)/python deploy/grafana/boards.py
 	$(BIN)/python deploy/prometheus/as_kubernetes.py
 	$(BIN)/python deploy/kafka/acls.py --write

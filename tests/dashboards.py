@@ -1,8 +1,9 @@
 """The dashboard's application in this process, on an embedded broker, a database of its own and a store in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,6 +122,31 @@ async def over_http(here: Dashboard) -> AsyncIterator[httpx.AsyncClient]:
         here.services.closing.set()
         stop.set()
         await serving
+
+
+@contextmanager
+def in_thread(folder: Path, *records: Kept, ended: bool = False) -> Iterator[str]:
+    """The address of a dashboard that a thread serves. ended: live events end at once, as at a shutdown."""
+    found, ready, done = list[str](), threading.Event(), threading.Event()
+
+    async def run() -> None:
+        async with dashboard(folder) as here:
+            await here.store(*records)
+            async with over_http(here) as client:
+                if ended:
+                    here.services.closing.set()
+                found.append(str(client.base_url).rstrip("/"))
+                ready.set()
+                await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield found[0]
+    finally:
+        done.set()
+        thread.join()
 
 
 @asynccontextmanager
