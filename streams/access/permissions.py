@@ -70,6 +70,7 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/api/v1/memos/{memo_id}"): Route(Permission.UPLOAD, audited=True),
     ("GET", "/api/v1/memos/{memo_id}/events"): Route(Permission.UPLOAD, audited=True),
     ("GET", "/api/v1/system"): Route(Permission.SYSTEM),
+    ("GET", "/fhir/metadata"): Route(Permission.PUBLIC),
     ("GET", "/fhir/RiskAssessment"): Route(Permission.FHIR, audited=True),
 }
 """What each route needs, by method and path template. A request that no row matches is answered 404."""

@@ -13,7 +13,7 @@ from streams.api import openapi_document, problems
 from streams.api.boundary import Boundary
 from streams.api.problems import ErrorPage
 from streams.api.request_limits import BODY_BYTES, RequestLimits
-from streams.api.routes import episodes, events, memos, people, system
+from streams.api.routes import episodes, events, fhir, memos, people, system
 from streams.api.services import Services
 
 PREFIX = "/api/v1"
@@ -23,7 +23,7 @@ UPLOADS = frozenset({UPLOAD, "/try"})
 MULTIPART_BYTES = 64 * 1024
 """Room for the fields and borders around the audio of an upload."""
 
-ROUTERS: Sequence[APIRouter] = (people.router, episodes.router, events.router, memos.router, system.router)
+ROUTERS: Sequence[APIRouter] = (people.router, episodes.router, events.router, memos.router, system.router, fhir.router)
 """The API, in the order of its document."""
 
 

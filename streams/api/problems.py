@@ -16,11 +16,14 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from schemas.errors import Poison, Transient
+from streams.fhir.answers import FHIR_JSON, operation_outcome
 from workers.kafka.connect import outage
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+FHIR = "/fhir/"
+"""Addresses below this answer as FHIR clients expect it."""
 BLANK = "about:blank"
 """The type of a problem that its status says all about."""
 RETRY_AFTER_S = 5
@@ -85,6 +88,13 @@ class Problem(HTTPException):
         headers = {"Cache-Control": "no-store", **(self.headers or {})}
         return JSONResponse(self.body(), self.status, headers=headers, media_type=MEDIA_TYPE)
 
+    def outcome(self) -> Response:
+        """The problem as a FHIR client reads it."""
+        wrong = "; ".join(f"{error['where']}: {error['what']}" for error in self.errors)
+        body = operation_outcome(self.status, f"{self.title}: {wrong or self.detail}")
+        headers = {"Cache-Control": "no-store", **self.headers}
+        return JSONResponse(body, self.status, headers=headers, media_type=FHIR_JSON)
+
 
 def unavailable(what: str, detail: str | None = None) -> Problem:
     """A dependency does not answer. what: its name for an operator, such as `Kafka`."""
@@ -118,6 +128,8 @@ def add_to(app: FastAPI, error_page: ErrorPage | None = None) -> None:
     """Answer every error of this application by a problem; error_page: for requests of a browser."""
 
     async def answer(request: Request, problem: Problem) -> Response:
+        if request.url.path.startswith(FHIR):
+            return problem.outcome()
         if error_page is not None and for_person(request):
             return await error_page(request, problem)
         return problem.response()
@@ -153,7 +165,7 @@ def problem_of(error: Exception) -> Problem:
 
 def for_person(request: Request) -> bool:
     """Whether a browser shows the answer: it asks for HTML, and not below the addresses of programs."""
-    programs = request.url.path.startswith(("/api/", "/fhir/"))
+    programs = request.url.path.startswith(("/api/", FHIR))
     return not programs and "text/html" in request.headers.get("accept", "")
 
 
