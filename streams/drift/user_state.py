@@ -248,7 +248,8 @@ def _alert(user_id: str, step: Step, chart: Chart, observation: Observation, rec
         at=observation.recorded_at,
         memo_id=observation.memo_id,
         bundle_id=observation.bundle_id,
-        evidence=episode_evidence(memos, step.since_s),
+        # The last memo before a silence says nothing about it.
+        evidence=() if step.kind is AlertKind.SILENCE else episode_evidence(memos, step.since_s),
         scores=score_points(memos),
     )
     return replace(alert, summary=summary_of(alert))

@@ -54,9 +54,8 @@ def summary_of(alert: RiskAlert, translate: Translate = str) -> str:
         case AlertKind.LEVEL:
             return _level(alert, marker, length, translate)
         case AlertKind.SILENCE:
-            if alert.state is AlertState.RESOLVED:
-                return translate(SPEAKS_AGAIN).format(length=length)
-            return translate(SILENT).format(length=duration(alert.statistic, translate))
+            over = alert.state is AlertState.RESOLVED
+            return translate(SPEAKS_AGAIN if over else SILENT).format(length=duration(alert.statistic, translate))
     return translate(NEWER_OVER if alert.state is AlertState.RESOLVED else NEWER)
 
 

@@ -85,7 +85,7 @@ def alert(
         (alert(kind=AlertKind.SILENCE), "no memo for 7 days, longer than usual for this person"),
         (
             alert(kind=AlertKind.SILENCE, state=AlertState.RESOLVED),
-            "speaks again, after 9 days without a memo",
+            "speaks again, after 7 days without a memo",
         ),
         (alert(PAUSES, kind=AlertKind.UNKNOWN), "a rule of a newer Undertone has fired"),
     ],
