@@ -92,7 +92,7 @@ class Problem(HTTPException):
         """The problem as a FHIR client reads it."""
         wrong = "; ".join(f"{error['where']}: {error['what']}" for error in self.errors)
         body = operation_outcome(self.status, f"{self.title}: {wrong or self.detail}")
-        headers = {"Cache-Control": "no-store", **self.headers}
+        headers = {"Cache-Control": "no-store", **(self.headers or {})}
         return JSONResponse(body, self.status, headers=headers, media_type=FHIR_JSON)
 
 
