@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from tests.servers import required
 
@@ -23,6 +23,9 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OWN_SCHEMES = frozenset({"data", "blob", "about"})
 """Addresses within the page itself: nothing is sent to anyone."""
 HEIGHT = 900
+PATIENCE_MS = 240_000
+"""Longer than any state takes to come on a busy machine: no test asserts speed by it."""
+expect.set_options(timeout=PATIENCE_MS)
 
 CONFORMANCE = {"resultTypes": ["violations"]}
 """Every rule of axe, its best practices as well."""
@@ -145,6 +148,7 @@ async def opened(
         permissions=[*permissions],
     )
     try:
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         parts = urlsplit(address)
         watch = Watch(f"{parts.scheme}://{parts.netloc}")

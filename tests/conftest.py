@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.browser import chromium
+from tests.dashboard import dashboard
 from tests.guarded import guarded, guarded_redis
 from tests.identity import identity
 from tests.postgres import postgres, postgres_url
@@ -18,6 +19,7 @@ __all__ = [
     "anyio_backend",
     "broker",
     "chromium",
+    "dashboard",
     "guarded",
     "guarded_redis",
     "identity",
@@ -74,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("kafka")
         if {"redis_server", "guarded_redis"} & set(asked):
             item.add_marker("redis")
-        if "chromium" in asked:
+        if {"chromium", "dashboard", "microphone"} & set(asked):
             item.add_marker("browser")
         if {"postgres", "postgres_url"} & set(asked):
             item.add_marker("postgres")

@@ -20,6 +20,7 @@ BENCHMARKS = (
     "carry_over",
     "pipeline",
     "poison",
+    "live_alerts",
 )
 
 

@@ -16,11 +16,12 @@ from schemas.events import DeadLetter, Modality
 from schemas.limits import ID
 from streams.access.audit import record_look
 from streams.access.permissions import Permission, require
-from streams.access.viewer import Viewer
-from streams.api.problems import Problem, unavailable
+from streams.access.viewer import Viewer, check_cohort
+from streams.api.problems import Problem
 from streams.api.services import OurServices, Services
 from streams.api.uploads.progress import Progress
-from streams.api.uploads.receive import Permit, Uploads
+from streams.api.uploads.receive import Permit
+from streams.history.cohorts import by_prefix, cohorts_of
 from streams.web.languages import Language
 from streams.web.notices import DEMO
 from streams.web.pages import language_of, page
@@ -66,7 +67,7 @@ async def send(request: Request, services: OurServices, sender: Sender) -> Respo
     """One recording of the form, for browsers without scripts; with them the page sends to the API."""
     language = language_of(request)
     try:
-        accepted = await _uploads(services).take(request, _permit(sender))
+        accepted = await services.uploads.take(request, _permit(services, sender))
     except Problem as problem:
         wrong = {error["where"]: error["what"] for error in problem.errors}
         told = "" if wrong else f"{problem.title}. {problem.detail}"
@@ -127,25 +128,18 @@ def plots_of(request: Request) -> Plots:
 
 async def _known(request: Request, services: Services, sender: Viewer, memo_id: str) -> Progress | None:
     """A memo that this process accepted, if its speaker is one that the viewer may send memos of."""
-    found = _uploads(services).progress.get(memo_id)
+    found = services.uploads.progress.get(memo_id)
     if found is not None:
-        await _permit(sender)(found.memo.user_id)
+        await _permit(services, sender)(found.memo.user_id)
     return found
 
 
-def _uploads(services: Services) -> Uploads:
-    """Raises Problem 503 where no memo can be taken."""
-    if services.uploads is None:
-        raise unavailable("A store for uploads", "An operator has to set UNDERTONE_UPLOAD_STORE first.")
-    return services.uploads
-
-
-def _permit(sender: Viewer) -> Permit:
-    """Raises Problem 404 for speakers of another cohort than the sender's."""
+def _permit(services: Services, sender: Viewer) -> Permit:
+    """Raises HTTPException 404 for speakers of a cohort that the sender does not see."""
 
     async def permit(user_id: str) -> None:
-        if sender.cohorts is not None:
-            raise Problem(404)
+        found = await services.database.read(cohorts_of, [user_id], by_prefix(services.settings.cohorts))
+        check_cohort(sender, found[user_id])
 
     return permit
 

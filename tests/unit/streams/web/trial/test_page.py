@@ -1,11 +1,13 @@
 """The form of a trial, and what it says of a memo that it does not take."""
 
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 
 from schemas.settings import Settings
+from streams.api.uploads.receive import Uploads
 from streams.web.application import make_application
 from tests.unit.streams.web.serving import services
 
@@ -14,7 +16,9 @@ BROWSER = {"Accept": "text/html"}
 
 @pytest.fixture
 async def client() -> AsyncIterator[AsyncClient]:
-    app = make_application(services(Settings()))
+    without_store = services(Settings())
+    without_store.uploads = Uploads(None, *cast("tuple[Any, Any]", (None, None)), most_bytes=1)
+    app = make_application(without_store)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1", headers=BROWSER) as opened:
         yield opened
 
