@@ -174,7 +174,7 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     """Seconds that Redis remembers a memo after its last change, so that redelivered features are recognised."""
     reconciled_s: Annotated[Positive, Role.AGENTS] = 86400.0
     """After Redis has lost its data: uploads from this many seconds before that have no outcome are resubmitted."""
-    state_ttl_s: Annotated[Positive, Role.AGENTS] = 400 * 86400.0
+    state_ttl_s: Annotated[Positive, Role.AGENTS | Role.DASHBOARD] = 400 * 86400.0
     """Seconds that Redis keeps a user's baseline and drift state after the last memo."""
     agent_batch: Annotated[Count, Role.AGENTS] = 500
     """Most records in one batch of an agent."""

@@ -66,7 +66,7 @@ class Services:
 
         Each step may be repeated, so after Transient the same action is performed again.
         """
-        return await care.perform(action, self.publisher, self.database, self.store)
+        return await care.perform(action, self.publisher, self.database, self.store, self.settings.state_ttl_s)
 
     @classmethod
     @asynccontextmanager

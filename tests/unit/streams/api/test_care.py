@@ -1,28 +1,34 @@
-"""What follows from actions about mutes. The rest is in tests/unit/streams/api/routes/test_actions.py."""
+"""What the agents go by after an action. The rest is in tests/unit/streams/api/routes/test_actions.py."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from schemas.event_enums import CareActionKind
-from streams.api.care import FOREVER, LONGEST_REASON, muted
-from streams.drift.mutes import Mute, Scope
+from schemas.state_keys import EXCLUSIONS, MUTES
+from streams.api.care import put_in_force
+from streams.context import exclusions
+from streams.drift import mutes
 from tests.history import NOW, action
+from workers.state.store import MemoryStore
 
-MUTED = action("anna", CareActionKind.MUTED, note="holidays", until=NOW + timedelta(days=3))
-OTHERS = Mute(Scope.COHORT, "an", NOW, FOREVER)
-
-
-def test_a_mute_is_added_once_and_replaces_the_one_before() -> None:
-    once = muted([OTHERS], MUTED)
-    (_, new) = once
-    assert new == Mute(Scope.USER, "anna", NOW, NOW + timedelta(days=3), "holidays", by="dr-a")
-    assert muted(once, MUTED) is once
-    later = replace(MUTED, action_id="2", at=NOW + timedelta(days=1), until=None, note="a" * 1000)
-    (_, first, second) = muted(once, later)
-    assert (first.until, second.until, len(second.reason)) == (later.at, FOREVER, LONGEST_REASON)
+TTL_S = 1e6
 
 
-def test_an_end_ends_only_what_it_names() -> None:
-    end = action("anna", CareActionKind.UNMUTED)
-    (others, mine) = muted(muted([OTHERS], MUTED), replace(end, at=NOW + timedelta(days=1)))
-    assert (others, mine.until) == (OTHERS, NOW + timedelta(days=1))
+async def test_mutes_and_marks_are_in_force_until_they_are_ended() -> None:
+    store, day = MemoryStore(), timedelta(days=1)
+    mark = action("anna", CareActionKind.MARKED, since=NOW, until=NOW + 5 * day, excluded=True)
+    for each in (action("anna", CareActionKind.MUTED, until=NOW + 3 * day), mark):
+        await put_in_force(each, store, TTL_S)
+    stored = await store.read([MUTES.key(), EXCLUSIONS.key("anna")])
+    assert mutes.muted_by(mutes.load(stored[MUTES.key()]), "anna", NOW + day)
+    assert exclusions.left_out(exclusions.load(stored[EXCLUSIONS.key("anna")]), NOW + day)
+    for ended in (CareActionKind.UNMUTED, CareActionKind.UNMARKED):
+        await put_in_force(action("anna", ended, at=NOW + day, mark_id=mark.action_id), store, TTL_S)
+    stored = await store.read([MUTES.key(), EXCLUSIONS.key("anna")])
+    assert not mutes.muted_by(mutes.load(stored[MUTES.key()]), "anna", NOW + 2 * day)
+    assert not exclusions.left_out(exclusions.load(stored[EXCLUSIONS.key("anna")]), NOW + 2 * day)
+
+
+async def test_other_actions_are_no_concern_of_the_agents() -> None:
+    store = MemoryStore()
+    await put_in_force(action("anna", CareActionKind.NOTED, note="called"), store, TTL_S)
+    assert await store.find("*") == []
