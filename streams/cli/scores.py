@@ -164,6 +164,7 @@ def _print_user(view: "UserView", output: Printer) -> None:
 def _lines(view: "UserView") -> "Iterator[tuple[str, str]]":
     """What is known in words, by heading."""
     from streams.views.marks import mark_of, silence_sentence
+    from streams.views.speaking import left_out_sentence, speaking_sentence
     from streams.views.user import state_sentence
 
     silence = silence_sentence([mark_of(score) for score in view.scores])
@@ -175,6 +176,9 @@ def _lines(view: "UserView") -> "Iterator[tuple[str, str]]":
     yield "drift", state_sentence(view.drift)
     episodes = () if view.drift is None else view.drift.episodes
     yield "open episode", "; ".join(map(_episode, episodes)) or "none"
+    yield "speaks", speaking_sentence(view.speaking)
+    if view.left_out:
+        yield "left out", left_out_sentence(view.left_out)
     yield "muted", "; ".join(map(_mute, view.mutes)) or "no"
     yield "awaited", "; ".join(map(_awaited, view.awaited)) or "nothing"
     letters = "; ".join(map(_letter, view.dead_letters[:SHOWN]))

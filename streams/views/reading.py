@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.codec import Codec, DecodeError
 from schemas.events import DeadLetter, RiskAlert, RiskScored
 from schemas.settings import Settings
-from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MUTES
+from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, EXCLUSIONS, JOIN, MUTES
 from streams.views.outcomes import Outcomes, memo_of
 from streams.views.user import Known
 from workers.kafka.topic_reader import newest, of_key, written
@@ -65,9 +65,9 @@ async def known_of(settings: Settings, codec: Codec, user_id: str) -> Known:
     async with RedisStore.of(settings) as store, RedisDeadlines.of(settings) as deadlines:
         open_joins = await deadlines.starting_with(JOIN.key(user_id, ""))
         baselines = BASELINE.key(user_id), BASELINE_0_1.key(user_id)
-        found = await store.read([DRIFT.key(user_id), *baselines, MUTES.key(), *open_joins])
+        found = await store.read([DRIFT.key(user_id), *baselines, MUTES.key(), EXCLUSIONS.key(user_id), *open_joins])
     now, former = (found.pop(key) for key in baselines)
-    state = {key: found.pop(key) for key in (DRIFT.key(user_id), MUTES.key())}
+    state = {key: found.pop(key) for key in (DRIFT.key(user_id), MUTES.key(), EXCLUSIONS.key(user_id))}
     state[baselines[0]] = now if now is not None else former
     return Known(scores, uploads, letters, state, joins=found)
 

@@ -8,7 +8,7 @@ from math import exp, isfinite
 from schemas.codec import Codec
 from schemas.errors import UnreadableState
 from schemas.events import AlertKind, DeadLetter, MemoUploaded, Modality, RiskScored
-from schemas.state_keys import BASELINE, DRIFT, JOIN, MUTES
+from schemas.state_keys import BASELINE, DRIFT, EXCLUSIONS, JOIN, MUTES
 from streams.drift.cusum import limit
 from streams.drift.detector import DAY_S
 from streams.drift.detector_state import windows
@@ -20,6 +20,7 @@ from streams.fusion.baseline import BaselineState
 from streams.recovery.rescore import is_provisional
 from streams.views.outcomes import memo_of
 from streams.views.scores import latest_of_memos
+from streams.views.speaking import LeftOut, Speaking, left_out_of, speaking_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class OpenEpisode:
-    """An episode that is raised and not resolved. opened_at: when the memo that raised it was recorded."""
+    """An episode that is raised and not resolved. opened_at: when the memo that raised it was recorded, or the last."""
 
     kind: AlertKind
     opened_at: datetime
@@ -100,7 +101,10 @@ class FailedMemo:
 
 @dataclass(frozen=True, slots=True)
 class UserView:
-    """What `undertone user` shows. scores: the last of each memo, newest first; notes: what cannot be read."""
+    """What `undertone user` shows.
+
+    scores: the last of each memo, newest first; notes: what cannot be read; left_out: times whose memos are left out.
+    """
 
     user_id: str
     last_memo_at: datetime | None
@@ -111,6 +115,8 @@ class UserView:
     awaited: tuple[Awaited, ...]
     dead_letters: tuple[FailedMemo, ...]
     notes: tuple[str, ...] = ()
+    speaking: Speaking | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def known(self) -> bool:
@@ -140,6 +146,8 @@ def view_of(
         mutes=tuple(m for m in _mutes(known.state.get(MUTES.key()), notes) if m.applies_to(user_id, now)),
         awaited=tuple(sorted(awaited, key=lambda memo: (memo.uploaded_at, memo.memo_id))),
         dead_letters=tuple(sorted(letters, key=lambda letter: letter.at, reverse=True)),
+        left_out=left_out_of(known.state.get(EXCLUSIONS.key(user_id)), notes),
+        speaking=speaking_of(known.state.get(DRIFT.key(user_id)), rules.silences_per_year),
         notes=tuple(notes),
     )
 
@@ -230,6 +238,9 @@ def _episodes(user: User) -> Iterator[OpenEpisode]:
                 episode.escalated,
                 episode.key,
             )
+    if (silence := user.alerting.silence).key:
+        heard_at = datetime.fromtimestamp(silence.heard_s, UTC)
+        yield OpenEpisode(AlertKind.SILENCE, heard_at, heard_at, escalated=False, dedup_key=silence.key)
 
 
 def _failed(letters: Iterable[DeadLetter], scores: Iterable[RiskScored], codec: Codec) -> Iterator[FailedMemo]:
