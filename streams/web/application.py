@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from streams.api import application as api
 from streams.api.services import Services
-from streams.web import assets, choices
+from streams.web import assets, choices, person_page, system_page
 from streams.web.error_pages import error_page
 from streams.web.notices import load_notices
 from streams.web.trial import page as trial
 from streams.web.trial.plot import Plots
 
-PAGES: Sequence[APIRouter] = (choices.router, trial.router)
+PAGES: Sequence[APIRouter] = (choices.router, person_page.router, system_page.router, trial.router)
 """Routers of pages. Each page shows the notices about the system."""
 
 

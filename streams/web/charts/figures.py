@@ -37,7 +37,7 @@ def time_figure(height: int, time: Range1d, values: Range1d | FactorRange, wordi
         background_fill_color=None,
         border_fill_color=None,
         outline_line_color=LIGHT.grid,
-        title=Title(text=title, text_color=LIGHT.ink, text_font_size="13px"),
+        title=Title(text=title, text_color=LIGHT.ink, text_font_size="13px", offset=8 - LEFT),
     )
     made.xaxis.formatter = DatetimeTickFormatter(
         **dict.fromkeys(("hours", "days"), wording.day),

@@ -4,7 +4,7 @@ from bokeh.layouts import column
 from bokeh.models import BoxAnnotation, FixedTicker, Range1d, Title
 from bokeh.plotting import figure
 
-from streams.web.charts.figures import Wording, add_episodes, add_gaps, add_hover, source, time_figure
+from streams.web.charts.figures import LEFT, Wording, add_episodes, add_gaps, add_hover, source, time_figure
 from streams.web.charts.layout import Layout
 from streams.web.charts.palette import LIGHT
 
@@ -31,7 +31,14 @@ def _marker(wording: Wording, time: Range1d, index: int, more_px: int) -> figure
     _ = wording.translate
     plot = time_figure(134 + more_px, time, Range1d(start=-LARGEST_SD - 0.5, end=LARGEST_SD + 0.5), wording, "")
     plot.yaxis.ticker = FixedTicker(ticks=[-4, -2, 0, 2, 4])
-    plot.title = Title(text="", name=f"title{index}", text_color=LIGHT.ink, text_font_size="13px")
+    plot.title = Title(
+        text="",
+        name=f"title{index}",
+        text_color=LIGHT.ink,
+        text_font_size="13px",
+        text_font_style="normal",
+        offset=8 - LEFT,
+    )
     plot.add_layout(BoxAnnotation(bottom=-1, top=1, fill_color=LIGHT.normal, fill_alpha=0.2, level="underlay"))
     plot.hspan(y=0, line_color=LIGHT.quiet)
     dots = source(f"dots{index}", "at", "sd", "shape", "fill", "when", "value", "deviation", "adds", "note")

@@ -83,7 +83,7 @@ class PersonReport:
 
 def report(stored: Stored, asked: Asked, rules: Rules, reader: Reader, now: datetime) -> PersonReport:
     """The page's content at this moment."""
-    memos = judged_memos(stored.scores, rules, now)
+    memos = judged_memos(stored.scores, rules, now, stored.marks)
     seen = shown(memos, asked.period.since(now), now)
     explained = _explained(memos, asked.memo)
     newest_first = seen.memos[::-1]

@@ -15,6 +15,7 @@ from schemas.events import Band, RiskScored
 from streams.drift.detector import DAY_S, observe
 from streams.drift.replay import Line, Moment, history
 from streams.drift.rules import Rules
+from streams.history.care import Mark
 from streams.views.marks import Judged, judged_of
 from streams.views.scores import latest_of_memos
 from streams.views.silence import silences
@@ -37,8 +38,8 @@ class Memo:
     """One memo with its latest score.
 
     judged: whether it was judged, and why not; normal: None while the baseline is younger than SHOWN_FROM days, and for
-    a memo that drift detection skipped; statistic, threshold: of the upward chart after this memo, in SDs; threshold is
-    None while the baseline is too young to alert; baseline_days: days in the baseline.
+    a memo that drift detection skipped or a mark left out; statistic, threshold: of the upward chart after this memo,
+    in SDs; threshold is None while the baseline is too young to alert; baseline_days: days in the baseline.
     """
 
     score: RiskScored
@@ -86,15 +87,18 @@ class Timeline:
         return found
 
 
-def timeline(scores: Iterable[RiskScored], rules: Rules, since: datetime | None, until: datetime) -> Timeline:
-    """The time from `since` (None: the first memo) until `until`. scores: all that are stored of one person."""
-    return shown(judged_memos(scores, rules, until), since, until)
+def timeline(
+    scores: Iterable[RiskScored], rules: Rules, since: datetime | None, until: datetime, marks: Sequence[Mark] = ()
+) -> Timeline:
+    """The time from `since` (None: the first memo) until `until`. scores, marks: all that are stored of one person."""
+    return shown(judged_memos(scores, rules, until, marks), since, until)
 
 
-def judged_memos(scores: Iterable[RiskScored], rules: Rules, now: datetime) -> list[Memo]:
-    """Every memo, oldest first. scores: all that are stored of one person."""
+def judged_memos(scores: Iterable[RiskScored], rules: Rules, now: datetime, marks: Sequence[Mark] = ()) -> list[Memo]:
+    """Every memo, oldest first. scores, marks: all that are stored of one person."""
+    leaving_out = [mark for mark in marks if mark.excluded]
     arrived = sorted(scores, key=lambda score: (score.scored_at, score.recorded_at, score.memo_id))
-    moments = history(map(_arrival, arrived), rules, now.timestamp())
+    moments = history((_arrival(score, leaving_out) for score in arrived), rules, now.timestamp())
     followed = {moment.observation.memo_id: moment for moment in moments}
     memos = [_memo(score, followed.get(score.memo_id)) for score in latest_of_memos(arrived)]
     return sorted(memos, key=lambda memo: (memo.recorded_at, memo.score.memo_id))
@@ -109,7 +113,7 @@ def shown(memos: Sequence[Memo], since: datetime | None, until: datetime) -> Tim
 
 def _memo(score: RiskScored, moment: Moment | None) -> Memo:
     judged = judged_of(score.band, score.probability, score.reasons)
-    if moment is None:
+    if moment is None or (judged is Judged.SCORED and moment.observation.logit is None):
         return Memo(score, Judged.LEFT_OUT if judged is Judged.SCORED else judged)
     chart, threshold = moment.verdict.chart, moment.verdict.threshold
     memo = Memo(score, judged, baseline_days=int(chart.n))
@@ -124,10 +128,18 @@ def _memo(score: RiskScored, moment: Moment | None) -> Memo:
     )
 
 
-def _arrival(score: RiskScored) -> Line:
-    """The score as it reached the drift agent, which is as good as when it was made."""
+def _arrival(score: RiskScored, leaving_out: Sequence[Mark]) -> Line:
+    """The score as it reached the drift agent: when it was made, and without its value where a mark had left it out."""
     observation = observe(score, score.scored_at.timestamp())
+    if any(_left_out(score, mark) for mark in leaving_out):
+        observation = observation._replace(logit=None)
     return Line(observation.recorded_s, score.memo_id, score.user_id, observation)
+
+
+def _left_out(score: RiskScored, mark: Mark) -> bool:
+    """Whether a mark left the score out: what was scored before somebody marked it had been learnt, and stays so."""
+    within = mark.since <= score.recorded_at and (mark.until is None or score.recorded_at < mark.until)
+    return within and mark.at <= score.scored_at
 
 
 def _gaps(memos: Sequence[Memo], since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:

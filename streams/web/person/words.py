@@ -12,7 +12,7 @@ JUDGED = {
     Judged.UNDECIDED: _("undecided: the score is too near the middle to say anything"),
     Judged.UNUSABLE: _("not judged: the recording cannot be used"),
     Judged.INCOMPLETE: _("not judged: one of the analyses did not arrive"),
-    Judged.LEFT_OUT: _("judged, but not followed: it came too late, or its clock was wrong"),
+    Judged.LEFT_OUT: _("judged, but not followed: left out by context, too late, or of a wrong clock"),
     Judged.FAILED: _("not judged: the memo could not be processed"),
 }
 REASONS = {

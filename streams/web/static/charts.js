@@ -23,22 +23,25 @@ function recoloured(node, colours) {
   return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, recoloured(value, colours)]));
 }
 
-// What is printed is a picture: a canvas keeps the width that it has on the screen.
-function addPicture(view, figure) {
-  const canvas = view.export("png", true).canvas;
-  canvas.className = "chart-print";
-  canvas.setAttribute("aria-hidden", "true");
+// A canvas keeps the width that it has on the screen: what is printed is its copy, which the style sheet fits to paper.
+async function addPrint(view, figure) {
+  const chart = view.model.document;
+  if (!chart.is_idle) await new Promise((resolve) => chart.idle.connect(resolve));
+  const print = document.createElement("div");
+  print.className = "chart-print";
+  print.setAttribute("aria-hidden", "true");
+  print.append(...view.child_views.map((each) => each.export("png", true).canvas));
   figure.querySelector(".chart-print")?.remove();
-  figure.querySelector(".chart-screen").after(canvas);
+  figure.querySelector(".chart-screen").after(print);
 }
 
 async function draw(figure) {
   const { item, dark } = JSON.parse(document.getElementById(figure.dataset.chart).textContent);
   const screen = figure.querySelector(".chart-screen");
   const views = await Bokeh.embed.embed_item(scheme.matches ? recoloured(item, dark) : item, holder(screen));
+  await addPrint([...views].find((view) => view.child_views), figure);
   leaveTabOrder(screen);
   figure.dataset.drawn = scheme.matches ? "dark" : "light";
-  for (const view of views.roots ?? views) addPicture(view, figure);
 }
 
 // The table says the same to a keyboard; a canvas has nothing to operate by it.

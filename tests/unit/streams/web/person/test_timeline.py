@@ -2,13 +2,17 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from math import inf
 
 import pytest
 
+from schemas.event_enums import MarkKind
 from schemas.events import AlertKind, AlertState, Modality
-from streams.drift.user_state import follow
+from streams.context.exclusions import Exclusion
+from streams.drift.user_state import follow, follow_in_detail
+from streams.history.care import Mark
 from streams.views.marks import Judged
-from streams.web.person.timeline import SHOWN_FROM, timeline
+from streams.web.person.timeline import SHOWN_FROM, judged_memos, timeline
 from tests.unit.streams.scores import RULES, START, calm, daily, scored
 
 END = START + timedelta(days=100)
@@ -57,6 +61,19 @@ def test_a_memo_that_came_too_late_is_shown_as_not_followed() -> None:
     late = type(late)(**{name: getattr(late, name) for name in late.__slots__} | {"scored_at": scores[-1].scored_at})
     memo = next(memo for memo in timeline([*scores, late], RULES, None, END).memos if memo.score.memo_id == "late")
     assert (memo.judged, memo.statistic, memo.normal) == (Judged.LEFT_OUT, None, None)
+
+
+def test_a_mark_leaves_out_what_came_after_it_was_made_as_in_the_agent() -> None:
+    made = START + timedelta(days=62)
+    mark = Mark("m", MarkKind.ILLNESS, START + timedelta(days=60), None, True, None, "local", made)
+    scores = daily(shifted())
+    whole, marked = (judged_memos(scores, RULES, END, marks) for marks in ((), (mark,)))
+    assert marked[:62] == whole[:62]
+    assert {memo.judged for memo in marked[62:]} == {Judged.LEFT_OUT}
+    assert {memo.statistic for memo in marked[62:]} == {None}
+    excluded = {"m": Exclusion(made.timestamp(), mark.since.timestamp(), inf)}
+    state, _ = follow(None, scores[:62], RULES)
+    assert follow_in_detail(state, scores[62:], RULES, excluded=excluded).alerts == []
 
 
 def test_a_revised_score_counts_once_and_the_last_one_is_shown() -> None:
