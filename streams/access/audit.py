@@ -35,6 +35,8 @@ UNKNOWN_ACTOR = "unknown"
 REASON_HEADER = "undertone-reason"
 """By which whoever asks may say why."""
 REASON_BYTES = 1024
+NO_SUCH_PERSON = "No such person, or none that you may see."
+"""Says the same of a person who does not exist, of one of another cohort, and of what belongs to either."""
 _NOT_RECORDED = (
     "This look could not be recorded, so nothing is shown: Kafka does not answer. Try again in a few seconds."
 )
@@ -112,7 +114,7 @@ async def check_person(request: Request, cohort: str | None, user_id: str, resou
     asking = await viewer(request)
     if cohort is None or not asking.sees(cohort):
         await record_refusal(request, resource, (user_id,))
-        raise HTTPException(404, "No such person, or none that you may see.")
+        raise HTTPException(404, NO_SUCH_PERSON)
 
 
 def audit_event(

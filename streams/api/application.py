@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse
 from starlette.types import Scope
 
 from schemas.version import version
 from streams.access.access import Access
 from streams.access.audit import KafkaAuditTrail
-from streams.access.guard import protect
+from streams.access.guard import PROBE, protect
 from streams.api import openapi_document, problems
 from streams.api.boundary import Boundary
 from streams.api.problems import ErrorPage
@@ -54,4 +55,10 @@ def make_application(services: Services, error_page: ErrorPage | None = None) ->
     app.add_middleware(Boundary)
     for router in ROUTERS:
         app.include_router(router)
+    app.add_api_route(PROBE, alive, include_in_schema=False, response_class=PlainTextResponse)
     return app
+
+
+async def alive() -> str:
+    """For a load balancer: this process serves requests. Whether it is well, its metrics port says."""
+    return "ok"

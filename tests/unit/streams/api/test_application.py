@@ -34,3 +34,9 @@ async def test_only_an_upload_may_be_as_large_as_audio(path: str, most: int) -> 
         answer = await asking.post(path, content=b"a" * (most + 1))
     assert (answer.status_code, answer.headers["content-type"]) == (413, MEDIA_TYPE)
     assert f"{most:,} bytes" in answer.json()["detail"]
+
+
+async def test_a_load_balancer_finds_the_process_by_any_address() -> None:
+    async with client() as asking:
+        answer = await asking.get("/healthz", headers={"Host": "10.0.0.7:8090"})
+    assert (answer.status_code, answer.text) == (200, "ok")
