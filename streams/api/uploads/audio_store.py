@@ -12,6 +12,7 @@ import tempfile
 import time
 from abc import abstractmethod
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
@@ -29,6 +30,7 @@ PARTIAL = ".part"
 ABANDONED_S = 3600.0
 """A partial file that was not written to for so long is that of a process that was killed."""
 FILE_MODE = 0o640
+"""Of audio, as far as its folder has the same: in a folder for its user alone, files are for the user alone."""
 WHOLE_AT_ONCE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
 """Storages whose objects appear when they are complete, never before."""
 
@@ -152,7 +154,9 @@ class _Spool(Partial):
         self._path = folder / f"{uuid4()}{PARTIAL}"
         self._place = place_it
         try:
-            self._file: IO[bytes] = open(self._path, "xb+", opener=_opener)  # noqa: SIM115  # closed by __exit__
+            mode = FILE_MODE & folder.stat().st_mode
+            opener = partial(_open, mode=mode)
+            self._file: IO[bytes] = open(self._path, "xb+", opener=opener)  # noqa: SIM115  # closed by __exit__
         except OSError as error:
             raise _refused(error) from error
 
@@ -206,8 +210,8 @@ def _moved(source: Path, target: Path) -> str:
     return target.as_uri()
 
 
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+def _open(path: str, flags: int, *, mode: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, mode)
 
 
 def _refused(error: Exception) -> Transient:

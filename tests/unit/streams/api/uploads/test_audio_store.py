@@ -95,6 +95,15 @@ def _fails(*_: object, **__: object) -> None:
     raise RuntimeError("the bucket is gone")
 
 
+def test_in_a_folder_for_its_user_alone_audio_is_so_too(tmp_path: Path) -> None:
+    for folder, mode in ((tmp_path / "home", 0o700), (tmp_path / "shared", 0o770)):
+        folder.mkdir()
+        folder.chmod(mode)
+        put(Folder(folder))
+        (kept,) = folder.iterdir()
+        assert kept.stat().st_mode & 0o777 & ~mode == 0
+
+
 def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
     old, new, whole = (tmp_path / name for name in ("a.part", "b.part", "c.wav"))
     for path in (old, new, whole):
