@@ -2,14 +2,14 @@
 
 from schemas.channels import CHANNELS, bridge_group
 from schemas.permissions import Right, rights
-from schemas.pipeline import STAGES, FeatureStage
+from schemas.pipeline import HISTORY_STAGES, STAGES, FeatureStage
 from schemas.topics import TOPICS
 
 
 def test_every_stage_may_read_write_and_join_what_its_row_says() -> None:
     given = set(rights())
     for stage in STAGES:
-        role = stage.name if isinstance(stage, FeatureStage) else "agents"
+        role = stage.name if isinstance(stage, FeatureStage) else "history" if stage in HISTORY_STAGES else "agents"
         assert Right(role, "topic", stage.reads.name, "Read") in given
         assert Right(role, "group", stage.group, "Read") in given
         assert {Right(role, "topic", topic.name, "Write") for topic in stage.writes} <= given
