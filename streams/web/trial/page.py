@@ -116,7 +116,7 @@ async def plot(request: Request, services: OurServices, sender: Sender, name: st
     drawn = None if memo is None or not sender.may(Permission.PERSON) else await plots_of(request).start(memo.memo)
     if memo is None or drawn is None:
         raise Problem(404)
-    await record_look(request, AuditAction.VIEWED, "memo plot", (memo.memo.user_id,))
+    await record_look(request, AuditAction.VIEWED, "plot", (memo.memo.user_id,))
     return Response(drawn, media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
