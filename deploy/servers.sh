@@ -3,11 +3,12 @@
 # judges of compose files and of audio, and a browser, unless they are here. Daemons are not started: tests start servers
 # of their own on free ports.
 set -euo pipefail
-packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose sox chromium)
-programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose sox chromium)
+packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose sox chromium postgresql)
+programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose sox chromium /usr/lib/postgresql)
 missing=()
 for i in "${!packages[@]}"; do
-  command -v "${programs[$i]}" >/dev/null || missing+=("${packages[$i]}")
+  # Debian keeps the programs of PostgreSQL in a folder of its version.
+  command -v "${programs[$i]}" >/dev/null || [ -d "${programs[$i]}" ] || missing+=("${packages[$i]}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 install="apt-get update && apt-get install --yes --no-install-recommends ${missing[*]}"

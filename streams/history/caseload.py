@@ -11,16 +11,37 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from schemas.events import AlertKind, Band, Severity
 from streams.history import attention
 from streams.history.attention import RANKS, Attention, Rank
 from streams.history.tables import EPISODES, PEOPLE, POSITIONS, maybe_moment, moment, unix_ms
-from streams.history.writes.bulk import is_sqlite
+from streams.history.writes.bulk import has_trigrams, is_sqlite
 
-RANGES = 120
-"""Most ranges of one query: with more cohorts than that, each rank is one range in which cohorts are looked for."""
+COHORTS = 50
+"""Cohorts up to which SQLite, which takes few parts in a query, looks into each."""
+FEW = 20_000
+"""People that a search finds at most for them to be sorted; with more, the first of a range are soon among them."""
+ANYWHERE = 3
+"""Characters from which on a search finds any part of a pseudonym; a shorter one finds its beginning."""
 LONGEST_SEARCH = 128
 """Characters of a search: no pseudonym has more."""
 
@@ -70,8 +91,8 @@ class CaseloadRow:
 class CaseloadFilter:
     """Which people are wanted.
 
-    search: part of the pseudonym, without regard to case; cohorts: None for all; states: all when empty; since: only
-    people whose attention began then or later.
+    search: part of the pseudonym, its beginning if shorter than ANYWHERE, without regard to case; cohorts: None for
+    all; states: all when empty; since: only people whose attention began then or later.
     """
 
     search: str = ""
@@ -101,32 +122,25 @@ class CaseCounts:
 
 def caseload(connection: Connection, wanted: CaseloadFilter, after: str | None = None, limit: int = 50) -> CasePage:
     """A page of at most `limit` people, after the row whose cursor is `after`. Raises ValueError for another text."""
-    ranges = _ranges(connection, wanted, None if after is None else _decoded(after), limit + 1)
-    if not ranges:
+    cursor = None if after is None else _decoded(after)
+    if wanted.cohorts == ():
         return CasePage((), None)
-    page = union_all(*ranges).subquery() if len(ranges) > 1 else ranges[0].subquery()
-    people = (
-        select(page, *(EPISODES.c[name].label(f"e_{name}") for name in _EPISODE))
-        .select_from(page.outerjoin(EPISODES, EPISODES.c.dedup_key == page.c.episode_key))
-        .order_by(page.c.rank, page.c.since_ms.desc(), page.c.user_id.desc())
-        .limit(limit + 1)
-    )
-    found = connection.execute(people).all()
+    found = _searched(connection, wanted, cursor, limit + 1) if wanted.search.strip() else None
+    if found is None:
+        found = connection.execute(_shown(_first(_ranges(connection, wanted, cursor, limit + 1), limit + 1))).all()
     rows = tuple(_row(row) for row in found[:limit])
     return CasePage(rows, _encoded(found[limit - 1]) if len(found) > limit else None)
 
 
 def caseload_row(connection: Connection, user_id: str) -> CaseloadRow | None:
     """The row of one person; None for one who is not known."""
-    own = select(PEOPLE).where(PEOPLE.c.user_id == user_id).subquery()
-    found = connection.execute(
-        select(own, *(EPISODES.c[name].label(f"e_{name}") for name in _EPISODE)).select_from(
-            own.outerjoin(EPISODES, EPISODES.c.dedup_key == own.c.episode_key)
-        )
-    ).first()
+    own = select(*_KEY).where(PEOPLE.c.user_id == user_id).subquery()
+    found = connection.execute(_shown(own)).first()
     return None if found is None else _row(found)
 
 
+_KEY = (PEOPLE.c.rank, PEOPLE.c.since_ms, PEOPLE.c.user_id)
+"""What decides the order of people."""
 _EPISODE = ("kind", "severity", "opened_ms", "since_ms", "summary", "acknowledged_ms", "assignee")
 
 
@@ -156,46 +170,96 @@ Cursor = tuple[int, int, str]
 """Rank, beginning and pseudonym of a row: its place in the order."""
 
 
+def _first(ranges: Sequence[Select[Any]], limit: int) -> Subquery:
+    """The keys that come first in any of these ranges."""
+    keys = (union_all(*ranges) if len(ranges) > 1 else ranges[0]).subquery()
+    return select(keys).order_by(keys.c.rank, keys.c.since_ms.desc(), keys.c.user_id.desc()).limit(limit).subquery()
+
+
+def _shown(keys: Subquery) -> Select[Any]:
+    """What a page shows of the people with these keys, in their order."""
+    episode = (EPISODES.c[name].label(f"e_{name}") for name in _EPISODE)
+    both = keys.join(PEOPLE, PEOPLE.c.user_id == keys.c.user_id)
+    return (
+        select(PEOPLE, *episode)
+        .select_from(both.outerjoin(EPISODES, EPISODES.c.dedup_key == PEOPLE.c.episode_key))
+        .order_by(keys.c.rank, keys.c.since_ms.desc(), keys.c.user_id.desc())
+    )
+
+
 def _ranges(connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> list[Select[Any]]:
-    """The ranges of the index that a page may begin with, each with so many rows at most."""
-    states = wanted.states or frozenset(Attention)
-    ranks = sorted(rank for state in states for rank in RANKS[state] if after is None or rank >= after[0])
-    cohorts = None if wanted.cohorts is None else tuple(dict.fromkeys(wanted.cohorts))
-    within: list[tuple[ColumnElement[bool], ...]]
-    if cohorts is None:
-        within = [()]
-    elif len(cohorts) * len(ranks) > RANGES:
-        within = [(PEOPLE.c.cohort.in_(cohorts),)]
-    else:
-        within = [(PEOPLE.c.cohort == cohort,) for cohort in cohorts]
-    conditions = _conditions(connection, wanted)
+    """The ranges of the index that a page may begin with, each with so many keys at most."""
+    conditions = (*_since(wanted), *_named(connection, wanted))
     found = []
-    for rank in ranks:
+    for rank in _ranks(wanted, after):
         start = () if after is None or rank > after[0] else (_before(after),)
-        for cohort in within:
-            people = select(PEOPLE).where(PEOPLE.c.rank == int(rank), *cohort, *conditions, *start)
-            ordered = people.order_by(PEOPLE.c.since_ms.desc(), PEOPLE.c.user_id.desc()).limit(limit)
-            # SQLite sorts and limits the parts of a union only inside a query of its own.
+        people = select(*_KEY).where(PEOPLE.c.rank == int(rank), *conditions, *start)
+        ordered = people.order_by(PEOPLE.c.since_ms.desc(), PEOPLE.c.user_id.desc()).limit(limit)
+        # SQLite sorts and limits the parts of a union only inside a query of its own.
+        if wanted.cohorts is None:
             found.append(select(ordered.subquery()))
+        elif is_sqlite(connection) and len(wanted.cohorts) > COHORTS:
+            found.append(select(ordered.where(PEOPLE.c.cohort.in_(wanted.cohorts)).subquery()))
+        elif is_sqlite(connection):
+            found += [select(ordered.where(PEOPLE.c.cohort == cohort).subquery()) for cohort in _distinct(wanted)]
+        else:
+            names = func.unnest(literal(_distinct(wanted), ARRAY(Text))).table_valued(column("cohort", Text))
+            each = names.render_derived()
+            own = ordered.where(PEOPLE.c.cohort == each.c.cohort).correlate(each).lateral()
+            found.append(select(own).select_from(each.join(own, true())))
     return found
+
+
+def _distinct(wanted: CaseloadFilter) -> list[str]:
+    return list(dict.fromkeys(wanted.cohorts or ()))
+
+
+def _ranks(wanted: CaseloadFilter, after: Cursor | None) -> list[Rank]:
+    states = wanted.states or frozenset(Attention)
+    return sorted(rank for state in states for rank in RANKS[state] if after is None or rank >= after[0])
+
+
+def _searched(
+    connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int
+) -> Sequence[Row[Any]] | None:
+    """The page of a search that finds few people, who are sorted; None when it finds many: ranges are quicker then."""
+    named = select(*_KEY, PEOPLE.c.cohort).where(*_named(connection, wanted)).limit(FEW + 1)
+    found = named.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
+    conditions: list[ColumnElement[bool]] = [found.c.rank.in_([int(rank) for rank in _ranks(wanted, None)])]
+    if wanted.cohorts is not None:
+        conditions.append(found.c.cohort.in_(wanted.cohorts))
+    if wanted.since is not None:
+        conditions.append(found.c.since_ms >= unix_ms(wanted.since))
+    if after is not None:
+        later = tuple_(found.c.since_ms, found.c.user_id) < tuple_(literal(after[1]), literal(after[2]))
+        conditions.append(or_(found.c.rank > after[0], and_(found.c.rank == after[0], later)))
+    keys = _first([select(found.c.rank, found.c.since_ms, found.c.user_id).where(*conditions)], limit)
+    number = select(func.count()).select_from(found)
+    rows = connection.execute(_shown(keys).add_columns(number.scalar_subquery().label("number"))).all()
+    many = rows[0].number if rows else connection.scalar(number) or 0
+    return None if many > FEW else rows
 
 
 def _before(after: Cursor) -> ColumnElement[bool]:
     return tuple_(PEOPLE.c.since_ms, PEOPLE.c.user_id) < tuple_(literal(after[1]), literal(after[2]))
 
 
-def _conditions(connection: Connection, wanted: CaseloadFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.since is not None:
-        conditions.append(PEOPLE.c.since_ms >= unix_ms(wanted.since))
+def _since(wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
+    return () if wanted.since is None else (PEOPLE.c.since_ms >= unix_ms(wanted.since),)
+
+
+def _named(connection: Connection, wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
+    """People whose pseudonym the search finds; everybody without one."""
     search = wanted.search.strip().casefold()[:LONGEST_SEARCH]
     if "\0" in search:
-        conditions.append(literal(False))  # no pseudonym has such a character, and PostgreSQL takes none
-    elif search and is_sqlite(connection):
-        conditions.append(func.instr(PEOPLE.c.folded, search) > 0)
-    elif search:
-        conditions.append(PEOPLE.c.folded.contains(search, autoescape=True))
-    return conditions
+        return (literal(False),)  # no pseudonym has such a character, and PostgreSQL takes none
+    if not search:
+        return ()
+    if len(search) < ANYWHERE or not (is_sqlite(connection) or has_trigrams(connection)):
+        return (PEOPLE.c.folded.startswith(search, autoescape=True),)
+    if is_sqlite(connection):
+        return (func.instr(PEOPLE.c.folded, search) > 0,)
+    return (PEOPLE.c.folded.contains(search, autoescape=True),)
 
 
 def _encoded(row: Row[Any]) -> str:

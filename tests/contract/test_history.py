@@ -24,6 +24,7 @@ from streams.history.writes.positions import Fenced
 from tests.history import KEEPING, NOW, NOW_MS, action, alert, letter, parts, score
 
 DAY = timedelta(days=1)
+MANY = CaseloadFilter(cohorts=("north", "south", *map(str, range(100))))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -121,7 +122,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repetition(connection: Conne
         records += spoken(user, (3.0, 2.0, 1.0, 0.0) if number % 5 else (40.0, 39.0, 38.0, 37.0))
         records += [alert(user, 1.0)] if number % 7 == 0 else []
     store(connection, records)
-    for wanted in (CaseloadFilter(), CaseloadFilter(cohorts=("north", "south")), CaseloadFilter(search="-")):
+    for wanted in (CaseloadFilter(), CaseloadFilter(cohorts=("north", "south")), CaseloadFilter(search="th-"), MANY):
         whole = [row.user_id for row in caseload(connection, wanted, limit=100).rows]
         found, after = [], None
         while True:
@@ -138,7 +139,9 @@ def test_a_caseload_is_searched_and_filtered_by_everything_at_once(connection: C
     records = spoken("north-Anna", DAILY) + spoken("south-anna", DAILY) + spoken("north-50%", DAILY)
     store(connection, [*records, alert("north-Anna", 2.0), alert("south-anna", 30.0)])
     assert [user for user, _ in queue(connection, search="ANNA")] == ["north-Anna", "south-anna"]
-    assert [user for user, _ in queue(connection, search="%")] == ["north-50%"]
+    assert [user for user, _ in queue(connection, search="50%")] == ["north-50%"]
+    assert [user for user, _ in queue(connection, search="N")] == ["north-Anna", "north-50%"]
+    assert queue(connection, search="na") == []
     assert queue(connection, search="a\0b") == []
     assert [user for user, _ in queue(connection, cohorts=("south",))] == ["south-anna"]
     assert queue(connection, cohorts=()) == []

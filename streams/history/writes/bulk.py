@@ -20,11 +20,14 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
+TRIGRAMS = "people_trigrams"
+"""Index of the parts of pseudonyms, where PostgreSQL has the extension pg_trgm."""
 IN_ONE_STATEMENT = 1000
 """Most rows that one statement names in SQLite."""
 
@@ -36,6 +39,15 @@ Values = Mapping[str, Any]
 def is_sqlite(engine: Engine | Connection) -> bool:
     """Whether the database is a file of SQLite."""
     return engine.dialect.name == "sqlite"
+
+
+def has_trigrams(connection: Connection) -> bool:
+    """Whether PostgreSQL can find any part of a pseudonym by an index; asked once for each connection."""
+    known = connection.info.get(TRIGRAMS)
+    if known is None:
+        known = connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": TRIGRAMS})
+        connection.info[TRIGRAMS] = known
+    return bool(known)
 
 
 def upsert(connection: Connection, table: Table) -> Any:

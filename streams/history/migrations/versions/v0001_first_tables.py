@@ -1,7 +1,10 @@
 """The first tables of the history."""
 
+from contextlib import suppress
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.exc import DBAPIError
 
 revision = "v0001"
 down_revision = None
@@ -21,6 +24,7 @@ def upgrade() -> None:
     _people()
     _positions()
     _scores()
+    _trigrams()
 
 
 def _actions() -> None:
@@ -172,3 +176,13 @@ def _scores() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("scores_seq", "scores", ["partition", "seq"])
+
+
+def _trigrams() -> None:
+    """An index of the parts of pseudonyms, where PostgreSQL has the extension and this user may create it."""
+    connection = op.get_bind()
+    if connection.dialect.name != "postgresql":
+        return
+    with suppress(DBAPIError), connection.begin_nested():
+        op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        op.execute("CREATE INDEX people_trigrams ON people USING gin (folded gin_trgm_ops)")
