@@ -7,8 +7,10 @@ the same rows. Memos of a clock that lies ahead count as recorded when they were
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
+from functools import reduce
 from hashlib import blake2b
 from itertools import pairwise
+from math import inf
 from statistics import median
 from typing import NamedTuple
 
@@ -16,15 +18,13 @@ import msgspec
 
 from schemas.events import AlertKind, Band, Evidence, Modality, RiskScored, Severity
 from streams.history.tables import unix_ms
+from streams.silence.habit import SHORTEST_DAYS, TIMES_USUAL, usual_days, with_pause
 
 DAY_MS = 86_400_000
 RECENT = 24
 """Latest memos that are kept in a person's row: a spark line, and what habit and share are computed from."""
-SHORTEST_DAYS, USUAL, LONGEST_DAYS = 3.0, 3.0, 60.0
-"""Silent is who has sent no memo for this many times the usual distance between memos, but at least and at most so many
-days."""
 UNKNOWN_DAYS = 7.0
-"""The same for a person with too few memos for a usual distance."""
+"""A person with too few pauses for a habit is silent after so many days, at least."""
 HABIT_MEMOS = 4
 """Fewer memos than these have no usual distance."""
 JUDGED_OF, JUDGED_LEAST, UNJUDGED_SHARE = 10, 5, 0.5
@@ -169,11 +169,20 @@ def usual_gap_ms(recent: Recent) -> float | None:
 
 
 def silent_from_ms(recent: Recent) -> int | None:
-    """From when on no further memo means that this person is silent; None without a memo."""
+    """From when on no further memo means that this person is silent; None without a memo.
+
+    After twice the pause that nine of ten of the person's own stay below. An alert of silence comes later: it keeps to
+    the false-alarm budget (`streams/silence/habit.py`).
+    """
     if not recent:
         return None
-    usual = usual_gap_ms(recent)
-    days = UNKNOWN_DAYS if usual is None else min(max(SHORTEST_DAYS, USUAL * usual / DAY_MS), LONGEST_DAYS)
+    gaps = [(after.recorded_ms - before.recorded_ms) / DAY_MS for before, after in pairwise(recent)]
+    pauses = reduce(with_pause, gaps, b"")
+    usual = usual_days(pauses)
+    if usual == inf:
+        days = max(UNKNOWN_DAYS, TIMES_USUAL * max(gaps, default=0.0))
+    else:
+        days = max(SHORTEST_DAYS, TIMES_USUAL * usual)
     return recent[-1].recorded_ms + int(days * DAY_MS)
 
 

@@ -32,8 +32,10 @@ def test_silence_is_measured_by_the_persons_own_habit() -> None:
     assert standing(memos(*DAILY), days_later=2.9) == (Rank.NONE, 12.9)
     assert standing(memos(*DAILY), days_later=3.5) == (Rank.SILENT, 0.5)
     weekly = memos(28.0, 21.0, 14.0, 7.0, 0.0)
-    assert standing(weekly, days_later=20.0)[0] is Rank.NONE
-    assert standing(weekly, days_later=22.0) == (Rank.SILENT, 1.0)
+    assert standing(weekly, days_later=13.0)[0] is Rank.NONE
+    assert standing(weekly, days_later=15.0) == (Rank.SILENT, 1.0)
+    in_bursts = memos(*(7.0 * week + hour / 24 for week in range(8) for hour in range(3)))
+    assert standing(in_bursts, days_later=13.0)[0] is Rank.NONE
     assert standing(memos(1.0), days_later=5.9)[0] is Rank.NONE
     assert standing(memos(1.0), days_later=7.0) == (Rank.SILENT, 1.0)
 
