@@ -41,7 +41,7 @@ LABELS = {
     "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`; of abstentions one of "
     f"{_named(ABSTENTIONS)}, else `{OTHER}`; of refused requests `host`, `syntax`, `forwarded`, `site`, `rate`, "
     "`route`, `signed_out`, `token`, `permission`, `csrf`, `unrecorded`.",
-    "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`.",
+    "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`, `database`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",
     "modality": f"{_named(MODALITIES)}.",

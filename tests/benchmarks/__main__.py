@@ -18,6 +18,7 @@ BENCHMARKS = (
     "silence",
     "scoring",
     "carry_over",
+    "history",
     "pipeline",
     "poison",
     "live_alerts",
