@@ -9,12 +9,16 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
+from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    Engine,
     Row,
     Select,
     Subquery,
@@ -38,7 +42,9 @@ from streams.history.writes.bulk import has_trigrams, is_sqlite
 
 COHORTS = 50
 """Cohorts up to which SQLite, which takes few parts in a query, looks into each."""
-FEW = 20_000
+SLOW_S, KEPT_S = 0.1, 60.0
+"""A count that took longer than the first is used for the second, in seconds."""
+FEW = 5_000
 """People that a search finds at most for them to be sorted; with more, the first of a range are soon among them."""
 ANYWHERE = 3
 """Characters from which on a search finds any part of a pseudonym; a shorter one finds its beginning."""
@@ -151,8 +157,10 @@ def caseload_counts(connection: Connection, cohorts: Sequence[str] | None = None
     """
     within = () if cohorts is None else (PEOPLE.c.cohort.in_(tuple(cohorts)),)
     counted = dict.fromkeys(Rank, 0)
-    for rank, number in connection.execute(select(PEOPLE.c.rank, func.count()).where(*within).group_by(PEOPLE.c.rank)):
+    needed = select(PEOPLE.c.rank, func.count()).where(PEOPLE.c.rank < int(Rank.NONE), *within)
+    for rank, number in connection.execute(needed.group_by(PEOPLE.c.rank)):
         counted[Rank(rank)] = number
+    counted[Rank.NONE] = _calm(connection, None if cohorts is None else tuple(sorted(cohorts)))
     silent_episodes = connection.scalar(
         select(func.count()).where(PEOPLE.c.rank == int(Rank.SILENT), PEOPLE.c.episode_key.is_not(None), *within)
     )
@@ -165,6 +173,22 @@ def caseload_counts(connection: Connection, cohorts: Sequence[str] | None = None
         last_memo_at=moment(last_ms) if last_ms is not None and last_ms > 0 else None,
     )
 
+
+def _calm(connection: Connection, cohorts: tuple[str, ...] | None) -> int:
+    """How many people need no look: most of them, so a count that took long is good for a while."""
+    known = _COUNTED.setdefault(connection.engine, {})
+    counted_at, number = known.get(cohorts, (-inf, 0))
+    began = monotonic()
+    if began - counted_at < KEPT_S:
+        return number
+    within = () if cohorts is None else (PEOPLE.c.cohort.in_(cohorts),)
+    number = connection.scalar(select(func.count()).where(PEOPLE.c.rank == int(Rank.NONE), *within)) or 0
+    if monotonic() - began > SLOW_S:
+        known[cohorts] = monotonic(), number
+    return number
+
+
+_COUNTED: WeakKeyDictionary[Engine, dict[tuple[str, ...] | None, tuple[float, int]]] = WeakKeyDictionary()
 
 Cursor = tuple[int, int, str]
 """Rank, beginning and pseudonym of a row: its place in the order."""
@@ -223,17 +247,15 @@ def _searched(
     connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int
 ) -> Sequence[Row[Any]] | None:
     """The page of a search that finds few people, who are sorted; None when it finds many: ranges are quicker then."""
-    named = select(*_KEY, PEOPLE.c.cohort).where(*_named(connection, wanted)).limit(FEW + 1)
-    found = named.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
-    conditions: list[ColumnElement[bool]] = [found.c.rank.in_([int(rank) for rank in _ranks(wanted, None)])]
+    conditions = [*_named(connection, wanted), *_since(wanted)]
+    conditions.append(PEOPLE.c.rank.in_([int(rank) for rank in _ranks(wanted, after)]))
     if wanted.cohorts is not None:
-        conditions.append(found.c.cohort.in_(wanted.cohorts))
-    if wanted.since is not None:
-        conditions.append(found.c.since_ms >= unix_ms(wanted.since))
+        conditions.append(PEOPLE.c.cohort.in_(wanted.cohorts))
     if after is not None:
-        later = tuple_(found.c.since_ms, found.c.user_id) < tuple_(literal(after[1]), literal(after[2]))
-        conditions.append(or_(found.c.rank > after[0], and_(found.c.rank == after[0], later)))
-    keys = _first([select(found.c.rank, found.c.since_ms, found.c.user_id).where(*conditions)], limit)
+        conditions.append(or_(PEOPLE.c.rank > after[0], and_(PEOPLE.c.rank == after[0], _before(after))))
+    found = select(*_KEY).where(*conditions).limit(FEW + 1).cte("found")
+    found = found.prefix_with("MATERIALIZED", dialect="postgresql")
+    keys = _first([select(found.c.rank, found.c.since_ms, found.c.user_id)], limit)
     number = select(func.count()).select_from(found)
     rows = connection.execute(_shown(keys).add_columns(number.scalar_subquery().label("number"))).all()
     many = rows[0].number if rows else connection.scalar(number) or 0

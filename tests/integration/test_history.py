@@ -20,6 +20,7 @@ from streams.history.writes.batch import Kept
 from streams.local.embedded import EmbeddedKafka
 from streams.roles.history import lost_by_rebuild, rebuild
 from tests.history import NOW, TOPICS, action, alert, score
+from tests.servers import Broker
 
 WITHIN_S = 60.0
 CODEC = Codec()
@@ -100,14 +101,35 @@ async def test_a_log_that_was_created_again_is_read_from_its_beginning(tmp_path:
         send(first.bootstrap, [score("anna", day) for day in (5.0, 4.0, 3.0)])
         async with running(settings, database):
             await until(has(database, {"anna": 3}))
-    for records, wanted in (([2.0], 4), ([2.0, 1.9, 1.8, 1.7, 1.6], 8)):
-        with EmbeddedKafka(list(TOPICS.values())) as other:
-            settings = settings_of(other.bootstrap, tmp_path)
-            send(other.bootstrap, [score("anna", day) for day in records])
-            async with running(settings, database):
-                await until(has(database, {"anna": wanted}))
+    # Longer than the first log, so only its last record shows that it is another.
+    with EmbeddedKafka(list(TOPICS.values())) as other:
+        settings = settings_of(other.bootstrap, tmp_path)
+        send(other.bootstrap, [score("anna", day) for day in (2.0, 1.9, 1.8, 1.7, 1.6)])
+        async with running(settings, database):
+            await until(has(database, {"anna": 8}))
     (position,) = [each for each in await database.read(positions, NOW) if each.records]
-    assert (position.next_offset, position.records) == (5, 9)
+    assert (position.next_offset, position.records) == (5, 8)
+    database.close()
+
+
+async def test_two_processes_share_the_partitions(one_broker: Broker, tmp_path: Path) -> None:
+    one_broker.create(*TOPICS.values())
+    settings = settings_of(one_broker.bootstrap, tmp_path)
+    database = Database.open(settings)
+    for partition in range(4):
+        send(one_broker.bootstrap, [score(f"user {partition}", day) for day in (3.0, 2.0)], partition)
+    async with running(settings, database):
+        await until(has(database, {f"user {partition}": 2 for partition in range(4)}))
+        async with running(settings, database):
+            for partition in range(4):
+                send(one_broker.bootstrap, [score(f"user {partition}", 1.0)], partition)
+            await until(has(database, {f"user {partition}": 3 for partition in range(4)}))
+    for partition in range(4):
+        send(one_broker.bootstrap, [score(f"user {partition}", 0.5)], partition)
+    async with running(settings, database):
+        await until(has(database, {f"user {partition}": 4 for partition in range(4)}))
+    stored = await database.read(positions, NOW)
+    assert sum(each.records for each in stored) == 16
     database.close()
 
 
