@@ -1,8 +1,8 @@
 """Frozen settings, built once at start and passed down; the only reader of the environment.
 
 Variables are `UNDERTONE_<FIELD>`, but for the five that platforms already set (`environment.PLAIN`). A value can also
-be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here, in
-`connection_settings.py` and in `bridge_settings.py`: one section a class, one row a field.
+be a file in the folder that `UNDERTONE_SECRETS_DIR` names. `docs/settings.md` is generated from the classes here and in
+the modules `*_settings.py`: one section a class, one row a field.
 """
 
 import os
@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.bridge_settings import Bridges
 from schemas.bundle_manifest import modalities_of, window_s_of
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
+from schemas.dashboard_settings import Dashboard
 from schemas.environment import PLAIN, PREFIX, SECRETS_DIR, unknown_variables, variable
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
@@ -197,19 +198,6 @@ class Agents(BaseModel, frozen=True, defer_build=True):
         if not value or Modality.UNKNOWN in value or len(set(value)) < len(value):
             raise ValueError(f"name one or more of {', '.join(MODALITIES)}, each once")
         return value
-
-
-class Dashboard(BaseModel, frozen=True, defer_build=True):
-    """The API and the pages that `undertone dashboard` serves."""
-
-    dashboard_host: Annotated[str, Role.DASHBOARD | Role.UP] = "127.0.0.1"
-    """Address that the dashboard listens at. Another one than the loopback of this machine needs sign-in."""
-    dashboard_port: Annotated[int, Field(ge=0, le=65535), Role.DASHBOARD | Role.UP] = 8090
-    """Port of the dashboard; 0 takes a free one. Where it is not set, `undertone up` takes a free one if this one is in
-    use."""
-    upload_store: Annotated[str | None, Role.DASHBOARD] = Field(None, repr=False)
-    """Folder or bucket for audio that is uploaded to the dashboard, as a URI under one of `UNDERTONE_AUDIO_PREFIXES`.
-    Without it the dashboard takes no uploads; with `undertone up` it is in `UNDERTONE_HOME`."""
 
 
 # pydantic takes the fields of the last base first.

@@ -90,12 +90,13 @@ class Access:
     def of(cls, settings: Settings, trail: AuditTrail, database: Database | None) -> Self:
         """By the settings; local mode needs no database. Raises ConfigurationError for settings that let anybody in."""
         check_settings(settings)
+        connects = [] if settings.names_url is None else [_origin(settings.names_url)]
         if settings.oidc_issuer is None:
-            return cls(Site(), trail, Policies.of(Site()))
+            return cls(Site(), trail, Policies.of(Site(), connects))
         if database is None:
             raise ConfigurationError("UNDERTONE_OIDC_ISSUER needs a database for the sessions of staff")
         site = Site.of(settings.dashboard_url)
-        policies = Policies.of(site, forms=[_origin(settings.oidc_issuer)])
+        policies = Policies.of(site, connects, [_origin(settings.oidc_issuer)])
         return cls(site, trail, policies, Staff.of(settings, database))
 
     @property

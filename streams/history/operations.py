@@ -90,6 +90,12 @@ def memos_per_minute(connection: Connection, since: datetime) -> list[MinuteCoun
     return [MinuteCount(moment(minute), Band(band), int(memos)) for minute, band, memos in connection.execute(rows)]
 
 
+def first_minute(connection: Connection) -> datetime | None:
+    """The first minute in which a memo was scored, of those that are kept; None without any."""
+    found = connection.scalar(select(func.min(MINUTES.c.minute_ms)))
+    return None if found is None else moment(found)
+
+
 def bundles_in_use(connection: Connection, since: datetime) -> dict[str, datetime]:
     """Each bundle that scored since then, and the minute of its last score; the newest first."""
     columns = MINUTES.c

@@ -7,12 +7,21 @@ from fastapi import APIRouter, Depends, FastAPI
 from streams.api import application as api
 from streams.api.services import Services
 from streams.web import assets, choices, person_page, system_page
+from streams.web.caseload import page as caseload
+from streams.web.episode import page as episode
 from streams.web.error_pages import error_page
 from streams.web.notices import load_notices
 from streams.web.trial import page as trial
 from streams.web.trial.plot import Plots
 
-PAGES: Sequence[APIRouter] = (choices.router, person_page.router, system_page.router, trial.router)
+PAGES: Sequence[APIRouter] = (
+    caseload.router,
+    episode.router,
+    choices.router,
+    person_page.router,
+    system_page.router,
+    trial.router,
+)
 """Routers of pages. Each page shows the notices about the system."""
 
 

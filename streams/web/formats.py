@@ -4,7 +4,8 @@ Every moment is shown with its time zone: that of the person whose data it is, w
 """
 
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale
@@ -14,6 +15,8 @@ from babel.numbers import format_decimal, format_percent
 NOTHING = "–"
 """What stands for a value that there is not."""
 
+DAY = timedelta(days=1)
+_Unit: TypeAlias = Literal["day", "second"]
 _PATTERNS = {"en": "d MMM y, HH:mm", "de": "d. MMM y, HH:mm"}
 
 
@@ -35,8 +38,13 @@ def zone(name: str | None, default: str = "UTC") -> ZoneInfo:
 def zone_name(moment: datetime, at: ZoneInfo, locale: Locale) -> str:
     """The zone at this moment as briefly as the language has it: `CET`, `MEZ`, else the distance from UTC."""
     local = moment.astimezone(at)
-    names = (get_timezone_name(local, width="short", locale=locale), local.tzname() or "")
-    offset = local.strftime("%z")
+    return _zone_name(at, local.replace(minute=0, second=0, microsecond=0), locale)
+
+
+@lru_cache(maxsize=4096)
+def _zone_name(at: ZoneInfo, hour: datetime, locale: Locale) -> str:
+    names = (get_timezone_name(hour, width="short", locale=locale), hour.tzname() or "")
+    offset = hour.strftime("%z")
     return next((name for name in names if name.isalpha() and name.isupper()), f"UTC{offset[:3]}:{offset[3:5]}")
 
 
@@ -47,8 +55,13 @@ def clock_time(moment: datetime, at: ZoneInfo, locale: Locale) -> str:
     >>> clock_time(datetime(2026, 3, 1, 9, 30, tzinfo=UTC), ZoneInfo("Europe/Berlin"), Locale("de"))
     '1. März 2026, 10:30 MEZ'
     """
-    text = format_datetime(moment, _PATTERNS.get(locale.language, "medium"), tzinfo=at, locale=locale)
+    text = _minute(at, moment.replace(second=0, microsecond=0), locale)
     return f"{text} {zone_name(moment, at, locale)}"
+
+
+@lru_cache(maxsize=4096)
+def _minute(at: ZoneInfo, minute: datetime, locale: Locale) -> str:
+    return format_datetime(minute, _PATTERNS.get(locale.language, "medium"), tzinfo=at, locale=locale)
 
 
 def day(moment: datetime, at: ZoneInfo, locale: Locale) -> str:
@@ -77,10 +90,19 @@ def ago(moment: datetime, now: datetime, locale: Locale) -> str:
 
 
 def _in_words(length: timedelta, locale: Locale, add_direction: bool = False) -> str:
-    if timedelta(days=2) <= abs(length) < timedelta(days=60):
-        whole = timedelta(days=int(length / timedelta(days=1)))
-        return format_timedelta(whole, "day", threshold=61, add_direction=add_direction, locale=locale)
-    return format_timedelta(length, threshold=1, add_direction=add_direction, locale=locale)
+    """Rounded before it is put into words, so that the same few lengths are put into words again and again."""
+    size = abs(length)
+    if timedelta(days=2) <= size < timedelta(days=60):
+        return _words(timedelta(days=int(length / DAY)), "day", 61, locale, add_direction)
+    step = next(
+        (each for each in (DAY, timedelta(hours=1), timedelta(minutes=1)) if size >= each), timedelta(seconds=1)
+    )
+    return _words(round(length / step) * step, "second", 1, locale, add_direction)
+
+
+@lru_cache(maxsize=4096)
+def _words(length: timedelta, smallest: _Unit, threshold: float, locale: Locale, add_direction: bool) -> str:
+    return format_timedelta(length, smallest, threshold, add_direction, locale=locale)
 
 
 def number(value: float | None, locale: Locale, digits: int = 2) -> str:
@@ -92,6 +114,15 @@ def number(value: float | None, locale: Locale, digits: int = 2) -> str:
     return NOTHING if value is None else format_decimal(round(value, digits), locale=locale)
 
 
+def fixed(value: float, locale: Locale, digits: int) -> str:
+    """A number with exactly so many digits behind the point.
+
+    >>> fixed(16.0, Locale("de"), 1)
+    '16,0'
+    """
+    return format_decimal(value, f"#,##0.{'0' * digits}" if digits else "#,##0", locale=locale)
+
+
 def signed(value: float | None, locale: Locale, digits: int = 1) -> str:
     """A number with its sign, for deviations.
 
@@ -101,7 +132,7 @@ def signed(value: float | None, locale: Locale, digits: int = 1) -> str:
     if value is None:
         return NOTHING
     sign = "+" if value > 0 else "−" if value < 0 else ""
-    return sign + format_decimal(round(abs(value), digits), f"0.{'0' * digits}" if digits else "0", locale=locale)
+    return sign + fixed(abs(value), locale, digits)
 
 
 def percent(value: float | None, locale: Locale) -> str:

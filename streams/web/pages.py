@@ -21,6 +21,8 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from streams.access.csrf import csrf_field, csrf_token
+from streams.access.roles import Permission
+from streams.access.viewer import optional_viewer
 from streams.web import formats
 from streams.web.assets import assets
 from streams.web.languages import COOKIE as LANGUAGE_COOKIE
@@ -55,11 +57,21 @@ def render(request: Request, template: str, **context: object) -> str:
         "zone": zone_of(request),
         "now": datetime.now(UTC),
         "frame": getattr(request.state, "frame", None),
-        "viewer": getattr(request.state, "viewer", None),
+        "viewer": optional_viewer(request),
+        "names_service": _names_service(request),
         "path": request.url.path,
         "back_here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     }
     return environment(language.tag).get_template(template).render(known | context)
+
+
+def _names_service(request: Request) -> str | None:
+    """Where this viewer's browser asks for names; None for one who may not know whose data it is."""
+    asking = optional_viewer(request)
+    if asking is None or not asking.may(Permission.PERSON):
+        return None
+    found: str | None = request.app.state.services.settings.names_url
+    return found
 
 
 def page(

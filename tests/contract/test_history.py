@@ -288,6 +288,9 @@ def test_the_system_is_counted(connection: Connection) -> None:
     since = NOW - 30 * DAY
     assert sum(count.memos for count in operations.memos_per_minute(connection, since)) == 3
     assert list(operations.bundles_in_use(connection, since)) == ["demo-1"]
+    first = operations.first_minute(connection)
+    assert first is not None
+    assert first == min(count.minute for count in operations.memos_per_minute(connection, since))
     letters = operations.dead_letters(connection, since)
     assert [(count.reason, count.letters) for count in letters][-1] == ("audio:undecodable", 1)
     assert sum(count.letters for count in letters) == 3

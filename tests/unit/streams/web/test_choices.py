@@ -1,21 +1,28 @@
 """Language and time zone are chosen once and hold for every page of this browser."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 
 from schemas.settings import Settings
+from streams.history.database import Database
 from streams.web.application import make_application
 from streams.web.choices import own_path
 from tests.unit.streams.web.serving import services
+from workers.state.store import MemoryStore
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[AsyncClient]:
-    app = make_application(services(Settings()))
+async def client(tmp_path: Path) -> AsyncIterator[AsyncClient]:
+    settings = Settings(home=tmp_path)
+    database = Database.open(settings)
+    app = make_application(replace(services(settings), database=database, store=MemoryStore()))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as opened:
         yield opened
+    database.close()
 
 
 async def test_what_is_chosen_holds_for_the_next_page(client: AsyncClient) -> None:

@@ -1,13 +1,18 @@
 """Pages: the frame in both languages, times in the viewer's zone, values shown as text."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from fastapi import Request
+from fastapi import FastAPI, Request
 from jinja2 import UndefinedError
 
+from schemas.settings import Settings
+from streams.access.roles import StaffRole
+from streams.access.viewer import Channel, Viewer
 from streams.web.pages import environment, page, zone_of
+from tests.unit.streams.web.serving import services
 
 
 def request(accept: str = "en", cookie: str = "") -> Request:
@@ -27,6 +32,23 @@ def test_the_frame_says_what_undertone_is_not_in_both_languages() -> None:
     assert '<html lang="de">' in german
     assert "nie eine Diagnose" in german
     assert "Nicht für Notfälle" in german
+
+
+@pytest.mark.parametrize(
+    ("role", "links"),
+    [
+        (StaffRole.CLINICIAN, {"/", "/system", "/try"}),
+        (StaffRole.OPERATOR, {"/", "/system", "/try"}),
+        (StaffRole.AUDITOR, {"/system"}),
+    ],
+)
+def test_the_navigation_leads_where_the_viewer_may_go(role: StaffRole, links: set[str]) -> None:
+    asking = request()
+    asking.scope["state"] = {"viewer": Viewer("someone", frozenset({role}), channel=Channel.BEARER)}
+    asking.scope["app"] = FastAPI()
+    asking.app.state.services = services(Settings())
+    text = bytes(page(asking, "frame.html").body).decode().split("<nav")[1].split("</nav>")[0]
+    assert set(re.findall('href="([^"]*)"', text)) == links
 
 
 def test_no_cache_keeps_a_page() -> None:

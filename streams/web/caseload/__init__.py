@@ -1,0 +1,1 @@
+"""The page of everybody followed, those who need a look first."""
