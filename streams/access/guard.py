@@ -40,6 +40,8 @@ PROBE = "/healthz"
 """A platform asks for it by the address of the container, so its host is not checked; it says nothing of persons."""
 
 
+CONCEALING = frozenset({Permission.PERSON, Permission.ACT, Permission.EXPORT, Permission.FHIR})
+"""Where a 404 says the same whatever the reason, so that it does not show whether a person exists."""
 CHECKED_AGAIN_S = 300.0
 """Longest answer to somebody who is signed in: afterwards session, role and cohorts are looked up again."""
 NOT_RECORDED = "This look was not recorded, so nothing is shown. This is a defect of Undertone; tell an operator."
@@ -88,6 +90,7 @@ class Guard:
                 await response(scope, body, sending)
                 return
             route = admitted
+            scope["state"]["conceals"] = route.permission in CONCEALING
             await self._serve(scope, body, sending)
         except (HTTPException, Transient) as error:
             await (await self._answer(request, error))(scope, body, sending)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from schemas.errors import Poison, Transient
+from streams.access.audit import NO_SUCH_PERSON
 from streams.fhir.answers import FHIR_JSON, operation_outcome
 from workers.kafka.connect import outage
 
@@ -128,6 +129,8 @@ def add_to(app: FastAPI, error_page: ErrorPage | None = None) -> None:
     """Answer every error of this application by a problem; error_page: for requests of a browser."""
 
     async def answer(request: Request, problem: Problem) -> Response:
+        if problem.status == 404 and getattr(request.state, "conceals", False):
+            problem = Problem(404, detail=NO_SUCH_PERSON)
         if request.url.path.startswith(FHIR):
             return problem.outcome()
         if error_page is not None and for_person(request):
