@@ -66,7 +66,6 @@ GET = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nConnection: close\r\n%b\r\n"
         GET % (b"/people/a", b"X-Forwarded-Host: evil.example\r\n"),
         GET % (b"/people/a", b"Bad Header: 1\r\n"),
         GET % (b"/people/a", b"X: a\x00b\r\n"),
-        GET % (b"/people/a", b"X: " + b"a" * 20_000 + b"\r\n"),
         GET % (b"/" + b"a" * 20_000, b""),
         b"GET /people/a HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
         b"GET /people/a HTTP/1.1\r\nConnection: close\r\n\r\n",
