@@ -1,8 +1,4 @@
-"""The caseload: who needs a look, first; a page of it is one query, however many people there are.
-
-People are stored with their rank, and each rank is in the order of an index. So a page is the beginning of a few ranges
-of that index, put one after another, and the next page begins where the last row of this one is.
-"""
+"""The caseload: who needs a look, first; a page of it is one query, however many people there are."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,41 +11,23 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
     Connection,
     Engine,
     Row,
     Select,
     Subquery,
-    Text,
-    and_,
-    column,
     func,
-    literal,
-    or_,
     select,
-    true,
-    tuple_,
-    union_all,
 )
 
 from schemas.events import AlertKind, Band, Severity
 from streams.history import attention
-from streams.history.attention import RANKS, Attention, Rank
-from streams.history.tables import EPISODES, PEOPLE, POSITIONS, maybe_moment, moment, unix_ms
-from streams.history.writes.bulk import has_trigrams, is_sqlite
+from streams.history.attention import Attention, Rank
+from streams.history.caseload_order import FEW, KEY, CaseloadFilter, Cursor, first, found_by_search, ranges
+from streams.history.tables import EPISODES, PEOPLE, POSITIONS, maybe_moment, moment
 
-COHORTS = 50
-"""Cohorts up to which SQLite, which takes few parts in a query, looks into each."""
 SLOW_S, KEPT_S = 0.1, 60.0
 """A count that took longer than the first is used for the second, in seconds."""
-FEW = 5_000
-"""People that a search finds at most for them to be sorted; with more, the first of a range are soon among them."""
-ANYWHERE = 3
-"""Characters from which on a search finds any part of a pseudonym; a shorter one finds its beginning."""
-LONGEST_SEARCH = 128
-"""Characters of a search: no pseudonym has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +72,6 @@ class CaseloadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CaseloadFilter:
-    """Which people are wanted.
-
-    search: part of the pseudonym, its beginning if shorter than ANYWHERE, without regard to case; cohorts: None for
-    all; states: all when empty; since: only people whose attention began then or later.
-    """
-
-    search: str = ""
-    cohorts: tuple[str, ...] | None = None
-    states: frozenset[Attention] = frozenset()
-    since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CasePage:
     """Some people, who need a look first. next: cursor of the next page, None on the last one."""
 
@@ -133,20 +97,18 @@ def caseload(connection: Connection, wanted: CaseloadFilter, after: str | None =
         return CasePage((), None)
     found = _searched(connection, wanted, cursor, limit + 1) if wanted.search.strip() else None
     if found is None:
-        found = connection.execute(_shown(_first(_ranges(connection, wanted, cursor, limit + 1), limit + 1))).all()
+        found = connection.execute(_shown(first(ranges(connection, wanted, cursor, limit + 1), limit + 1))).all()
     rows = tuple(_row(row) for row in found[:limit])
     return CasePage(rows, _encoded(found[limit - 1]) if len(found) > limit else None)
 
 
 def caseload_row(connection: Connection, user_id: str) -> CaseloadRow | None:
     """The row of one person; None for one who is not known."""
-    own = select(*_KEY).where(PEOPLE.c.user_id == user_id).subquery()
+    own = select(*KEY).where(PEOPLE.c.user_id == user_id).subquery()
     found = connection.execute(_shown(own)).first()
     return None if found is None else _row(found)
 
 
-_KEY = (PEOPLE.c.rank, PEOPLE.c.since_ms, PEOPLE.c.user_id)
-"""What decides the order of people."""
 _EPISODE = ("kind", "severity", "opened_ms", "since_ms", "summary", "acknowledged_ms", "assignee")
 
 
@@ -190,15 +152,6 @@ def _calm(connection: Connection, cohorts: tuple[str, ...] | None) -> int:
 
 _COUNTED: WeakKeyDictionary[Engine, dict[tuple[str, ...] | None, tuple[float, int]]] = WeakKeyDictionary()
 
-Cursor = tuple[int, int, str]
-"""Rank, beginning and pseudonym of a row: its place in the order."""
-
-
-def _first(ranges: Sequence[Select[Any]], limit: int) -> Subquery:
-    """The keys that come first in any of these ranges."""
-    keys = (union_all(*ranges) if len(ranges) > 1 else ranges[0]).subquery()
-    return select(keys).order_by(keys.c.rank, keys.c.since_ms.desc(), keys.c.user_id.desc()).limit(limit).subquery()
-
 
 def _shown(keys: Subquery) -> Select[Any]:
     """What a page shows of the people with these keys, in their order."""
@@ -211,77 +164,16 @@ def _shown(keys: Subquery) -> Select[Any]:
     )
 
 
-def _ranges(connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> list[Select[Any]]:
-    """The ranges of the index that a page may begin with, each with so many keys at most."""
-    conditions = (*_since(wanted), *_named(connection, wanted))
-    found = []
-    for rank in _ranks(wanted, after):
-        start = () if after is None or rank > after[0] else (_before(after),)
-        people = select(*_KEY).where(PEOPLE.c.rank == int(rank), *conditions, *start)
-        ordered = people.order_by(PEOPLE.c.since_ms.desc(), PEOPLE.c.user_id.desc()).limit(limit)
-        # SQLite sorts and limits the parts of a union only inside a query of its own.
-        if wanted.cohorts is None:
-            found.append(select(ordered.subquery()))
-        elif is_sqlite(connection) and len(wanted.cohorts) > COHORTS:
-            found.append(select(ordered.where(PEOPLE.c.cohort.in_(wanted.cohorts)).subquery()))
-        elif is_sqlite(connection):
-            found += [select(ordered.where(PEOPLE.c.cohort == cohort).subquery()) for cohort in _distinct(wanted)]
-        else:
-            names = func.unnest(literal(_distinct(wanted), ARRAY(Text))).table_valued(column("cohort", Text))
-            each = names.render_derived()
-            own = ordered.where(PEOPLE.c.cohort == each.c.cohort).correlate(each).lateral()
-            found.append(select(own).select_from(each.join(own, true())))
-    return found
-
-
-def _distinct(wanted: CaseloadFilter) -> list[str]:
-    return list(dict.fromkeys(wanted.cohorts or ()))
-
-
-def _ranks(wanted: CaseloadFilter, after: Cursor | None) -> list[Rank]:
-    states = wanted.states or frozenset(Attention)
-    return sorted(rank for state in states for rank in RANKS[state] if after is None or rank >= after[0])
-
-
 def _searched(
     connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int
 ) -> Sequence[Row[Any]] | None:
     """The page of a search that finds few people, who are sorted; None when it finds many: ranges are quicker then."""
-    conditions = [*_named(connection, wanted), *_since(wanted)]
-    conditions.append(PEOPLE.c.rank.in_([int(rank) for rank in _ranks(wanted, after)]))
-    if wanted.cohorts is not None:
-        conditions.append(PEOPLE.c.cohort.in_(wanted.cohorts))
-    if after is not None:
-        conditions.append(or_(PEOPLE.c.rank > after[0], and_(PEOPLE.c.rank == after[0], _before(after))))
-    found = select(*_KEY).where(*conditions).limit(FEW + 1).cte("found")
-    found = found.prefix_with("MATERIALIZED", dialect="postgresql")
-    keys = _first([select(found.c.rank, found.c.since_ms, found.c.user_id)], limit)
+    found = found_by_search(connection, wanted, after)
+    keys = first([select(found.c.rank, found.c.since_ms, found.c.user_id)], limit)
     number = select(func.count()).select_from(found)
     rows = connection.execute(_shown(keys).add_columns(number.scalar_subquery().label("number"))).all()
     many = rows[0].number if rows else connection.scalar(number) or 0
     return None if many > FEW else rows
-
-
-def _before(after: Cursor) -> ColumnElement[bool]:
-    return tuple_(PEOPLE.c.since_ms, PEOPLE.c.user_id) < tuple_(literal(after[1]), literal(after[2]))
-
-
-def _since(wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
-    return () if wanted.since is None else (PEOPLE.c.since_ms >= unix_ms(wanted.since),)
-
-
-def _named(connection: Connection, wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
-    """People whose pseudonym the search finds; everybody without one."""
-    search = wanted.search.strip().casefold()[:LONGEST_SEARCH]
-    if "\0" in search:
-        return (literal(False),)  # no pseudonym has such a character, and PostgreSQL takes none
-    if not search:
-        return ()
-    if len(search) < ANYWHERE or not (is_sqlite(connection) or has_trigrams(connection)):
-        return (PEOPLE.c.folded.startswith(search, autoescape=True),)
-    if is_sqlite(connection):
-        return (func.instr(PEOPLE.c.folded, search) > 0,)
-    return (PEOPLE.c.folded.contains(search, autoescape=True),)
 
 
 def _encoded(row: Row[Any]) -> str:

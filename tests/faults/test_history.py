@@ -22,7 +22,7 @@ from streams.history.agent import HistoryAgent
 from streams.history.caseload import CaseloadFilter, caseload
 from streams.history.database import Database
 from streams.history.operations import positions
-from streams.history.tables import METADATA, POSITIONS
+from streams.history.tables import FACTS, METADATA, POSITIONS
 from streams.history.writes import batch
 from streams.history.writes.batch import Keeping, Kept, Part
 from streams.history.writes.positions import Step, stored
@@ -64,7 +64,7 @@ def content(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
     free = {"partition", "seq", "rank", "since_ms"}
     found = {}
     for table in METADATA.sorted_tables:
-        if table is not POSITIONS:
+        if table not in {POSITIONS, FACTS}:
             columns = [column for column in table.columns if column.name not in free]
             found[table.name] = sorted((tuple(row) for row in connection.execute(select(*columns))), key=repr)
     return found

@@ -62,6 +62,7 @@ TESTED_ELSEWHERE = {
     "streams/fusion/score_memos.py": "tests/unit/streams/fusion/test_agent.py: agents in a world of faults",
     "streams/history/agent.py": "tests/integration/test_history.py: a consumer group and a database",
     "streams/history/caseload.py": "tests/contract/test_history.py: one contract for both databases",
+    "streams/history/caseload_order.py": "tests/contract/test_history.py: one contract for both databases",
     "streams/history/migrations/env.py": "tests/unit/streams/history/migrations/test_upgrade.py: migrations that run",
     "streams/history/migrations/versions/v0001_first_tables.py": (
         "tests/unit/streams/history/migrations/test_upgrade.py: migrations against the tables"

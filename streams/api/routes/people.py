@@ -25,7 +25,8 @@ from streams.api.routes.viewing import (
 )
 from streams.api.services import OurServices
 from streams.history.attention import Attention
-from streams.history.caseload import LONGEST_SEARCH, CaseloadFilter, CaseloadRow, caseload
+from streams.history.caseload import CaseloadFilter, CaseloadRow, caseload
+from streams.history.caseload_order import LONGEST_SEARCH
 from streams.history.episode import Episode
 from streams.history.person import Mark, Person, ScoreRow, episodes, marks, scores
 
