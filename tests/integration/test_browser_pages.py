@@ -67,10 +67,12 @@ async def test_a_page_is_whole_without_scripts(chromium: Browser, dashboard: Das
 async def test_the_newest_episode_is_found_read_and_acknowledged_by_keyboard(
     chromium: Browser, dashboard: Dashboard
 ) -> None:
-    episode = await dashboard.open_episode()
+    people = (await dashboard.get("/api/v1/people")).json()["items"]
+    listed = [person["episode"] for person in people if person["episode"] and person["episode"]["open"]]
+    newest = max(listed, key=lambda episode: str(episode["opened_at"]))["dedup_key"]
     async with opened(chromium, f"{dashboard.address}/") as tab:
         page = tab.page
-        await go_to(page, f"a[href*='{quote(episode.dedup_key, safe='')}']")
+        await go_to(page, f"a[href*='{quote(newest, safe='')}']")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/episodes/**")
         evidence = page.get_by_role("table").first
