@@ -13,6 +13,7 @@ from streams.api.services import Services, Submitting
 from streams.roles.http_server import bound_socket, serve
 from streams.roles.lifecycle import run_with_health
 from streams.web.application import make_application
+from streams.web.charts import person_charts
 from workers.service.health import HEALTH
 from workers.service.shutdown import SHUTDOWN
 
@@ -44,6 +45,8 @@ async def _serve(app: FastAPI, services: Services, listening: socket.socket, sto
         services.closing.set()
 
     closing = asyncio.create_task(close())
+    # Beside the first requests: a page of a person would else wait a second for the layout of its charts.
+    warming = asyncio.create_task(asyncio.to_thread(person_charts.warm))
     HEALTH.has("partitions")  # it has none to wait for
     log.info("dashboard: ready, port=%d", listening.getsockname()[1])
     try:
@@ -52,3 +55,4 @@ async def _serve(app: FastAPI, services: Services, listening: socket.socket, sto
     finally:
         services.closing.set()
         closing.cancel()
+        warming.cancel()
