@@ -106,6 +106,16 @@ def latest_scores(
     return [_score(row) for row in connection.execute(ordered)]
 
 
+def memo_score(connection: Connection, user_id: str, memo_id: str) -> ScoreRow | None:
+    """The score of one memo of a person; None while it has none. It reads this person's part of the primary key."""
+    if "\0" in user_id + memo_id:
+        return None
+    columns = SCORES.c
+    rows = select(SCORES).where(columns.user_id == user_id, columns.memo_id == memo_id)
+    found = connection.execute(rows.order_by(columns.recorded_ms.desc()).limit(1)).first()
+    return None if found is None else _score(found)
+
+
 def _score(row: Row[tuple[object, ...]]) -> ScoreRow:
     details = attention.details_from_bytes(row.details)
     return ScoreRow(
@@ -123,4 +133,15 @@ def _score(row: Row[tuple[object, ...]]) -> ScoreRow:
     )
 
 
-__all__ = ["Episode", "Mark", "Person", "ScoreRow", "episodes", "latest_scores", "marks", "person", "scores"]
+__all__ = [
+    "Episode",
+    "Mark",
+    "Person",
+    "ScoreRow",
+    "episodes",
+    "latest_scores",
+    "marks",
+    "memo_score",
+    "person",
+    "scores",
+]

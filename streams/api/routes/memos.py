@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -23,8 +24,23 @@ from streams.api.services import OurServices, Services
 from streams.api.uploads.progress import MemoProgress, Progress
 from streams.api.uploads.receive import FILE
 from streams.history.cohorts import cohorts_of
+from streams.history.person import ScoreRow, memo_score
 
 router = APIRouter(prefix="/api/v1/memos", tags=["memos"], responses=documented(400, 401, 403, 429, 500, 503))
+
+
+Speaker: TypeAlias = Annotated[
+    str | None,
+    Query(min_length=1, max_length=128, description="Pseudonym of the speaker: any process then finds the score."),
+]
+_UNKNOWN = (
+    "This process accepted no such memo lately. Ask with `user_id`, the pseudonym of the speaker: every process "
+    "then finds the score, once there is one. A memo without a score is known where it was uploaded."
+)
+_UNSCORED = (
+    "This process accepted no such memo lately, and the history has no score of it. Ask again in some seconds; "
+    "if there never is one, upload the memo again, which changes nothing where it has arrived."
+)
 
 
 class Uploaded(BaseModel):
@@ -84,6 +100,14 @@ class MemoState(BaseModel):
     failure: MemoFailure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The score of a memo in the history, and whose it is."""
+
+    user_id: str
+    score: ScoreRow
+
+
 _TEXT = {"type": "string"}
 _FIELDS: dict[str, dict[str, Any]] = {
     "user_id": {**_TEXT, "minLength": 1, "maxLength": 128, "description": "Pseudonym of the speaker."},
@@ -132,10 +156,15 @@ async def upload_memo(request: Request, response: Response, services: OurService
 
 
 @router.get("/{memo_id}", responses=documented(404, 422))
-async def get_memo(request: Request, services: OurServices, asking: Uploader, memo_id: str) -> MemoState:
-    """Where a memo is that this process accepted; it remembers some hundred memos, and what became of them."""
-    progress = await _seen(request, services, asking, memo_id)
-    return state_of(progress, scores=asking.may(Permission.PERSON))
+async def get_memo(
+    request: Request, services: OurServices, asking: Uploader, memo_id: str, user_id: Speaker = None
+) -> MemoState:
+    """Where a memo is. The process that accepted it knows every step of its last some hundred memos.
+
+    With `user_id`, any other process knows the score, as soon as there is one.
+    """
+    seen, scores = await _seen(request, services, asking, memo_id, user_id), asking.may(Permission.PERSON)
+    return state_of(seen, scores=scores) if isinstance(seen, Progress) else stored_state(seen, scores=scores)
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -149,11 +178,17 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/{memo_id}/events", status_code=200, response_class=EventStream, responses={**_STREAM, **documented(404, 422)}
 )
-async def follow_memo(request: Request, services: OurServices, asking: Uploader, memo_id: str) -> EventStream:
+async def follow_memo(
+    request: Request, services: OurServices, asking: Uploader, memo_id: str, user_id: Speaker = None
+) -> EventStream:
     """Follow one memo until it is scored."""
-    progress = await _seen(request, services, asking, memo_id)
-    scores = asking.may(Permission.PERSON)
-    return EventStream(_frames(services.uploads.progress, progress, scores), services.closing)
+    seen, scores = await _seen(request, services, asking, memo_id, user_id), asking.may(Permission.PERSON)
+    frames = (
+        _frames(services.uploads.progress, seen, scores)
+        if isinstance(seen, Progress)
+        else _last_frame(stored_state(seen, scores=scores))
+    )
+    return EventStream(frames, services.closing)
 
 
 async def _frames(following: MemoProgress, progress: Progress, scores: bool) -> AsyncGenerator[bytes]:
@@ -162,14 +197,26 @@ async def _frames(following: MemoProgress, progress: Progress, scores: bool) -> 
         yield frame("memo", json_line(data), str(progress.steps))
 
 
-async def _seen(request: Request, services: Services, asking: Viewer, memo_id: str) -> Progress:
-    """A memo that the viewer may see. Raises Problem 404."""
-    progress = services.uploads.progress.get(memo_id)
-    if progress is None:
-        raise Problem(404, detail="This process accepted no such memo lately: look for its score at the person.")
-    await _check_cohort(services, asking, progress.memo.user_id)
-    await record_look(request, AuditAction.VIEWED, "memo", (progress.memo.user_id,))
-    return progress
+async def _last_frame(state: MemoState) -> AsyncGenerator[bytes]:
+    yield frame("memo", json_line(state.model_dump(mode="json")), str(len(state.steps)))
+
+
+async def _seen(
+    request: Request, services: Services, asking: Viewer, memo_id: str, user_id: str | None
+) -> Progress | Stored:
+    """A memo that the viewer may see. Raises Problem 404, and HTTPException 403 for a person of another's cohort."""
+    seen: Progress | Stored | None = services.uploads.progress.get(memo_id)
+    speaker = seen.memo.user_id if isinstance(seen, Progress) else user_id
+    if speaker is None:
+        raise Problem(404, detail=_UNKNOWN)
+    await _check_cohort(services, asking, speaker)
+    if seen is None:
+        score = await services.database.read(memo_score, speaker, memo_id)
+        if score is None:
+            raise Problem(404, detail=_UNSCORED)
+        seen = Stored(speaker, score)
+    await record_look(request, AuditAction.VIEWED, "memo", (speaker,))
+    return seen
 
 
 async def _check_cohort(services: Services, asking: Viewer, user_id: str) -> None:
@@ -198,7 +245,21 @@ def state_of(progress: Progress, *, scores: bool) -> MemoState:
     return state.model_copy(update={**measured, "markers": _markers(progress.features.get(Modality.ACOUSTIC))})
 
 
-def _score(score: RiskScored) -> MemoScore:
+def stored_state(stored: Stored, *, scores: bool) -> MemoState:
+    """The same of a memo of which only the score is known; seconds are then from its upload to its score."""
+    score = stored.score
+    took_s = max((score.scored_at - score.uploaded_at).total_seconds(), 0.0)
+    return MemoState(
+        memo_id=score.memo_id,
+        user_id=stored.user_id,
+        recorded_at=score.recorded_at,
+        state="scored",
+        steps=[Step(step="accepted", after_s=0.0), Step(step="scored", after_s=round(took_s, 3))],
+        score=_score(score) if scores else None,
+    )
+
+
+def _score(score: RiskScored | ScoreRow) -> MemoScore:
     return MemoScore(
         probability=score.probability,
         band=score.band.value,

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from httpx import Response
 
 from schemas import topics
 from schemas.codec import Codec
-from schemas.events import MemoUploaded
-from tests.dashboards import Dashboard, dashboard
+from schemas.events import Band, MemoUploaded
+from streams.api.routes.memos import Stored, stored_state
+from streams.history.person import ScoreRow
+from tests.dashboards import Dashboard, dashboard, recent
 from tests.unit.schemas.records import FEATURES, SCORED
 
 AT = "2026-03-01T10:30:00Z"
 CODEC = Codec()
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def recording() -> bytes:
@@ -81,6 +85,36 @@ async def test_every_look_at_a_memo_is_recorded_and_one_that_is_not_there_is_not
     place = (await upload(here)).headers["location"]
     await here.client.get(place)
     answer = await here.client.get("/api/v1/memos/none")
-    assert (answer.status_code, "look for its score" in answer.json()["detail"]) == (404, True)
+    assert (answer.status_code, "`user_id`" in answer.json()["detail"]) == (404, True)
     looks = [(look.action.value, look.resource, look.user_ids) for look in await here.records(topics.AUDIT)]
     assert looks == [("uploaded", "memo", ("north-1",)), ("viewed", "memo", ("north-1",))]
+
+
+async def test_any_process_knows_the_score_of_a_memo(here: Dashboard) -> None:
+    """A process that did not accept the memo answers from the history, for the person whose memo it is."""
+    memo = (await upload(here)).json()["memo_id"]
+    progress = here.services.uploads.progress
+    known = progress.get(memo)
+    assert known is not None
+    progress.forget(known)
+    place, of_anna = f"/api/v1/memos/{memo}", {"user_id": "north-1"}
+    answer = await here.client.get(place, params=of_anna)
+    assert (answer.status_code, "no score of it" in answer.json()["detail"]) == (404, True)
+
+    await here.store(recent(replace(SCORED, user_id="north-1", memo_id=memo)))
+    state = (await here.client.get(place, params=of_anna)).json()
+    assert (state["state"], [step["step"] for step in state["steps"]]) == ("scored", ["accepted", "scored"])
+    assert (state["user_id"], state["score"]["bundle_id"]) == ("north-1", SCORED.bundle_id)
+    followed = (await here.client.get(f"{place}/events", params=of_anna)).text
+    assert followed.count("event: memo") == 1
+    for user_id in ("south-1", "north-\0"):
+        assert (await here.client.get(place, params={"user_id": user_id})).status_code == 404
+    looks = [(look.action.value, look.user_ids) for look in await here.records(topics.AUDIT)]
+    assert looks == [("uploaded", ("north-1",)), ("viewed", ("north-1",)), ("viewed", ("north-1",))]
+
+
+def test_who_may_only_upload_sees_of_a_stored_memo_that_it_is_scored() -> None:
+    row = ScoreRow("s", "m", NOW, NOW, NOW, 0.5, Band.LOW, (), (), (), "bundle")
+    shown, hidden = (stored_state(Stored("north-1", row), scores=scores) for scores in (True, False))
+    assert (hidden.state, hidden.score) == ("scored", None)
+    assert shown.score is not None
