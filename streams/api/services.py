@@ -23,7 +23,7 @@ from streams.api.uploads.receive import Submit, Uploads
 from streams.history.cohorts import Cohorts, by_prefix
 from streams.history.database import Database
 from streams.history.writes.upkeep import DATABASE
-from workers.kafka.clients import make_producer
+from workers.kafka.clients import make_expiring_producer, make_producer
 from workers.kafka.connect import started, stopped
 from workers.kafka.retry import retry_transient
 from workers.state.redis_store import RedisStore
@@ -31,6 +31,11 @@ from workers.state.store import Store
 
 Submitting: TypeAlias = Callable[[Settings, Publisher], AbstractAsyncContextManager[Submit]]
 """How memos are submitted while a context is open: `to_kafka`, or with a journal as on a laptop."""
+UPLOADED_WITHIN_S = 10.0
+"""Seconds in which Kafka acknowledges a memo, or its upload fails and is not sent any more.
+
+A partition has another leader sooner, when a broker dies; clients and proxies wait longer, most for 30 s.
+"""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,9 @@ class Services:
             store = await exits.enter_async_context(RedisStore.of(settings))
             producer = await started(lambda: make_producer(settings), settings, stage=STAGE)
             exits.push_async_callback(stopped, producer)
-            submit = await exits.enter_async_context((submitting or to_kafka)(settings, Publisher(producer, codec)))
+            sender = await started(lambda: make_expiring_producer(settings, UPLOADED_WITHIN_S), settings, stage=STAGE)
+            exits.push_async_callback(stopped, sender)
+            submit = await exits.enter_async_context((submitting or to_kafka)(settings, Publisher(sender, codec)))
             progress, live = MemoProgress(settings, codec), LiveEvents(database)
             for task in (asyncio.create_task(progress.run()), asyncio.create_task(live.run())):
                 exits.push_async_callback(_cancelled, task)

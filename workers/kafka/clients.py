@@ -36,13 +36,31 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 def make_producer(settings: Settings) -> AIOKafkaProducer:
-    """A producer that neither loses nor reorders records: idempotent, acknowledged by all in-sync replicas."""
+    """A producer that neither loses nor reorders records: idempotent, acknowledged by all in-sync replicas.
+
+    It sends a record until it is acknowledged, however long that takes.
+    """
     return AIOKafkaProducer(
         **client_options(settings),
         enable_idempotence=True,
         acks="all",
         linger_ms=5,
         max_request_size=MAX_RECORD_BYTES,
+    )
+
+
+def make_expiring_producer(settings: Settings, within_s: float) -> AIOKafkaProducer:
+    """A producer that gives a record up, for good, when all in-sync replicas have not acknowledged it in this time.
+
+    For whoever has to know that a record was not taken. aiokafka lets no record of an idempotent producer expire,
+    so this one may write a record twice: every effect of the record must be idempotent.
+    """
+    return AIOKafkaProducer(
+        **client_options(settings),
+        acks="all",
+        linger_ms=5,
+        max_request_size=MAX_RECORD_BYTES,
+        request_timeout_ms=round(within_s * 1000),
     )
 
 

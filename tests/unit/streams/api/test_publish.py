@@ -1,5 +1,7 @@
 """Records that the dashboard writes."""
 
+import asyncio
+
 import pytest
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 
@@ -11,7 +13,7 @@ from schemas.settings import Settings
 from streams.api.publish import Publisher
 from streams.local.embedded import EmbeddedKafka
 from tests.unit.schemas.records import CARE, UPLOADED
-from workers.kafka.clients import make_producer
+from workers.kafka.clients import make_expiring_producer, make_producer
 from workers.kafka.topic_reader import follow
 
 CODEC = Codec()
@@ -28,6 +30,20 @@ async def test_records_are_on_their_topics_when_it_returns() -> None:
         actions = follow(settings, CODEC, topics.CARE, CareAction, from_start=True, once=True)
         assert [each async for each in uploads] == [UPLOADED]
         assert [each async for each in actions] == [CARE]
+
+
+async def test_a_memo_that_kafka_does_not_take_in_time_is_never_sent() -> None:
+    with EmbeddedKafka([topics.UPLOADED.name]) as kafka:
+        producer = make_expiring_producer(Settings(kafka_bootstrap=kafka.bootstrap), 1.0)
+        await producer.start()
+        publisher = Publisher(producer, CODEC)
+        await publisher.publish(topics.UPLOADED, UPLOADED.user_id, UPLOADED)
+    try:
+        with pytest.raises(Transient, match="KAFKA_BOOTSTRAP"):
+            await asyncio.wait_for(publisher.publish(topics.UPLOADED, UPLOADED.user_id, UPLOADED), 60)
+        await asyncio.wait_for(producer.flush(), 60)  # it would wait for whatever is still to be sent
+    finally:
+        await producer.stop()
 
 
 class Failing:

@@ -12,6 +12,7 @@ from workers.kafka.clients import (
     METADATA_AGE_S,
     client_options,
     make_consumer,
+    make_expiring_producer,
     make_producer,
     make_reader,
     make_sampler,
@@ -71,6 +72,15 @@ async def test_a_producer_waits_for_every_replica_and_numbers_its_records() -> N
     try:
         assert producer._txn_manager is not None, "records that are not numbered may be written twice"
         assert producer._sender._acks == -1
+    finally:
+        await producer.stop()
+
+
+async def test_an_expiring_producer_waits_for_every_replica_too() -> None:
+    producer = make_expiring_producer(SETTINGS, 10.0)
+    try:
+        assert producer._sender._acks == -1
+        assert producer._txn_manager is None, "records of an idempotent producer never expire"
     finally:
         await producer.stop()
 
