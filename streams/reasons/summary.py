@@ -5,6 +5,7 @@ goes through `translate`, so a page says it in its reader's language.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from schemas.events import AlertEvidence, AlertKind, AlertState, RiskAlert
@@ -15,6 +16,23 @@ LEAST_SD = 1.0
 DAY_S = 86400.0
 
 Translate: TypeAlias = Callable[[str], str]
+
+
+def _plain(name: str, value: float) -> str:
+    known = MARKER.get(name)
+    return f"{value:.3g}" if known is None else known.shown(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How numbers are written. value: of the marker of this name, with its unit; number: one digit behind the point."""
+
+    value: Callable[[str, float], str] = _plain
+    number: Callable[[float], str] = "{:.1f}".format
+
+
+PLAIN = Figures()
+"""As in English."""
 
 ONE_DAY, DAYS = "1 day", "{days} days"
 SPEAKS = "speaks with {words} for {length}: {values}"
@@ -44,15 +62,15 @@ PHRASES = (
 """Everything that `translate` is asked for: what a catalogue of messages must hold."""
 
 
-def summary_of(alert: RiskAlert, translate: Translate = str) -> str:
+def summary_of(alert: RiskAlert, translate: Translate = str, figures: Figures = PLAIN) -> str:
     """The sentence about this step, without a full stop. It uses the step's figures and evidence, never its summary."""
     length = duration((alert.at - alert.since).total_seconds() / DAY_S, translate)
     marker = telling(alert.evidence)
     match alert.kind:
         case AlertKind.DRIFT:
-            return _drift(alert, marker, length, translate)
+            return _drift(alert, marker, length, translate, figures)
         case AlertKind.LEVEL:
-            return _level(alert, marker, length, translate)
+            return _level(alert, marker, length, translate, figures)
         case AlertKind.SILENCE:
             over = alert.state is AlertState.RESOLVED
             return translate(SPEAKS_AGAIN if over else SILENT).format(length=duration(alert.statistic, translate))
@@ -89,45 +107,46 @@ def heard(marker: AlertEvidence, translate: Translate = str) -> str:
     return translate(UNUSUAL).format(name=marker.name) if known is None else translate(known.words(marker.deviation_sd))
 
 
-def values(marker: AlertEvidence, translate: Translate = str) -> str:
+def values(marker: AlertEvidence, translate: Translate = str, figures: Figures = PLAIN) -> str:
     """A marker's value and the person's own normal, or the distance from it where that is not known.
 
     >>> values(AlertEvidence("pause_share", 0.41, 0.22, 2.3)), values(AlertEvidence("pause_share", 0.41, None, 2.3))
     ('pause share 0.41, usually 0.22', 'pause share 0.41, 2.3 SD above usual')
     """
     known = MARKER.get(marker.name)
-    shown: Callable[[float], str] = "{:.3g}".format if known is None else known.shown
     title = marker.name if known is None else translate(known.title)
+    value = figures.value(marker.name, marker.value)
     if marker.usual is not None:
-        return translate(USUALLY).format(title=title, value=shown(marker.value), usual=shown(marker.usual))
+        return translate(USUALLY).format(title=title, value=value, usual=figures.value(marker.name, marker.usual))
     phrase = translate(BELOW if marker.deviation_sd < 0 else ABOVE)
-    return phrase.format(title=title, value=shown(marker.value), sd=f"{abs(marker.deviation_sd):.1f}")
+    return phrase.format(title=title, value=value, sd=figures.number(abs(marker.deviation_sd)))
 
 
-def _drift(alert: RiskAlert, marker: AlertEvidence | None, length: str, translate: Translate) -> str:
+def _drift(alert: RiskAlert, marker: AlertEvidence | None, length: str, translate: Translate, figures: Figures) -> str:
     if alert.state is AlertState.RESOLVED:
         if alert.statistic <= alert.threshold:
             return translate(SETTLED).format(length=length)
-        return _filled(BACK if marker is None else AS_USUAL, marker, length, translate)
+        return _filled(BACK if marker is None else AS_USUAL, marker, length, translate, figures)
     if marker is None:
         sentence = translate(MOVED).format(length=length) + (translate(INCONSPICUOUS) if alert.evidence else "")
     else:
-        sentence = _filled(SPEAKS, marker, length, translate) + _doubt(marker, translate)
+        sentence = _filled(SPEAKS, marker, length, translate, figures) + _doubt(marker, translate)
     return translate(GROWN).format(sentence=sentence) if alert.state is AlertState.ESCALATED else sentence
 
 
-def _level(alert: RiskAlert, marker: AlertEvidence | None, length: str, translate: Translate) -> str:
+def _level(alert: RiskAlert, marker: AlertEvidence | None, length: str, translate: Translate, figures: Figures) -> str:
     if alert.state is AlertState.RESOLVED:
         return translate(FEW_HIGH).format(length=length)
     if marker is None:
         return translate(HIGH).format(length=length)
-    return _filled(HIGH_AND, marker, length, translate) + _doubt(marker, translate)
+    return _filled(HIGH_AND, marker, length, translate, figures) + _doubt(marker, translate)
 
 
-def _filled(phrase: str, marker: AlertEvidence | None, length: str, translate: Translate) -> str:
+def _filled(phrase: str, marker: AlertEvidence | None, length: str, translate: Translate, figures: Figures) -> str:
     if marker is None:
         return translate(phrase).format(length=length)
-    return translate(phrase).format(length=length, words=heard(marker, translate), values=values(marker, translate))
+    shown = values(marker, translate, figures)
+    return translate(phrase).format(length=length, words=heard(marker, translate), values=shown)
 
 
 def _doubt(marker: AlertEvidence, translate: Translate) -> str:

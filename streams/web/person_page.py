@@ -26,6 +26,7 @@ from streams.history.care import actions_of
 from streams.history.person import Person, ScoreRow, episodes, marks, scores
 from streams.web.charts.marker_series import value_text
 from streams.web.charts.person_charts import person_charts
+from streams.web.episode.sentences import episode_words
 from streams.web.pages import language_of, page, zone_of
 from streams.web.person.context_form import MARK_KINDS, GivenMark, NotAMark, marking, unmarking
 from streams.web.person.happened import KINDS, MARKS, STATES
@@ -207,6 +208,7 @@ def _render(
         may_export=asking.may(Permission.EXPORT),
         mark_kinds=MARK_KINDS,
         mark_names=MARKS,
+        sentences={each.dedup_key: episode_words(each, language_of(request)) for each in stored.episodes},
         kinds=KINDS,
         states=STATES,
         judged=judged_words,

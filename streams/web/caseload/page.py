@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
-from schemas.event_enums import AlertState, AuditAction
+from schemas.event_enums import AuditAction
 from streams.access.audit import record_look
 from streams.access.permissions import Permission
 from streams.access.viewer import Viewer, viewer
@@ -17,9 +17,9 @@ from streams.history import cohorts as cohort_rows
 from streams.history import live
 from streams.history.caseload import Attention, CaseCounts, CaseloadFilter, CasePage, caseload, caseload_counts
 from streams.history.episode import loaded
-from streams.reasons.summary import summary_of
 from streams.web.caseload.filter import Wanted, wanted
 from streams.web.caseload.rows import badge_words, case_views, counts_line
+from streams.web.episode.sentences import episode_words
 from streams.web.languages import Language
 from streams.web.pages import language_of, page, zone_of
 
@@ -102,12 +102,7 @@ def _sentences(connection: Connection, found: CasePage, language: Language) -> d
     if language.tag == "en":
         return {}
     keys = [row.episode.dedup_key for row in found.rows if row.episode is not None]
-    made = {}
-    for key, episode in loaded(connection, keys).items():
-        open_steps = [step for step in episode.steps if step.state is not AlertState.RESOLVED]
-        if open_steps:
-            made[key] = summary_of(open_steps[-1], language.gettext)
-    return made
+    return {key: episode_words(episode, language) for key, episode in loaded(connection, keys).items()}
 
 
 def _nothing_urgent(asked: Wanted, after: str | None, found: CasePage) -> bool:

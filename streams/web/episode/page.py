@@ -23,12 +23,12 @@ from streams.history.episode import Episode
 from streams.history.episode import episode as episode_of
 from streams.history.person import Person
 from streams.history.person import person as person_of
-from streams.reasons.summary import summary_of
 from streams.web.caseload.rows import badge_words, sentence
 from streams.web.caseload.sparkline import in_words
 from streams.web.episode.chart import chart, points_of
 from streams.web.episode.evidence import evidence_views
 from streams.web.episode.forms import OUTCOMES, READERS, About, Sent, read
+from streams.web.episode.sentences import step_words
 from streams.web.episode.timeline import OUTCOMES as OUTCOME_WORDS
 from streams.web.episode.timeline import done_words, entries
 from streams.web.languages import Language, gettext_noop
@@ -150,7 +150,7 @@ def _told(episode: Episode, language: Language) -> Mapping[str, object]:
         "episode": episode,
         "kind": badge,
         "badge_words": language.gettext("over") if badge is Attention.NONE else badge_words(badge, language),
-        "summary": sentence(summary_of(episode.steps[-1], language.gettext)),
+        "summary": sentence(step_words(episode.steps[-1], language)),
         "what": language.gettext(KINDS[episode.kind]),
         "evidence": evidence_views(telling.evidence, language),
         "silence": episode.kind is AlertKind.SILENCE,

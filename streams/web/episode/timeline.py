@@ -6,7 +6,7 @@ from datetime import datetime
 
 from schemas.event_enums import CareActionKind, CareOutcome
 from schemas.events import AlertState, CareAction, RiskAlert
-from streams.reasons.summary import summary_of
+from streams.web.episode.sentences import step_words
 from streams.web.languages import Language, gettext_noop
 
 
@@ -51,7 +51,7 @@ def entries(steps: Iterable[RiskAlert], actions: Iterable[CareAction], language:
 
 
 def _step(step: RiskAlert, language: Language) -> str:
-    return f"{language.gettext(STATES[step.state])}: {summary_of(step, language.gettext)}."
+    return f"{language.gettext(STATES[step.state])}: {step_words(step, language)}."
 
 
 def _action(action: CareAction, language: Language) -> Entry:

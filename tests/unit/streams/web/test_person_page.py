@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.event_enums import AuditAction
-from schemas.events import AlertState
+from schemas.events import AlertEvidence, AlertState
 from streams.access.roles import StaffRole
 from streams.access.viewer import Viewer
 from streams.history.care import marks
@@ -55,6 +56,15 @@ async def test_the_page_says_who_why_and_how_well_followed(tmp_path: Path) -> No
         assert [(e.action, e.resource, e.user_ids) for e in shown.trail.events] == [
             (AuditAction.VIEWED, "person", (USER,))
         ]
+
+
+async def test_a_german_page_tells_of_episodes_in_german(tmp_path: Path) -> None:
+    evidence = (AlertEvidence("pause_share", 0.41, 0.22, 2.3, contribution=0.5),)
+    records: Sequence[Kept] = [*memos(), replace(alert(USER, 3.0), evidence=evidence)]
+    async with pages(tmp_path, records, router) as shown:
+        html = (await shown.client.get(f"/people/{USER}", headers={"accept-language": "de"})).text
+        assert html.count("0,41, sonst 0,22") == 2
+        assert "speaks with" not in html
 
 
 async def test_the_table_is_paged_and_a_memo_can_be_explained(tmp_path: Path) -> None:
