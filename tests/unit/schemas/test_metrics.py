@@ -13,7 +13,7 @@ def test_names_follow_prometheus(metric: Metric) -> None:
     assert metric.name.endswith("_total") == (metric.kind is MetricKind.COUNTER)
     assert metric.name.endswith("_info") == (metric.kind is MetricKind.INFO)
     assert metric.name.removesuffix("_total").endswith(metric.unit)
-    assert metric.unit in {"", "seconds", "ratio"}
+    assert metric.unit in {"", "seconds", "ratio", "bytes"}
     assert not metric.name.endswith(("_bucket", "_sum", "_count", "_created"))
 
 
