@@ -36,8 +36,8 @@ def test_what_everybody_sets_comes_first() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "| `LOG_LEVEL` | one of `DEBUG`, `INFO`, `WARNING`, `ERROR` | `INFO` |  | worker, agents, bridge, dashboard |",
-        "| `REDIS_URL` | text, secret | none |  | agents, bridge, dashboard, up, command line |",
+        "| `LOG_LEVEL` | one of `DEBUG`, `INFO`, `WARNING`, `ERROR` | `INFO` |  | worker, agents, bridge, history, ",
+        "| `REDIS_URL` | text, secret | none |  | agents, bridge, history, dashboard, ",
         "| `UNDERTONE_AUDIO_MAX_BYTES` | whole number ≥ 1 | `67108864` (64 MiB) | bytes | worker, dashboard, ",
         "| `UNDERTONE_AUTOCORRELATION` | number, 0 to 0.5 | none |  | agents, command line |",
         "| `UNDERTONE_JOIN_TTL_S` | number > 0 | `604800` (7 d) | s | agents |",
