@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from schemas.errors import Transient
@@ -24,15 +24,8 @@ from workers.service import prometheus
 ROUTER = APIRouter(include_in_schema=False)
 CALLBACK = "/signin/callback"
 SIGNED_OUT = "/signedout"
+"""Where a browser is after sign-out; `streams/web/signed_out.py` has the page."""
 _AGAIN = "Start again from the first page."
-
-_SIGNED_OUT_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Signed out · Undertone</title><link rel="stylesheet" href="/static/style.css"></head>
-<body><main><h1>You are signed out</h1><p><a href="/signin">Sign in</a></p></main></body>
-</html>
-"""
 
 
 @ROUTER.get("/signin")
@@ -96,12 +89,6 @@ async def sign_out(request: Request) -> Response:
     response = RedirectResponse(await _provider_sign_out(staff.provider, id_token, _address(access, SIGNED_OUT)), 303)
     response.delete_cookie(access.session_cookie, path="/", secure=access.site.secure, httponly=True, samesite="lax")
     return response
-
-
-@ROUTER.get(SIGNED_OUT)
-async def signed_out() -> Response:
-    """Where a browser is after sign-out."""
-    return HTMLResponse(_SIGNED_OUT_PAGE)
 
 
 async def _begin_session(request: Request, staff: Staff, asking: Viewer, id_token: str, target: str) -> Response:

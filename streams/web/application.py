@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from streams.api import application as api
 from streams.api.services import Services
-from streams.web import assets, choices, person_page, system_page
+from streams.web import assets, choices, person_page, signed_out, system_page
 from streams.web.caseload import page as caseload
 from streams.web.episode import page as episode
 from streams.web.error_pages import error_page
@@ -22,7 +22,7 @@ PAGES: Sequence[APIRouter] = (
     system_page.router,
     trial.router,
 )
-"""Routers of pages. Each page shows the notices about the system."""
+"""Routers of pages for whoever is signed in. Each page shows the notices about the system."""
 
 
 def make_application(services: Services) -> FastAPI:
@@ -30,6 +30,7 @@ def make_application(services: Services) -> FastAPI:
     app = api.make_application(services, error_page)
     app.state.plots = Plots(services.settings)
     app.include_router(assets.router)
+    app.include_router(signed_out.router)
     for router in PAGES:
         app.include_router(router, dependencies=[Depends(load_notices)], include_in_schema=False)
     return app
