@@ -8,13 +8,28 @@ import msgpack
 from redis import Redis
 
 from schemas.settings import Settings
-from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, JOIN, MARK, MUTES, OPEN_JOINS, POOL, PREFIX, PRIOR, ROSTER
+from schemas.state_keys import (
+    BASELINE,
+    BASELINE_0_1,
+    DRIFT,
+    EXCLUSIONS,
+    JOIN,
+    MARK,
+    MUTES,
+    OPEN_JOINS,
+    OUTAGES,
+    POOL,
+    PREFIX,
+    PRIOR,
+    ROSTER,
+    SILENCES,
+)
 from tests.faults.poisons import avro
 from tests.faults.poisons.poison import Alerted, Kitchen, Nothing, Poison, Scored, Sent
 
-OF_A_USER = (DRIFT, BASELINE, BASELINE_0_1)
-OF_ALL = (POOL, PRIOR, MUTES, MARK)
-INDEXES = (OPEN_JOINS, ROSTER)
+OF_A_USER = (DRIFT, BASELINE, BASELINE_0_1, EXCLUSIONS)
+OF_ALL = (POOL, PRIOR, MUTES, MARK, OUTAGES)
+INDEXES = (OPEN_JOINS, ROSTER, SILENCES)
 """Keys of all users, of which none is one value."""
 Put = Callable[[Redis, str], object]
 HIGH = Settings.load().level_high
