@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 REQUIREMENTS := deploy/requirements
 # These tests mostly wait for servers and timeouts, so running them in parallel costs little CPU.
-PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,e2e.py bridge_alertmanager.py bridge_webhook.py roles.py clients.py)
+# Of the other integration tests about half the work: the groups run side by side.
+PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,$(addsuffix .py,\
+	e2e bridge_alertmanager bridge_webhook roles clients browser browser_pages browser_recorder charts_in_browser \
+	live_caseload dashboard_page openapi history hostile_requests roles_and_routes sign_in))
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
