@@ -22,11 +22,14 @@ def roles(home: Path, **changes: object) -> set[str]:
     return {*System(Settings.load(home=home, **changes))._roles()}
 
 
+ALWAYS = ("agents", "history", "dashboard")
+
+
 def test_only_the_workers_that_the_bundle_needs_are_started(acoustic_bundle: Path, tmp_path: Path) -> None:
-    assert roles(tmp_path) == {"worker acoustic", "worker embedding", "agents"}
-    assert roles(tmp_path, bundle=acoustic_bundle) == {"worker acoustic", "agents"}
+    assert roles(tmp_path) == {"worker acoustic", "worker embedding", *ALWAYS}
+    assert roles(tmp_path, bundle=acoustic_bundle) == {"worker acoustic", *ALWAYS}
     both = roles(tmp_path, bundle=acoustic_bundle, modalities="acoustic,embedding")
-    assert both == {"worker acoustic", "worker embedding", "agents"}
+    assert both == {"worker acoustic", "worker embedding", *ALWAYS}
 
 
 def test_a_receiver_that_is_addressed_has_its_bridge(tmp_path: Path) -> None:
