@@ -75,9 +75,13 @@ def demo(
             warn(ignored_line(ignored))
         try:
             system = System(load_settings(home=Path(home), alerts_per_user_year=ALERTS_PER_USER_YEAR))
-            _play(system, _Demo(run, system, plot, began, serve))
+            stays_up = serve and system.dashboard is not None
+            _play(system, _Demo(run, system, plot, began, stays_up))
         except asyncio.CancelledError:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if not stays_up:
+        # The last line, after what the roles log when they end.
+        printer(as_json=False).note(run.summary(time.monotonic() - began))
 
 
 def ignored_line(names: Sequence[str]) -> str:
@@ -98,10 +102,10 @@ class _Demo:
     system: "System"
     plot: Path
     began: float
-    serve: bool
+    stays_up: bool
 
     async def finish(self) -> None:
-        """Draw and print everything while the dashboard still answers; with `serve`, return when it is interrupted."""
+        """Draw and print while the dashboard still answers; where it stays up, return when it is interrupted."""
         from streams.local.screenshots import browser
 
         with writing(self.plot):
@@ -109,9 +113,10 @@ class _Demo:
         program, output = browser(), printer(as_json=False)
         saved = [] if program is None else await self._screenshots(program)
         lines = (*alert_lines(self.run), f"plot: {self.plot}", *(f"screenshot: {path}" for path in saved))
-        for line in (*lines, self.run.summary(time.monotonic() - self.began)):
+        for line in lines:
             output.note(line)
-        if self.serve and self.system.dashboard is not None:
+        if self.stays_up and self.system.dashboard is not None:
+            output.note(self.run.summary(time.monotonic() - self.began))
             output.note(f"dashboard: {self.system.dashboard.address} stays up; Ctrl-C ends it")
             await _until_interrupted()
 
