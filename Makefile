@@ -6,13 +6,15 @@ REQUIREMENTS := deploy/requirements
 # These tests mostly wait for servers and timeouts, so running them in parallel costs little CPU.
 # Of the other integration tests about half the work: the groups run side by side.
 PLATFORM_TESTS := tests/faults $(addprefix tests/integration/test_,$(addsuffix .py,\
-	e2e bridge_alertmanager bridge_webhook roles clients browser browser_pages browser_recorder charts_in_browser \
-	live_caseload dashboard_page openapi history hostile_requests roles_and_routes sign_in))
+	e2e bridge_alertmanager bridge_webhook roles browser browser_pages browser_recorder charts_in_browser \
+	live_caseload dashboard_page openapi history hostile_requests roles_and_routes sign_in python_page ten_tasks))
 OPENSMILE_TESTS := tests/unit/workers/acoustic tests/unit/workers/scoring/test_shipped.py
+# Integration tests that start no server: they run after the unit tests, since the group with servers takes longest.
+LOCAL_TESTS := $(addprefix tests/integration/test_,$(addsuffix .py,offline decoders_agree interrupts imports demo))
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 # Every extra but `gpu`: what all roles together run.
-EXTRAS := --extra history --extra dashboard --extra fhir
+EXTRAS := --extra openvino --extra history --extra dashboard --extra fhir --extra pkcs11 --extra aws-kms --extra audit-anchors
 export PYTHONPATH := $(CURDIR)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -54,13 +56,14 @@ test: export UNDERTONE_REQUIRE ?= $(if $(shell command -v java),$(if $(shell com
 test: $(VENV)/.dev  ## Run all tests, three groups in parallel.
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-pure test-servers test-platform
 
-test-pure: $(VENV)/.dev  ## Run the unit tests, which need no server.
+test-pure: $(VENV)/.dev  ## Run the unit tests, and the integration tests that need no server.
 	# openSMILE runs in its own process, as in production: it has aborted in one process with TensorFlow, librdkafka and FFmpeg.
 	$(BIN)/python -m pytest $(OPENSMILE_TESTS)
 	$(BIN)/python -m pytest tests/unit tests/fuzz schemas workers streams $(addprefix --ignore=,$(OPENSMILE_TESTS))
+	$(BIN)/python -m pytest $(LOCAL_TESTS)
 
 test-servers: $(VENV)/.dev  ## Run the contract and integration tests, with brokers and stores.
-	$(BIN)/python -m pytest tests/contract tests/integration $(addprefix --ignore=,$(PLATFORM_TESTS))
+	$(BIN)/python -m pytest tests/contract tests/integration $(addprefix --ignore=,$(PLATFORM_TESTS) $(LOCAL_TESTS))
 
 test-platform: $(VENV)/.dev  ## Run the end-to-end tests: with external servers, permissions and injected faults.
 	$(BIN)/python -m pytest $(PLATFORM_TESTS)
@@ -73,9 +76,12 @@ check: $(VENV)/.dev  ## Check format, lint, types, import order, schemas and gen
 	$(BIN)/python -m schemas.compatibility
 	$(BIN)/python -m schemas.generate_docs --check
 	$(BIN)/python -m streams.reference.command_page --check
+	$(BIN)/python -m streams.reference.privacy_page --check
+	$(BIN)/python -m streams.reference.audit_page --check
 	$(BIN)/python -m streams.api.openapi_document --check
-	$(BIN)/python deploy/grafana/boards.py --check
+	$(BIN)/python -m deploy.grafana.boards --check
 	$(BIN)/python deploy/prometheus/as_kubernetes.py --check
+	$(BIN)/python -m deploy.k8s.secret_items --check
 	$(BIN)/python deploy/kafka/acls.py --check
 	$(BIN)/python -m tests.benchmarks.figures --check
 
@@ -86,9 +92,12 @@ format: $(VENV)/.dev  ## Format the code and apply lint fixes.
 schemas: $(VENV)/.dev  ## Generate the documents, dashboards and manifests from the code.
 	$(BIN)/python -m schemas.generate_docs
 	$(BIN)/python -m streams.reference.command_page
+	$(BIN)/python -m streams.reference.privacy_page
+	$(BIN)/python -m streams.reference.audit_page
 	$(BIN)/python -m streams.api.openapi_document
-	$(BIN)/python deploy/grafana/boards.py
+	$(BIN)/python -m deploy.grafana.boards
 	$(BIN)/python deploy/prometheus/as_kubernetes.py
+	$(BIN)/python -m deploy.k8s.secret_items
 	$(BIN)/python deploy/kafka/acls.py --write
 	$(BIN)/python -m tests.benchmarks.figures
 
@@ -116,10 +125,11 @@ e2e: $(VENV)/.dev servers  ## Run the end-to-end tests with Kafka, Redis, Promet
 	UNDERTONE_REQUIRE=kafka,redis,monitoring $(BIN)/python -m pytest -m e2e tests/integration
 
 chaos: $(VENV)/.dev  ## Run long fault-injection scenarios (SEED=7 repeats one).
-	$(BIN)/python -m tests.faults long real empty --report tests/benchmarks/results/chaos.md $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.faults long real empty sealed --report tests/benchmarks/results/chaos.md $(if $(SEED),--seed $(SEED))
 
 parade: $(VENV)/.dev  ## Run every poison among 500 good memos (SEED=7 repeats an order).
 	$(BIN)/python -m tests.faults.parade long --report tests/benchmarks/results/parade.md $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.faults.parade long --sealed --report tests/benchmarks/results/parade.md $(if $(SEED),--seed $(SEED))
 
 shutdown: $(VENV)/.dev  ## End two hundred processes in every way and measure how long each takes (SEED=7 repeats the moments).
 	$(BIN)/python -m tests.faults.shutdown --report tests/benchmarks/results/shutdown.md $(if $(SEED),--seed $(SEED))

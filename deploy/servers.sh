@@ -3,8 +3,8 @@
 # judges of compose files and of audio, and a browser, unless they are here. Daemons are not started: tests start servers
 # of their own on free ports.
 set -euo pipefail
-packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose sox chromium postgresql)
-programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose sox chromium /usr/lib/postgresql)
+packages=(prometheus prometheus-alertmanager redis-server default-jre-headless maven docker-compose sox chromium postgresql softhsm2)
+programs=(prometheus prometheus-alertmanager redis-server java mvn docker-compose sox chromium /usr/lib/postgresql softhsm2-util)
 missing=()
 for i in "${!packages[@]}"; do
   # Debian keeps the programs of PostgreSQL in a folder of its version.

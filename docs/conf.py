@@ -22,6 +22,8 @@ SECTIONS = {
         "docs/operations",
         "docs/runbook",
         "docs/dashboard",
+        "docs/privacy",
+        "docs/audit",
         "docs/settings",
         "docs/metrics",
         "docs/architecture",

@@ -74,13 +74,13 @@ def _channel(topic: Topic) -> dict[str, Any]:
     return {
         "address": topic.name,
         "title": topic.name,
-        "description": f"{topic.meaning} Written by {topic.written_by}; retention {topic.retention.days} d.",
+        "description": f"{topic.meaning} Written by {topic.written_by}; retention {topic.how_long}.",
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
                 "topicConfiguration": {
-                    "cleanup.policy": ["delete"],
+                    "cleanup.policy": [topic.policy],
                     "retention.ms": int(topic.retention.total_seconds() * 1000),
                     "max.message.bytes": topic.max_bytes,
                 },

@@ -38,7 +38,9 @@ class Connections(BaseModel, frozen=True, defer_build=True):
     instance: Annotated[str, Role.ALL] = ""
     """Stable name of this process for Kafka's static membership: a restart within the session timeout keeps its
     partitions."""
-    session_timeout_s: Annotated[Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE | Role.HISTORY] = 45.0
+    session_timeout_s: Annotated[
+        Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE | Role.HISTORY | Role.DASHBOARD | Role.COMMAND_LINE
+    ] = 45.0
     """A process that sends no heartbeat for this many seconds loses its partitions (`session.timeout.ms`)."""
     max_poll_interval_s: Annotated[Positive, Role.WORKER | Role.AGENTS | Role.BRIDGE | Role.HISTORY] = 3600.0
     """A process that cannot take another record for this many seconds leaves its group (`max.poll.interval.ms`).

@@ -16,6 +16,9 @@ class Dashboard(BaseModel, frozen=True, defer_build=True):
     dashboard_port: Annotated[int, Field(ge=0, le=65535), Role.DASHBOARD | Role.UP] = 8090
     """Port of the dashboard; 0 takes a free one. Where it is not set, `undertone up` takes a free one if this one is in
     use."""
+    dashboard_socket: Annotated[int | None, Field(ge=3), Role.DASHBOARD] = None
+    """Set by `undertone up` for the dashboard that it starts: descriptor of the socket that listens already, so that
+    nothing else takes the port meanwhile."""
     upload_store: Annotated[str | None, Role.DASHBOARD] = Field(None, repr=False)
     """Folder or bucket for audio that is uploaded to the dashboard, as a URI under one of `UNDERTONE_AUDIO_PREFIXES`.
     Without it the dashboard takes no uploads; with `undertone up` it is in `UNDERTONE_HOME`."""

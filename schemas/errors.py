@@ -2,6 +2,7 @@
 
     Poison     the record fails permanently      → dead letter for this record only; the batch continues
     Transient  a retry may succeed               → retried with back-off while the partition waits
+    Erased     of a person who was erased        → skipped and counted; no dead letter
     Stop       continuing would do harm          → the process exits with its own code; nothing is committed
     any other  a bug, met by one record or by all → the record that fails alone becomes a dead letter `defect:<type>`;
                                                    the cap on dead letters ends a process that fails on many
@@ -111,6 +112,14 @@ class UnreadableState(UndertoneError, ValueError):
 
 class Transient(UndertoneError):
     """Storage, Redis or the broker is unavailable; a retry may succeed."""
+
+
+class Unknown(Transient):
+    """The key directory does not know this subject, or this month's key: it may be a replica that is behind."""
+
+
+class Erased(UndertoneError):
+    """Data of a person whose keys are destroyed, or of a month whose keys are: skipped and counted, no dead letter."""
 
 
 class Stop(UndertoneError):

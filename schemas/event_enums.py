@@ -82,6 +82,19 @@ class CareActionKind(StrEnum):
     """One that a newer writer knows and this reader does not."""
 
 
+class ConsentState(StrEnum):
+    """What a person, or somebody for them, last said to being listened to."""
+
+    GIVEN = "given"
+    """Memos are read."""
+    PAUSED = "paused"
+    """No memo is read until it is given again."""
+    WITHDRAWN = "withdrawn"
+    """No memo is read any more; the person may be erased."""
+    UNKNOWN = "unknown"
+    """One that a newer writer knows and this reader does not: no memo is read."""
+
+
 class CareOutcome(StrEnum):
     """What somebody who looked at an episode found."""
 
@@ -133,5 +146,26 @@ class AuditAction(StrEnum):
     """Ended a session."""
     REFUSED = "refused"
     """Asked for something that the role does not allow; nothing was shown."""
+    CONFIGURED = "configured"
+    """Started a process, or changed keys, settings or the bundle that it runs with."""
+    ERASED = "erased"
+    """Erased a person, or a step of that."""
     UNKNOWN = "unknown"
     """One that a newer writer knows and this reader does not."""
+
+
+class ActorProof(StrEnum):
+    """What showed who an actor is."""
+
+    OIDC = "oidc"
+    """A token of the identity provider, by its subject."""
+    CERTIFICATE = "certificate"
+    """The client certificate that Kafka accepted, by its subject."""
+    SASL = "sasl"
+    """The user that Kafka accepted by a password or a token."""
+    OS_USER = "os_user"
+    """The user of the operating system that ran the process."""
+    NONE = "none"
+    """Nothing: somebody who is not signed in."""
+    UNKNOWN = "unknown"
+    """One that a newer writer knows and this reader does not, or one of before 0.6."""

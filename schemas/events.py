@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from schemas.care_events import AuditEvent, CareAction
-from schemas.event_enums import AlertKind, AlertState, Band, Modality, Severity
+from schemas.care_events import AuditEvent, CareAction, Consent
+from schemas.event_enums import AlertKind, AlertState, Band, ConsentState, Modality, Severity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -259,16 +259,39 @@ class DeadLetter:
     at: datetime
 
 
-Record: TypeAlias = MemoUploaded | MemoFeatures | RiskScored | RiskAlert | DeadLetter | CareAction | AuditEvent
+Record: TypeAlias = (
+    MemoUploaded | MemoFeatures | RiskScored | RiskAlert | DeadLetter | CareAction | Consent | AuditEvent
+)
 
 RECORDS: tuple[type[Any], ...] = (
-    MemoUploaded, MemoFeatures, RiskScored, RiskAlert, DeadLetter, CareAction, AuditEvent
+    MemoUploaded, MemoFeatures, RiskScored, RiskAlert, DeadLetter, CareAction, Consent, AuditEvent
 )  # fmt: skip
 """In the order of the topics."""
 
 # The sets belong to the records, and are imported with them.
 __all__ = [
-    "RECORDS", "AlertEvidence", "AlertKind", "AlertState", "AuditEvent", "Band", "BaselineSummary", "CareAction",
-    "DeadLetter", "Evidence", "Extractor", "FloatArray", "MemoFeatures", "MemoUploaded", "Modality", "Quality",
-    "RecentSummary", "Record", "RiskAlert", "RiskScored", "ScorePoint", "Severity",
+    "RECORDS",
+    "AlertEvidence",
+    "AlertKind",
+    "AlertState",
+    "AuditEvent",
+    "Band",
+    "BaselineSummary",
+    "CareAction",
+    "Consent",
+    "ConsentState",
+    "DeadLetter",
+    "Evidence",
+    "Extractor",
+    "FloatArray",
+    "MemoFeatures",
+    "MemoUploaded",
+    "Modality",
+    "Quality",
+    "RecentSummary",
+    "Record",
+    "RiskAlert",
+    "RiskScored",
+    "ScorePoint",
+    "Severity",
 ]  # fmt: skip

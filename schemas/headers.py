@@ -11,7 +11,17 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TypeAlias
 
-from schemas.events import AuditEvent, CareAction, DeadLetter, MemoFeatures, MemoUploaded, Record, RiskAlert, RiskScored
+from schemas.events import (
+    AuditEvent,
+    CareAction,
+    Consent,
+    DeadLetter,
+    MemoFeatures,
+    MemoUploaded,
+    Record,
+    RiskAlert,
+    RiskScored,
+)
 from schemas.ids import derived_id
 
 Headers: TypeAlias = list[tuple[str, bytes]]
@@ -85,6 +95,8 @@ def _identity(record: Record) -> tuple[str, datetime, str]:
             return record.dead_letter_id, record.at, record.dead_letter_id
         case CareAction():
             return record.action_id, record.at, record.action_id
+        case Consent():
+            return record.consent_id, record.at, record.consent_id
         case AuditEvent():
             return record.audit_id, record.at, record.audit_id
     memo = derived_id("memo", record.user_id, record.memo_id)

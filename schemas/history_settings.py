@@ -3,28 +3,22 @@
 from typing import Annotated
 
 from pydantic import BaseModel, Field, field_validator
-from pydantic_settings import NoDecode
 
-from schemas.setting_types import Positive, Role
+from schemas.setting_types import Listed, Positive, Role
 
 
 class History(BaseModel, frozen=True, defer_build=True):
     """What `undertone history` keeps in a database, and the dashboard shows."""
 
     # The address may hold a password, so a printed Settings does not show it.
-    database_url: Annotated[str | None, Role.HISTORY | Role.DASHBOARD] = Field(None, repr=False)
+    database_url: Annotated[str | None, Role.HISTORY | Role.DASHBOARD | Role.COMMAND_LINE] = Field(None, repr=False)
     """PostgreSQL as `postgresql://user:password@host:5432/database`. Without it the history is a file of SQLite in
     `UNDERTONE_HOME`, for one machine."""
     history_retention_s: Annotated[Positive, Role.HISTORY] = 400 * 86400.0
     """Seconds that scores, closed episodes and what people did are kept in the history."""
-    cohorts: Annotated[tuple[str, ...], NoDecode, Role.HISTORY | Role.DASHBOARD] = ()
+    cohorts: Annotated[Listed[str], Role.HISTORY | Role.DASHBOARD] = ()
     """Cohorts as `name=prefix` of pseudonyms, such as `ward=a-,clinic=b-`; the longest prefix wins. `undertone history
     cohorts` names people one by one, which comes before."""
-
-    @field_validator("cohorts", mode="before")
-    @classmethod
-    def _split_cohorts(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("cohorts")
     @classmethod

@@ -10,7 +10,7 @@ from functools import cache
 from operator import attrgetter, call
 from typing import Any
 
-from schemas.care_events import AuditEvent, CareAction
+from schemas.care_events import AuditEvent, CareAction, Consent
 from schemas.events import (
     AlertEvidence,
     BaselineSummary,
@@ -53,6 +53,7 @@ RECORD_BYTES: Mapping[type[Any], int] = {
     RiskAlert: 64 * 1024,
     DeadLetter: DEAD.max_bytes - OVERHEAD_BYTES,
     CareAction: 64 * 1024,
+    Consent: 64 * 1024,
     AuditEvent: 256 * 1024,
 }
 """Maximum bytes of an encoded record, with room for fields that newer writers add."""
@@ -183,6 +184,13 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "excluded": flag(),
         "mark_id": maybe(ID),
     },
+    Consent: {
+        "consent_id": ID,
+        "user_id": ID,
+        "at": TIME,
+        "actor": LABEL,
+        "reason": maybe(text(0, 1024, Alphabet.ANY)),
+    },
     AuditEvent: {
         "audit_id": ID,
         "at": TIME,
@@ -192,6 +200,12 @@ FIELDS: Mapping[type[Any], Mapping[str, Limit]] = {
         "user_ids": items(1000, ID),
         "reason": maybe(text(0, 1024, Alphabet.ANY)),
         "allowed": flag(),
+        "via": maybe(LABEL),
+        "writer": maybe(CODE),
+        "seq": COUNT,
+        "prev": maybe(digest()),
+        "hash": maybe(digest()),
+        "mac": maybe(CODE),
     },
 }
 """Limits by record and field."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from schemas.channels import CHANNELS
 from schemas.event_enums import AuditAction
+from schemas.key_grants import KEY_GRANTS
 from schemas.pipeline import MODALITIES, STAGES
 from schemas.reasons import ABSTENTIONS, OTHER
 from schemas.state_keys import STATE_KEYS
@@ -38,10 +39,11 @@ def _named(values: Iterable[str]) -> str:
 LABELS = {
     "stage": f"Pipeline stage: {_named(dict.fromkeys(stage.name for stage in STAGES))} (`letters`: dead letters), and "
     f"the bridges {_named(channel.name for channel in CHANNELS)}.",
-    "reason": "Short code without its detail, such as `audio:undecodable` or `missing:acoustic`; of abstentions one of "
+    "reason": "Short code without its detail, such as `audio:undecodable`, `record:forged` or `missing:acoustic`; of "
+    "abstentions one of "
     f"{_named(ABSTENTIONS)}, else `{OTHER}`; of refused requests `host`, `syntax`, `forwarded`, `site`, `rate`, "
     "`route`, `signed_out`, `token`, `permission`, `csrf`, `unrecorded`.",
-    "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`, `database`.",
+    "target": "Unavailable dependency: `broker`, `redis`, `storage`, `registry`, `receiver`, `database`, `keys`.",
     "topic": "Kafka topic.",
     "partition": "Kafka partition.",
     "modality": f"{_named(MODALITIES)}.",
@@ -50,11 +52,16 @@ LABELS = {
     "kind": "`drift`, `level`, `silence`.",
     "state": "`raised`, `escalated`, `resolved`.",
     "outcome": "`ok` or `failed`; of drift updates `charted`, `indeterminate`, `duplicate`, `late`, `crowded`, "
-    "`future`, `retired`, `restarted`; of uploads `accepted`, `repeated`, `refused`, `cut`, `failed`.",
-    "operation": "Redis operation: `read`, `write`, `find`, `delete`, `deadlines`.",
+    "`future`, `retired`, `restarted`; of uploads `accepted`, `repeated`, `refused`, `cut`, `failed`; of requests for "
+    "keys `ok`, `refused`, `failed`.",
+    "role": f"Who asks the key server: {_named(KEY_GRANTS)}, `other`.",
+    "operation": "Redis operation: `read`, `write`, `find`, `delete`, `deadlines`. Of the key directory: `find`, "
+    "`enrol`.",
     "scheme": "Scheme of the audio's URI: `file`, `s3`, `memory`.",
     "bundle": "Id of the model bundle.",
     "version": "Version of Undertone.",
+    "engine": "`xla`, `openvino`, `onnx`.",
+    "precision": "`float32`, `bfloat16`.",
     "route": "Path template of the dashboard's route, such as `/people/{user_id}`; `unmatched` for any other address.",
     "method": "Method of a request; `unmatched` where no route takes it.",
     "action": f"{_named(action.value for action in AuditAction)}.",
@@ -112,6 +119,9 @@ RECORDS_FAILED = _counter(
     "records_failed", "Records that failed permanently at this stage, whichever stage writes the dead letter.", "stage"
 )
 RECORDS_REPEATED = _counter("records_repeated", "Duplicate records skipped.", "stage")
+MEMOS_UNREAD = _counter(
+    "memos_unread", "Memos that a worker did not read, because their person does not consent.", "stage", "reason"
+)
 DEAD_LETTERS = _counter("dead_letters", "Dead letters that the stage wrote.", "stage", "reason")
 DEAD_LETTER_SHARE = _gauge(
     "dead_letter_ratio", "Share of dead letters in the window of the cap.", "stage", unit="ratio"
@@ -228,9 +238,28 @@ DELIVERY_LATENCY = _seconds(
 REDIS_LATENCY = _seconds("redis_latency", "Time of a call to Redis.", "operation", "outcome", buckets=FAST)
 REDIS_CONFLICTS = _counter("redis_conflicts", "Updates retried because another process wrote first.")
 
+# Keys
+RECORDS_ERASED = _counter(
+    "records_erased", "Records skipped because their person, or the keys of their month, were erased.", "stage"
+)
+KEY_DIRECTORY_LATENCY = _seconds(
+    "key_directory", "Time of a look into the key directory.", "operation", "outcome", buckets=FAST
+)
+KEYS_UNKNOWN = _gauge(
+    "keys_unknown",
+    "1 while records wait because the key directory lacks their subject or the key of their month, or it is damaged.",
+)
+KEYS_OVERDUE = _gauge(
+    "keys_overdue_months",
+    "Months whose keys are older than UNDERTONE_KEYS_RETENTION_S and not destroyed, in the directory or its backups.",
+)
+KEY_REQUESTS = _counter("key_requests", "Requests that the key server answered.", "role", "outcome")
+KEYS_CACHED = _gauge("keys_cached_users", "Users whose keys this process holds in memory.")
+
 # What runs
 BUNDLE = _info("bundle", "The model in use.", "bundle")
 BUILD = _info("build", "The version that runs.", "version")
+ENGINE = _info("engine", "What computes the encoder.", "engine", "precision")
 
 # Dashboard
 HTTP_REQUESTS = _counter("http_requests", "Requests that the dashboard answered.", "route", "method", "status")
@@ -249,6 +278,14 @@ UPLOAD_BYTES = _counter("upload_bytes", "Audio that the dashboard accepted over 
 
 AUDIT_EVENTS = _counter(
     "audit_events", "Looks at people's data and steps of sessions, acknowledged by Kafka.", "action", "allowed"
+)
+AUDIT_HEAD_TIMESTAMP = _gauge(
+    "audit_head_timestamp_seconds", "When this process last signed a head of the audit trail.", unit="seconds"
+)
+AUDIT_COVERED_TIMESTAMP = _gauge(
+    "audit_covered_timestamp_seconds",
+    "When this process, which signs heads, last left no event of the audit trail without one on every anchor.",
+    unit="seconds",
 )
 SIGN_INS = _counter("sign_ins", "Sign-ins that came back from the identity provider.", "outcome")
 REQUESTS_REFUSED = _counter("http_requests_refused", "Requests that no route saw, and answers withheld.", "reason")

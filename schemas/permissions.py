@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from schemas.channels import CHANNELS, bridge_group
 from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES, HISTORY_STAGES, STAGES, Stage
-from schemas.topics import ALERTS, AUDIT, CARE, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
+from schemas.topics import ALERTS, AUDIT, CARE, CONSENTS, DEAD, FEATURES, SCORED, TOPICS, UPLOADED
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,24 @@ class Right:
     operation: str
 
 
+AUDITED = (
+    "submit",
+    "alerts",
+    "views",
+    "dead-letters",
+    "rescore",
+    "doctor",
+    "audit",
+    "history",
+    "agents",
+    "consent",
+    "key-server",
+)
+"""Roles of commands: each look at people's data, and each change, is an audit event before anything else. Those of
+`undertone history` are run as its role. The agents, the history and the key server record with which settings they
+start, as workers, bridges and the dashboard do."""
+
+
 def rights() -> list[Right]:
     """All permissions: those of the stages and channels as their tables say, and those of the other commands."""
     groups = dict.fromkeys(stage.group for stage in STAGES)
@@ -30,14 +48,32 @@ def rights() -> list[Right]:
         *(Right("topics", "group", group, "Describe") for group in groups),
         Right("submit", "topic", UPLOADED.name, "Write"),
         *(right for stage in FEATURE_STAGES for right in _of_stages(stage.name, (stage,))),
+        # Before a memo is read: whether its person may be listened to.
+        *(Right(stage.name, "topic", CONSENTS.name, "Read") for stage in FEATURE_STAGES),
+        *(Right("consent", "topic", CONSENTS.name, each) for each in ("Read", "Write")),
         *_of_stages("agents", AGENT_STAGES),
+        # Whose silence is what they asked for.
+        Right("agents", "topic", CONSENTS.name, "Read"),
+        # Mutes and marks, after Redis has lost its data.
+        Right("agents", "topic", CARE.name, "Read"),
         # Lag of all stages, and resubmission after Redis has lost its data.
         *(Right("agents", "topic", UPLOADED.name, each) for each in ("Read", "Write")),
         *(Right("agents", "group", stage.group, "Describe") for stage in FEATURE_STAGES),
         *_of_stages("history", HISTORY_STAGES),
-        *(Right("dashboard", "topic", topic.name, "Write") for topic in (UPLOADED, CARE, AUDIT)),
-        # Where an uploaded memo is on its way.
-        *(Right("dashboard", "topic", topic.name, "Read") for topic in (FEATURES, SCORED, DEAD)),
+        # It signs heads of the audit trail.
+        Right("history", "topic", AUDIT.name, "Read"),
+        *(
+            Right(role, "topic", AUDIT.name, "Write")
+            for role in (*AUDITED, *(s.name for s in FEATURE_STAGES), "bridge")
+        ),
+        Right("audit", "topic", AUDIT.name, "Read"),
+        *(Right("dashboard", "topic", topic.name, "Write") for topic in (UPLOADED, CARE, CONSENTS, AUDIT)),
+        Right("dashboard", "topic", CONSENTS.name, "Read"),
+        # Dead letters that an operator redrives go back to the topic that they come from.
+        *(Right("dashboard", "topic", topic.name, "Write") for topic in (FEATURES, SCORED)),
+        # Where an uploaded memo is on its way, and how long the oldest record of each stage has been waiting.
+        *(Right("dashboard", "topic", name, "Read") for name in dict.fromkeys(stage.reads.name for stage in STAGES)),
+        *(Right("dashboard", "group", group, "Describe") for group in groups),
         Right("alerts", "topic", ALERTS.name, "Read"),
         *(Right("views", "topic", topic.name, "Read") for topic in (UPLOADED, SCORED, ALERTS, DEAD)),
         *(Right("bridge", "topic", name, "Read") for name in dict.fromkeys(t.name for c in CHANNELS for t in c.reads)),
@@ -55,6 +91,8 @@ def rights() -> list[Right]:
         # The key of the newest uploads; with --send-memo one upload and what becomes of it.
         *(Right("doctor", "topic", topic.name, "Read") for topic in TOPICS),
         Right("doctor", "topic", UPLOADED.name, "Write"),
+        # An erasure, which is run with these rights, replaces words in clear.
+        Right("doctor", "topic", CONSENTS.name, "Write"),
         *(Right("doctor", "group", group, "Describe") for group in groups),
     ]
 

@@ -54,8 +54,4 @@ def _topic(topic: Topic) -> tuple[str, ...]:
     groups = [stage.group for stage in STAGES if stage.reads is topic]
     groups += [bridge_group(channel.name) for channel in CHANNELS if topic in channel.reads]
     readers = ", ".join(f"`{group}`" for group in dict.fromkeys(groups))
-    return f"`{topic.name}`", topic.key, topic.written_by, readers, _days(topic.retention.days)
-
-
-def _days(count: int) -> str:
-    return f"{count} day{'' if count == 1 else 's'}"
+    return f"`{topic.name}`", topic.key, topic.written_by, readers, topic.how_long

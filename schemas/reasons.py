@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from schemas.events import Modality
 
+CONSENT = "consent:"
+"""Start of the reason that a memo was not read; what was said, or `missing`, follows."""
+
 OTHER = "other"
 """Label value of a reason that is not in the table, such as one of a newer version."""
 
@@ -20,6 +23,9 @@ ABSTENTIONS: Mapping[str, str] = {
     "quality:noisy": "The SNR is below UNDERTONE_MIN_SNR_DB.",
     "quality:clipped": "More samples are clipped than UNDERTONE_MAX_CLIPPED.",
     "quality:narrow_band": "The bandwidth is below UNDERTONE_MIN_BANDWIDTH_HZ.",
+    f"{CONSENT}paused": "The consent is paused: the memo was not read.",
+    f"{CONSENT}withdrawn": "The consent is withdrawn: the memo was not read.",
+    f"{CONSENT}missing": "No consent is recorded, and UNDERTONE_CONSENT requires one: the memo was not read.",
     "features:undefined": "Too few of the features that the bundle scores are defined.",
     "undecided": "The probability is within the bundle's undecided band.",
     **{f"{MISSING}{modality}": f"The modality {modality} is missing." for modality in Modality},

@@ -21,7 +21,9 @@ FIRST_RELEASES: Mapping[str, str] = {
     "risk_alert.2": "0.5.0",
     "dead_letter.1": "0.1.0",
     "care_action.1": "0.5.0",
+    "consent.1": "0.6.0",
     "audit_event.1": "0.5.0",
+    "audit_event.2": "0.6.0",
 }
 """The first release of Undertone with each version in `schemas/avro/history`, in the order of topics and versions."""
 

@@ -9,12 +9,13 @@ import os
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from platformdirs import user_state_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.audit_settings import AuditTrail
 from schemas.bridge_settings import Bridges
 from schemas.bundle_manifest import modalities_of, window_s_of
 from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
@@ -23,8 +24,10 @@ from schemas.environment import PLAIN, PREFIX, SECRETS_DIR, unknown_variables, v
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
 from schemas.history_settings import History
+from schemas.keeping_settings import Keeping
 from schemas.pipeline import MODALITIES
-from schemas.setting_types import Count, Finite, Folder, NotNegative, Positive, Role, Share, plain
+from schemas.sealing_settings import Sealing
+from schemas.setting_types import Count, Finite, Folder, Listed, NotNegative, Positive, Role, Share, plain
 from schemas.sign_in_settings import SignIn
 
 SHIPPED_BUNDLE = Path(__file__).parent.parent / "workers" / "scoring" / "demo_bundle"
@@ -49,13 +52,14 @@ class Processes(BaseModel, frozen=True, defer_build=True):
     metrics_port: Annotated[int, Field(ge=0, le=65535), Role.SERVICES | Role.UP | Role.COMMAND_LINE] = 0
     """Port for `/metrics`, `/healthz` and `/readyz`; 0 serves none. `undertone up` gives its roles this port and the
     ones after it: workers in the order of `UNDERTONE_MODALITIES`, agents, bridges, history, dashboard."""
+    metrics_host: Annotated[str, Role.SERVICES] = "127.0.0.1"
+    """Address of this machine at which that port listens, or a name: then each of its addresses. Everybody who reaches
+    it reads the metrics. Where Prometheus or a probe asks from elsewhere, name the address in that network."""
     stuck_after_s: Annotated[Positive, Role.SERVICES] = 20.0
     """A process that makes no progress for this many seconds, without a cause outside it, fails `/healthz`."""
     stop_deadline_s: Annotated[Positive, Role.SERVICES | Role.UP] = 8.0
     """Seconds to drain, flush and commit, all together, at shutdown or when partitions are revoked."""
-    home: Annotated[Folder, Role.BRIDGE | Role.HISTORY | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = Field(
-        default_factory=lambda: user_state_path("undertone")
-    )
+    home: Annotated[Folder, Role.ALL] = Field(default_factory=lambda: user_state_path("undertone"))
     """Where `undertone up` keeps the embedded store, the journal, the history and submitted audio. Default: the user's
     state folder, on Linux `~/.local/state/undertone`."""
     audio_retention_s: Annotated[NotNegative, Role.UP] = 7 * 86400.0
@@ -68,9 +72,7 @@ class Processes(BaseModel, frozen=True, defer_build=True):
 class Audio(BaseModel, frozen=True, defer_build=True):
     """Which audio is read, and which memos can be scored."""
 
-    audio_prefixes: Annotated[
-        tuple[str, ...], NoDecode, Role.WORKER | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE
-    ] = ()
+    audio_prefixes: Annotated[Listed[str], Role.WORKER | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE] = ()
     """URI prefixes under which workers may read audio, such as `s3://memos/,file:///data/`. Without one they read none.
     """
     audio_max_bytes: Annotated[Count, Role.WORKER | Role.DASHBOARD | Role.COMMAND_LINE] = 64 * 1024 * 1024
@@ -112,6 +114,9 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     demonstration, trained on synthetic voices: it says nothing about any person."""
     encoder: Annotated[str | None, Role.WORKER | Role.UP | Role.COMMAND_LINE] = None
     """Hugging Face folder or hub name of the encoder to use instead of the bundle's; `@revision` pins one."""
+    engine: Annotated[Literal["auto", "xla", "openvino", "onnx"], Role.WORKER | Role.COMMAND_LINE] = "auto"
+    """What computes the encoder: `xla` by TensorFlow, on an accelerator or a CPU; `openvino` or `onnx` on a CPU, each
+    with the extra of that name and without TensorFlow. `auto` takes what is quickest of those that are installed."""
     window_s: Annotated[Positive, Role.WORKER | Role.COMMAND_LINE] = Field(
         default_factory=lambda known: window_s_of(known["bundle"])
     )
@@ -119,7 +124,7 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     acoustic_processes: Annotated[Count, Role.WORKER | Role.COMMAND_LINE] = 2
     """Processes in which one acoustic worker extracts features."""
     intra_op_threads: Annotated[int, Field(ge=0), Role.WORKER | Role.COMMAND_LINE] = 0
-    """Threads for one TensorFlow operation; 0 lets TensorFlow choose."""
+    """Threads for one operation of TensorFlow or ONNX Runtime, and for all of OpenVINO; 0 lets them choose."""
     precision: Annotated[Literal["float32", "bfloat16"], Role.WORKER | Role.COMMAND_LINE] = "float32"
     """Type of the encoder's weights and activations."""
     batch_audio_s: Annotated[Positive, Role.WORKER] = 60.0
@@ -160,7 +165,7 @@ class Agents(BaseModel, frozen=True, defer_build=True):
     """Correlation of a memo's score with the next, if you measured it. Without it the threshold allows for any up to
     0.5."""
     modalities: Annotated[
-        tuple[Modality, ...], NoDecode, Role.WORKER | Role.AGENTS | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE
+        Listed[Modality], Role.WORKER | Role.AGENTS | Role.DASHBOARD | Role.UP | Role.COMMAND_LINE
     ] = Field(default_factory=lambda known: modalities_of(known["bundle"]))
     """Modalities that a memo needs before it is scored; each needs its worker. Default: those of the bundle, or
     `acoustic,embedding` on a machine without one. A modality that the bundle needs and that is left out here is missing
@@ -204,6 +209,9 @@ class Agents(BaseModel, frozen=True, defer_build=True):
 class Settings(
     RedisSecurity,
     KafkaSecurity,
+    AuditTrail,
+    Keeping,
+    Sealing,
     SignIn,
     Dashboard,
     History,
@@ -250,11 +258,6 @@ class Settings(
         rest = os.environ if roles is Role.ALL else {n: text for n, text in os.environ.items() if not is_setting(n)}
         return {**rest, **{name: text for name, text in given.items() if text is not None}}
 
-    @field_validator("audio_prefixes", "modalities", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
     @field_validator("log_level", mode="before")
     @classmethod
     def _loud(cls, value: object) -> object:
@@ -273,6 +276,12 @@ def roles_of(name: str) -> Role:
     """The roles that a setting declares."""
     declared = (each for each in Settings.model_fields[name].metadata if isinstance(each, Role))
     return reduce(or_, declared, Role(0))
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting is a secret, or may hold one, as the address of a server does."""
+    field = Settings.model_fields[name]
+    return not field.repr or SecretStr in get_args(field.annotation)
 
 
 def is_setting(name: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.errors import UnreadableState
+from schemas.privacy_marks import NOT_PERSONAL, Erased, Marks, Sealed
 
 PREFIX = "undertone:"
 """Before every key, so that systems can share a server."""
@@ -55,7 +56,7 @@ class StateKey:
 
     pattern: after PREFIX, names in angle brackets; braces keep all keys of a user in one slot of a Redis cluster;
     owner: the agent or command that writes it; readers: what else reads it, and why; lifetime: since the last
-    write, a setting or a length of time; personal: whether it holds data of a person; versions: encodings that are
+    write, a setting or a length of time; marks: by what it is sealed and how it is erased; versions: encodings that are
     read, the newest last, which is written; watched: whether the store counts a lost key (`Store.lost`); escaped:
     whether names may hold `}`, which ends what a cluster hashes, and still make different keys.
     """
@@ -64,7 +65,7 @@ class StateKey:
     pattern: str
     owner: str
     lifetime: str
-    personal: bool
+    marks: Marks
     encoding: str
     meaning: str
     readers: str = ""
@@ -77,6 +78,11 @@ class StateKey:
     def __post_init__(self) -> None:
         """Cut the pattern once; keys are made for every record."""
         object.__setattr__(self, "_literals", tuple(re.split(r"<\w+>", self.pattern)))
+
+    @property
+    def personal(self) -> bool:
+        """Whether it holds data of a person."""
+        return self.marks.personal
 
     @property
     def version(self) -> int:
@@ -128,6 +134,11 @@ class StateKey:
             raise UnreadableState(f"not a {self.name}: {type(error).__name__}") from None
 
 
+_OWN = Marks(Sealed.LASTING, Erased.DELETED)
+"""Of keys that are one person's."""
+_ENTRIES = Marks(Sealed.SUBJECT, Erased.ENTRIES)
+"""Of lists and sets with entries of several people."""
+
 DRIFT = StateKey(
     "drift state",
     "drift:{<user_id>}",
@@ -135,7 +146,7 @@ DRIFT = StateKey(
     readers="fusion agent: whether an episode is open (`open_episode`), which freezes the baseline; "
     "`undertone drift plot` and `user`",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=True,
+    marks=_OWN,
     versions=(1, 2, 3),
     encoding="packed floats (chart, open days, scores and evidence of the last 12 memos), episodes, the last 96 pauses "
     "between memos, undelivered alerts as Avro; at most 8 KiB",
@@ -147,7 +158,7 @@ BASELINE = StateKey(
     "baseline:{<user_id>}",
     owner="fusion agent",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=True,
+    marks=_OWN,
     versions=(1, 2),
     encoding="MessagePack; version 1, of 2 KiB or more, is compressed with zlib, 2 is not; both are written",
     meaning="A user's own normal of every feature, the last memos seen, and scores not known to be delivered.",
@@ -158,7 +169,7 @@ BASELINE_0_1 = StateKey(
     owner="fusion agent of 0.1",
     readers="fusion agent, for a user without a `baseline`; never written",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=True,
+    marks=_OWN,
     versions=BASELINE.versions,
     encoding="as `baseline`",
     meaning="Version 0.1 wrote baselines under a doubled prefix; they expire.",
@@ -169,7 +180,7 @@ JOIN = StateKey(
     "join:{<user_id>}:<memo_id>",
     owner="fusion agent, dead-letter agent",
     lifetime="UNDERTONE_JOIN_TTL_S",
-    personal=True,
+    marks=_OWN,
     versions=(1, 2, 3, 4),
     encoding="MessagePack; features as Avro until the score of all is delivered; version 4 once given up, else 3",
     meaning="Modalities of a memo that have arrived, and its outcome.",
@@ -179,7 +190,7 @@ OPEN_JOINS = StateKey(
     "joins:open",
     owner="fusion agent, dead-letter agent",
     lifetime="none; a member goes when its join is decided",
-    personal=True,
+    marks=_ENTRIES,
     kind=Kind.SORTED_SET,
     encoding="members are keys of joins",
     meaning="When each open join times out.",
@@ -189,7 +200,7 @@ SILENCES = StateKey(
     "silence:due",
     owner="drift agent, dead-letter agent",
     lifetime="none; a member goes when its user has no habit yet, or 90 days after a silence was due",
-    personal=True,
+    marks=_ENTRIES,
     kind=Kind.SORTED_SET,
     encoding="members are user ids",
     meaning="When each user's silence is looked at next.",
@@ -199,7 +210,7 @@ OUTAGES = StateKey(
     "silence:outages",
     owner="drift agent",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=False,
+    marks=NOT_PERSONAL,
     versions=(1,),
     encoding="64-bit floats, little-endian",
     meaning="When most users, of each habit, were last found silent together: no silence is counted from before.",
@@ -209,7 +220,7 @@ POOL = StateKey(
     "drift-pool",
     owner="drift agent",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=False,
+    marks=NOT_PERSONAL,
     versions=(1,),
     encoding="two 64-bit integers, little-endian",
     meaning="Sums over neighbouring days of all users, from which their autocorrelation follows.",
@@ -219,7 +230,7 @@ PRIOR = StateKey(
     "drift-prior",
     owner="drift agent",
     lifetime="30 days",
-    personal=False,
+    marks=NOT_PERSONAL,
     versions=(1,),
     encoding="one 64-bit float, little-endian",
     meaning="The autocorrelation assumed of new users.",
@@ -229,7 +240,7 @@ MUTES = StateKey(
     "mutes",
     owner="`undertone alerts mute`, `unmute` and `mutes`; drift agent: how many alerts each has suppressed",
     lifetime="10 years; a mute leaves the list 90 days after its end",
-    personal=True,
+    marks=_ENTRIES,
     versions=(1,),
     encoding="JSON list, whose readers ignore fields that they do not know; without a version byte in 0.1",
     meaning="Users and cohorts whose alerts are suppressed, since when, until when, why, and who did it.",
@@ -240,7 +251,7 @@ EXCLUSIONS = StateKey(
     owner="dashboard",
     readers="fusion agent and drift agent: whether a memo is left out of its user's normal",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=True,
+    marks=_OWN,
     versions=(1,),
     encoding="MessagePack",
     meaning="Times that somebody marked, within which memos are left out of the user's normal. Users without such "
@@ -251,7 +262,7 @@ REDRIVEN = StateKey(
     "redriven:<dead_letter_id>",
     owner="`undertone dead-letters redrive`",
     lifetime="30 days, the retention of `memos.dead`",
-    personal=False,
+    marks=NOT_PERSONAL,
     versions=(1,),
     encoding="decimal digits; without a version byte in 0.1",
     meaning="How often the record of a dead letter was redriven.",
@@ -261,17 +272,27 @@ MARK = StateKey(
     "reconciliation",
     owner="agents",
     lifetime="UNDERTONE_STATE_TTL_S",
-    personal=False,
+    marks=NOT_PERSONAL,
     versions=(1, 2),
     encoding="MessagePack",
     meaning="That Redis has its data. Without it agents resubmit uploads that have no outcome.",
+)
+WITNESS = StateKey(
+    "witness of the key directory",
+    "key-directory",
+    owner="agents, dashboard",
+    lifetime="none",
+    marks=NOT_PERSONAL,
+    versions=(1,),
+    encoding="MessagePack",
+    meaning="How many people the key directory had, and its newest month: one that has less makes no keys.",
 )
 ROSTER = StateKey(
     "roster",
     "roster",
     owner="every writer of a watched key",
     lifetime="none",
-    personal=True,
+    marks=Marks(Sealed.SUBJECT, Erased.UNLINKED),
     kind=Kind.BITMAP,
     encoding="Bloom filter, 2 MiB, three probes: a membership test for user ids",
     meaning="Which watched keys were ever written, so that a lost one is noticed.",
@@ -282,7 +303,7 @@ QUARANTINE = StateKey(
     owner="whichever process finds that it cannot read the key",
     readers="operators",
     lifetime="30 days",
-    personal=True,
+    marks=_OWN,
     kind=Kind.ANY,
     encoding="the value as it was found, of any type",
     meaning="State that could not be read, under its former key; the first of each key is kept.",

@@ -16,7 +16,13 @@ reprocesses it. A rolling upgrade loses nothing, but roll agents forward quickly
 
 Any other value that cannot be read, and a key of another type, is moved to `quarantine:<key>` and its user or list
 restarts; [the runbook](runbook.md#undertonestateunreadable) says how to look at it and restore it. In keys, `}}` in a
-name is written `%7D`."""
+name is written `%7D`.
+
+With `UNDERTONE_SEAL=on` a user's key has the subject in place of the user id and `~` after the brace, as in
+`drift:{{<32 digits>}}~`, names after it are sealed, and so is the content: a nonce of 12 bytes, then AES-256-GCM, bound
+to the key. Members of sets name subjects as well, those of `silence:due` after a tab; entries of `mutes` about a user
+are sealed one by one. A value in clear is read as well and sealed by the next write, as a sealed one is read and
+written in clear after `off`. Keys that are of no user stay as they are."""
 
 
 def state_page() -> str:
@@ -25,7 +31,18 @@ def state_page() -> str:
         "State in Redis",
         INTRODUCTION,
         table(
-            ("key", "kind", "meaning", "written by", "read by", "lifetime", "personal data", "versions", "encoding"),
+            (
+                "key",
+                "kind",
+                "meaning",
+                "written by",
+                "read by",
+                "lifetime",
+                "personal data",
+                "erasure",
+                "versions",
+                "encoding",
+            ),
             map(_row, STATE_KEYS),
         ),
     )
@@ -36,5 +53,6 @@ def _row(row: StateKey) -> tuple[str, ...]:
     readers = row.readers or "its writers"
     personal = "yes" if row.personal else "no"
     return (
-        f"`{row.pattern}`", row.kind, row.meaning, row.owner, readers, row.lifetime, personal, versions, row.encoding,
+        f"`{row.pattern}`", row.kind, row.meaning, row.owner, readers, row.lifetime, personal,
+        row.marks.erased.partition(":")[0], versions, row.encoding,
     )  # fmt: skip

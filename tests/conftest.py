@@ -12,23 +12,29 @@ from tests.browser import chromium
 from tests.dashboard import dashboard
 from tests.guarded import guarded, guarded_redis
 from tests.identity import identity
+from tests.keys import aws, hsm, keyring, moto, softhsm
 from tests.postgres import postgres, postgres_url
 from tests.servers import broker, kafka, one_broker, redis_server
 
 __all__ = [
     "anyio_backend",
+    "aws",
     "broker",
     "chromium",
     "dashboard",
     "guarded",
     "guarded_redis",
+    "hsm",
     "identity",
     "kafka",
+    "keyring",
+    "moto",
     "one_broker",
     "postgres",
     "postgres_url",
     "redis_server",
     "shared",
+    "softhsm",
 ]
 
 # A shell lets its background jobs ignore Ctrl-C, and so do all processes that they start; tests send it to commands.

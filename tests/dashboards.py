@@ -3,14 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaProducer
 from fastapi import FastAPI
 from sqlalchemy import Connection
 
@@ -18,25 +17,20 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import RiskAlert, RiskScored
 from schemas.settings import Settings
-from streams.api.live import LiveEvents
-from streams.api.publish import Publisher
-from streams.api.services import Services, to_kafka
-from streams.api.uploads.audio_store import make_store
-from streams.api.uploads.progress import MemoProgress
-from streams.api.uploads.receive import Uploads
-from streams.history.database import Database
+from streams.api.services import Services
 from streams.history.writes import batch, positions
 from streams.history.writes.batch import Keeping, Kept
 from streams.local.embedded import EmbeddedKafka
 from streams.roles.http_server import bound_socket, serve
 from streams.web.application import make_application
 from tests.history import alert, parts, score
-from workers.kafka.clients import make_producer
 from workers.kafka.topic_reader import follow
 from workers.state.store import MemoryStore
 
 BASE = "http://127.0.0.1"
 """Of requests: local mode answers to the loopback alone."""
+NO_REDIS = "redis://127.0.0.1:1"
+"""Nothing listens there: a store in memory takes its place before anything is asked."""
 COHORTS = {"north-": "north", "south-": "south"}
 
 
@@ -50,7 +44,7 @@ class Dashboard:
 
     async def store(self, *records: Kept) -> None:
         """Into the history, as the next records of their topics."""
-        await self.services.database.write(_store, records)
+        await self.services.database.write(store, records)
 
     async def records(self, topic: topics.Topic) -> list[Any]:
         """What is on a topic."""
@@ -58,7 +52,8 @@ class Dashboard:
         return [record async for record in reading]
 
 
-def _store(connection: Connection, records: Sequence[Kept]) -> None:
+def store(connection: Connection, records: Sequence[Kept]) -> None:
+    """Write them into the history, as the next records of their topics."""
     now = datetime.now(UTC)
     keeping = Keeping(COHORTS, now - timedelta(days=400))
     for kind in {type(record) for record in records}:
@@ -96,32 +91,37 @@ async def dashboard(folder: Path, **changes: Any) -> AsyncIterator[Dashboard]:
     with EmbeddedKafka(topic.name for topic in topics.TOPICS) as kafka:
         settings = Settings(
             kafka_bootstrap=kafka.bootstrap,
+            redis_url=NO_REDIS,
             home=folder,
             audio_prefixes=(inbox,),
             upload_store=inbox,
             cohorts=tuple(f"{name}={prefix}" for prefix, name in COHORTS.items()),
             **changes,
         )
-        database = await asyncio.to_thread(Database.open, settings)
-        async with make_producer(settings) as producer, _services(settings, database, producer) as services:
+        async with Services.open(settings) as services:
+            services.store = MemoryStore()
             app = make_application(services)
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
                 yield Dashboard(services, app, client)
-        database.close()
 
 
 @asynccontextmanager
-async def over_http(here: Dashboard) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the same application through a real socket, where an answer may come piece by piece."""
-    stop = asyncio.Event()
+async def over_http(here: Dashboard, stop: asyncio.Event | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the same application through a real socket, where an answer may come piece by piece.
+
+    stop: ends the server before the block does.
+    """
+    stop = stop or asyncio.Event()
     with bound_socket("127.0.0.1", 0, "UNDERTONE_DASHBOARD_PORT") as listening:
         serving = asyncio.create_task(serve(here.app, listening, stop, 8.0))
-        async with httpx.AsyncClient(base_url=f"{BASE}:{listening.getsockname()[1]}", timeout=30) as client:
-            yield client
-        here.services.closing.set()
-        stop.set()
-        await serving
+        try:
+            async with httpx.AsyncClient(base_url=f"{BASE}:{listening.getsockname()[1]}", timeout=30) as client:
+                yield client
+        finally:
+            here.services.closing.set()
+            stop.set()
+            await serving
 
 
 @contextmanager
@@ -147,17 +147,3 @@ def in_thread(folder: Path, *records: Kept, ended: bool = False) -> Iterator[str
     finally:
         done.set()
         thread.join()
-
-
-@asynccontextmanager
-async def _services(settings: Settings, database: Database, producer: AIOKafkaProducer) -> AsyncIterator[Services]:
-    codec = Codec()
-    progress, live = MemoProgress(settings, codec), LiveEvents(database)
-    running = [asyncio.create_task(progress.run()), asyncio.create_task(live.run())]
-    async with to_kafka(settings, Publisher(producer, codec)) as submit:
-        uploads = Uploads(make_store(settings), submit, progress, settings.audio_max_bytes)
-        yield Services(settings, codec, producer, database, MemoryStore(), uploads, live)
-    for task in running:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from deploy.compose.server_files import users_acl
 from deploy.kafka.acls import give, rights
 from deploy.kafka.certificates import Authority
 from deploy.kafka.secured import SecuredKafka
@@ -16,7 +17,7 @@ from tests.servers import RedisServer, unavailable_kafka
 
 ROLES = sorted({right.role for right in rights()})
 USERS_ACL = Path(__file__).parent.parent / "deploy" / "redis" / "users.acl"
-REDIS_PASSWORD = "change me"
+REDIS_PASSWORD = "secret-of-redis"
 
 
 def password(role: str) -> str:
@@ -51,11 +52,13 @@ class GuardedRedis(RedisServer):
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder)
         pair = self.authority.vouch("redis")
+        users = folder / "users.acl"
+        users.write_text(users_acl(USERS_ACL.read_text(), {"undertone": REDIS_PASSWORD}))
         files = {
             "--tls-cert-file": pair.certificate,
             "--tls-key-file": pair.key,
             "--tls-ca-cert-file": self.authority.certificate,
-            "--aclfile": USERS_ACL,
+            "--aclfile": users,
         }
         options = [part for option, path in files.items() for part in (option, str(path))]
         super().__init__(encrypted=True, options=[*options, "--tls-auth-clients", "no"])

@@ -20,7 +20,7 @@ from schemas.events import (
     RiskScored,
     Severity,
 )
-from streams.history.writes.batch import Keeping, Kept, Part
+from streams.history.writes.batch import Keeping, Kept, Part, people_in
 from streams.history.writes.positions import Step
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -93,5 +93,5 @@ def parts(records: Sequence[Kept], start: int = 0, partition: int = 0) -> list[P
         own = tuple(record for record in records if isinstance(record, kind))
         if own:
             step = Step((topic, partition), start, start + len(own), len(own), NOW_MS, NOW_MS)
-            found.append(Part(step, own))
+            found.append(Part(step, own, people_in([Part(step, own)])))
     return found

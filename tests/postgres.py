@@ -41,6 +41,11 @@ class PostgresServer:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def data_folder(self) -> Path:
+        """Where the server keeps everything."""
+        return self._folder
+
     def url(self, database: str = "postgres") -> str:
         """Address of a database, as settings name it."""
         return f"postgresql://undertone@127.0.0.1:{self.port}/{database}"

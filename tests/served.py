@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import RiskAlert
 from streams.history.agent import HistoryAgent
-from streams.roles.http_server import bound_socket, serve
-from tests.dashboards import Dashboard, dashboard, people, recent
+from tests.dashboards import Dashboard, dashboard, over_http, people, recent
 from tests.history import alert
 
 FOUR = ("north-1", "north-2", "north-3", "north-4")
@@ -44,16 +43,7 @@ async def served(folder: Path, users: Sequence[str] = FOUR, **changes: Any) -> A
             for record in people(*users):
                 topic = topics.ALERTS if isinstance(record, RiskAlert) else topics.SCORED
                 await producer.send_and_wait(topic.name, Codec().encode(record), key=record.user_id.encode())
-            with bound_socket("127.0.0.1", 0, "UNDERTONE_DASHBOARD_PORT") as listening:
-                address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-                running = [
-                    asyncio.create_task(agent.run(stop)),
-                    asyncio.create_task(serve(board.app, listening, stop, 2.0)),
-                ]
-                try:
-                    yield Served(board, address, stop)
-                finally:
-                    stop.set()
-                    services.closing.set()
-                    with suppress(asyncio.CancelledError):
-                        await asyncio.gather(*running)
+            reading = asyncio.create_task(agent.run(stop))
+            async with over_http(board, stop) as client:
+                yield Served(board, str(client.base_url).rstrip("/"), stop)
+            await reading

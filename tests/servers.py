@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -32,6 +32,8 @@ from streams.local.embedded import PARTITIONS, EmbeddedKafka
 
 START_S = 20.0
 SERVER_PORTS = (20_000, 32_000)
+LEADERS_S = 30.0
+"""Timeout of a client that learns who leads the partitions of a new topic."""
 GROUPS_S = 60.0
 """For the group of a killed process to be empty: longer than any session in the tests."""
 
@@ -62,6 +64,11 @@ class RedisServer:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the server keeps everything."""
+        return self._folder
 
     @property
     def pid(self) -> int:
@@ -167,6 +174,23 @@ class Broker:
                 future.result(timeout=30)
         for topic in topics:
             self._admin.list_topics(topic, timeout=10)
+
+    def forget(self, topic: str) -> None:
+        """Delete all records of a topic, as its retention does. Only on Apache Kafka."""
+        deadline = time.monotonic() + LEADERS_S
+        while not self._records_deleted(topic):
+            assert time.monotonic() < deadline, "the partitions of a topic have no leaders"
+            time.sleep(0.2)
+
+    def _records_deleted(self, topic: str) -> bool:
+        """Delete all records; False while the client does not know the leaders of the partitions."""
+        ends = [TopicPartition(topic, partition, OFFSET_END) for partition in range(PARTITIONS)]
+        for future in self._admin.delete_records(ends).values():
+            error = future.exception(timeout=30)
+            if error is not None and error.args[0].code() == KafkaError._NOENT:
+                return False
+            future.result()
+        return True
 
     def empty(self) -> None:
         """Remove all topics and groups, and wait until they are gone. Only on Apache Kafka."""

@@ -30,7 +30,7 @@ from schemas.errors import Stop
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent.parent / ".cache" / "kafka"
-START_S = 60.0
+START_S = 180.0
 STOP_S = 20.0
 LIGHT = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """For a machine with few cores: little memory, and no second compiler that would compete with what is tested."""
@@ -138,6 +138,11 @@ class KafkaServer:
     def log(self) -> Path:
         """What the broker says."""
         return self._folder / "kafka.log"
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the server keeps everything, its log segments among them."""
+        return self._folder
 
     @property
     def pid(self) -> int:

@@ -16,7 +16,7 @@ from streams.access import sessions
 from streams.access.audit import AuditTrail
 from streams.access.headers import Policies
 from streams.access.identity_provider import Client, IdentityProvider
-from streams.access.origins import Site
+from streams.access.origins import SAFE, Site
 from streams.access.rate_limits import Rate, RateLimit
 from streams.access.sessions import Lifetimes
 from streams.access.tokens import ClaimNames, TokenRefused, claimed
@@ -63,13 +63,16 @@ class Staff:
         except TokenRefused as error:
             raise _invalid_token(str(error)) from None
 
-    async def by_session(self, session_id: str) -> Viewer | None:
-        """Whose session it is, None if it is over. Raises Transient while the database does not answer."""
+    async def by_session(self, session_id: str, used: bool) -> Viewer | None:
+        """Whose session it is, None if it is over. Raises Transient while the database does not answer.
+
+        used: the session lasts longer for it.
+        """
         now = datetime.now(UTC)
         found = await self.database.read(sessions.find, session_id, now, self.lifetimes)
         if found is None:
             return None
-        if found.unseen:
+        if used and found.unseen:
             await self.database.write(sessions.touch, session_id, now)
         return found.viewer(session_id)
 
@@ -118,7 +121,15 @@ class Access:
         if (authorization := request.headers.get("authorization")) is not None:
             return await self.staff.by_token(authorization)
         session_id = request.cookies.get(self.session_cookie)
-        return await self.staff.by_session(session_id) if session_id else None
+        return await self.staff.by_session(session_id, _uses(request)) if session_id else None
+
+
+def _uses(request: Request) -> bool:
+    """Whether somebody sits before the browser; an open page asks for live events and rows by itself, for ever.
+
+    A request without `Sec-Fetch-Dest` is of an older browser, or of one that reaches the dashboard without https.
+    """
+    return request.method not in SAFE or request.headers.get("sec-fetch-dest", "document") == "document"
 
 
 def _invalid_token(why: str) -> HTTPException:

@@ -4,37 +4,34 @@ A look whose record Kafka does not take shows nothing: 503. The middleware withh
 recorded and was not (`streams/access/guard.py`), so a route that forgets `record_look` shows nothing either.
 """
 
-import asyncio
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import uuid4
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from schemas import topics
-from schemas.codec import Codec
+from schemas.audit_reason import kept_reason
 from schemas.errors import Transient
-from schemas.event_enums import AuditAction
+from schemas.event_enums import ActorProof, AuditAction
 from schemas.events import AuditEvent
-from schemas.headers import headers_of
-from streams.access.viewer import Viewer, optional_viewer, viewer
+from streams.access.viewer import Channel, Viewer, optional_viewer, viewer
 from workers.service import prometheus
 
 log = logging.getLogger(__name__)
 
-STAGE = "dashboard"
-ACKNOWLEDGED_WITHIN_S = 5.0
+_PROOFS = {
+    # Whoever reaches the loopback interface is a user of this machine.
+    Channel.LOCAL: ActorProof.OS_USER,
+    Channel.SESSION: ActorProof.OIDC,
+    Channel.BEARER: ActorProof.OIDC,
+}
 UNKNOWN_ACTOR = "unknown"
 """Actor of a sign-in that failed: no token proved who it was."""
 REASON_HEADER = "undertone-reason"
 """By which whoever asks may say why."""
-REASON_BYTES = 1024
 NO_SUCH_PERSON = "No such person, or none that you may see."
 """Says the same of a person who does not exist, of one of another cohort, and of what belongs to either."""
 _NOT_RECORDED = (
@@ -43,30 +40,10 @@ _NOT_RECORDED = (
 
 
 class AuditTrail(Protocol):
-    """Where audit events go."""
+    """Where audit events go: `streams/audit/trail.py` has the one of Kafka."""
 
     async def record(self, event: AuditEvent) -> None:
         """Returns when the event cannot be lost any more. Raises Transient when it was not taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaAuditTrail:
-    """Audit events on their topic, acknowledged by all in-sync replicas. The owner starts and stops the producer."""
-
-    producer: AIOKafkaProducer
-    codec: Codec
-
-    async def record(self, event: AuditEvent) -> None:
-        """Send and wait for the acknowledgement."""
-        value = self.codec.encode(event, f"{topics.AUDIT.name}-value")
-        try:
-            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
-                await self.producer.send_and_wait(
-                    topics.AUDIT.name, value, key=event.actor.encode(), headers=headers_of(event, STAGE, None)
-                )
-        except (TimeoutError, KafkaError) as error:
-            raise Transient(f"broker did not acknowledge an audit event: {type(error).__name__}") from error
-        prometheus.AUDIT_EVENTS.labels(action=event.action.value, allowed=str(event.allowed).lower()).inc()
 
 
 async def record_look(
@@ -83,11 +60,11 @@ async def record_look(
     """
     asking = await viewer(request)
     state = request.scope["state"]
-    if state.get("looks"):
+    if state.get("look"):
         raise RuntimeError(f"a request is one look: {resource} was to be a second event")
     event = audit_event(asking, action, resource, user_ids, reason or _reason_of(request))
     await _record(request, event)
-    state["looks"] = 1
+    state["look"] = action
 
 
 async def record_refusal(request: Request, resource: str, user_ids: Collection[str] = ()) -> None:
@@ -135,8 +112,9 @@ def audit_event(
         action=action,
         resource=resource,
         user_ids=tuple(user_ids),
-        reason=reason.encode()[:REASON_BYTES].decode(errors="ignore") if reason else None,
+        reason=kept_reason(reason or ""),
         allowed=allowed,
+        proof=_PROOFS[asking.channel] if asking else ActorProof.NONE,
     )
 
 
@@ -145,6 +123,7 @@ async def _record(request: Request, event: AuditEvent) -> None:
         await _trail(request).record(event)
     except Transient as error:
         log.warning("an audit event was not taken: %s", error)
+        prometheus.REQUESTS_REFUSED.labels(reason="unrecorded").inc()
         raise HTTPException(503, _NOT_RECORDED, {"Retry-After": "5"}) from error
 
 
@@ -154,6 +133,4 @@ def _trail(request: Request) -> AuditTrail:
 
 
 def _reason_of(request: Request) -> str | None:
-    """What the header says, made printable."""
-    said = request.headers.get(REASON_HEADER, "").strip()
-    return "".join(letter for letter in said if letter.isprintable()) or None
+    return request.headers.get(REASON_HEADER)

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.errors import Transient
+from schemas.event_enums import AuditAction
 from streams.access import csrf, origins
 from streams.access.access import Access
 from streams.access.audit import record_refusal
@@ -48,7 +49,7 @@ NOT_RECORDED = "This look was not recorded, so nothing is shown. This is a defec
 
 
 class Unrecorded(Exception):
-    """A route answered without its audit event."""
+    """A route answered without its audit event, or with one of another action."""
 
 
 class Refusal(HTTPException):
@@ -74,13 +75,13 @@ class Guard:
             check_routes(scope["app"])
             await self._app(scope, receive, send)
             return
-        scope["state"] = {**scope.get("state", {}), "viewer": None, "looks": 0}
+        scope["state"] = {**scope.get("state", {}), "viewer": None, "look": None}
         request, body = Request(scope, receive), PeekedBody(receive)
         route: Route | None = None
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _check_recorded(route, message["status"], scope["state"]["looks"])
+                _check_recorded(route, message["status"], scope["state"]["look"])
                 message["headers"] = self._headers(scope["path"], message["headers"])
             await send(message)
 
@@ -117,10 +118,10 @@ class Guard:
         self._check_meant(request)
         self._check_rate(self._access.addresses, f"address {_address(request)}")
         route = self._route(request)
+        if route.permission is Permission.PUBLIC:  # a style sheet needs no session, so no database
+            return route
         asking = await self._access.viewer_of(request)
         request.scope["state"]["viewer"] = asking
-        if route.permission is Permission.PUBLIC:
-            return route
         if asking is None:
             raise Refusal(401, "signed_out", "Sign in, or send a valid bearer token.", {"WWW-Authenticate": "Bearer"})
         if not asking.local:
@@ -214,8 +215,8 @@ def protect(application: FastAPI, access: Access) -> None:
     application.add_middleware(Guard, access=access)
 
 
-def _check_recorded(route: Route | None, status: int, looks: int) -> None:
-    if route is not None and route.audited and status < 400 and looks != 1:
+def _check_recorded(route: Route | None, status: int, look: AuditAction | None) -> None:
+    if route is not None and route.audited and status < 400 and look is not route.event:
         raise Unrecorded
 
 

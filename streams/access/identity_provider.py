@@ -28,7 +28,8 @@ TIMEOUT_S = 10.0
 KEYS_S = 300.0
 """Keys are fetched again after this many seconds, so one that the provider withdraws is not trusted for longer."""
 KEYS_AGAIN_S = 10.0
-"""And for a token with an unknown key, but not more often than this: anybody can send such a token."""
+"""And for a token with an unknown key, but not more often than this: anybody can send such a token. A provider that
+did not answer is left alone for as long."""
 METADATA_S = 3600.0
 SCOPE = "openid profile"
 
@@ -70,6 +71,9 @@ class IdentityProvider:
     _app: StarletteOAuth2App = field(init=False)
     _keys: KeySet | None = None
     _keys_at_s: float = 0.0
+    _absent: str | None = None
+    """Why keys could not be fetched, as of `_absent_at_s`."""
+    _absent_at_s: float = 0.0
     _metadata_at_s: float = 0.0
     _fetching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -145,16 +149,31 @@ class IdentityProvider:
             return tokens.verified(token, await self._current_keys(KEYS_AGAIN_S))
 
     async def _current_keys(self, oldest_s: float) -> KeySet:
-        """The provider's keys, fetched again if they are older."""
+        """The provider's keys, fetched again if they are older; those that are not wait for no fetch."""
+        if (known := self._keys_since(oldest_s)) is not None:
+            return known
         async with self._fetching:
-            if self._keys is None or time.monotonic() - self._keys_at_s > oldest_s:
-                await self._metadata_locked()
-                try:
-                    document = await self._app.fetch_jwk_set(force=True)
-                except (httpx.HTTPError, ValueError, RuntimeError) as error:
-                    raise self._away(error) from error
-                self._keys, self._keys_at_s = tokens.key_set(document), time.monotonic()
+            if (known := self._keys_since(oldest_s)) is not None:
+                return known
+            if self._absent is not None and time.monotonic() - self._absent_at_s < KEYS_AGAIN_S:
+                raise Transient(self._absent)
+            try:
+                self._keys = await self._fetched_keys()
+            except Transient as error:
+                self._absent, self._absent_at_s = str(error), time.monotonic()
+                raise
+            self._keys_at_s = time.monotonic()
             return self._keys
+
+    def _keys_since(self, oldest_s: float) -> KeySet | None:
+        return self._keys if time.monotonic() - self._keys_at_s <= oldest_s else None
+
+    async def _fetched_keys(self) -> KeySet:
+        await self._metadata_locked()
+        try:
+            return tokens.key_set(await self._app.fetch_jwk_set(force=True))
+        except (httpx.HTTPError, ValueError, RuntimeError) as error:
+            raise self._away(error) from error
 
     async def _metadata(self) -> dict[str, Any]:
         async with self._fetching:

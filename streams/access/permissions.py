@@ -1,4 +1,7 @@
-"""What each route needs: one table. The application does not start with a route that it does not list."""
+"""What each route needs, and which audit event it leaves: one table.
+
+The application does not start with a route that it does not list.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +15,10 @@ from starlette.requests import Request
 from starlette.routing import Mount, compile_path
 
 from schemas.errors import ConfigurationError
+from schemas.event_enums import AuditAction
 from streams.access.roles import Permission
 from streams.access.viewer import Viewer, viewer
+from streams.audit.commands import COUNTS, Unaudited
 
 __all__ = ["ROUTES", "Permission", "Route", "check_routes", "methods_of", "require", "route_of", "routes_of"]
 
@@ -22,58 +27,82 @@ NOT_PERMITTED = "Your role does not permit this: ask an administrator."
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What one route needs. audited: an answer that is no error leaves exactly one audit event, before its content."""
+    """What one route needs. event: an answer that is no error leaves exactly one of this action, before its content."""
 
     permission: Permission
-    audited: bool = False
+    event: AuditAction | Unaudited
 
+    @property
+    def audited(self) -> bool:
+        """Whether its answers leave an event."""
+        return isinstance(self.event, AuditAction)
+
+
+FOR_ANYBODY = Unaudited("shows nothing of this installation's people or staff")
+SIGNING_IN = Unaudited("leaves `signed_in` or `refused` once the identity provider has answered")
+SIGNING_OUT = Unaudited("leaves `signed_out` where there is a session to end")
+A_FORM = Unaudited("a form, of no person")
+OWN = Unaudited("language and time zone of whoever asks")
+PROGRESS = Unaudited("says how far memos are, not what they say or whose they are")
+ERASURES = Unaudited("names no one: a keyed hash, a random subject and steps")
 
 ROUTES: Mapping[tuple[str, str], Route] = {
     # Everybody
-    ("GET", "/healthz"): Route(Permission.PUBLIC),
-    ("GET", "/static/{path:path}"): Route(Permission.PUBLIC),
-    ("GET", "/api/v1/openapi.json"): Route(Permission.PUBLIC),
-    ("GET", "/signin"): Route(Permission.PUBLIC),
-    ("GET", "/signin/callback"): Route(Permission.PUBLIC),
-    ("GET", "/signedout"): Route(Permission.PUBLIC),
+    ("GET", "/healthz"): Route(Permission.PUBLIC, FOR_ANYBODY),
+    ("GET", "/static/{path:path}"): Route(Permission.PUBLIC, FOR_ANYBODY),
+    ("GET", "/api/v1/openapi.json"): Route(Permission.PUBLIC, FOR_ANYBODY),
+    ("GET", "/signin"): Route(Permission.PUBLIC, SIGNING_IN),
+    ("GET", "/signin/callback"): Route(Permission.PUBLIC, SIGNING_IN),
+    ("GET", "/signedout"): Route(Permission.PUBLIC, FOR_ANYBODY),
     # Whoever is signed in
-    ("POST", "/signout"): Route(Permission.ACCOUNT),
-    ("GET", "/choices"): Route(Permission.ACCOUNT),
-    ("POST", "/choices"): Route(Permission.ACCOUNT),
+    ("POST", "/signout"): Route(Permission.ACCOUNT, SIGNING_OUT),
+    ("GET", "/choices"): Route(Permission.ACCOUNT, OWN),
+    ("POST", "/choices"): Route(Permission.ACCOUNT, OWN),
     # Pages
-    ("GET", "/"): Route(Permission.CASELOAD, audited=True),
-    ("GET", "/caseload/rows"): Route(Permission.CASELOAD, audited=True),
-    ("GET", "/people/{user_id}"): Route(Permission.PERSON, audited=True),
-    ("GET", "/people/{user_id}/scores.csv"): Route(Permission.EXPORT, audited=True),
-    ("POST", "/people/{user_id}/marks"): Route(Permission.ACT, audited=True),
-    ("POST", "/people/{user_id}/marks/remove"): Route(Permission.ACT, audited=True),
-    ("GET", "/episodes/{dedup_key}"): Route(Permission.PERSON, audited=True),
-    ("POST", "/episodes/{dedup_key}/actions"): Route(Permission.ACT, audited=True),
-    ("GET", "/system"): Route(Permission.SYSTEM),
-    ("GET", "/system/redrive"): Route(Permission.REDRIVE),
-    ("POST", "/system/redrive"): Route(Permission.REDRIVE, audited=True),
-    ("GET", "/try"): Route(Permission.UPLOAD),
-    ("POST", "/try"): Route(Permission.UPLOAD, audited=True),
-    ("GET", "/try/memos"): Route(Permission.UPLOAD, audited=True),
-    ("GET", "/try/progress"): Route(Permission.UPLOAD),
-    ("GET", "/try/plots/{name}"): Route(Permission.PERSON, audited=True),
+    ("GET", "/"): Route(Permission.CASELOAD, AuditAction.LISTED),
+    ("GET", "/caseload/rows"): Route(Permission.CASELOAD, AuditAction.LISTED),
+    ("GET", "/people/{user_id}"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("GET", "/people/{user_id}/scores.csv"): Route(Permission.EXPORT, AuditAction.EXPORTED),
+    ("POST", "/people/{user_id}/marks"): Route(Permission.ACT, AuditAction.ACTED),
+    ("POST", "/people/{user_id}/marks/remove"): Route(Permission.ACT, AuditAction.ACTED),
+    ("GET", "/episodes/{dedup_key}"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("POST", "/episodes/{dedup_key}/actions"): Route(Permission.ACT, AuditAction.ACTED),
+    ("GET", "/system"): Route(Permission.SYSTEM, COUNTS),
+    ("GET", "/system/redrive"): Route(Permission.REDRIVE, COUNTS),
+    ("POST", "/system/redrive"): Route(Permission.REDRIVE, AuditAction.ACTED),
+    ("GET", "/try"): Route(Permission.UPLOAD, A_FORM),
+    ("POST", "/try"): Route(Permission.UPLOAD, AuditAction.UPLOADED),
+    ("GET", "/try/memos"): Route(Permission.UPLOAD, AuditAction.VIEWED),
+    ("GET", "/try/progress"): Route(Permission.UPLOAD, PROGRESS),
+    ("GET", "/try/plots/{name}"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("GET", "/erasures"): Route(Permission.ERASE, ERASURES),
+    ("POST", "/erasures"): Route(Permission.ERASE, AuditAction.ERASED),
+    ("POST", "/erasures/verify"): Route(Permission.ERASE, ERASURES),
+    ("GET", "/erasures/{erasure_id}/certificate"): Route(Permission.ERASE, AuditAction.EXPORTED),
     # API
-    ("GET", "/api/v1/people"): Route(Permission.CASELOAD, audited=True),
-    ("GET", "/api/v1/people/{user_id}"): Route(Permission.PERSON, audited=True),
-    ("GET", "/api/v1/people/{user_id}/scores"): Route(Permission.PERSON, audited=True),
-    ("GET", "/api/v1/people/{user_id}/episodes"): Route(Permission.PERSON, audited=True),
-    ("POST", "/api/v1/people/{user_id}/actions"): Route(Permission.ACT, audited=True),
-    ("GET", "/api/v1/episodes/{dedup_key}"): Route(Permission.PERSON, audited=True),
-    ("POST", "/api/v1/episodes/{dedup_key}/actions"): Route(Permission.ACT, audited=True),
-    ("GET", "/api/v1/events"): Route(Permission.CASELOAD, audited=True),
-    ("POST", "/api/v1/memos"): Route(Permission.UPLOAD, audited=True),
-    ("GET", "/api/v1/memos/{memo_id}"): Route(Permission.UPLOAD, audited=True),
-    ("GET", "/api/v1/memos/{memo_id}/events"): Route(Permission.UPLOAD, audited=True),
-    ("GET", "/api/v1/system"): Route(Permission.SYSTEM),
-    ("GET", "/fhir/metadata"): Route(Permission.PUBLIC),
-    ("GET", "/fhir/RiskAssessment"): Route(Permission.FHIR, audited=True),
+    ("GET", "/api/v1/people"): Route(Permission.CASELOAD, AuditAction.LISTED),
+    ("GET", "/api/v1/people/{user_id}"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("GET", "/api/v1/people/{user_id}/scores"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("GET", "/api/v1/people/{user_id}/episodes"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("POST", "/api/v1/people/{user_id}/actions"): Route(Permission.ACT, AuditAction.ACTED),
+    ("GET", "/api/v1/people/{user_id}/consent"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("POST", "/api/v1/people/{user_id}/consent"): Route(Permission.ACT, AuditAction.ACTED),
+    ("GET", "/api/v1/episodes/{dedup_key}"): Route(Permission.PERSON, AuditAction.VIEWED),
+    ("POST", "/api/v1/episodes/{dedup_key}/actions"): Route(Permission.ACT, AuditAction.ACTED),
+    ("GET", "/api/v1/events"): Route(Permission.CASELOAD, AuditAction.LISTED),
+    ("POST", "/api/v1/memos"): Route(Permission.UPLOAD, AuditAction.UPLOADED),
+    ("GET", "/api/v1/memos/{memo_id}"): Route(Permission.UPLOAD, AuditAction.VIEWED),
+    ("GET", "/api/v1/memos/{memo_id}/events"): Route(Permission.UPLOAD, AuditAction.VIEWED),
+    ("GET", "/api/v1/system"): Route(Permission.SYSTEM, COUNTS),
+    ("GET", "/api/v1/erasures"): Route(Permission.ERASE, ERASURES),
+    ("POST", "/api/v1/erasures"): Route(Permission.ERASE, AuditAction.ERASED),
+    ("POST", "/api/v1/erasures/verify"): Route(Permission.ERASE, ERASURES),
+    ("GET", "/api/v1/erasures/{erasure_id}"): Route(Permission.ERASE, ERASURES),
+    ("GET", "/api/v1/erasures/{erasure_id}/certificate"): Route(Permission.ERASE, AuditAction.EXPORTED),
+    ("GET", "/fhir/metadata"): Route(Permission.PUBLIC, FOR_ANYBODY),
+    ("GET", "/fhir/RiskAssessment"): Route(Permission.FHIR, AuditAction.EXPORTED),
 }
-"""What each route needs, by method and path template. A request that no row matches is answered 404."""
+"""What each route needs and leaves, by method and path template. A request that no row matches is answered 404."""
 
 
 def route_of(method: str, path: str) -> Route | None:

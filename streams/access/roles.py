@@ -12,7 +12,7 @@ class StaffRole(StrEnum):
     OPERATOR = "operator"
     """Keeps the system running: sees the system, and of people pseudonyms and states only."""
     AUDITOR = "auditor"
-    """Checks who looked at what: sees the system and audit events, and no person."""
+    """Checks who looked at what, and erases people: sees the system, audit events and erasures, and no person."""
 
 
 class Permission(StrEnum):
@@ -38,6 +38,8 @@ class Permission(StrEnum):
     """Send records of dead letters back to their topics."""
     AUDIT = "audit"
     """Who looked at what."""
+    ERASE = "erase"
+    """Erase a person, and see how far erasures are, which name no one."""
     FHIR = "fhir"
     """One person's scores as FHIR resources."""
 
@@ -53,6 +55,7 @@ GRANTS: Mapping[Permission, frozenset[StaffRole]] = {
     Permission.SYSTEM: frozenset(StaffRole),
     Permission.REDRIVE: frozenset({StaffRole.OPERATOR}),
     Permission.AUDIT: frozenset({StaffRole.AUDITOR}),
+    Permission.ERASE: frozenset({StaffRole.AUDITOR}),
     Permission.FHIR: frozenset({StaffRole.CLINICIAN}),
 }
 """Which roles have which permission."""

@@ -104,21 +104,21 @@ def end_all(connection: Connection, subject: str) -> int:
     return connection.execute(delete(SESSIONS).where(SESSIONS.c.subject == subject)).rowcount
 
 
-def seal(session_id: str, text: str) -> str:
-    """Encrypted under a session's id, which is stored nowhere: who reads the table cannot read it."""
-    return _sealer(session_id).encrypt(text.encode()).decode()
+def seal(cookie: str, text: str) -> str:
+    """Encrypted under the value of a cookie, which is stored nowhere: who reads the table cannot read it."""
+    return _sealer(cookie).encrypt(text.encode()).decode()
 
 
-def unseal(session_id: str, sealed: str) -> str:
-    """What was sealed; empty if it was sealed under another id."""
+def unseal(cookie: str, sealed: str) -> str:
+    """What was sealed; empty if it was sealed under another cookie, or not at all."""
     try:
-        return _sealer(session_id).decrypt(sealed).decode()
+        return _sealer(cookie).decrypt(sealed).decode()
     except InvalidToken:
         return ""
 
 
-def _sealer(session_id: str) -> Fernet:
-    return Fernet(urlsafe_b64encode(hmac.digest(session_id.encode(), b"undertone id token", sha256)))
+def _sealer(cookie: str) -> Fernet:
+    return Fernet(urlsafe_b64encode(hmac.digest(cookie.encode(), b"undertone id token", sha256)))
 
 
 def _over(now: datetime, lifetimes: Lifetimes) -> ColumnElement[bool]:

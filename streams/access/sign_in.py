@@ -78,13 +78,14 @@ async def sign_out(request: Request) -> Response:
     asking = await viewer(request)
     if staff is None:
         return RedirectResponse("/", 303)
-    await record_session(request, asking, AuditAction.SIGNED_OUT)
+    form = await request.form()
     session_id = request.cookies.get(access.session_cookie, "")
     found = await staff.database.read(sessions.find, session_id, datetime.now(UTC), staff.lifetimes)
-    form = await request.form()
     if form.get("everywhere"):
         await staff.database.write(sessions.end_all, asking.subject)
     await staff.database.write(sessions.end, session_id)
+    # Afterwards: whoever leaves a shared machine is out, whether or not Kafka answers.
+    await record_session(request, asking, AuditAction.SIGNED_OUT)
     id_token = sessions.unseal(session_id, found.sealed_id_token) if found else ""
     response = RedirectResponse(await _provider_sign_out(staff.provider, id_token, _address(access, SIGNED_OUT)), 303)
     response.delete_cookie(access.session_cookie, path="/", secure=access.site.secure, httponly=True, samesite="lax")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, insert, select
 
 from streams.access.identity_provider import Authorization
-from streams.access.sessions import hashed
+from streams.access.sessions import hashed, seal, unseal
 from streams.history.tables import SIGN_INS, unix_ms
 
 WITHIN = timedelta(minutes=10)
@@ -22,7 +22,8 @@ def begin(connection: Connection, cookie: str, started: Authorization, target: s
         "state_hash": hashed(started.state),
         "nonce": started.nonce,
         "code_verifier": started.code_verifier,
-        "target": target,
+        # An address may name a person: encrypted under the cookie, which is stored nowhere.
+        "target": seal(cookie, target),
         "expires_ms": unix_ms(now + WITHIN),
     }
     connection.execute(insert(SIGN_INS).values(row))
@@ -39,7 +40,7 @@ def take(connection: Connection, cookie: str, state: str, now: datetime) -> tupl
         return None
     if not hmac.compare_digest(found.state_hash, hashed(state)):
         return None
-    return Authorization("", state, found.nonce, found.code_verifier), found.target
+    return Authorization("", state, found.nonce, found.code_verifier), unseal(cookie, found.target) or "/"
 
 
 def safe_target(wanted: str) -> str:

@@ -18,6 +18,8 @@ from streams.access.viewer import StaffRole
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 """Signatures with a public key. Neither `none` nor an HMAC, whose key would be a public one that anybody has."""
 KEY_TYPES = frozenset({"RSA", "EC", "OKP"})
+ACCESS_TYPES = frozenset({"jwt", "at+jwt"})
+"""What the header of an access token calls it, if anything. Others, such as `logout+jwt`, are for other uses."""
 SKEW_S = 60
 """Difference of clocks that is allowed for, in seconds."""
 TOKEN_BYTES = 16 * 1024
@@ -98,6 +100,8 @@ def check_id_token(token: jwt.Token, issuer: str, client_id: str, nonce: str, ac
 
 def check_access_token(token: jwt.Token, issuer: str, audience: str) -> None:
     """Raises TokenRefused unless an access token is of this issuer, for this API and of this moment."""
+    if token.header.get("typ", "jwt").lower().removeprefix("application/") not in ACCESS_TYPES:
+        raise TokenRefused("the token is of another kind: send an access token")
     rules = jwt.JWTClaimsRegistry(
         leeway=SKEW_S,
         iss={"essential": True, "value": issuer},

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from streams.access.roles import Permission, StaffRole, granted
 
-__all__ = ["LOCAL", "Channel", "StaffRole", "Viewer", "check_cohort", "cohorts_of", "optional_viewer", "viewer"]
+__all__ = ["LOCAL", "Channel", "StaffRole", "Viewer", "cohorts_of", "optional_viewer", "viewer"]
 
 LOCAL_SUBJECT = "local"
 """Actor of everything that is done in local mode, where no one signs in."""
@@ -93,12 +93,3 @@ def optional_viewer(request: Request) -> Viewer | None:
     """Who asks, None where no one is signed in: only public pages meet that."""
     found = request.scope.get("state", {}).get("viewer")
     return found if isinstance(found, Viewer) else None
-
-
-def check_cohort(asking: Viewer, cohort: str | None) -> None:
-    """Raises HTTPException 404 unless the viewer sees this cohort. None: the person is unknown.
-
-    The answer is the same for both, so it does not show whether a person exists.
-    """
-    if cohort is None or not asking.sees(cohort):
-        raise HTTPException(404, "No such person, or none that you may see.")

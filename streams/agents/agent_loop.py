@@ -16,15 +16,19 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from schemas import topics
-from schemas.errors import Poison
+from schemas.errors import Erased, Poison, Transient
 from schemas.settings import Settings
 from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App, DeliveredConsumer
-from workers.kafka.record import Batch, Source, source_of
+from workers.kafka.record import Batch, Source, Unread, source_of
 from workers.kafka.retry import retry_transient
+from workers.privacy.clear_records import Opened, Outcome
+from workers.privacy.key_requests import KEYS
+from workers.privacy.sealing import Sealing, sealing_of
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part
 
@@ -55,7 +59,7 @@ def add_agent(
     Each batch is processed under the agent's lock; `crash` receives the error that ends the process.
     """
     waiting: asyncio.Queue[Any] = asyncio.Queue(settings.agent_batch)
-    lock = locks.of(name)
+    lock, sealing = locks.of(name), sealing_of(settings)
 
     async def agent(stream: Any) -> None:
         queue = stream.channel.queue
@@ -75,7 +79,7 @@ def add_agent(
                 prometheus.RECORDS_IN.labels(stage=name).inc(len(events))
                 try:
                     with prometheus.STAGE_DURATION.labels(stage=name).time():
-                        await _process(app.consumer, processor, events, part, name)
+                        await _process(app.consumer, processor, events, part, name, sealing)
                 except Exception as error:
                     log.exception("%s: unhandled exception; current batch not committed", name)
                     crash(error)
@@ -101,7 +105,7 @@ async def next_batch(waiting: asyncio.Queue[Any], not_before: float, full: int) 
 
 
 async def _process(
-    consumer: DeliveredConsumer, processor: Agent, events: Sequence[Any], part: Part, stage: str
+    consumer: DeliveredConsumer, processor: Agent, events: Sequence[Any], part: Part, stage: str, sealing: Sealing
 ) -> None:
     """Process and deliver these events: together, or in small batches, one agent at a time, after a process died."""
     while events:
@@ -109,7 +113,7 @@ async def _process(
         batch, events = events[:at_once], events[len(events) if at_once is None else at_once :]
         async with contextlib.nullcontext() if at_once is None else consumer.alone:
             await consumer.begin([event.message for event in batch])
-            sources = [_source(event, consumer.condemned(event.message)) for event in batch]
+            sources = await _opened(batch, consumer, sealing, part, stage)
             await retry_transient(_attempt(part, processor, sources), stage=stage, target="redis")
             consumer.delivered(event.message for event in batch)
 
@@ -118,10 +122,41 @@ def _attempt(part: Part, processor: Agent, sources: Sequence[Source]) -> Callabl
     batch = Batch(sources)
 
     def attempt() -> Awaitable[None]:
-        part.begin("a batch", needs=("broker", "redis"))
+        part.begin("a batch", needs=("broker", "redis", KEYS))
         return processor.process(batch)
 
     return attempt
+
+
+async def _opened(
+    events: Sequence[Any], consumer: DeliveredConsumer, sealing: Sealing, part: Part, stage: str
+) -> list[Source]:
+    """The records of these events in clear, without those of people who were erased; waits while keys are missing."""
+    messages = [event.message for event in events]
+    condemned = [consumer.condemned(message) for message in messages]
+    if not sealing.concerns(messages, enrol=True):
+        return [_source(event, poison) for event, poison in zip(events, condemned, strict=True)]
+
+    async def attempt() -> Sequence[Outcome]:
+        part.begin("opening records", needs=("broker", KEYS))
+        outcomes = await sealing.opened(messages, enrol=True, per_s=1)  # Faust's are in seconds
+        for outcome in outcomes:
+            if isinstance(outcome, Transient):
+                raise outcome
+        return outcomes
+
+    found = []
+    outcomes = await retry_transient(attempt, stage=stage, target="keys")
+    for event, poison, outcome in zip(events, condemned, outcomes, strict=True):
+        if isinstance(outcome, Erased):
+            prometheus.RECORDS_ERASED.labels(stage=stage).inc()
+        elif isinstance(outcome, Poison):
+            value = Unread.because(outcome.reason, outcome.detail, event.message.value)
+            found.append(replace(_source(event, poison or outcome), key=None, value=value))
+        elif isinstance(outcome, Opened):
+            event.message.key, event.message.value, event.message.headers = outcome
+            found.append(_source(event, poison))
+    return found
 
 
 def _source(event: Any, condemned: Poison | None = None) -> Source:

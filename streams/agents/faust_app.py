@@ -127,7 +127,8 @@ async def reading(settings: Settings, agents: Mapping[str, Agent]) -> AsyncItera
 
 async def _in_time(finishing: Awaitable[None], within_s: float) -> None:
     try:
-        await asyncio.wait_for(finishing, within_s)
+        async with asyncio.timeout(within_s):
+            await finishing
     except TimeoutError:
         log.warning("commit timeout after %g s; the last batch will be reprocessed", within_s)
 

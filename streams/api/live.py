@@ -6,7 +6,7 @@ with the id of its last event, and reads what it missed from the database.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -19,24 +19,54 @@ from workers.service import prometheus
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.25
-"""Seconds between two looks at the database."""
+POLL_S = 0.5
+"""Seconds between two looks at the database; each that finds anything costs one piece for every subscriber."""
 WAITING = 64
 """Batches that may wait for one subscriber."""
 BATCH = 500
 """Most events of a topic in one batch."""
+TOGETHER = 64
+"""Most events that are sent at once, some 16 KB: a slow client is not given more than it takes in time."""
 RESET = "reset"
 """Name of the event after which a page has to be loaded again."""
 AGAIN_S = 2.0
 
+Show = Callable[[LiveEvent], Mapping[str, object]]
+"""What a client is shown of an event. One function for all clients that are shown the same: its frames are shared."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class Batch:
-    """New events, and the position after them. reset: there may be others that can no longer be listed."""
+    """New events, and the positions before and after them.
+
+    reset: there may be others that can no longer be listed. Many subscribers take the same batch, so what an event is
+    as text is worked out once.
+    """
 
     events: tuple[LiveEvent, ...]
+    before: Position
     position: Position
     reset: bool = False
+    _lines: dict[Show, tuple[str, ...]] = field(default_factory=dict)
+    _frames: dict[Show, Mapping[int, bytes]] = field(default_factory=dict)
+    _end: bytes = b""
+
+    def lines(self, show: Show) -> tuple[str, ...]:
+        """The data of each event."""
+        if show not in self._lines:
+            self._lines[show] = tuple(json_line(to_plain(show(event))) for event in self.events)
+        return self._lines[show]
+
+    def frames(self, show: Show) -> Mapping[int, bytes]:
+        """The frame of each event, by number, for a subscriber whose position is that before the batch."""
+        if show not in self._frames:
+            self._frames[show] = _framed(self, show, self.before, range(len(self.events)))
+        return self._frames[show]
+
+    def end(self) -> bytes:
+        """What says that everything up to the end of the batch is known."""
+        self._end = self._end or known(self.position.encode())
+        return self._end
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +75,7 @@ class Subscriber:
 
     wanted: Collection[str]
     sees: Callable[[LiveEvent], bool]
+    show: Show
     position: Position
     queue: asyncio.Queue[Batch | None] = field(default_factory=lambda: asyncio.Queue(WAITING + 1))
     cut: bool = False
@@ -60,18 +91,25 @@ class Subscriber:
         else:
             self.queue.put_nowait(batch)
 
-    def take(self, batch: Batch) -> list[tuple[LiveEvent, Position]]:
-        """What of a batch is new to it and may be seen, each with the position after it."""
-        found = []
-        for event in batch.events:
-            at = event.topic, event.partition
-            if event.seq <= self.position.numbers.get(at, 0):
-                continue
-            self.position = self.position.after(event)
-            if event.topic in self.wanted and self.sees(event):
-                found.append((event, self.position))
-        self.position = _later(self.position, batch.position)
-        return found
+    def take(self, batch: Batch) -> list[bytes]:
+        """The frames of what is new to it in a batch and may be seen, each with its id, and the id of the end."""
+        new = [number for number, event in enumerate(batch.events) if self._is_new(event)]
+        if self.position == batch.before:
+            frames = batch.frames(self.show)
+            self.position, end = batch.position, batch.end()
+        else:
+            frames = _framed(batch, self.show, self.position, new)
+            self.position = _later(self.position, batch.position)
+            end = known(self.position.encode())
+        return [*(frames[number] for number in new if self._shows(batch.events[number])), end]
+
+    def _is_new(self, event: LiveEvent) -> bool:
+        return event.seq > self.position.numbers.get((event.topic, event.partition), 0)
+
+    def _shows(self, event: LiveEvent) -> bool:
+        if shown := event.topic in self.wanted and self.sees(event):
+            prometheus.LIVE_EVENTS.labels(topic=event.topic).inc()
+        return shown
 
 
 class LiveEvents:
@@ -99,9 +137,9 @@ class LiveEvents:
             return  # the last subscriber has left
         try:
             events, after = await self._database.read(since, known, LIVE_TOPICS, BATCH)
-            batch = Batch(tuple(events), after)
+            batch = Batch(tuple(events), known, after)
         except TooOld:
-            batch = Batch((), await self._database.read(position), reset=True)
+            batch = Batch((), known, await self._database.read(position), reset=True)
         if self._known is known:
             self._known = batch.position
         if batch.events or batch.reset:
@@ -109,11 +147,17 @@ class LiveEvents:
                 subscriber.offer(batch)
 
     async def frames(
-        self, after: Position | None, wanted: Collection[str], sees: Callable[[LiveEvent], bool], show: "Show"
+        self, after: Position | None, wanted: Collection[str], sees: Callable[[LiveEvent], bool], show: Show
     ) -> AsyncGenerator[bytes]:
-        """Frames for one client until it is cut off. after: what it has already; None: everything until now."""
-        now = await self._database.read(position)
-        subscriber = Subscriber(wanted, sees, now if after is None else after)
+        """Frames for one client until it is cut off, several in a piece.
+
+        after: what it has already; None: everything until now.
+        """
+        now = self._known
+        # Many clients come back at once after a cut; they know their position, which saves a query each.
+        if now is None or after is None:
+            now = await self._database.read(position)
+        subscriber = Subscriber(wanted, sees, show, now if after is None else after)
         # What the common reader passes from here on is in the queue: nothing is between that and what was missed.
         self._known = self._known or now
         self._subscribers.add(subscriber)
@@ -125,10 +169,9 @@ class LiveEvents:
                 if batch.reset:
                     subscriber.position = batch.position
                     yield frame(RESET, "{}", batch.position.encode())
-                for event, at in subscriber.take(batch):
-                    prometheus.LIVE_EVENTS.labels(topic=event.topic).inc()
-                    yield frame(event.topic, json_line(to_plain(show(event))), at.encode())
-                yield known(subscriber.position.encode())
+                frames = subscriber.take(batch)
+                for first in range(0, len(frames), TOGETHER):
+                    yield b"".join(frames[first : first + TOGETHER])
         finally:
             self._subscribers.discard(subscriber)
             prometheus.LIVE_SUBSCRIBERS.set(len(self._subscribers))
@@ -142,17 +185,24 @@ class LiveEvents:
             try:
                 events, reached = await self._database.read(since, subscriber.position, subscriber.wanted, BATCH)
             except TooOld:
-                yield Batch((), await self._database.read(position), reset=True)
+                now = await self._database.read(position)
+                yield Batch((), subscriber.position, now, reset=True)
                 break
-            yield Batch(tuple(events), reached)
+            yield Batch(tuple(events), subscriber.position, reached)
             if len(events) < BATCH:
                 break
         while (batch := await subscriber.queue.get()) is not None:
             yield batch
 
 
-Show = Callable[[LiveEvent], Mapping[str, object]]
-"""What a client is shown of an event."""
+def _framed(batch: Batch, show: Show, position: Position, numbers: Iterable[int]) -> Mapping[int, bytes]:
+    """Frames of some events of a batch, for a subscriber that is at `position` before the first."""
+    lines, frames = batch.lines(show), {}
+    for number in numbers:
+        event = batch.events[number]
+        position = position.after(event)
+        frames[number] = frame(event.topic, lines[number], position.encode())
+    return frames
 
 
 def _later(one: Position, two: Position) -> Position:

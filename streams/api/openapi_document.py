@@ -58,7 +58,7 @@ def text() -> str:
     from streams.api.application import make_application
     from streams.api.services import Services
 
-    nothing = SimpleNamespace(settings=Settings(), codec=Codec(), producer=None, database=None)
+    nothing = SimpleNamespace(settings=Settings(), codec=Codec(), publisher=None, database=None)
     made = document(make_application(cast("Services", nothing)))
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 

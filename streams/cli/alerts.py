@@ -1,8 +1,6 @@
 """`undertone alerts`: follow alerts, and mute them."""
 
 import asyncio
-import getpass
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
@@ -14,6 +12,7 @@ import typer
 from schemas.errors import ExitCode
 from streams.cli.load_settings import load_settings
 from streams.cli.printing import AsJson, Column, fail, printer, progress, warn
+from streams.cli.privacy.recorded import record
 from streams.terminal.arguments import pseudonym
 from streams.terminal.parse_time import length, moment
 
@@ -42,6 +41,7 @@ def alerts(
 ) -> None:
     """Follow the alerts topic."""
     if context.invoked_subcommand is None:
+        record("alerts", {})
         asyncio.run(_alerts(as_json, from_start=from_start or once, once=once))
 
 
@@ -94,12 +94,13 @@ def mute(
     end = until or now + (lasting or timedelta())
     if end <= now:
         raise typer.BadParameter("the end time is in the past")
+    from streams.audit.command_events import os_user
     from streams.drift.mutes import LONGEST_TEXT, Mute
 
     if max(len(reason), len(by)) > LONGEST_TEXT:
         raise typer.BadParameter(f"--reason and --by have at most {LONGEST_TEXT} characters")
 
-    new = Mute(_scope(cohort=cohort), name, now, end, reason, by=by or _os_user())
+    new = Mute(_scope(cohort=cohort), name, now, end, reason, by=by or os_user())
     with progress(None, "counting known users"):
         covered = asyncio.run(_mute(new, even_if_unknown=even_if_unknown, confirmed=yes))
     output = printer(as_json)
@@ -177,18 +178,10 @@ def _scope(*, cohort: bool) -> "Scope":
     return Scope.COHORT if cohort else Scope.USER
 
 
-def _os_user() -> str:
-    """The user of this machine; the number of one without a name, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
 @asynccontextmanager
 async def _store() -> "AsyncIterator[Store]":
     from streams.local.discover import connected
-    from workers.state.redis_store import RedisStore
+    from workers.state.open_store import open_store
 
-    async with RedisStore.of(connected(load_settings())) as store:
+    async with open_store(connected(load_settings())) as store:
         yield store

@@ -24,6 +24,8 @@ from streams.cli import (
     train,
 )
 from streams.cli.printing import fail
+from streams.cli.privacy import audit, consent, erase, export, keys
+from streams.cli.privacy.recorded import record_commands
 from streams.terminal.command_logs import log_own_lines
 
 app = typer.Typer(
@@ -35,7 +37,25 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (demo, memos, scores, alerts, offline, drift, train, services, history, dead_letters, rescore, doctor):
+for commands in (
+    demo,
+    memos,
+    scores,
+    alerts,
+    offline,
+    drift,
+    train,
+    services,
+    history,
+    keys,
+    consent,
+    export,
+    erase,
+    dead_letters,
+    rescore,
+    doctor,
+    audit,
+):
     commands.add_to(app)
 
 
@@ -85,8 +105,9 @@ def _prepare_streams() -> None:
 
 
 def _commands() -> Any:
-    """The commands, made for each run. In a pipe or a file their help is plain text without boxes."""
+    """The commands, made for each run, which record what they do. In a pipe or a file their help is plain text."""
     commands = typer.main.get_command(app)
+    record_commands(commands)
     if not sys.stdout.isatty():
         _help_plainly(commands)
     return commands

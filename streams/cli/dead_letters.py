@@ -185,10 +185,10 @@ async def _redrive(wanted: "DeadLetterFilter", *, again: bool, dry_run: bool) ->
 @asynccontextmanager
 async def _connected() -> "AsyncIterator[tuple[Settings, Store]]":
     from streams.local.discover import connected
-    from workers.state.redis_store import RedisStore
+    from workers.state.open_store import open_store
 
     settings = connected(load_settings())
-    async with RedisStore.of(settings) as store:
+    async with open_store(settings) as store:
         yield settings, store
 
 

@@ -34,8 +34,8 @@ WIDTH = 80
 """Columns of the tables."""
 SHOWN_SCORES = 16
 """Latest scores of a user in the live table."""
-KEPT = ("UNDERTONE_BUNDLE",)
-"""The one setting of the environment that the demo obeys: the model to show."""
+KEPT = ("UNDERTONE_BUNDLE", "UNDERTONE_SEAL")
+"""Settings of the environment that the demo obeys: the model to show, and whether data at rest is sealed."""
 NAMED = 4
 """Ignored settings that are named."""
 QUIET_EVERY_S = 10.0
@@ -61,8 +61,9 @@ def demo(
     The first line is the address of its dashboard, which shows the memos as they come. Where Chromium is installed,
     screenshots of the dashboard are saved next to the plot.
 
-    The demo runs by itself, on an embedded broker and store in a temporary folder. Of the settings in the environment
-    it obeys `UNDERTONE_BUNDLE` alone: it never connects to your Kafka, Redis, registry or receivers.
+    The demo runs by itself, on an embedded broker and store in a temporary folder, and data is sealed as it is by
+    `undertone up`. Of the settings in the environment it obeys `UNDERTONE_BUNDLE` and `UNDERTONE_SEAL` alone: it never
+    connects to your Kafka, Redis, registry or receivers.
     """
     from streams.local.demo import new_run
     from streams.local.hidden_settings import settings_hidden

@@ -94,8 +94,10 @@ async def _doctor(role: str | None, skip: list[str], memo: tuple[str | None, flo
     from streams.doctor.environment import usable_settings
     from streams.doctor.examination import Patient, Result, examine
     from streams.doctor.table import CHECKS
+    from streams.local.privacy.default_sealing import sealed_as_home
 
-    settings, faults = usable_settings()
+    given, faults = usable_settings()
+    settings = sealed_as_home(given)
     found = _running(settings, with_inbox=memo is not None)
     patient = Patient(settings if found is None else found[0], faults, found is not None and found[1], role)
     checks = [check for check in CHECKS if check.name not in skip]

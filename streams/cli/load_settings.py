@@ -24,13 +24,20 @@ PROGRAMS = "programs"
 def load_settings(**overrides: object) -> "Settings":
     """Settings from the environment and the command's options. Loads pydantic, so help never comes here.
 
-    Raises ConfigurationError as `Settings.load`. Processes of the pipeline call that one: they log what this prints.
+    Where no setting says whether data is sealed, the home does. Raises ConfigurationError as `Settings.load`. Processes
+    of the pipeline call that one: they log what this prints.
     """
     from schemas.settings import Settings, ignored_variables
+    from streams.local.privacy.default_sealing import sealed_as_home
 
     for sentence in ignored_variables():
         _warn_once(sentence)
-    return Settings.load(**overrides)
+    settings = sealed_as_home(Settings.load(**overrides))
+    if settings.seal == "on" or settings.key_directory_url is not None:
+        from workers.privacy.key_requests import wait_as_a_command
+
+        wait_as_a_command()
+    return settings
 
 
 def check_bundle(settings: "Settings") -> None:
@@ -54,7 +61,8 @@ def with_kept_programs(settings: "Settings") -> "Settings":
     Compiling takes longer than all else that one memo needs. The folder is for one process at a time: another one
     compiles its own, as does one whose home cannot be written or has spaces in its path, which TensorFlow refuses.
     """
-    from streams.local.private_files import private_folder, private_opener
+    from streams.local.private_files import private_folder
+    from workers.service.private_files import private_opener
 
     folder = (settings.home / PROGRAMS).absolute()
     if settings.program_cache is not None or any(character.isspace() for character in str(folder)):
@@ -76,16 +84,36 @@ def _warn_once(sentence: str) -> None:
     warn(sentence)
 
 
-def import_tensorflow_for(modalities: Collection[Modality] = (), bundle: Path | None = None) -> None:
+def import_tensorflow_for(
+    settings: "Settings", modalities: Collection[Modality] = (), bundle: Path | None = None
+) -> None:
     """Import TensorFlow, which takes seconds, where it is used: by the encoder, or by a neural head of the bundle.
 
-    bundle: its folder. Raises ConfigurationError for a bundle that cannot be used.
+    bundle: its folder. Raises ConfigurationError for a bundle that cannot be used, or without any engine.
     """
     encoder = any(stage.implementation is Implementation.WAV2VEC2 for stage in feature_stages(modalities))
-    if encoder or (bundle is not None and _has_neural_head(bundle)):
-        from workers.service import quiet_tensorflow
+    if encoder and _on_tensorflow(settings):
+        _import_tensorflow()
+    elif bundle is not None:
+        import_tensorflow_for_head(bundle)
 
-        quiet_tensorflow.import_tensorflow()
+
+def import_tensorflow_for_head(bundle: Path) -> None:
+    """Import TensorFlow where the bundle in a folder has a neural head. Raises ConfigurationError as `head_kind`."""
+    if _has_neural_head(bundle):
+        _import_tensorflow()
+
+
+def _import_tensorflow() -> None:
+    from workers.service import quiet_tensorflow
+
+    quiet_tensorflow.import_tensorflow()
+
+
+def _on_tensorflow(settings: "Settings") -> bool:
+    from workers.wav2vec2.engines.choice import chosen
+
+    return chosen(settings).engine == "xla"
 
 
 def _has_neural_head(bundle: Path) -> bool:

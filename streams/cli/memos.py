@@ -39,6 +39,9 @@ def up() -> None:
     KAFKA_BOOTSTRAP and REDIS_URL connect to your own Kafka and Redis; then only workers and agents are started.
     The address of a receiver of alerts (`undertone bridge --help`) starts its bridge as well.
 
+    Data is **sealed** with keys in UNDERTONE_HOME, unless UNDERTONE_SEAL is `off`. With a Kafka, Redis, PostgreSQL or
+    key directory of your own, UNDERTONE_SEAL alone decides.
+
     The embedded broker is for a laptop: **volatile** (in the memory of this process; a journal on disk resubmits
     unfinished memos at the next start), **small** (about 5 MB per partition, oldest records dropped beyond;
     `undertone submit` waits rather than overfill it), four partitions. Use Apache Kafka for anything else.
@@ -63,6 +66,8 @@ async def _up(settings: "Settings") -> None:
         address = address.replace(str(settings.home.resolve()), "$UNDERTONE_HOME")
         output, bootstrap = printer(as_json=False), system.settings.kafka_bootstrap
         output.note(f"undertone is up ({kind} broker): KAFKA_BOOTSTRAP={bootstrap} REDIS_URL={address}")
+        if system.settings.seal == "on":
+            output.note("data is sealed: whoever loses keys.db or keyset.json of UNDERTONE_HOME cannot read it again")
         output.note("next: `undertone submit memo.m4a --user someone --wait`, `undertone scores`; Ctrl-C stops it")
         if system.dashboard is None:
             output.note(f"no dashboard: its packages are not installed; {INSTALL}")
@@ -152,14 +157,16 @@ async def _submit(
     from streams.local.inbox import Inbox
     from streams.local.journal import Journal
     from streams.local.submit import Submitter, event_of, uri_maker
+    from workers.privacy.files.audio_copies import AudioCopies
+    from workers.privacy.sealing import sealing_of
 
     sent, failures = list[Sent](), 0
     with ExitStack() as exits:
         found = running(settings)
         live = connected(settings, redis=False)
         here = found is not None and found.bootstrap == live.kafka_bootstrap
-        journal = exits.enter_context(Journal(settings.home / "journal.db")) if here else None
-        uri_of = uri_maker(settings, Inbox(settings.home / "audio") if here else None)
+        journal = exits.enter_context(Journal(settings.home / "journal.db", sealing=sealing_of(live))) if here else None
+        uri_of = uri_maker(settings, Inbox(settings.home / "audio", AudioCopies(live)) if here else None)
         codec = make_codec(live)
         if journal is not None and found is not None and not found.embedded:
             opening = Submitter.open_durable(live, codec, journal)

@@ -1,7 +1,7 @@
-"""`undertone score` and `undertone features`: without a broker."""
+"""`undertone score`, `undertone features` and `undertone transcribe`: without a broker."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
-    from streams.terminal.json_lines import Failed, Features, Plotted
+    from streams.terminal.json_lines import Failed, Features, Plotted, Transcribed
+    from workers.text.transcript import Word
 
-from schemas.errors import ExitCode
+from schemas.errors import ConfigurationError, ExitCode
 from schemas.events import Modality
 from streams.cli.load_settings import (
     check_bundle,
@@ -20,8 +21,8 @@ from streams.cli.load_settings import (
     load_settings,
     with_kept_programs,
 )
-from streams.cli.printing import AsJson, Printer, fail, printer, tracked, warn
-from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, output_file, some_path
+from streams.cli.printing import AsJson, Column, Printer, fail, printer, tracked, warn
+from streams.terminal.arguments import EXTRACTED, audio_paths, encoder_source, input_file, output_file, some_path
 from streams.terminal.arguments import modality as modality_named
 from streams.terminal.files import audio_files, writing
 
@@ -34,12 +35,21 @@ Paths = Annotated[
     list[Path],
     typer.Argument(parser=some_path, callback=audio_paths, metavar="PATHS...", help="Audio files, or folders of them."),
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        parser=encoder_source,
+        metavar="NAME",
+        help="Hugging Face folder or name[@revision] instead of the bundle's encoder.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Mount the commands of this module."""
     app.command()(score)
     app.command()(features)
+    app.command()(transcribe)
 
 
 def score(
@@ -66,7 +76,7 @@ def score(
     if modality is not None:
         settings = settings.model_copy(update={"modalities": (modality,)})
     check_scoring(settings)
-    import_tensorflow_for(settings.modalities, settings.bundle)
+    import_tensorflow_for(settings, settings.modalities, settings.bundle)
     settings = with_kept_programs(settings)
     from streams.local.offline import score_files, score_in_turn
 
@@ -87,14 +97,7 @@ def features(
     modality: Annotated[
         Modality | None, typer.Option(parser=modality_named, metavar=EXTRACTED, help="Only this one.")
     ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            parser=encoder_source,
-            metavar="NAME",
-            help="Hugging Face folder or name[@revision] instead of the bundle's encoder.",
-        ),
-    ] = None,
+    encoder: Encoder = None,
     frames: Annotated[bool, typer.Option("--frames", help="Include the embedding of every frame.")] = False,
     plot: Annotated[
         Path | None,
@@ -135,12 +138,62 @@ def features(
         raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
 
 
+def transcribe(
+    file: Annotated[Path, typer.Argument(parser=input_file, metavar="FILE", help="One audio file.")],
+    encoder: Encoder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the words of one file with their times, as the encoder's CTC head hears them.
+
+    The encoder needs a CTC head and its `vocab.json`, as facebook/wav2vec2-base-960h has. In another language than the
+    head's own it invents words. Nothing is kept; UNDERTONE_TRANSCRIBE=off refuses this command.
+    """
+    settings = load_settings(**({"encoder": encoder} if encoder else {}))
+    if settings.transcribe == "off":
+        raise ConfigurationError(
+            "UNDERTONE_TRANSCRIBE is off, so no words are shown; whoever may see them sets it to on"
+        )
+    if settings.encoder is None:
+        check_bundle(settings)
+    from schemas.errors import Poison
+    from workers.offline.transcription import head_vocabulary, transcribe_file
+
+    vocabulary = head_vocabulary(settings)
+    import_tensorflow_for(settings, (Modality.EMBEDDING,))
+    try:
+        transcript = transcribe_file(file, vocabulary, with_kept_programs(settings))
+    except Poison as poison:
+        fail(f"{file}: {poison}", ExitCode.FAILED)
+    output = printer(as_json)
+    line: Transcribed = {
+        "path": str(file),
+        "words": [
+            {"text": each.text, "begin_s": each.begin_s, "end_s": each.end_s, "log_probability": each.log_probability}
+            for each in transcript.words
+        ],
+        "log_probability": transcript.log_probability,
+    }
+    output.data(line)
+    if transcript.words:
+        output.view(transcript.words, _WORD_COLUMNS)
+    else:
+        output.note("no words")
+
+
+_WORD_COLUMNS: "Sequence[Column[Word]]" = (
+    Column("begin s", lambda word: f"{word.begin_s:.2f}", right=True),
+    Column("end s", lambda word: f"{word.end_s:.2f}", right=True),
+    Column("log probability", lambda word: f"{word.log_probability:.2f}", right=True),
+    Column("word", lambda word: word.text),
+)
+
+
 def _unused(frames: bool) -> str:
     return "--frames" if frames else "--encoder"
 
 
 def _plot(path: Path, plot: Path, settings: "Settings", output: Printer) -> None:
-    from schemas.errors import ConfigurationError, Poison
+    from schemas.errors import Poison
     from workers.acoustic.plot import plot_features
     from workers.audio.load import load_file
     from workers.scoring.bundle import Bundle
@@ -168,7 +221,7 @@ def _write_features(
 
     from schemas.errors import Poison
 
-    import_tensorflow_for(wanted)
+    import_tensorflow_for(settings, wanted)
     settings = with_kept_programs(settings)
     from streams.local.offline import arrays_of, frames_of, names_of
     from workers.offline.extraction import Extraction

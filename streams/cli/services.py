@@ -12,7 +12,7 @@ from schemas.bundle_manifest import ENCODER, encoder_of
 from schemas.channels import CHANNELS, Channel
 from schemas.errors import ConfigurationError
 from schemas.pipeline import FEATURE_STAGES, FeatureStage, Implementation, feature_stage, feature_stages
-from streams.cli.load_settings import check_bundle, import_tensorflow_for, load_settings
+from streams.cli.load_settings import check_bundle, import_tensorflow_for, import_tensorflow_for_head, load_settings
 from streams.cli.printing import AsJson, Column, printer, progress
 from streams.terminal.arguments import http_address
 
@@ -62,7 +62,7 @@ def worker(
     from streams.roles.feature_worker import run_worker
     from streams.roles.process import until_asked_to_stop
 
-    import_tensorflow_for(stage.modalities)
+    import_tensorflow_for(settings, stage.modalities)
     until_asked_to_stop(settings, stage.name, lambda stop: run_worker(settings, stage, stop))
 
 
@@ -75,7 +75,7 @@ def agents() -> None:
     from streams.roles.agents import run_agents
     from streams.roles.process import until_asked_to_stop
 
-    import_tensorflow_for(bundle=settings.bundle)
+    import_tensorflow_for_head(settings.bundle)
     until_asked_to_stop(settings, "agents", lambda stop: run_agents(settings, stop))
 
 
@@ -86,6 +86,7 @@ def dashboard() -> None:
     """
     from schemas.settings import Settings
     from streams.local.discover import connected, running
+    from streams.local.privacy.home_place import HomePlace
     from streams.local.uploads import journaled, with_inbox
     from streams.roles.dashboard import run_dashboard
     from streams.roles.process import until_asked_to_stop
@@ -96,7 +97,8 @@ def dashboard() -> None:
     if found is not None and found.bootstrap == settings.kafka_bootstrap:
         settings = with_inbox(settings)
         submitting = journaled(settings.home, embedded=found.embedded)
-    until_asked_to_stop(settings, "dashboard", lambda stop: run_dashboard(settings, stop, submitting))
+    places = [HomePlace(settings.home)]
+    until_asked_to_stop(settings, "dashboard", lambda stop: run_dashboard(settings, stop, submitting, places))
 
 
 @topics_app.command()
@@ -154,6 +156,7 @@ def describe(as_json: AsJson = False) -> None:
     A number that the broker cannot report yet says why in its place, and the exit code is 69.
     """
     from schemas.errors import Transient
+    from schemas.keeping_settings import retention_of
     from streams.local.discover import connected
     from workers.kafka.admin import describe_topics
 
@@ -163,7 +166,7 @@ def describe(as_json: AsJson = False) -> None:
     states: list[TopicState] = [
         {
             "topic": each.topic.name,
-            "retention_s": each.topic.retention.total_seconds(),
+            "retention_s": retention_of(each.topic, settings).total_seconds(),
             "partitions": each.partitions,
             "records": each.records,
             "lag": {**each.lag},

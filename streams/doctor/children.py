@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.connection_settings import Connections, KafkaSecurity, RedisSecurity
+from schemas.environment import variable
 from schemas.errors import Stop, UndertoneError
 from schemas.setting_types import Role
 from schemas.settings import Settings
@@ -24,6 +26,10 @@ CHECKS: Mapping[str, str] = {
     "encoder": "streams.doctor.model:encoder",
 }
 """What a child runs: a function of the settings that returns a Finding."""
+_CONNECTING = {
+    *(variable(name) for kind in (Connections, KafkaSecurity, RedisSecurity) for name in kind.model_fields),
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+}
 
 
 def in_child(name: str) -> Any:
@@ -32,7 +38,7 @@ def in_child(name: str) -> Any:
     async def look(patient: Patient) -> Finding:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "streams.doctor.children", name,
-            env={**patient.settings.child_environment(Role.WORKER | Role.COMMAND_LINE), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**_environment(patient.settings), "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
@@ -44,6 +50,12 @@ def in_child(name: str) -> Any:
         return _told(output, process.returncode or 0)
 
     return look
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What a child computes with: it connects to nothing, so it gets no address and no password."""
+    given = settings.child_environment(Role.WORKER | Role.COMMAND_LINE)
+    return {name: text for name, text in given.items() if name not in _CONNECTING}
 
 
 def _told(output: bytes, code: int) -> Finding:

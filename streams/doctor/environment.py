@@ -6,7 +6,7 @@ import re
 import shutil
 import socket
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,6 +63,27 @@ def home(given: Settings) -> Finding:
 def _is_read_only(place: Path) -> bool:
     """Whether the file system takes no writes: for root, permissions do not say."""
     return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def sealing(given: Settings) -> Finding:
+    """Whether data at rest is sealed, and that its keys open. Makes none."""
+    if given.seal == "off":
+        return skipped("UNDERTONE_SEAL is off: data at rest is in clear", "set it to on; docs/privacy.md has the steps")
+    in_clear = f"; in clear: {', '.join(given.seal_clear_topics)}" if given.seal_clear_topics else ""
+    if given.key_service_url is not None:
+        from workers.privacy.sources.service_source import ServiceSource
+
+        with closing(ServiceSource.open(given)) as source:
+            purposes = ", ".join(source.purposes)
+        return ok(f"data at rest is sealed; the key server gives keys of {purposes}{in_clear}")
+    from workers.privacy.key_directory import KeyDirectory  # loads SQLAlchemy
+
+    if not KeyDirectory.is_made(given):
+        return ok("UNDERTONE_SEAL is on; whatever writes first makes the keys in UNDERTONE_HOME")
+    with closing(KeyDirectory.open(given)) as directory:
+        service = directory.key_service
+    where = "UNDERTONE_HOME" if given.key_directory_url is None else "PostgreSQL"
+    return ok(f"data at rest is sealed; the keys are in {where}, wrapped by {service}, and open{in_clear}")
 
 
 def metrics_port(given: Settings) -> Finding:

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from redis import exceptions
-
-from schemas.state_keys import JOIN, OPEN_JOINS, PREFIX, SILENCES, STATE_KEYS
+from schemas.errors import Stop, Transient
+from schemas.state_keys import JOIN, SILENCES, STATE_KEYS
 from streams.doctor.examination import Patient
 from streams.doctor.finding import Finding, ok, skipped
 from streams.doctor.redis_server import CLIENT
+from workers.state.open_store import open_deadlines, open_store
 
 
 def keys_of(user_id: str, memo_id: str) -> Iterator[str]:
@@ -26,14 +25,19 @@ def keys_of(user_id: str, memo_id: str) -> Iterator[str]:
 
 
 async def forget(patient: Patient, user_id: str, memo_id: str) -> Finding:
-    """Delete the keys of a user; skipped, with the reason, where Redis is not reached or refuses."""
-    client: Any = patient.known.get(CLIENT)
-    if client is None:
+    """Delete the keys of a user, sealed or not; skipped, with the reason, where Redis is not reached or refuses."""
+    if patient.known.get(CLIENT) is None:
         return skipped("its keys in Redis, which is not reached from here, until they expire")
+    settings = patient.settings
     try:
-        await client.delete(*(PREFIX + key for key in keys_of(user_id, memo_id)))
-        await client.zrem(PREFIX + OPEN_JOINS.key(), JOIN.key(user_id, memo_id))
-        await client.zrem(PREFIX + SILENCES.key(), user_id)
-    except (exceptions.RedisError, OSError) as error:
-        return skipped(f"its keys in Redis ({type(error).__name__}), until they expire")
+        async with (
+            open_store(settings) as store,
+            open_deadlines(settings) as joins,
+            open_deadlines(settings, SILENCES) as silences,
+        ):
+            await store.delete(list(keys_of(user_id, memo_id)))
+            await joins.drop([JOIN.key(user_id, memo_id)])
+            await silences.drop([user_id])
+    except (Stop, Transient) as error:
+        return skipped(f"its keys in Redis ({error}), until they expire")
     return ok("its keys in Redis")

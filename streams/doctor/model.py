@@ -40,6 +40,7 @@ def encoder(settings: Settings) -> Finding:
 
     from streams.doctor.extraction import tone
     from workers.wav2vec2.checkpoint import load
+    from workers.wav2vec2.engines.choice import chosen
     from workers.wav2vec2.stage import embedder_from, extractor_of
 
     needs = needs_of(settings.bundle)
@@ -54,4 +55,8 @@ def encoder(settings: Settings) -> Finding:
     (embedding,) = embedder_from(settings).embed([tone(2.0)])
     if not np.isfinite(embedding.summary).all():
         return failed("the encoder's output for a tone is not finite", "set UNDERTONE_PRECISION=float32")
-    return ok(f"{given.version} ({given.weights_hash[:12]}), the one that the bundle was trained with")
+    engine = chosen(settings)
+    return ok(
+        f"{given.version} ({given.weights_hash[:12]}), the one that the bundle was trained with, on {engine.engine}: "
+        f"{engine.reason}"
+    )

@@ -29,6 +29,7 @@ from workers.kafka.authorization_errors import refusal
 from workers.kafka.clients import make_producer, make_reader
 from workers.kafka.connect import stopped
 from workers.kafka.consumer_lag import Observer
+from workers.privacy.sealing import sealing_of
 
 SCORE = "score"
 FOLLOWED = (topics.FEATURES, topics.SCORED, topics.DEAD)
@@ -85,7 +86,7 @@ class SentMemo:
         patient.exits.callback(self._audio.remove)
         try:
             reader = await self._reader(patient)
-            producer = make_producer(patient.settings)
+            producer = make_producer(patient.settings, enters=True)
             await producer.start()
             try:
                 await self._upload(producer)
@@ -100,12 +101,17 @@ class SentMemo:
     async def _reader(self, patient: Patient) -> AIOKafkaConsumer:
         """A reader of the partitions that this user's records come to, from their ends."""
         cluster: Cluster = patient.known[CLUSTER]
-        hashed = murmur2(self.user_id.encode()) & 0x7FFFFFFF
-        places = [TopicPartition(each.name, hashed % len(cluster.topics[each.name].partitions)) for each in FOLLOWED]
+        keys = await sealing_of(patient.settings).keys_of(self.user_id, enrol=True)
+        places = [
+            TopicPartition(each.name, hashed % len(cluster.topics[each.name].partitions))
+            for each in FOLLOWED
+            for hashed in {murmur2(key) & 0x7FFFFFFF for key in keys}
+        ]
         reader = make_reader(patient.settings, start="latest")
         patient.exits.push_async_callback(stopped, reader)
         await reader.start()
-        reader.assign(places)
+        reader.assign({*places})
+        reader.wanted = keys
         for place, end in (await reader.end_offsets(places)).items():
             reader.seek(place, end)
         return reader
@@ -126,8 +132,7 @@ class SentMemo:
         while True:
             for records in (await reader.getmany(timeout_ms=200)).values():
                 for record in records:
-                    if record.key == self.user_id.encode():
-                        self._note(record)
+                    self._note(record)
 
     def _note(self, record: ConsumerRecord) -> None:
         self._places.append(f"{record.topic} {record.partition}:{record.offset}")

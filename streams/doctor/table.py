@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     Check("settings", environment.settings),
     Check("variables", environment.variables),
     Check("home", simple(environment.home)),
+    Check("sealing", simple(environment.sealing), limit_s=30.0),
     Check("metrics port", simple(environment.metrics_port)),
     Check("receivers", environment.receivers),
     Check("audio prefixes", storage.prefixes, limit_s=15.0),

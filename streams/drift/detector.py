@@ -16,7 +16,7 @@ from typing import NamedTuple
 from schemas.events import Band, Evidence, RiskScored
 from streams.drift.cusum import Chart, ChartRules, end_episode, limit, raise_episode, settle_at_new_level, step
 from streams.drift.detector_state import ID_BYTES, MICRO, PAST, Day, DriftState
-from workers.kafka.record_time import EARLIEST_S
+from workers.service.record_time import EARLIEST_S
 
 DAY_S = 86400.0
 MEMOS_A_DAY = 48

@@ -10,7 +10,7 @@ user due, and the next look, by any process, delivers what the state holds.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from math import floor, isfinite
 from typing import NamedTuple
@@ -44,6 +44,8 @@ FARTHEST = timedelta(days=100)
 AGAIN = timedelta(days=1)
 """When a user is looked at again after the program has failed on their state."""
 
+Resting = Callable[[Collection[str]], Awaitable[Collection[str]]]
+"""Which of these users do not consent to being listened to. Raises Transient."""
 Publish = Callable[[Sequence[tuple[str, RiskAlert]]], Awaitable[None]]
 """Delivers alerts, each with the Redis key of its user's state, and marks them delivered: `DriftAgent.publish`."""
 
@@ -58,13 +60,17 @@ class Heard(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What looks depend on. seen_s: everything that was uploaded before is read, Unix seconds."""
+    """What looks depend on. seen_s: everything that was uploaded before is read, Unix seconds.
+
+    resting: users whose silence is what they asked for: they paused or withdrew their consent.
+    """
 
     rules: Rules
     bundle_id: str
     seen_s: float
     survey: Survey
     outages: Outages
+    resting: Collection[str] = ()
 
 
 class Looked(NamedTuple):
@@ -74,10 +80,16 @@ class Looked(NamedTuple):
     again_s: float | None
 
 
+async def _none(_: Collection[str]) -> Collection[str]:
+    """Every user is listened to."""
+    return ()
+
+
 class SilenceWatch:
     """Looks at users who are due. bundle_id: of the model in use.
 
-    behind_s: all memos uploaded at least so many seconds ago are read by the drift agent; None while that is unknown.
+    behind_s: all memos uploaded at least so many seconds ago are read by the drift agent; None while that is unknown;
+    resting: whose silence is not raised.
     """
 
     def __init__(
@@ -89,7 +101,9 @@ class SilenceWatch:
         publish: Publish,
         bundle_id: str,
         behind_s: Callable[[], float | None],
+        resting: Resting = _none,
     ) -> None:
+        self._resting = resting
         self._rules, self._state_ttl_s, self._store, self._silences = rules, state_ttl_s, store, silences
         self._publish, self._bundle_id, self._behind_s = publish, bundle_id, behind_s
         self._held = False
@@ -106,7 +120,9 @@ class SilenceWatch:
         await self._silences.bring_back(now + FARTHEST, AT_ONCE)
         users = await self._silences.due(seen, AT_ONCE)
         await self._silences.move(dict.fromkeys(users, now + CLAIM))
-        look = Look(self._rules, self._bundle_id, seen.timestamp(), survey, outages)
+        look = Look(
+            self._rules, self._bundle_id, seen.timestamp(), survey, outages, await self._resting(users) if users else ()
+        )
         failed = await isolated(lambda part: self._look_at(part, look), users, STAGE.name) if users else []
         await self._silences.move({user: now + AGAIN for user, _ in failed})
         return len(users)
@@ -120,11 +136,13 @@ class SilenceWatch:
                 return None, False
             user, memo = unpack(state), by_key[key]
             changed, ended = hear(user, memo.user_id, _observation(memo, self._bundle_id), memo.arrived_s, self._rules)
-            return (None if changed is user else pack(changed._replace(outbox=(*user.outbox, *ended)))), bool(ended)
+            outbox = (*user.outbox, *ended)
+            return (None if changed is user else pack(changed._replace(outbox=outbox))), bool(outbox)
 
-        spoken = await self._store.update(list(by_key), speak, ttl_s=self._state_ttl_s)
+        waiting = await self._store.update(list(by_key), speak, ttl_s=self._state_ttl_s)
         now = await self._silences.now()
-        await self._silences.move({by_key[key].user_id: now for key, ended in spoken.items() if ended})
+        # Whatever waits, not what is new: a process may have died here, and the records came again.
+        await self._silences.move({by_key[key].user_id: now for key, waits in waiting.items() if waits})
 
     async def _surveyed(self, seen_s: float) -> tuple[Survey, Outages]:
         """Who was heard of a sample of users; and when most were last found silent together, this time included."""
@@ -183,12 +201,16 @@ def looked_at(user: User, user_id: str, look: Look) -> tuple[User, float | None]
     if not isfinite(limit_s):
         return user, None
     ends_s = silence.arrived_s + limit_s + LONGEST_S
+    # A memo may end an open silence meanwhile, and a limit later another one may begin.
+    open_again_s = min(ends_s, look.seen_s + limit_s)
     if silence.key:
         if look.seen_s < ends_s:
-            return user, ends_s
+            return user, open_again_s
         return _stepped(user, user_id, silence, silence._replace(key=""), AlertState.RESOLVED, ends_s, look), None
     if look.seen_s >= ends_s:
         return user, None
+    if user_id in look.resting:
+        return user, look.seen_s + DAY_S
     scale = look.survey.scale_of(limit_s / DAY_S)
     if scale is None:
         return user, look.seen_s + limit_s
@@ -196,7 +218,7 @@ def looked_at(user: User, user_id: str, look: Look) -> tuple[User, float | None]
     if raised_s > look.seen_s:
         return user, raised_s
     started = opened(silence, user_id)
-    return _stepped(user, user_id, started, started, AlertState.RAISED, raised_s, look), ends_s
+    return _stepped(user, user_id, started, started, AlertState.RAISED, raised_s, look), open_again_s
 
 
 def _stepped(

@@ -40,7 +40,7 @@ from streams.reasons.recent_memos import NONE, recent_memos, until
 from streams.reasons.summary import summary_of
 from streams.silence.habit import limit_days
 from streams.silence.quiet import Quiet, heard
-from workers.kafka.record_time import arrived_s
+from workers.service.record_time import arrived_s
 
 _CODEC = Codec()
 
@@ -85,7 +85,8 @@ def follow_in_detail(
 ) -> Followed:
     """As `follow`, with the outcome of every score.
 
-    excluded: times within which memos are left out: they are remembered, teach the chart nothing and raise nothing.
+    excluded: times within which memos are left out: they are remembered without their evidence, teach the chart
+    nothing and raise nothing.
 
     now_s: the agent's clock, Unix seconds (default: this process's clock); timestamps_ms: Kafka's timestamps of the
     scores, when known. No score moves this user's time beyond them, and a state that is ahead of them is brought back.
@@ -103,7 +104,7 @@ def follow_in_detail(
     for score, timestamp_ms in zip(scored, timestamps_ms, strict=True):
         observation = observe(score, arrived_s(timestamp_ms, now_s))
         if left_out(excluded, score.recorded_at):
-            observation = observation._replace(logit=None)
+            observation = observation._replace(logit=None, evidence=())
         user, ended = hear(user, score.user_id, observation, _arrival_s(observation, score, now_s), rules)
         user, verdict, alerts = advance(user, score.user_id, observation, rules)
         outcomes.append(verdict.outcome)

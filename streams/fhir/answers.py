@@ -27,6 +27,13 @@ def searchset(resources: Sequence[Element], total: int | None, this_page: str, n
     return {"resourceType": "Bundle", "type": "searchset", **counted, "link": links, **found}
 
 
+def collection(resources: Sequence[Element], made_at: datetime) -> Element:
+    """Resources in one file, which answers no search."""
+    entries: list[Json] = [{"fullUrl": f"urn:uuid:{each['id']}", "resource": each} for each in resources]
+    found: Element = {"entry": entries} if entries else {}
+    return {"resourceType": "Bundle", "type": "collection", "timestamp": instant(made_at), **found}
+
+
 def operation_outcome(status: int, detail: str) -> Element:
     """An error as FHIR clients expect it. status: of HTTP; detail: one sentence for people."""
     issue: Element = {"severity": "error", "code": ISSUES.get(status, "exception"), "diagnostics": detail}

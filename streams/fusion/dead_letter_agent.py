@@ -20,8 +20,8 @@ from streams.drift.silence_watch import Heard
 from streams.fusion import join as fusion
 from streams.fusion.rules import FusionRules
 from workers.kafka.record import Batch, Source
-from workers.kafka.record_time import arrived_s
 from workers.service import prometheus
+from workers.service.record_time import arrived_s
 from workers.state.deadlines import Deadlines
 from workers.state.store import Store, Update
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 from schemas import topics
@@ -70,16 +71,13 @@ class PersonalScores:
         while pending:
             users = list({each.join.user_id for each in pending})
             keys = [BASELINE.key(user) for user in users]
-            older = [BASELINE_0_1.key(user) for user in users]
-            stored = await self._store.update(
-                [*keys, *older, *map(DRIFT.key, users), *map(EXCLUSIONS.key, users)],
-                self._opening(pending),
-                ttl_s=self._rules.state_ttl_s,
-            )
+            read = partial(self._store.update, fn=self._opening(pending), ttl_s=self._rules.state_ttl_s)
+            stored = await read([*keys, *map(DRIFT.key, users), *map(EXCLUSIONS.key, users)])
             current = {key: stored[key][0] for key in keys}
-            before = {
-                key: stored[key if stored[key][0] is not None else old][1] for key, old in zip(keys, older, strict=True)
-            }
+            before = {key: stored[key][1] for key in keys}
+            if new := [user for user in users if current[BASELINE.key(user)] is None]:
+                older = await read([BASELINE_0_1.key(user) for user in new])
+                before |= {BASELINE.key(user): older[BASELINE_0_1.key(user)][1] for user in new}
             in_episode = {user for user in users if open_episode(stored[DRIFT.key(user)][0])}
             excluded = {user: exclusions.load(stored[EXCLUSIONS.key(user)][0]) for user in users}
             frozen = {

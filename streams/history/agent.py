@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -25,14 +26,19 @@ from schemas.pipeline import HISTORY, HISTORY_GROUP, HISTORY_TOPICS
 from schemas.settings import Settings
 from streams.history.cohorts import by_prefix
 from streams.history.database import Database
+from streams.history.tables import unix_ms
 from streams.history.writes import batch, positions
-from streams.history.writes.batch import Keeping, Kept, Part
+from streams.history.writes.batch import Keeping, Kept, Part, people_in
+from streams.history.writes.conversion import taken_over_first
 from streams.history.writes.positions import Fenced, Partition, Step, Stored
 from streams.history.writes.upkeep import DATABASE, Upkeep, retried
 from workers.consumer.isolation import isolated
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import started, stopped
+from workers.kafka.record import ERASED
 from workers.kafka.retry import retry_transient
+from workers.privacy.key_requests import KEYS
+from workers.privacy.sealing import sealing_of
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
 
@@ -51,6 +57,7 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     def __init__(self, settings: Settings, codec: Codec, database: Database) -> None:
         self._settings, self._codec, self._database = settings, codec, database
         self._upkeep = Upkeep(database, by_prefix(settings.cohorts), settings.history_retention_s)
+        self._border = sealing_of(settings)
         self._new: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
         """Stored position of each partition that is read."""
@@ -62,7 +69,7 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
         async with AsyncExitStack() as exits:
-            make = partial(make_consumer, self._settings, group=HISTORY_GROUP)
+            make = partial(make_consumer, self._settings, group=HISTORY_GROUP, stage=HISTORY, enrols=True)
             self._consumer: AIOKafkaConsumer = await started(make, self._settings, stage=HISTORY)
             exits.push_async_callback(stopped, self._consumer)
             self._consumer.subscribe([topic.name for topic in HISTORY_TOPICS], listener=self)
@@ -97,7 +104,7 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def _read(self) -> NoReturn:
         loop = HEALTH.part(HISTORY)
         while True:
-            loop.begin("next poll", within_s=BROKER_WITHIN_S, needs=("broker", DATABASE))
+            loop.begin("next poll", within_s=BROKER_WITHIN_S, needs=("broker", KEYS, DATABASE))
             for at in sorted(self._new & self._consumer.assignment()):
                 await self._start(at)
             fetched = await self._consumer.getmany(timeout_ms=200, max_records=RECORDS)
@@ -116,18 +123,28 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if end < stored.next_offset:
             await self._start_again(at, stored.next_offset)
             return
+        if stored.next_offset < begin:
+            try:
+                await self._pass_over(at, stored, begin)
+            except Fenced:
+                return  # it is still new: read its position again
         # The last record that is stored is read once more, where it is still there: see `_next_of`.
         witness = stored.next_offset > begin
         try:
             self._consumer.seek(at, stored.next_offset - 1 if witness else begin)
         except IllegalStateError:
             return  # revoked meanwhile; started again at the next assignment
-        if 0 < stored.next_offset < begin:
-            log.warning("%d records were deleted before they were read", begin - stored.next_offset, extra=_about(at))
         if witness:
             self._witnesses[at] = stored
         self._new.discard(at)
-        self._positions[at] = stored.next_offset
+        self._positions[at] = max(stored.next_offset, begin)
+
+    async def _pass_over(self, at: TopicPartition, stored: Stored, begin: int) -> None:
+        """Store that the log begins later than was read: where nothing is left of it, no record says so."""
+        if stored.next_offset:
+            log.warning("%d records were deleted before they were read", begin - stored.next_offset, extra=_about(at))
+        step = Step(_place(at), stored.next_offset, begin, 0, stored.last_ms, stored.current_ms)
+        await retried(partial(self._database.write, positions.advance, [step]))
 
     async def _span(self, at: TopicPartition) -> tuple[int, int]:
         """Offsets of the first record of a partition, and after its last one. Raises Transient."""
@@ -180,7 +197,9 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         for at, some in by_partition.items():
             if at in self._positions:
                 kept = tuple(kept for record in some if (kept := self._decoded(record)) is not None)
-                parts.append(Part(self._step(at, some[-1], len(kept)), kept))
+                part = Part(self._step(at, some[-1], len(kept)), kept)
+                in_clear = frozenset(user for user in people_in([part]) if not self._border.came_sealed(user))
+                parts.append(replace(part, in_clear=in_clear))
         await self._store_parts(parts)
 
     async def _store_parts(self, parts: Sequence[Part]) -> None:
@@ -208,15 +227,19 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         now = datetime.now(UTC)
         since = now - timedelta(seconds=self._settings.history_retention_s)
         keeping = Keeping(by_prefix(self._settings.cohorts), since)
-        return await self._database.write(batch.store, parts, keeping, _ms(now))
+        in_clear = frozenset[str]().union(*(part.in_clear for part in parts))
+        await taken_over_first(self._database, people_in(parts), in_clear)
+        return await self._database.write(batch.store, parts, keeping, unix_ms(now))
 
     def _step(self, at: TopicPartition, last: Any, counted: int) -> Step:
-        now_ms = _ms(datetime.now(UTC))
+        now_ms = unix_ms(datetime.now(UTC))
         at_end = last.offset + 1 >= (self._consumer.highwater(at) or 0)
         current_ms = now_ms if at_end else min(max(last.timestamp, 0), now_ms)
         return Step(_place(at), self._positions[at], last.offset + 1, counted, last.timestamp, current_ms)
 
     def _decoded(self, record: Any) -> Kept | None:
+        if record.value is ERASED:
+            return None
         try:
             kept: Kept = self._codec.decode(record.value, RECORDS_OF[record.topic])
         except DecodeError:
@@ -242,7 +265,7 @@ class HistoryAgent(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 self._database.write,
                 positions.note_current,
                 {_place(at): offset for at, offset in at_end.items()},
-                _ms(datetime.now(UTC)),
+                unix_ms(datetime.now(UTC)),
             ),
         )
         offsets = {at: offset for at, offset in self._positions.items() if offset}
@@ -304,7 +327,3 @@ def _labels(at: TopicPartition) -> dict[str, str]:
 
 def _about(at: TopicPartition) -> dict[str, Any]:
     return {"topic": at.topic, "partition": at.partition}
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -243,12 +243,19 @@ class Standing(NamedTuple):
 
 
 def standing(
-    recent: Recent, episode: OpenEpisode | None, first_ms: int | None, calm_ms: int | None, now_ms: int
+    recent: Recent,
+    episode: OpenEpisode | None,
+    silent_ms: int | None,
+    first_ms: int | None,
+    calm_ms: int | None,
+    now_ms: int,
 ) -> Standing:
-    """The place of a person now. first_ms: the first memo; calm_ms: the end of the last episode."""
+    """The place of a person now.
+
+    silent_ms: `silent_from_ms` as of the last memo; first_ms: the first memo; calm_ms: the end of the last episode.
+    """
     if episode is not None:
         return Standing(episode.rank, episode.opened_ms)
-    silent_ms = silent_from_ms(recent)
     if silent_ms is not None and silent_ms <= now_ms:
         return Standing(Rank.SILENT, silent_ms)
     unjudged_ms = unjudged_since_ms(recent)

@@ -10,9 +10,12 @@ from sqlalchemy import Connection, bindparam, select, update
 from schemas.event_enums import CareActionKind, MarkKind
 from schemas.events import CareAction
 from streams.history.episode import FRAMES, store_again
+from streams.history.opened_rows import opened
+from streams.history.sealing import keys_of, stored_rows
 from streams.history.tables import ACTIONS, unix_ms
 from streams.history.writes import people
 from streams.history.writes.bulk import chunks, upsert
+from streams.history.writes.conversion import clear_users, taken_over
 from streams.history.writes.people import Changes
 
 MUTING = (CareActionKind.MUTED, CareActionKind.UNMUTED)
@@ -40,15 +43,18 @@ def apply_action(connection: Connection, action: CareAction, now_ms: int | None 
     """Store an action and what follows from it; False when it was there, and nothing changed.
 
     now_ms: Unix time in milliseconds; the action's own time if None. A person without a row gets none here: history
-    makes it when it reads the action.
+    makes it when it reads the action. Where rows are sealed, nothing is stored here of a person without a key.
     """
+    about = [action.user_id]
+    if not taken_over(connection, about, clear_users(connection, about)):
+        return False
     if not insert_actions(connection, [(action, None, None)]):
         return False
-    rows = people.locked(connection, [action.user_id])
+    rows = people.locked(connection, about)
     changes = Changes(muted_ms=mutes_of(connection, [action]))
     if action.dedup_key is not None:
         cohorts = {user: row.cohort for user, row in rows.items()}
-        changes.episodes = store_again(connection, [action.dedup_key], cohorts)
+        changes.episodes = store_again(connection, [action.dedup_key], cohorts, about)
     people.store_changes(connection, rows, changes, unix_ms(action.at) if now_ms is None else now_ms)
     return True
 
@@ -71,19 +77,21 @@ def insert_actions(connection: Connection, placed: Sequence[Placed]) -> set[str]
         }
         for action, partition, seq in reversed(placed)
     }
+    stored = {row["action_id"]: row for row in stored_rows(connection, ACTIONS, list(rows.values()))}
+    ids = dict(zip(stored, rows, strict=True))
     new: set[str] = set()
-    for some in chunks(list(rows.values())):
+    for some in chunks(list(stored.values())):
         insert = upsert(connection, ACTIONS).on_conflict_do_nothing().returning(ACTIONS.c.action_id)
         new.update(connection.scalars(insert, some))
     known: list[dict[str, Any]] = [
-        {"b_id": action_id, "b_partition": row["partition"], "b_seq": row["seq"]}
-        for action_id, row in rows.items()
-        if action_id not in new and row["seq"] is not None
+        {"b_id": stored_id, "b_partition": row["partition"], "b_seq": row["seq"]}
+        for stored_id, row in stored.items()
+        if stored_id not in new and row["seq"] is not None
     ]
     if known:
         place = update(ACTIONS).where(ACTIONS.c.action_id == bindparam("b_id"), ACTIONS.c.seq.is_(None))
         connection.execute(place.values(partition=bindparam("b_partition"), seq=bindparam("b_seq")), known)
-    return new
+    return {ids[stored_id] for stored_id in new}
 
 
 def mutes_of(connection: Connection, actions: Iterable[CareAction]) -> dict[str, int | None]:
@@ -100,10 +108,12 @@ def mutes_of(connection: Connection, actions: Iterable[CareAction]) -> dict[str,
 def actions_of(connection: Connection, users: Collection[str]) -> dict[str, list[CareAction]]:
     """All actions about these users, oldest first; users without any are left out."""
     found: dict[str, list[CareAction]] = {}
-    for some in chunks(sorted(users)):
-        rows = select(ACTIONS.c.user_id, ACTIONS.c.record).where(ACTIONS.c.user_id.in_(some))
-        for row in connection.execute(rows.order_by(ACTIONS.c.at_ms, ACTIONS.c.action_id)):
+    for some in chunks(sorted(keys_of(connection, users))):
+        rows = select(ACTIONS.c.user_id, ACTIONS.c.action_id, ACTIONS.c.record).where(ACTIONS.c.user_id.in_(some))
+        for row in opened(connection, rows, ACTIONS):
             found.setdefault(row.user_id, []).append(FRAMES.decode(row.record, CareAction))
+    for done in found.values():
+        done.sort(key=lambda action: (unix_ms(action.at), action.action_id))
     return found
 
 

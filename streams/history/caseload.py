@@ -3,8 +3,9 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache, lru_cache, partial
 from math import inf
 from time import monotonic
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Row,
     Select,
     Subquery,
+    bindparam,
     func,
     select,
 )
@@ -23,7 +25,9 @@ from sqlalchemy import (
 from schemas.events import AlertKind, Band, Severity
 from streams.history import attention
 from streams.history.attention import Attention, Rank
-from streams.history.caseload_order import FEW, KEY, CaseloadFilter, Cursor, first, found_by_search, ranges
+from streams.history.caseload_order import FEW, KEY, CaseloadFilter, Cursor, Kind, first, found_by_search, ranges
+from streams.history.opened_rows import Opened, filled, opened
+from streams.history.sealing import keys_of, may_be_sealed
 from streams.history.tables import EPISODES, PEOPLE, POSITIONS, maybe_moment, moment
 
 SLOW_S, KEPT_S = 0.1, 60.0
@@ -95,21 +99,38 @@ def caseload(connection: Connection, wanted: CaseloadFilter, after: str | None =
     cursor = None if after is None else _decoded(after)
     if wanted.cohorts == ():
         return CasePage((), None)
-    found = _searched(connection, wanted, cursor, limit + 1) if wanted.search.strip() else None
-    if found is None:
-        found = connection.execute(_shown(first(ranges(connection, wanted, cursor, limit + 1), limit + 1))).all()
-    rows = tuple(_row(row) for row in found[:limit])
+    if wanted.search.strip() and may_be_sealed(connection):
+        exact = wanted.search.strip().replace("\0", "")
+        wanted = replace(wanted, stored_names=tuple(keys_of(connection, [exact])))
+    found = filled(limit + 1, partial(_page, connection, wanted, cursor))
+    rows = tuple(row_of(row) for row in found[:limit])
     return CasePage(rows, _encoded(found[limit - 1]) if len(found) > limit else None)
 
 
-def caseload_row(connection: Connection, user_id: str) -> CaseloadRow | None:
-    """The row of one person; None for one who is not known."""
-    own = select(*KEY).where(PEOPLE.c.user_id == user_id).subquery()
-    found = connection.execute(_shown(own)).first()
-    return None if found is None else _row(found)
+def person_columns(connection: Connection, user_id: str) -> Row[Any] | None:
+    """What is stored of one person, with the episode that `row_of` shows; None for one who is not known."""
+    own = _own().params(user_ids=list(keys_of(connection, [user_id])))
+    return next(iter(opened(connection, own, PEOPLE, e_=EPISODES)), None)
 
 
-_EPISODE = ("kind", "severity", "opened_ms", "since_ms", "summary", "acknowledged_ms", "assignee")
+def _page(connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> Opened:
+    found = _searched(connection, wanted, after, limit) if wanted.search.strip() else None
+    if found is not None:
+        return found
+    return opened(connection, _listed(Kind.of(connection), wanted, after, limit), PEOPLE, e_=EPISODES)
+
+
+_EPISODE = (
+    "dedup_key",
+    "sealed",
+    "kind",
+    "severity",
+    "opened_ms",
+    "since_ms",
+    "summary",
+    "acknowledged_ms",
+    "assignee",
+)
 
 
 def caseload_counts(connection: Connection, cohorts: Sequence[str] | None = None) -> CaseCounts:
@@ -153,31 +174,40 @@ def _calm(connection: Connection, cohorts: tuple[str, ...] | None) -> int:
 _COUNTED: WeakKeyDictionary[Engine, dict[tuple[str, ...] | None, tuple[float, int]]] = WeakKeyDictionary()
 
 
+@lru_cache(64)
+def _listed(kind: Kind, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> Select[Any]:
+    """The query of a page. Most ask for the same first page, and to build the query takes longer than to run it."""
+    return _shown(first(ranges(kind, wanted, after, limit), limit))
+
+
+@cache
+def _own() -> Select[Any]:
+    return _shown(select(*KEY).where(PEOPLE.c.user_id.in_(bindparam("user_ids", expanding=True))).subquery())
+
+
 def _shown(keys: Subquery) -> Select[Any]:
     """What a page shows of the people with these keys, in their order."""
     episode = (EPISODES.c[name].label(f"e_{name}") for name in _EPISODE)
     both = keys.join(PEOPLE, PEOPLE.c.user_id == keys.c.user_id)
     return (
-        select(PEOPLE, *episode)
+        select(PEOPLE, PEOPLE.c.user_id.label("stored_name"), *episode)
         .select_from(both.outerjoin(EPISODES, EPISODES.c.dedup_key == PEOPLE.c.episode_key))
         .order_by(keys.c.rank, keys.c.since_ms.desc(), keys.c.user_id.desc())
     )
 
 
-def _searched(
-    connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int
-) -> Sequence[Row[Any]] | None:
+def _searched(connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> Opened | None:
     """The page of a search that finds few people, who are sorted; None when it finds many: ranges are quicker then."""
-    found = found_by_search(connection, wanted, after)
+    found = found_by_search(Kind.of(connection), wanted, after)
     keys = first([select(found.c.rank, found.c.since_ms, found.c.user_id)], limit)
     number = select(func.count()).select_from(found)
-    rows = connection.execute(_shown(keys).add_columns(number.scalar_subquery().label("number"))).all()
-    many = rows[0].number if rows else connection.scalar(number) or 0
-    return None if many > FEW else rows
+    shown = _shown(keys).add_columns(number.scalar_subquery().label("number"))
+    rows = opened(connection, shown, PEOPLE, e_=EPISODES)
+    return None if rows and rows[0].number > FEW else rows
 
 
 def _encoded(row: Row[Any]) -> str:
-    text = json.dumps([row.rank, row.since_ms, row.user_id], separators=(",", ":"))
+    text = json.dumps([row.rank, row.since_ms, row.stored_name], separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -193,7 +223,8 @@ def _decoded(text: str) -> Cursor:
     return rank, since_ms, user_id
 
 
-def _row(row: Row[Any]) -> CaseloadRow:
+def row_of(row: Row[Any]) -> CaseloadRow:
+    """A person's row, from the columns."""
     recent = attention.recent_from_bytes(row.recent)
     last = recent[-1] if recent else None
     return CaseloadRow(
@@ -232,5 +263,5 @@ def _summary(row: Row[Any]) -> EpisodeSummary | None:
 
 __all__ = [
     "Attention", "CaseCounts", "CasePage", "CaseloadFilter", "CaseloadRow", "EpisodeSummary", "caseload",
-    "caseload_counts", "caseload_row",
+    "caseload_counts", "person_columns", "row_of",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ of that index, put one after another, and the next page starts where the last ro
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     ARRAY,
@@ -30,7 +30,8 @@ from sqlalchemy import (
 
 from streams.history.attention import RANKS, Attention, Rank
 from streams.history.tables import PEOPLE, unix_ms
-from streams.history.writes.bulk import has_trigrams, is_sqlite
+from streams.history.writes.bulk import has_trigrams
+from workers.sql.connections import is_sqlite
 
 COHORTS = 50
 """Cohorts up to which SQLite, which takes few parts in a query, looks into each."""
@@ -46,18 +47,33 @@ LONGEST_SEARCH = 128
 class CaseloadFilter:
     """Which people are wanted.
 
-    search: part of the pseudonym, its beginning if shorter than ANYWHERE, without regard to case; cohorts: None for
-    all; states: all when empty; since: only people whose attention began then or later.
+    search: part of the pseudonym, its beginning if shorter than ANYWHERE, without regard to case, or exactly all of it
+    where rows may be sealed; cohorts: None for all; states: all when empty; since: only people whose attention began
+    then or later; stored_names: in place of the search, the `user_id`s that it means in sealed rows and in clear.
     """
 
     search: str = ""
     cohorts: tuple[str, ...] | None = None
     states: frozenset[Attention] = frozenset()
     since: datetime | None = None
+    stored_names: tuple[str, ...] | None = None
+
+
+class Kind(NamedTuple):
+    """What a query depends on of its database. trigrams: PostgreSQL finds any part of a pseudonym by an index."""
+
+    sqlite: bool
+    trigrams: bool
+
+    @classmethod
+    def of(cls, connection: Connection) -> Self:
+        """That of a connection's database."""
+        sqlite = is_sqlite(connection)
+        return cls(sqlite, not sqlite and has_trigrams(connection))
 
 
 Cursor = tuple[int, int, str]
-"""Rank, beginning and pseudonym of a row: its place in the order."""
+"""Rank, beginning and stored name of a row: its place in the order."""
 
 KEY = (PEOPLE.c.rank, PEOPLE.c.since_ms, PEOPLE.c.user_id)
 """What decides the order of people."""
@@ -69,9 +85,9 @@ def first(ranges: Sequence[Select[Any]], limit: int) -> Subquery:
     return select(keys).order_by(keys.c.rank, keys.c.since_ms.desc(), keys.c.user_id.desc()).limit(limit).subquery()
 
 
-def ranges(connection: Connection, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> list[Select[Any]]:
+def ranges(kind: Kind, wanted: CaseloadFilter, after: Cursor | None, limit: int) -> list[Select[Any]]:
     """The ranges of the index that a page may begin with, each with so many keys at most."""
-    conditions = (*_since(wanted), *_named(connection, wanted))
+    conditions = (*_since(wanted), *_named(kind, wanted))
     found = []
     for rank in _ranks(wanted, after):
         start = () if after is None or rank > after[0] else (_before(after),)
@@ -80,9 +96,9 @@ def ranges(connection: Connection, wanted: CaseloadFilter, after: Cursor | None,
         # SQLite sorts and limits the parts of a union only inside a query of its own.
         if wanted.cohorts is None:
             found.append(select(ordered.subquery()))
-        elif is_sqlite(connection) and len(wanted.cohorts) > COHORTS:
+        elif kind.sqlite and len(wanted.cohorts) > COHORTS:
             found.append(select(ordered.where(PEOPLE.c.cohort.in_(wanted.cohorts)).subquery()))
-        elif is_sqlite(connection):
+        elif kind.sqlite:
             found += [select(ordered.where(PEOPLE.c.cohort == cohort).subquery()) for cohort in _distinct(wanted)]
         else:
             names = func.unnest(literal(_distinct(wanted), ARRAY(Text))).table_valued(column("cohort", Text))
@@ -101,9 +117,9 @@ def _ranks(wanted: CaseloadFilter, after: Cursor | None) -> list[Rank]:
     return sorted(rank for state in states for rank in RANKS[state] if after is None or rank >= after[0])
 
 
-def found_by_search(connection: Connection, wanted: CaseloadFilter, after: Cursor | None) -> CTE:
+def found_by_search(kind: Kind, wanted: CaseloadFilter, after: Cursor | None) -> CTE:
     """The keys of the people that a filter with a search finds, in any order; at most one more than FEW."""
-    conditions = [*_named(connection, wanted), *_since(wanted)]
+    conditions = [*_named(kind, wanted), *_since(wanted)]
     conditions.append(PEOPLE.c.rank.in_([int(rank) for rank in _ranks(wanted, after)]))
     if wanted.cohorts is not None:
         conditions.append(PEOPLE.c.cohort.in_(wanted.cohorts))
@@ -121,15 +137,17 @@ def _since(wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
     return () if wanted.since is None else (PEOPLE.c.since_ms >= unix_ms(wanted.since),)
 
 
-def _named(connection: Connection, wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
+def _named(kind: Kind, wanted: CaseloadFilter) -> tuple[ColumnElement[bool], ...]:
     """People whose pseudonym the search finds; everybody without one."""
+    if wanted.stored_names is not None:
+        return (PEOPLE.c.user_id.in_(wanted.stored_names),)
     search = wanted.search.strip().casefold()[:LONGEST_SEARCH]
     if "\0" in search:
         return (literal(False),)  # no pseudonym has such a character, and PostgreSQL takes none
     if not search:
         return ()
-    if len(search) < ANYWHERE or not (is_sqlite(connection) or has_trigrams(connection)):
+    if len(search) < ANYWHERE or not (kind.sqlite or kind.trigrams):
         return (PEOPLE.c.folded.startswith(search, autoescape=True),)
-    if is_sqlite(connection):
+    if kind.sqlite:
         return (func.instr(PEOPLE.c.folded, search) > 0,)
     return (PEOPLE.c.folded.contains(search, autoescape=True),)

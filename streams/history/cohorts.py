@@ -11,8 +11,10 @@ from typing import TextIO
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from schemas.errors import ConfigurationError
+from streams.history.sealing import enrolled, keys_of, people_of, sealing_of, stored_rows
 from streams.history.tables import COHORT_MEMBERS, EPISODES, PEOPLE
 from streams.history.writes.bulk import chunks
+from streams.history.writes.erasure import note_clear, note_gone
 
 Cohorts = Mapping[str, str]
 """Name of the cohort by prefix."""
@@ -45,11 +47,12 @@ def cohort_of(user_id: str, cohorts: Cohorts) -> str:
 def cohorts_of(connection: Connection, user_ids: Sequence[str], cohorts: Cohorts) -> dict[str, str]:
     """The cohorts of these people: as a file names them, else by prefix."""
     named: dict[str, str] = {}
-    for some in chunks(user_ids):
+    keys = keys_of(connection, user_ids)
+    for some in chunks(list(keys)):
         rows = connection.execute(
             select(COHORT_MEMBERS.c.user_id, COHORT_MEMBERS.c.cohort).where(COHORT_MEMBERS.c.user_id.in_(some))
         )
-        named.update((user_id, cohort) for user_id, cohort in rows)
+        named.update((keys[name], cohort) for name, cohort in rows)
     return {user_id: named.get(user_id) or cohort_of(user_id, cohorts) for user_id in user_ids}
 
 
@@ -84,23 +87,35 @@ def read_members(file: TextIO) -> Iterator[tuple[str, str]]:
 
 
 def replace_members(connection: Connection, members: Iterable[tuple[str, str]]) -> int:
-    """Make these the people whose cohort a file names, instead of those before; how many they are."""
+    """Make these the people whose cohort a file names, instead of those before; how many they are. Raises Transient.
+
+    Where rows are sealed, who has no key gets one: the operator says that this is a person to be followed.
+    """
     connection.execute(delete(COHORT_MEMBERS))
-    rows = [{"user_id": user_id, "cohort": cohort} for user_id, cohort in dict(members).items()]
-    for some in chunks(rows):
+    sealing = sealing_of(connection)
+    if sealing is None or not sealing.on:
+        note_clear(connection)
+    else:
+        note_gone(connection)  # who is in clear from before, and not named any more
+    named = dict(members)
+    rows = [{"user_id": user_id, "cohort": named[user_id]} for user_id in enrolled(connection, list(named))]
+    for some in chunks(stored_rows(connection, COHORT_MEMBERS, rows)):
         connection.execute(insert(COHORT_MEMBERS), some)
     return len(rows)
 
 
 def reassign(connection: Connection, cohorts: Cohorts, after: str) -> str | None:
-    """Give the next people after `after`, by pseudonym, their cohorts; the last of them, None at the end."""
+    """Give the next people after `after`, by stored name, their cohorts; the last of them, None at the end."""
     page = select(PEOPLE.c.user_id, PEOPLE.c.cohort).where(PEOPLE.c.user_id > after).order_by(PEOPLE.c.user_id)
     rows = connection.execute(page.limit(PAGE)).all()
     if not rows:
         return None
-    today = cohorts_of(connection, [row.user_id for row in rows], cohorts)
+    names = people_of(connection, [row.user_id for row in rows])
+    today = cohorts_of(connection, list(names.values()), cohorts)
     moved = [
-        {"b_user": row.user_id, "b_cohort": today[row.user_id]} for row in rows if today[row.user_id] != row.cohort
+        {"b_user": row.user_id, "b_cohort": today[names[row.user_id]]}
+        for row in rows
+        if row.user_id in names and today[names[row.user_id]] != row.cohort
     ]
     if moved:
         for table in (PEOPLE, EPISODES):

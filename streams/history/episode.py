@@ -1,7 +1,7 @@
 """Episodes: made from their steps and from what people did about them, and read again with both."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,8 @@ from sqlalchemy import Connection, select
 from schemas.codec import Codec
 from schemas.event_enums import CareActionKind, CareOutcome
 from schemas.events import AlertKind, AlertState, CareAction, RiskAlert, Severity
+from streams.history.opened_rows import opened
+from streams.history.sealing import keys_of, stored_rows
 from streams.history.tables import ACTIONS, ALERTS, EPISODES, unix_ms
 from streams.history.writes.bulk import chunks, upsert
 
@@ -94,7 +96,7 @@ def episodes(connection: Connection, user_id: str, limit: int = 200) -> list[Epi
     """The newest episodes of a person, newest first."""
     keys = connection.scalars(
         select(EPISODES.c.dedup_key)
-        .where(EPISODES.c.user_id == user_id)
+        .where(EPISODES.c.user_id.in_(keys_of(connection, [user_id])))
         .order_by(EPISODES.c.opened_ms.desc(), EPISODES.c.dedup_key)
         .limit(limit)
     ).all()
@@ -107,24 +109,28 @@ def loaded(connection: Connection, dedup_keys: Sequence[str]) -> dict[str, Episo
     steps: Mapping[str, list[RiskAlert]] = defaultdict(list)
     actions: Mapping[str, list[CareAction]] = defaultdict(list)
     for some in chunks(dedup_keys):
-        for row in connection.execute(select(ALERTS.c.dedup_key, ALERTS.c.record).where(ALERTS.c.dedup_key.in_(some))):
+        raised = select(*(ALERTS.c[name] for name in ("user_id", "alert_id", "dedup_key", "record")))
+        for row in opened(connection, raised.where(ALERTS.c.dedup_key.in_(some)), ALERTS):
             steps[row.dedup_key].append(FRAMES.decode(row.record, RiskAlert))
-        rows = select(ACTIONS.c.dedup_key, ACTIONS.c.record).where(ACTIONS.c.dedup_key.in_(some))
-        for row in connection.execute(rows):
+        done = select(*(ACTIONS.c[name] for name in ("user_id", "action_id", "dedup_key", "record")))
+        for row in opened(connection, done.where(ACTIONS.c.dedup_key.in_(some)), ACTIONS):
             actions[row.dedup_key].append(FRAMES.decode(row.record, CareAction))
     found = {key: made_from(steps[key], actions[key]) for key in dedup_keys}
     return {key: one for key, one in found.items() if one is not None}
 
 
-def store_again(connection: Connection, dedup_keys: Iterable[str], cohorts: Mapping[str, str]) -> set[str]:
-    """Make the rows of these episodes again; the users that they are of. cohorts: of these users."""
+def store_again(
+    connection: Connection, dedup_keys: Iterable[str], cohorts: Mapping[str, str], users: Collection[str]
+) -> set[str]:
+    """Make the rows of those of these episodes again that are of these users; whose they are. cohorts: of the users."""
     found = loaded(connection, sorted(set(dedup_keys)))
-    rows = [_row(one, cohorts.get(one.user_id, "")) for one in found.values()]
+    own = [one for one in found.values() if one.user_id in users]
+    rows = stored_rows(connection, EPISODES, [_row(one, cohorts.get(one.user_id, "")) for one in own])
     if rows:
         insert = upsert(connection, EPISODES)
         changed = {name: insert.excluded[name] for name in rows[0] if name != "dedup_key"}
         connection.execute(insert.on_conflict_do_update(index_elements=["dedup_key"], set_=changed), rows)
-    return {one.user_id for one in found.values()}
+    return {one.user_id for one in own}
 
 
 def _row(one: Episode, cohort: str) -> dict[str, object]:
@@ -143,4 +149,5 @@ def _row(one: Episode, cohort: str) -> dict[str, object]:
         "acknowledged_ms": None if one.acknowledged is None else unix_ms(one.acknowledged.at),
         "outcome": None if one.outcome is None else str(one.outcome),
         "assignee": one.assignee,
+        "sealed": None,
     }

@@ -15,10 +15,9 @@ from sqlalchemy import Connection, Table, and_, or_, select
 from schemas import topics
 from schemas.codec import Codec
 from schemas.events import CareAction, RiskAlert
-from streams.history.tables import ACTIONS, ALERTS, FACTS, PEOPLE, POSITIONS, SCORES, moment
+from streams.history.opened_rows import opened_page
+from streams.history.tables import ACTIONS, ALERTS, FACTS, PEOPLE, POSITIONS, REBUILDS, SCORES, moment
 
-REBUILDS = "rebuilds"
-"""Fact: how often the history was rebuilt. Numbers begin again with each."""
 LONGEST = 4096
 """Characters of an encoded position."""
 LIVE_TOPICS = (topics.SCORED.name, topics.ALERTS.name, topics.CARE.name)
@@ -136,7 +135,7 @@ def _rows(connection: Connection, table: Table, spans: Mapping[int, tuple[int, i
         for partition, (first, last) in sorted(spans.items())
     ]
     rows = select(table, PEOPLE.c.cohort).select_from(table.outerjoin(PEOPLE, PEOPLE.c.user_id == table.c.user_id))
-    return connection.execute(rows.where(or_(*within)).order_by(table.c.partition, table.c.seq).limit(limit)).all()
+    return opened_page(connection, rows.where(or_(*within)).order_by(table.c.partition, table.c.seq), limit, table)
 
 
 def _scores(connection: Connection, spans: Mapping[int, tuple[int, int]], limit: int) -> list[LiveEvent]:

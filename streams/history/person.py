@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, tuple_
 
 from schemas.events import Band, Evidence, Modality
 from streams.history import attention
 from streams.history.care import Mark, marks
-from streams.history.caseload import CaseloadRow, caseload_row
+from streams.history.caseload import CaseloadRow, person_columns, row_of
 from streams.history.episode import Episode, episodes
-from streams.history.tables import PEOPLE, SCORES, moment, unix_ms
+from streams.history.opened_rows import opened
+from streams.history.sealing import digests_of, keys_of
+from streams.history.tables import SCORES, moment, unix_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,12 @@ class ScoreRow:
 
 def person(connection: Connection, user_id: str) -> Person | None:
     """What is known of a person; None for a pseudonym that nothing is known of."""
-    row = caseload_row(connection, user_id) if "\0" not in user_id else None
-    if row is None:
+    found = person_columns(connection, user_id) if "\0" not in user_id else None
+    if found is None:
         return None
-    found = connection.execute(
-        select(PEOPLE.c.first_ms, PEOPLE.c.silent_ms, PEOPLE.c.recent).where(PEOPLE.c.user_id == user_id)
-    ).one()
     gap_ms = attention.usual_gap_ms(attention.recent_from_bytes(found.recent))
     return Person(
-        row=row,
+        row=row_of(found),
         first_memo_at=None if found.first_ms is None else moment(found.first_ms),
         silent_from=None if found.silent_ms is None else moment(found.silent_ms),
         usual_gap_days=None if gap_ms is None else gap_ms / attention.DAY_MS,
@@ -77,9 +76,11 @@ def scores(connection: Connection, user_id: str, since: datetime, until: datetim
         return []
     columns = SCORES.c
     rows = select(SCORES).where(
-        columns.user_id == user_id, columns.recorded_ms >= unix_ms(since), columns.recorded_ms < unix_ms(until)
+        columns.user_id.in_(keys_of(connection, [user_id])),
+        columns.recorded_ms >= unix_ms(since),
+        columns.recorded_ms < unix_ms(until),
     )
-    return [_score(row) for row in connection.execute(rows.order_by(columns.recorded_ms, columns.memo_id))]
+    return sorted(map(_score, opened(connection, rows, SCORES)), key=lambda row: (row.recorded_at, row.memo_id))
 
 
 def latest_scores(
@@ -98,12 +99,23 @@ def latest_scores(
         return []
     columns = SCORES.c
     rows = select(SCORES).where(
-        columns.user_id == user_id, columns.recorded_ms >= unix_ms(since), columns.recorded_ms < unix_ms(until)
+        _before(connection, user_id, before),
+        columns.recorded_ms >= unix_ms(since),
+        columns.recorded_ms < unix_ms(until),
     )
-    if before is not None:
-        rows = rows.where(tuple_(columns.recorded_ms, columns.memo_id) < (unix_ms(before[0]), before[1]))
     ordered = rows.order_by(columns.recorded_ms.desc(), columns.memo_id.desc()).limit(limit)
-    return [_score(row) for row in connection.execute(ordered)]
+    return [_score(row) for row in opened(connection, ordered, SCORES)]
+
+
+def _before(connection: Connection, user_id: str, last: tuple[datetime, str] | None) -> ColumnElement[bool]:
+    """The scores of a person that come before the last of a page, by time and stored id; all without one."""
+    columns = SCORES.c
+    keys = keys_of(connection, [user_id])
+    if last is None:
+        return columns.user_id.in_(keys)
+    ids = {user_id: last[1], **digests_of(connection, [user_id], columns.memo_id, last[1])}
+    own = tuple_(columns.recorded_ms, columns.memo_id)
+    return or_(*(and_(columns.user_id == key, own < (unix_ms(last[0]), ids[key])) for key in keys))
 
 
 def memo_score(connection: Connection, user_id: str, memo_id: str) -> ScoreRow | None:
@@ -111,9 +123,12 @@ def memo_score(connection: Connection, user_id: str, memo_id: str) -> ScoreRow |
     if "\0" in user_id + memo_id:
         return None
     columns = SCORES.c
-    rows = select(SCORES).where(columns.user_id == user_id, columns.memo_id == memo_id)
-    found = connection.execute(rows.order_by(columns.recorded_ms.desc()).limit(1)).first()
-    return None if found is None else _score(found)
+    rows = select(SCORES).where(
+        columns.user_id.in_(keys_of(connection, [user_id])),
+        columns.memo_id.in_([memo_id, *digests_of(connection, [user_id], columns.memo_id, memo_id).values()]),
+    )
+    found = opened(connection, rows.order_by(columns.recorded_ms.desc()).limit(1), SCORES)
+    return _score(found[0]) if found else None
 
 
 def _score(row: Row[tuple[object, ...]]) -> ScoreRow:

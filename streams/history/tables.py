@@ -3,9 +3,13 @@
 Times are integers, Unix milliseconds, as on the wire. Texts that name somebody or something compare by their bytes in
 both databases, so both give the same order. Records that are rarely read whole are kept in their Avro frame, which
 every later version can read. `streams/history/migrations` creates these tables; a test compares the two.
+
+A row of a person is in clear, or sealed: then `user_id` is the person's subject, and the columns that `Hidden` marks
+have their values in one sealed frame (`streams/history/sealing.py`).
 """
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +25,10 @@ from sqlalchemy import (
     text,
 )
 
+from schemas.privacy_marks import NOT_PERSONAL, Erased, Marks, Sealed
+
+MARKS = "privacy"
+"""Key of a table's marks in its `info`."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -40,7 +48,28 @@ def maybe_moment(ms: int | None) -> datetime | None:
     return None if ms is None else moment(ms)
 
 
+class Hidden(StrEnum):
+    """What a column holds in a sealed row. Columns without this mark are in clear: queries sort or count by them."""
+
+    FRAME = "frame"
+    """The sealed frame, with the values of this column and of those marked INSIDE and DIGEST."""
+    INSIDE = "inside"
+    """Nothing: its value is in the frame."""
+    DIGEST = "digest"
+    """A keyed digest, by which the row is found again; its value is in the frame."""
+    EMPTY = "empty"
+    """Nothing, and its value is not kept."""
+
+    @property
+    def mark(self) -> dict[str, "Hidden"]:
+        """The `info` of a column."""
+        return {"hidden": self}
+
+
 METADATA = MetaData()
+OF_A_PERSON = {MARKS: Marks(Sealed.ROW, Erased.DELETED)}
+"""Of tables with a `user_id`: an erasure deletes the person's rows."""
+OF_NOBODY = {MARKS: NOT_PERSONAL}
 NAME = Text().with_variant(Text(collation="C"), "postgresql")
 """A text that is compared by its bytes."""
 
@@ -53,6 +82,7 @@ POSITIONS = Table(
     Column("seq", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
     Column("current_ms", BigInteger, nullable=False),
+    info=OF_NOBODY,
 )
 """What of each partition is stored.
 
@@ -67,7 +97,7 @@ PEOPLE = Table(
     "people",
     METADATA,
     Column("user_id", NAME, primary_key=True),
-    Column("folded", NAME, nullable=False),
+    Column("folded", NAME, nullable=False, info=Hidden.EMPTY.mark),
     Column("cohort", NAME, nullable=False),
     Column("rank", SmallInteger, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
@@ -79,13 +109,14 @@ PEOPLE = Table(
     Column("last_ms", BigInteger),
     Column("silent_ms", BigInteger),
     Column("memos", Integer, nullable=False),
-    Column("recent", LargeBinary, nullable=False),
+    Column("recent", LargeBinary, nullable=False, info=Hidden.FRAME.mark),
     Column("muted_ms", BigInteger),
-    Index("people_queue", "rank", "since_ms", "user_id"),
+    Index("people_queue", "rank", "since_ms", "user_id", postgresql_include=["folded"]),
     Index("people_cohort_queue", "cohort", "rank", "since_ms", "user_id"),
     Index("people_folded", "folded"),
     Index("people_silent", "silent_ms", postgresql_where=NOT_SILENT, sqlite_where=NOT_SILENT),
     sqlite_with_rowid=False,  # the rows lie in the order of the primary key
+    info=OF_A_PERSON,
 )
 """One row a person, with everything that a row of the caseload shows but the words of the episode.
 
@@ -100,34 +131,36 @@ SCORES = Table(
     METADATA,
     Column("user_id", NAME, primary_key=True),
     Column("recorded_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("memo_id", NAME, primary_key=True),
-    Column("score_id", NAME, nullable=False),
+    Column("memo_id", NAME, primary_key=True, info=Hidden.DIGEST.mark),
+    Column("score_id", NAME, nullable=False, info=Hidden.DIGEST.mark),
     Column("uploaded_ms", BigInteger, nullable=False),
     Column("scored_ms", BigInteger, nullable=False),
-    Column("probability", Double),
-    Column("band", Text, nullable=False),
-    Column("details", LargeBinary, nullable=False),
+    Column("probability", Double, info=Hidden.INSIDE.mark),
+    Column("band", Text, nullable=False, info=Hidden.INSIDE.mark),
+    Column("details", LargeBinary, nullable=False, info=Hidden.FRAME.mark),
     Column("bundle_id", Text, nullable=False),
     Column("partition", SmallInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Index("scores_seq", "partition", "seq"),
     sqlite_with_rowid=False,  # the rows lie in the order of the primary key
+    info=OF_A_PERSON,
 )
 """The score of each memo, the latest where a memo was scored again. details: `recent.Details`."""
 
 ALERTS = Table(
     "alerts",
     METADATA,
-    Column("alert_id", NAME, primary_key=True),
+    Column("alert_id", NAME, primary_key=True, info=Hidden.DIGEST.mark),
     Column("dedup_key", NAME, nullable=False),
     Column("user_id", NAME, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    Column("record", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False, info=Hidden.FRAME.mark),
     Column("partition", SmallInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Index("alerts_episode", "dedup_key"),
     Index("alerts_user", "user_id"),
     Index("alerts_seq", "partition", "seq"),
+    info=OF_A_PERSON,
 )
 """Every step of every episode. record: a RiskAlert in its Avro frame."""
 
@@ -142,29 +175,32 @@ EPISODES = Table(
     Column("opened_ms", BigInteger, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
     Column("closed_ms", BigInteger),
-    Column("summary", Text, nullable=False),
+    Column("summary", Text, nullable=False, info=Hidden.INSIDE.mark),
     Column("bundle_id", Text, nullable=False),
     Column("acknowledged_ms", BigInteger),
     Column("outcome", Text),
-    Column("assignee", Text),
+    Column("assignee", Text, info=Hidden.INSIDE.mark),
+    Column("sealed", LargeBinary, info=Hidden.FRAME.mark),
     Index("episodes_user", "user_id", "opened_ms"),
     Index("episodes_opened", "opened_ms"),
+    info=OF_A_PERSON,
 )
-"""What the steps and the actions of an episode come to; always made from all of them."""
+"""What the steps and the actions of an episode come to; always made from all of them. sealed: None in a clear row."""
 
 ACTIONS = Table(
     "actions",
     METADATA,
-    Column("action_id", NAME, primary_key=True),
+    Column("action_id", NAME, primary_key=True, info=Hidden.DIGEST.mark),
     Column("user_id", NAME, nullable=False),
     Column("dedup_key", NAME),
     Column("at_ms", BigInteger, nullable=False),
-    Column("record", LargeBinary, nullable=False),
+    Column("record", LargeBinary, nullable=False, info=Hidden.FRAME.mark),
     Column("partition", SmallInteger),
     Column("seq", BigInteger),
     Index("actions_user", "user_id"),
     Index("actions_episode", "dedup_key"),
     Index("actions_seq", "partition", "seq"),
+    info=OF_A_PERSON,
 )
 """What people did. record: a CareAction in its Avro frame; partition and seq: None until history has read it."""
 
@@ -176,6 +212,7 @@ DEAD_LETTERS = Table(
     Column("stage", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("dead_letters_hour", "hour_ms"),
+    info=OF_NOBODY,
 )
 """Dead letters to be counted: of which hour, from which stage, and why. Nothing of the records themselves."""
 
@@ -186,6 +223,7 @@ MINUTES = Table(
     Column("band", NAME, primary_key=True),
     Column("bundle_id", NAME, primary_key=True),
     Column("memos", Integer, nullable=False),
+    info=OF_NOBODY,
 )
 """Memos by the minute in which they were scored first."""
 
@@ -195,6 +233,7 @@ COHORT_MEMBERS = Table(
     Column("user_id", NAME, primary_key=True),
     Column("cohort", NAME, nullable=False),
     sqlite_with_rowid=False,  # the rows lie in the order of the primary key
+    info=OF_A_PERSON,
 )
 """People whose cohort a file names; it holds before the prefixes of UNDERTONE_COHORTS."""
 
@@ -203,8 +242,11 @@ FACTS = Table(
     METADATA,
     Column("name", NAME, primary_key=True),
     Column("value", Text, nullable=False),
+    info=OF_NOBODY,
 )
 """Single values: how often the history was rebuilt, and from which prefixes the cohorts were made."""
+REBUILDS = "rebuilds"
+"""Fact: how often the history was rebuilt. Numbers begin again with each."""
 
 SESSIONS = Table(
     "sessions",
@@ -218,6 +260,7 @@ SESSIONS = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Index("sessions_subject", "subject"),
     Index("sessions_expires", "expires_ms"),
+    info=OF_NOBODY,
 )
 """Sessions of staff: `streams/access/sessions.py`.
 
@@ -234,5 +277,9 @@ SIGN_INS = Table(
     Column("target", Text, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Index("sign_ins_expires", "expires_ms"),
+    info=OF_NOBODY,
 )
 """Browsers that were sent to the identity provider and have not come back: `streams/access/sign_ins.py`."""
+
+PERSONAL = tuple(table for table in METADATA.sorted_tables if table.info[MARKS].erased is Erased.DELETED)
+"""Tables whose rows each are of one person, who is their `user_id`."""

@@ -177,7 +177,7 @@ async def _submit(system: System, run: DemoRun) -> None:
         for user_id, recorded_at, sound in _script(run):
             data = await asyncio.to_thread(sound)
             digest = sha256(data).hexdigest()
-            uri = await asyncio.to_thread(system.inbox.put, data, f"{digest}.wav")
+            uri = await asyncio.to_thread(system.inbox.put_memo, user_id, data, digest, ".wav")
             moment = datetime.now(UTC)
             await submitter.send(
                 MemoUploaded(memo_id(user_id, digest, recorded_at), user_id, recorded_at, moment, uri, digest)

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote
 
-from schemas import topics
+from schemas.keeping_settings import retention_of
+from schemas.settings import Settings
+from schemas.topics import DEAD, UPLOADED
 from streams.local.journal import Journal
 from streams.local.private_files import private_folder, write_private
+from workers.privacy.files.audio_copies import AudioCopies
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +26,28 @@ GRACE_S = 60.0
 """A copy that is younger is kept: the upload that needs it may not be in the journal yet."""
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Between two removals; shorter for a shorter retention."""
-OUTCOME_WITHIN = topics.UPLOADED.retention + topics.DEAD.retention
-"""After it neither an upload nor its dead letter is on a durable broker any more, so no memo needs its audio."""
+
+
+def outcome_within(settings: Settings) -> timedelta:
+    """After it neither an upload nor its dead letter is on a durable broker any more, so no memo needs its audio."""
+    return retention_of(UPLOADED, settings) + retention_of(DEAD, settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Folder for submitted audio."""
+    """Folder for submitted audio. copies: seals what `put_memo` writes."""
 
     folder: Path
+    copies: AudioCopies | None = None
+
+    def put_memo(self, user_id: str, data: bytes, digest: str, suffix: str) -> str:
+        """Write the audio of a person, as `put`. digest: its SHA-256. Raises Erased, Transient."""
+        if self.copies is None:
+            return self.put(data, digest + suffix)
+        return self.put(self.copies.sealed(user_id, data), self.copies.name(user_id, digest) + suffix)
 
     def put(self, data: bytes, name: str) -> str:
-        """Write audio under `name`, atomically, and return its URI. An existing file is kept, and counts as new."""
+        """Write bytes under `name`, atomically, and return their URI. An existing file is kept, and counts as new."""
         private_folder(self.folder)
         target = self.folder / name
         with self.locked():

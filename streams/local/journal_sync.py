@@ -12,16 +12,19 @@ from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
+from schemas.errors import Transient
 from schemas.events import DeadLetter, MemoUploaded, RiskScored
 from schemas.pipeline import AGENTS_GROUP
 from schemas.settings import Settings
 from streams.local.journal import Journal, Upload
-from workers.kafka.clients import make_producer, make_reader
+from workers.kafka.clients import make_plain_producer, make_producer, make_raw_reader, make_reader
 from workers.kafka.consumer_lag import Observer
+from workers.kafka.sealed_clients import NOT_SENT
 
 log = logging.getLogger(__name__)
 
 CHECK_S = 0.5
+KEYS_AGAIN_S = 2.0
 FOLLOW_AGAIN_S = 60.0
 """Seconds until a broker that failed is followed again."""
 
@@ -41,17 +44,34 @@ class JournalSync:
         self._journal.accept([self._upload(upload.key, upload.value) for upload in uploads])
         async with _started(make_producer(self._settings)) as producer:
             for upload in uploads:
-                await producer.send_and_wait(topics.UPLOADED.name, key=upload.key, value=upload.value)
+                sent = await producer.send_and_wait(topics.UPLOADED.name, key=upload.key, value=upload.value)
+                if sent is NOT_SENT:
+                    self._journal.finish(uploads=[upload])
         return len(uploads)
+
+    async def say_again(self) -> int:
+        """Send the last words of people from an earlier run, as they were on their topic; returns their number."""
+        words = await asyncio.to_thread(self._journal.consents)
+        async with _started(make_plain_producer(self._settings)) as producer:
+            for key, value in words:
+                await producer.send_and_wait(topics.CONSENTS.name, key=key, value=value)
+        return len(words)
+
+    async def follow_consents(self) -> NoReturn:
+        """Note what people say, until cancelled."""
+        async with _started(make_raw_reader(self._settings, topics.CONSENTS.name)) as reader:
+            while True:
+                records = await _fetched(reader)
+                words = [(each.key, each.value) for each in records if each.key and each.value]
+                if words:
+                    await asyncio.to_thread(self._journal.note_consents, words)
 
     async def run(self) -> None:
         """Update the journal until cancelled."""
         names = (topics.UPLOADED.name, topics.SCORED.name, topics.DEAD.name)
         async with _started(make_reader(self._settings, *names)) as reader, Observer(self._settings) as observer:
             while True:
-                fetched = await reader.getmany(timeout_ms=int(CHECK_S * 1000))
-                records = [record for several in fetched.values() for record in several]
-                await asyncio.to_thread(self._note, records)
+                await asyncio.to_thread(self._note, await _fetched(reader))
                 if self._scored:
                     self._finish(await observer.positions(AGENTS_GROUP, topics.SCORED.name))
 
@@ -71,8 +91,7 @@ class JournalSync:
         names = (topics.SCORED.name, topics.DEAD.name)
         async with _started(make_reader(self._settings, *names, start="latest")) as reader:
             while True:
-                fetched = await reader.getmany(timeout_ms=int(CHECK_S * 1000))
-                await asyncio.to_thread(self._note, [record for several in fetched.values() for record in several])
+                await asyncio.to_thread(self._note, await _fetched(reader))
                 if self._scored:
                     self._journal.finish([memo for *_, memo in self._scored])
                     self._scored.clear()
@@ -108,6 +127,18 @@ class JournalSync:
         self._scored = deque(entry for entry in self._scored if entry[1] >= positions.get(entry[0], 0))
         if followed:
             self._journal.finish(followed)
+
+
+async def _fetched(reader: AIOKafkaConsumer) -> list[Any]:
+    """Records that have come; waits while their keys are missing."""
+    while True:
+        try:
+            fetched = await reader.getmany(timeout_ms=int(CHECK_S * 1000))
+        except Transient as error:
+            log.warning("uploads and outcomes are noted later: %s", error)
+            await asyncio.sleep(KEYS_AGAIN_S)
+        else:
+            return [record for several in fetched.values() for record in several]
 
 
 @asynccontextmanager

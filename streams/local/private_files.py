@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.errors import ConfigurationError
+from workers.service.private_files import FILE_MODE, private_opener
 
-FOLDER_MODE, FILE_MODE = 0o700, 0o600
+FOLDER_MODE = 0o700
 OURS = (
+    "audit.key",
     "lock",
     "up.json",
     "journal.db",
@@ -21,6 +23,7 @@ OURS = (
     "audio",
     "store",
     "programs",
+    "role-secrets",
 )
 """What Undertone keeps in a home. Nothing else in it is touched: the setting may name a folder with other contents."""
 
@@ -41,11 +44,6 @@ def secure_home(home: Path) -> None:
     private_folder(home)
     for name in OURS:
         _tighten_all(home / name)
-
-
-def private_opener(path: str, flags: int) -> int:
-    """For `open`: a new file is for its user alone."""
-    return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -54,10 +54,17 @@ class Child:
 class Supervisor:
     """Runs `undertone` roles as processes of their own; one that dies is restarted with back-off.
 
-    Children stop by themselves when their standard input closes, as it does when this process ends.
+    Children stop by themselves when their standard input closes, as it does when this process ends. sockets: a
+    descriptor that a role inherits, each time that it is started.
     """
 
-    def __init__(self, roles: Mapping[str, Sequence[str]], environments: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        roles: Mapping[str, Sequence[str]],
+        environments: Mapping[str, Mapping[str, str]],
+        sockets: Mapping[str, int] | None = None,
+    ) -> None:
+        self._sockets = sockets or {}
         self.children = [Child(name, tuple(arguments)) for name, arguments in roles.items()]
         self._environments = {name: dict(environments[name]) for name in roles}
 
@@ -93,6 +100,7 @@ class Supervisor:
                 [sys.executable, "-m", "streams.cli", *child.arguments],
                 env=self._environments[child.name],
                 stdin=subprocess.PIPE,
+                pass_fds=[self._sockets[child.name]] if child.name in self._sockets else [],
             )
 
 

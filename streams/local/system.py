@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -15,15 +16,20 @@ from schemas.settings import Settings
 from streams.local.dashboard import DASHBOARD, Dashboard
 from streams.local.discover import Running, announce, lock
 from streams.local.embedded import EmbeddedKafka, EmbeddedStore
-from streams.local.hidden_settings import settings_hidden
-from streams.local.inbox import OUTCOME_WITHIN, Inbox, Retention
+from streams.local.hidden_settings import secret_files, settings_hidden, with_secrets_in_files
+from streams.local.inbox import Inbox, Retention, outcome_within
 from streams.local.journal import Journal
 from streams.local.journal_sync import JournalSync
-from streams.local.private_files import secure_home
+from streams.local.privacy.default_sealing import open_keys, sealed_unless_shared
+from streams.local.private_files import private_folder, secure_home
 from streams.local.supervisor import Supervisor
+from workers.privacy.files.audio_copies import AudioCopies
+from workers.privacy.sealing import sealing_of
 
 log = logging.getLogger(__name__)
 
+SECRETS = "role-secrets"
+"""Folder in the home with a folder for each role; no name that somebody's own folder there would have."""
 EMBEDDED_SESSION_S = 6.0
 """Session timeout: on one machine a silent process is dead, and its partitions are reassigned after this."""
 
@@ -31,14 +37,15 @@ EMBEDDED_SESSION_S = 6.0
 class System:
     """Broker, store, workers, agents and bridges. `async with System(settings) as system: await system.run()`.
 
-    Embedded broker and store are started if `KAFKA_BOOTSTRAP` and `REDIS_URL` are unset. Every role is a process of its
-    own and is restarted when it dies; so is the store. Raises Stop when one cannot continue.
+    Embedded broker and store are started if `KAFKA_BOOTSTRAP` and `REDIS_URL` are unset; then data is sealed unless
+    `UNDERTONE_SEAL` is off. Every role is a process of its own and is restarted when it dies; so is the store. Raises
+    Stop when one cannot continue.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._given = settings
+        self._given = settings = sealed_unless_shared(settings)
         self.embedded = settings.kafka_bootstrap is None
-        self.inbox = Inbox(settings.home / "audio")
+        self.inbox = Inbox(settings.home / "audio", AudioCopies(settings))
         self.dashboard = Dashboard.of(settings)
         self.stop_within_s = settings.stop_deadline_s + 2
         """Seconds for the roles to finish what they have started, when this ends."""
@@ -47,8 +54,11 @@ class System:
         """Start everything; the roles need some more seconds until they consume."""
         async with AsyncExitStack() as exits:
             home = self._given.home
+            if self.dashboard is not None:
+                exits.callback(self.dashboard.close)
             secure_home(home)
             exits.enter_context(lock(home))
+            secrets = secret_files()
             # Programs that inherit the environment, as the embedded store does, need none of it: some are secrets.
             exits.enter_context(settings_hidden())
             self._store = None if self._given.redis_url else exits.enter_context(EmbeddedStore(home / "store"))
@@ -56,9 +66,17 @@ class System:
             redis_url = self._given.redis_url or (self._store.url if self._store else "")
             self.settings = self._given.model_copy(update={"kafka_bootstrap": bootstrap, "redis_url": redis_url})
             self.codec = make_codec(self.settings)
-            journal = exits.enter_context(Journal(home / "journal.db"))
+            sealing = sealing_of(self.settings)
+            exits.callback(sealing.close)
+            await open_keys(sealing)
+            journal = exits.enter_context(Journal(home / "journal.db", sealing=sealing))
             self.journal = journal if self.embedded else None
-            self.supervisor = Supervisor(self._roles(), self._environments())
+            environments = {
+                name: with_secrets_in_files(given, secrets, private_folder(home / SECRETS) / name.replace(" ", "-"))
+                for name, given in self._environments().items()
+            }
+            exits.callback(shutil.rmtree, home / SECRETS, ignore_errors=True)
+            self.supervisor = Supervisor(self._roles(), environments, self._sockets())
             exits.push_async_callback(self._stop_roles)
             # Ended first, so that nothing stopped on purpose is restarted.
             self._tasks = [asyncio.create_task(self._keep_store())]
@@ -66,7 +84,7 @@ class System:
             await self._start_journal(journal)
             self._tasks.append(asyncio.create_task(self.supervisor.run()))
             address = self.dashboard.address if self.dashboard else ""
-            note = announce(home, Running(bootstrap, redis_url, self.embedded, address))
+            note = announce(home, Running(bootstrap, redis_url, self.embedded, address, seal=self.settings.seal))
             exits.callback(note.unlink, missing_ok=True)
             self._exits = exits.pop_all()
         return self
@@ -89,10 +107,11 @@ class System:
         if self.embedded:
             if resubmitted := await sync.resubmit():
                 log.info("%d unfinished memos of an earlier run resubmitted", resubmitted)
-            self._tasks.append(asyncio.create_task(sync.run()))
+            await sync.say_again()
+            self._tasks += [asyncio.create_task(sync.run()), asyncio.create_task(sync.follow_consents())]
         else:
             self._tasks.append(asyncio.create_task(sync.follow_outcomes()))
-        within = None if self.embedded else OUTCOME_WITHIN
+        within = None if self.embedded else outcome_within(self._given)
         retention = Retention(self.inbox, journal, self._given.audio_retention_s, within)
         self._tasks.append(asyncio.create_task(retention.run()))
 
@@ -128,12 +147,18 @@ class System:
             name: _environment(shared.model_copy(update={"metrics_port": port}), name) for name, port in ports.items()
         }
 
+    def _sockets(self) -> dict[str, int]:
+        """Descriptors that a role inherits."""
+        listening = None if self.dashboard is None else self.dashboard.listening
+        return {} if listening is None else {DASHBOARD: listening.fileno()}
+
     def _for_roles(self) -> Settings:
         """Settings of the roles: these connections, the inbox as one more prefix, an end with this process."""
         inbox = self.inbox.folder.resolve().as_uri()
         changes: dict[str, object] = {"audio_prefixes": (inbox, *self._given.audio_prefixes), "supervised": True}
         if self.dashboard:
             changes["dashboard_port"] = self.dashboard.port
+            changes["dashboard_socket"] = self._sockets().get(DASHBOARD)
         if self.embedded:
             changes["session_timeout_s"] = EMBEDDED_SESSION_S
         return self.settings.model_copy(update=changes)

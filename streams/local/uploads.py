@@ -16,6 +16,7 @@ from streams.local.journal import Journal, Upload
 from streams.local.private_files import private_folder
 from streams.local.submit import BACKLOG_RECORDS
 from workers.kafka.consumer_lag import Observer
+from workers.privacy.sealing import sealing_of
 
 INBOX, JOURNAL = "audio", "journal.db"
 """Names in the home, as `undertone submit` and `undertone up` have them."""
@@ -38,7 +39,7 @@ def journaled(home: Path, *, embedded: bool) -> Submitting:
     @asynccontextmanager
     async def submitting(settings: Settings, publisher: Publisher) -> AsyncIterator[Submit]:
         async with AsyncExitStack() as exits:
-            journal = exits.enter_context(Journal(home / JOURNAL))
+            journal = exits.enter_context(Journal(home / JOURNAL, sealing=sealing_of(settings)))
             observer = await exits.enter_async_context(Observer(settings)) if embedded else None
             yield _submit(journal, publisher, observer)
 
@@ -52,7 +53,7 @@ def _submit(journal: Journal, publisher: Publisher, observer: Observer | None) -
             raise Transient("the embedded broker holds no more memos until some have their scores")
         value = publisher.codec.encode(memo, f"{topics.UPLOADED.name}-value")
         upload = Upload(memo.user_id.encode(), value, memo.memo_id, memo.user_id, memo.audio_uri)
-        await asyncio.to_thread(journal.accept, [upload])
+        await asyncio.to_thread(journal.accept, [upload], enters=True)
         try:
             await publisher.publish(topics.UPLOADED, memo.user_id, memo)
         except BaseException:

@@ -23,7 +23,9 @@ from schemas.settings import Settings
 from streams.notify.alertmanager_payload import Episode, advanced, as_posted
 from streams.notify.http_client import RetryLater, checked_url, make_client, post
 from streams.notify.links import dashboard_of
-from streams.notify.receivers import Receiver
+from streams.notify.receivers import Receiver, ended
+from workers.privacy.key_requests import erased_since
+from workers.privacy.sealing import sealing_of
 from workers.service import prometheus
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ class Alertmanager:
         self._urls = [checked_url(url.strip(), ALERTMANAGER.variable) + API for url in urls]
         self._timeout_s, self._repost_s = settings.bridge_timeout_s, settings.alertmanager_again_s
         self._session_s, self._clock = settings.session_timeout_s, clock
-        self._dashboard = dashboard_of(settings)
+        self._dashboard, self._border = dashboard_of(settings), sealing_of(settings)
         self._partitions: dict[int, PartitionEpisodes] = {}
         self._fired: dict[str, float] = {}
         """When an open episode was first accepted (monotonic), for episodes that this process posted."""
@@ -151,7 +153,8 @@ class Alertmanager:
         while True:
             started = time.monotonic()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), self._repost_s)
+                async with asyncio.timeout(self._repost_s):
+                    await self._soon.wait()
             self._soon.clear()
             if time.monotonic() - started > self._repost_s + self._session_s:
                 # This process was paused beyond the session timeout: its partitions may have a new owner.
@@ -163,9 +166,23 @@ class Alertmanager:
 
     async def _repost(self) -> None:
         async with self._lock:
+            await self._end_erased()
             episodes = list(self._to_repost(time.monotonic()))
             for start in range(0, len(episodes), AT_ONCE):
                 await self._post(episodes[start : start + AT_ONCE])
+
+    async def _end_erased(self) -> None:
+        """End the episodes of people who were erased: no record that a bridge could open says so."""
+        found = [(part, each) for part in self._partitions.values() for each in part.open.values()]
+        gone: set[str] = set()
+        with suppress(Transient):  # they end as soon as the key directory answers
+            gone = await erased_since(self._border, {episode.last.user_id for _, episode in found})
+        for part, episode in found:
+            if episode.last.user_id in gone:
+                last = Episode(episode.began, ended(episode.last, self._clock()))
+                part.record(last)
+                part.reposted[last.last.dedup_key] = last, time.monotonic() + RESOLVED_FOR_S
+        self._count_open()
 
     def _to_repost(self, now: float) -> Iterable[Episode]:
         for episodes in self._partitions.values():

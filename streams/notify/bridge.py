@@ -27,7 +27,9 @@ from streams.notify.receivers import Receiver, ScoreReceiver, Skipped
 from workers.consumer.isolation import attempted
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import stopped
+from workers.kafka.record import ERASED
 from workers.kafka.retry import retry_transient
+from workers.privacy.key_requests import KEYS
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
 
@@ -76,7 +78,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
         async with AsyncExitStack() as exits:
-            self._consumer: AIOKafkaConsumer = make_consumer(self._settings, group=bridge_group(self._receiver.name))
+            self._consumer: AIOKafkaConsumer = make_consumer(
+                self._settings, group=bridge_group(self._receiver.name), stage=self._receiver.name
+            )
             exits.push_async_callback(stopped, self._consumer)
             self._consumer.subscribe([*self._kinds], listener=self)
             await self._consumer.start()
@@ -94,7 +98,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         """Deliver until `stop` is set. Raises any unhandled exception, with the current alert not committed."""
         loop = HEALTH.part(self._receiver.name)
         while not stop.is_set():
-            loop.begin("next poll", within_s=BROKER_WITHIN_S, needs=("broker",))
+            loop.begin("next poll", within_s=BROKER_WITHIN_S, needs=("broker", KEYS))
             for at in sorted(self._new & self._consumer.assignment()):
                 await retry_transient(lambda at=at: self._start(at), stage=self._receiver.name, target="broker")  # type: ignore[misc]
             for at, records in (await self._consumer.getmany(timeout_ms=200)).items():
@@ -163,6 +167,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         return {"stage": self._receiver.name, "topic": at.topic, "partition": str(at.partition)}
 
     def _decoded(self, record: Any) -> RiskAlert | RiskScored | None:
+        if record.value is ERASED:
+            return None
         kind: type[RiskAlert] | type[RiskScored] = RiskAlert if self._kinds[record.topic] is RiskAlert else RiskScored
         try:
             return self._codec.decode(record.value, kind)

@@ -1,13 +1,17 @@
 """The interface of receivers, and the factory for the receiver of a channel."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from importlib import import_module
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from schemas.channels import Channel
 from schemas.errors import Poison
+from schemas.event_enums import AlertState
 from schemas.events import RiskAlert, RiskScored
+from schemas.ids import derived_id
 from schemas.settings import Settings
 
 
@@ -45,6 +49,13 @@ class ScoreReceiver(Protocol):
 
     async def deliver_score(self, partition: int, score: RiskScored) -> None:
         """Return when the score is accepted. Raises as `Receiver.deliver`."""
+
+
+def ended(step: RiskAlert, now: datetime) -> RiskAlert:
+    """The end of an episode whose person was erased, with nothing of what was heard. step: its last one."""
+    alert_id = derived_id("erased", step.dedup_key)
+    last = replace(step, alert_id=alert_id, state=AlertState.RESOLVED, at=now, evidence=(), scores=())
+    return replace(last, summary="The episode ended because the person's data was erased.")
 
 
 def make_receiver(channel: Channel, settings: Settings) -> Receiver:

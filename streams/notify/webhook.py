@@ -55,6 +55,16 @@ def signature(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
+def signed_headers(key: bytes, message_id: str, now: float, body: bytes) -> dict[str, str]:
+    """The headers of one attempt. now: Unix time; message_id: the same for every attempt."""
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now)),
+        "webhook-signature": signature(key, message_id, int(now), body),
+        "Idempotency-Key": message_id,
+    }
+
+
 class Webhook(HttpReceiver):
     """One receiver. `async with Webhook(settings) as receiver`. Raises ConfigurationError without address or secret.
 
@@ -70,13 +80,8 @@ class Webhook(HttpReceiver):
 
     async def send(self, partition: int, alert: RiskAlert) -> None:
         """Post one alert, signed for this attempt. Raises Poison and Transient as `http_client.post`."""
-        body, now = body_of(alert, self._dashboard), int(self._clock())
-        headers = {
-            "webhook-id": alert.alert_id,
-            "webhook-timestamp": str(now),
-            "webhook-signature": signature(self._key, alert.alert_id, now, body),
-            "Idempotency-Key": alert.alert_id,
-        }
+        body = body_of(alert, self._dashboard)
+        headers = signed_headers(self._key, alert.alert_id, self._clock(), body)
         await post(self._client, self._url, body, headers, setting=WEBHOOK.variable)
 
 

@@ -14,18 +14,15 @@ from streams.reasons.summary import values
 _FINDINGS = {
     AlertKind.DRIFT: "scores have moved away from this person's own past",
     AlertKind.LEVEL: "most recent scores of this person are in the high band",
-    AlertKind.SILENCE: "this person has sent no memo for longer than usual",
     AlertKind.SILENCE: "no memo for longer than is usual for this person",
     AlertKind.UNKNOWN: "a rule of a newer Undertone has fired",
 }
 _PAST_FINDINGS = {
     AlertKind.DRIFT: "scores had moved away from this person's own past",
     AlertKind.LEVEL: "most recent scores of this person were in the high band",
-    AlertKind.SILENCE: "this person had sent no memo for longer than usual",
     AlertKind.SILENCE: "there had been no memo for longer than is usual for this person",
     AlertKind.UNKNOWN: "a rule of a newer Undertone had fired",
 }
-
 
 LONGEST_SUMMARY = 400
 """Characters; a longer summary is none of ours."""

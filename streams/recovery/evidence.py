@@ -10,6 +10,7 @@ from schemas.events import DeadLetter, MemoUploaded
 from schemas.ids import dead_letter_id
 from schemas.pipeline import STAGES
 from schemas.redrive_headers import REDRIVES_MOST, redrives_of
+from schemas.sealed_frame import is_sealed
 from schemas.trimmed_letters import is_trimmed
 from streams.recovery.originals import Original
 
@@ -35,6 +36,10 @@ def doubt(letter: DeadLetter, original: Original | None, codec: Codec) -> str | 
 
     Raises Transient and ConfigurationError, from the codec's registry.
     """
+    if original is not None and original.unknown:
+        return f"the record at {_place(letter)} does not open: its key is still unknown, or it was changed"
+    if original is not None and is_sealed(letter.value):
+        return None if original.raw == letter.value else f"the record at {_place(letter)} is another one"
     if original is not None:
         same = (original.key, original.value) == (letter.key, letter.value)
         return None if same else f"the record at {_place(letter)} is another one"

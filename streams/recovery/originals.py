@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from schemas.errors import Poison, Transient, Unknown
 from schemas.settings import Settings
 from workers.kafka.clients import make_sampler
 from workers.kafka.connect import stopped
+from workers.privacy.clear_records import Opened
+from workers.privacy.sealing import sealing_of
 
 Place: TypeAlias = tuple[str, int, int]
 """Topic, partition and offset of a record."""
@@ -22,23 +25,30 @@ READ_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """Key and value of a record as they are on its topic."""
+    """Key and value of a record in clear, and the value as it is on the topic. Unknown: its key is.
+
+    A record that does not open, because its key is unknown or it was changed, has no value in clear.
+    """
 
     key: bytes | None
     value: bytes | None
+    raw: bytes | None = None
+    unknown: bool = False
 
 
 async def originals(settings: Settings, places: Collection[Place]) -> Mapping[Place, Original]:
     """The records at these places, without those that do not exist any more or may not be read.
 
-    Raises KafkaError, TimeoutError.
+    Those of erased people are left out as well. Raises KafkaError, TimeoutError, and Transient while keys cannot be
+    read.
     """
     found: dict[Place, Original] = {}
     for topic in sorted({place[0] for place in places}):
         try:
             async with _sampler(settings, topic) as sampler:
                 for place in await _existing(sampler, [place for place in places if place[0] == topic]):
-                    if (original := await _read(sampler, place)) is not None:
+                    record = await _read(sampler, place)
+                    if record is not None and (original := await _opened(settings, record)) is not None:
                         found[place] = original
         except TopicAuthorizationFailedError:
             continue
@@ -64,7 +74,19 @@ async def _existing(sampler: AIOKafkaConsumer, places: Collection[Place]) -> lis
     return [place for place, at in known if at in starts and starts[at] <= place[2] < ends[at]]
 
 
-async def _read(sampler: AIOKafkaConsumer, place: Place) -> Original | None:
+async def _opened(settings: Settings, record: ConsumerRecord) -> Original | None:
+    (outcome,) = await sealing_of(settings).opened([record])
+    match outcome:
+        case Opened():
+            return Original(outcome.key, outcome.value, record.value)
+        case Unknown() | Poison():
+            return Original(None, None, record.value, unknown=True)
+        case Transient():
+            raise outcome
+    return None
+
+
+async def _read(sampler: AIOKafkaConsumer, place: Place) -> ConsumerRecord | None:
     at = TopicPartition(*place[:2])
     sampler.seek(at, place[2])
     sampler.resume(at)
@@ -77,4 +99,4 @@ async def _read(sampler: AIOKafkaConsumer, place: Place) -> Original | None:
         return None  # a transaction's marker, or a record that this client cannot read
     finally:
         sampler.pause(at)
-    return Original(record.key, record.value) if record.offset == place[2] else None
+    return record if record.offset == place[2] else None

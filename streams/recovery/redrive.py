@@ -19,6 +19,7 @@ from schemas import topics
 from schemas.codec import Codec
 from schemas.events import DeadLetter
 from schemas.redrive_headers import history_of, redriven_headers, redrives_of
+from schemas.sealed_frame import is_sealed, parse
 from schemas.settings import Settings
 from schemas.state_keys import REDRIVEN
 from schemas.trimmed_letters import kept
@@ -28,6 +29,7 @@ from workers.kafka.topic_reader import follow
 from workers.state.store import Store
 
 TTL_S = topics.DEAD.retention.total_seconds()
+"""How long a count of redrives is kept, at least."""
 TOGETHER = 100
 """Records sent before their acknowledgements are awaited and stored."""
 _DIGITS = 9
@@ -179,12 +181,19 @@ async def _send(dead_letters: Sequence[StoredDeadLetter], producer: AIOKafkaProd
     acknowledgement: Awaitable[Any] = await producer.send(
         letter.topic,
         value=letter.value,
-        key=letter.key,
+        key=_key_of(letter),
         headers=[*kept(None, None, dict(redriven_headers(letter, redrives))).headers.items()],
         # Explicit partition: the original producer may have used another partitioner.
         partition=letter.partition if letter.partition in partitions else None,
     )
     return acknowledgement
+
+
+def _key_of(letter: DeadLetter) -> bytes | None:
+    """The key of a record as it was written: of one whose key was unknown, its value alone names the subject."""
+    if letter.value is not None and is_sealed(letter.value):
+        return parse(letter.value).subject.hex().encode()
+    return letter.key
 
 
 async def _count(dead_letters: Collection[StoredDeadLetter], store: Store) -> None:

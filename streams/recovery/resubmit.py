@@ -1,4 +1,4 @@
-"""Reconciliation after Redis has lost its data: resubmits uploads that have no outcome.
+"""Reconciliation after Redis has lost its data: puts mutes and marks in force, resubmits uploads without an outcome.
 
 Once all parts of a memo have been read, its only state is the join in Redis. If that is lost, no event of the memo
 remains, and it would get no outcome. (After one loss most memos still have another part; after two losses within
@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
-from schemas.errors import Transient
+from schemas.errors import BrokerRefused, Transient
 from schemas.events import DeadLetter, MemoFeatures, MemoUploaded, RiskScored
 from schemas.headers import Headers
 from schemas.pipeline import AGENTS_GROUP, feature_stages
 from schemas.redrive_headers import rescored_headers
 from schemas.settings import Settings
 from schemas.state_keys import LISTS, MARK
+from streams.recovery.care_actions import restore_actions
 from streams.recovery.rescore import is_provisional
 from workers.consumer.isolation import of_record
 from workers.kafka.clients import UNAVAILABLE
@@ -147,6 +148,7 @@ class Reconciler:
             if lost:
                 prometheus.STATE_LOSSES.inc()
                 log.warning("Redis has lost its data or is new; memos without an outcome will be resubmitted")
+                await self._restore_actions()
                 if not await self._wait_for_joins(observer, mark):
                     return None
         sent = await self._resubmit(mark, extracted) if lost else 0
@@ -156,6 +158,16 @@ class Reconciler:
             prometheus.MEMOS_SENT_AGAIN.inc(sent)
             log.warning("memos without an outcome resubmitted, count=%d", sent)
         return sent
+
+    async def _restore_actions(self) -> None:
+        """First of all, so that what somebody muted stays so. Without the permission the rest is reconciled."""
+        try:
+            restored = await restore_actions(self._settings, self._store, self._codec, datetime.now(UTC))
+        except BrokerRefused as refused:
+            log.error("mutes and marks of the dashboard are not restored: %s", refused)  # noqa: TRY400  # it says all
+            return
+        if restored:
+            log.warning("mutes and marks of the dashboard are in force again, actions=%d", restored)
 
     async def _extracted(self, observer: Observer) -> Mapping[TopicPartition, int]:
         """The offsets up to which every feature worker has processed the uploads."""

@@ -10,8 +10,9 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import is_typeddict
 
-from schemas.events import RiskAlert, RiskScored
+from schemas.events import AuditEvent, RiskAlert, RiskScored
 from streams.drift.thresholds import ThresholdReport
+from streams.terminal import audit_lines
 from streams.terminal import json_lines as lines
 from streams.views.user import UserView
 
@@ -28,6 +29,7 @@ OUTPUTS: Mapping[str, Output] = {
     "submit": Output("A line per file.", (lines.Outcome, lines.Submitted, lines.Failed)),
     "score": Output("A line per file.", (lines.Scored, lines.Failed)),
     "features": Output("A line per file, and one for the plot.", (lines.Features, lines.Failed, lines.Plotted)),
+    "transcribe": Output("One line.", (lines.Transcribed,)),
     "train": Output("One line.", (lines.Trained,)),
     "evaluate": Output("One line.", (lines.Evaluated,)),
     "scores": Output("A line per score.", (RiskScored,)),
@@ -47,8 +49,24 @@ OUTPUTS: Mapping[str, Output] = {
     "history migrate": Output("One line.", (lines.Migrated,)),
     "history rebuild": Output("One line.", (lines.Rebuilt,)),
     "history cohorts": Output("One line.", (lines.CohortMembers,)),
+    "keys init": Output("One line.", (lines.KeysMade,)),
+    "keys status": Output("One line.", (lines.KeyStatus,)),
+    "keys grant": Output("A line per person and month, also without `--json`.", (lines.KeyGrant,)),
+    "keys rotate": Output("One line.", (lines.KeysRotated,)),
+    "keys destroy-epochs": Output("One line.", (lines.MonthsDestroyed,)),
+    "consent": Output("One line.", (lines.ConsentLine,)),
+    "erase": Output("One line.", (lines.ErasedPerson,)),
+    "erase verify": Output("A line per topic, key, table and file.", (lines.TrialLine,)),
+    "export": Output("One line.", (lines.ExportedPerson,)),
     "dead-letters list": Output("A line per dead letter.", (lines.DeadLetterLine,)),
     "dead-letters show": Output("One line.", (lines.WholeDeadLetter,)),
+    "audit verify": Output("One line.", (audit_lines.AuditVerified,)),
+    "audit list": Output("A line per event.", (AuditEvent,)),
+    "audit export": Output(
+        "A line per event, then one per signed head, also without `--json`.",
+        (audit_lines.ExportedEvent, audit_lines.ExportedHead),
+    ),
+    "audit anchor": Output("One line.", (audit_lines.AnchoredHead,)),
     "dead-letters redrive": Output("A line per record, and per dead letter that is refused.", (lines.Redriven,)),
 }
 """One row per command with `--json`."""

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import logging
 import os
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from schemas.codec import Codec
@@ -18,6 +20,7 @@ from streams.agents.agent_loop import Agent
 from streams.agents.faust_app import reading
 from streams.agents.isolated_agent import Failures, IsolatedAgent
 from streams.agents.lag_exporter import LagExporter, Measured, Stalls
+from streams.audit.settings import keys_of
 from streams.drift.agent import DriftAgent, with_prior
 from streams.drift.rules import Rules
 from streams.drift.silence_watch import AT_ONCE as SILENCES_AT_ONCE
@@ -27,7 +30,10 @@ from streams.fusion.dead_letter_agent import DeadLetterAgent
 from streams.fusion.rules import FusionRules
 from streams.fusion.stage_progress import ScoresRead, StageProgress
 from streams.recovery.resubmit import Reconciler
+from streams.roles.directory_witness import DirectoryWitness
 from streams.roles.lifecycle import model_loading, run_with_health
+from streams.roles.start_events import start_recorded
+from workers.consumer.consents import Consents, open_consents
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.clients import make_producer
 from workers.kafka.connect import started, stopped
@@ -40,13 +46,15 @@ from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
 from workers.service.shutdown import SHUTDOWN
-from workers.state.redis_deadlines import RedisDeadlines
-from workers.state.redis_store import RedisStore
+from workers.state.open_store import open_deadlines, open_store, take_over
+from workers.state.store import Store
 
 log = logging.getLogger(__name__)
 
 CLOSE_EVERY_S = 2.0
 """Seconds between two searches for joins past their timeout."""
+TAKE_OVER_EVERY_S = 86_400.0
+"""Seconds between two searches for state that is not written as the settings say."""
 LOOK_EVERY_S = 60.0
 """Seconds between two looks at silent users."""
 
@@ -73,8 +81,11 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
     """Run the agents until `stop` is set. Raises what made an agent give up, and ConfigurationError at the start."""
     rules = Rules.from_settings(settings)  # budgets outside the shipped table are refused before anything is read
     async with AsyncExitStack() as exits:
-        store = await exits.enter_async_context(RedisStore.of(settings))
-        deadlines = await exits.enter_async_context(RedisDeadlines.of(settings))
+        await exits.enter_async_context(start_recorded(settings, "agents", keys_of, scorer.bundle.id))
+        store = await retry_transient(
+            lambda: exits.enter_async_context(open_store(settings)), stage="agents", target="keys"
+        )
+        deadlines = await exits.enter_async_context(open_deadlines(settings))
         producer = await started(lambda: make_producer(settings), settings, stage="agents")
         exits.push_async_callback(stopped, producer)
         joins, cap = FusionRules.from_settings(settings), DeadLetterCap.of(settings)
@@ -84,8 +95,9 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
         fusion = FusionAgent(joins, scorer, store, deadlines, scores, cap, _now, progress.behind_s)
         # Each batch reads it again; this read finds a Redis that denies access before anything is consumed.
         await retry_transient(lambda: with_prior(rules, store), stage=DRIFT.name, target="redis")
-        silences = await exits.enter_async_context(RedisDeadlines.of(settings, SILENCES))
+        silences = await exits.enter_async_context(open_deadlines(settings, SILENCES))
         drift = DriftAgent(rules, settings.state_ttl_s, store, alerts, _now, silences)
+        consents = await exits.enter_async_context(open_consents(settings, codec))
         scores_read = ScoresRead(progress, DRIFT.name)
         watch = SilenceWatch(
             rules,
@@ -95,6 +107,7 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
             drift.publish,
             scorer.bundle.id,
             lambda: _with_open_joins(scores_read.behind_s(), settings),
+            partial(_refused, consents),
         )
         letters = DeadLetterAgent(joins, store, deadlines, codec, watch.hear)
         agents: dict[str, Agent] = {
@@ -113,6 +126,8 @@ async def _run_agents(settings: Settings, codec: Codec, scorer: Scorer, stop: as
             tasks = [
                 asyncio.create_task(_close_joins(fusion)),
                 asyncio.create_task(_watch_silence(watch)),
+                asyncio.create_task(_take_over(store, settings)),
+                asyncio.create_task(DirectoryWitness(settings, store).run()),
                 asyncio.create_task(LagExporter(settings, look).run()),
                 asyncio.create_task(Reconciler(settings, store, deadlines, producer, codec).run()),
             ]
@@ -156,6 +171,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+async def _refused(consents: Consents, users: Collection[str]) -> Collection[str]:
+    """Those of these users who do not consent to being listened to. Raises Transient, BrokerRefused."""
+    await consents.refresh()
+    return await asyncio.to_thread(lambda: {user for user in users if consents.refusal(user) is not None})
+
+
 async def _close_joins(fusion: FusionAgent) -> None:
     while True:
         await asyncio.sleep(CLOSE_EVERY_S)
@@ -164,6 +185,18 @@ async def _close_joins(fusion: FusionAgent) -> None:
                 await asyncio.sleep(0)
         except Transient as error:
             log.warning("timeouts of joins delayed, retrying: %s", error)
+
+
+async def _take_over(store: Store, settings: Settings) -> None:
+    """Seal state that was written in clear, also of users without memos; after `off`, the other way."""
+    while True:
+        try:
+            if moved := await take_over(store, settings):
+                log.info("state of users was taken over, values=%d", moved)
+            await asyncio.sleep(TAKE_OVER_EVERY_S)
+        except Transient as error:
+            log.warning("state of users is taken over later, retrying: %s", error)
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _with_open_joins(behind_s: float | None, settings: Settings) -> float | None:

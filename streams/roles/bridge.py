@@ -7,6 +7,7 @@ from schemas.settings import Settings
 from streams.notify.bridge import Bridge
 from streams.notify.receivers import Receiver
 from streams.roles.lifecycle import run_with_health
+from streams.roles.start_events import no_keys, start_recorded
 from workers.service.shutdown import SHUTDOWN
 
 
@@ -14,7 +15,11 @@ async def run_bridge(settings: Settings, receiver: Receiver, stop: asyncio.Event
     """Deliver alerts to `receiver` until `stop` is set. Raises what ended it; BrokerRefused without permission."""
 
     async def work() -> None:
-        async with receiver, Bridge(settings, make_codec(settings), receiver) as bridge:
+        async with (
+            receiver,
+            Bridge(settings, make_codec(settings), receiver) as bridge,
+            start_recorded(settings, f"bridge.{receiver.name}", no_keys),
+        ):
             with SHUTDOWN.on_failure():
                 await bridge.run(stop)
 

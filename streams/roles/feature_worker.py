@@ -11,6 +11,7 @@ from schemas.pipeline import FeatureStage, feature_stages
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
 from streams.roles.lifecycle import model_loading, run_with_health
+from streams.roles.start_events import no_keys, start_recorded
 from workers.audio.load import load_memo
 from workers.audio.storage import AudioStore
 from workers.consumer.worker import Worker
@@ -30,7 +31,10 @@ async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event)
             stage = await asyncio.to_thread(_stage, settings, row)
         load = partial(load_memo, store=AudioStore(settings), settings=settings)
         first = row is feature_stages(settings.modalities)[0]
-        async with Worker(settings, stage, load, make_codec(settings), owns_input=first) as worker:
+        async with (
+            Worker(settings, stage, load, make_codec(settings), owns_input=first) as worker,
+            start_recorded(settings, f"worker.{row.name}", no_keys, bundle_id(settings.bundle)),
+        ):
             asking = asyncio.create_task(stop.wait())
             asking.add_done_callback(lambda _: worker.stop())
             log.info("%s: ready", row.name, extra=_traits(settings, stage))

@@ -11,13 +11,17 @@ from sqlalchemy import Connection
 from schemas.pipeline import HISTORY, HISTORY_TOPICS
 from schemas.schema_registry import make_codec
 from schemas.settings import Settings
+from streams.audit.notary import check_notary, keep_signing
+from streams.audit.settings import keys_of
 from streams.history import operations
 from streams.history.agent import HistoryAgent
 from streams.history.database import Database
 from streams.history.tables import EPOCH
 from streams.history.writes import upkeep
 from streams.history.writes.positions import Partition
+from streams.roles.key_retention import KeyRetention
 from streams.roles.lifecycle import run_with_health
+from streams.roles.start_events import start_recorded
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import make_reader
 from workers.kafka.connect import started_once, stopped
@@ -32,8 +36,11 @@ LOOK_S = 0.5
 async def run_history(settings: Settings, stop: asyncio.Event) -> None:
     """Store what arrives until `stop` is set.
 
-    Raises what ended it; BrokerRefused without permission, ConfigurationError for a database that cannot be used.
+    With a key for it, also signs heads of the audit trail: no person signs in to this role. With a retention of keys,
+    also destroys those that are due. Raises what ended it;
+    BrokerRefused without permission, ConfigurationError for a database or settings that cannot be used.
     """
+    signs = check_notary(settings)
 
     async def work() -> None:
         database = await retry_transient(
@@ -41,7 +48,14 @@ async def run_history(settings: Settings, stop: asyncio.Event) -> None:
         )
         async with AsyncExitStack() as exits:
             exits.callback(database.close)
+            await exits.enter_async_context(start_recorded(settings, HISTORY, keys_of))
             agent = await exits.enter_async_context(HistoryAgent(settings, make_codec(settings), database))
+            if signs:
+                signing = asyncio.create_task(keep_signing(settings))
+                exits.callback(signing.cancel)
+            if settings.keys_retention_s is not None:
+                keeping = asyncio.create_task(KeyRetention(settings, settings.keys_retention_s).run())
+                exits.callback(keeping.cancel)
             log.info("history: ready", extra={"device": database.engine.dialect.name})
             with SHUTDOWN.on_failure():
                 await agent.run(stop)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,18 @@ def bound_socket(host: str, port: int, setting: str) -> socket.socket:
             f"{setting}: {host} port {port} cannot be bound ({error.strerror}); choose another, or 0 for a free port"
         ) from error
     listening.setblocking(False)
+    return listening
+
+
+def passed_socket(descriptor: int, setting: str) -> socket.socket:
+    """The listening socket that the parent has bound. Raises ConfigurationError that names `setting`."""
+    try:
+        listening = socket.socket(fileno=descriptor)
+        listening.setblocking(False)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{setting}: descriptor {descriptor} is no socket ({error.strerror}); unset it: only `undertone up` sets it"
+        ) from error
     return listening
 
 
@@ -76,12 +89,17 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, stop_deadline_s: float) -> Server:
+def make_server(
+    app: ASGIApp,
+    stop_deadline_s: float,
+    tls: ssl.SSLContext | None = None,
+    protocol: type[TimedHead] = TimedHead,
+) -> Server:
     """A server without an access log, which would hold pseudonyms, and without a header that names it."""
     options: dict[str, Any] = {
         "lifespan": "off",
         "ws": "none",
-        "http": TimedHead,
+        "http": protocol,
         "log_config": None,
         "access_log": False,
         "server_header": False,
@@ -91,13 +109,20 @@ def make_server(app: ASGIApp, stop_deadline_s: float) -> Server:
         "timeout_graceful_shutdown": max(int(stop_deadline_s) - 1, 1),
         "h11_max_incomplete_event_size": HEAD_BYTES,
     }
-    return Server(uvicorn.Config(app, **options))
+    config = uvicorn.Config(app, **options)
+    config.load()
+    config.ssl = tls
+    return Server(config)
 
 
 async def serve(app: ASGIApp, listening: socket.socket, stop: asyncio.Event, stop_deadline_s: float) -> None:
     """Serve until `stop` is set and the requests under way are answered, or the deadline has passed."""
-    server = make_server(app, stop_deadline_s)
-    running = asyncio.create_task(server.serve([listening]))
+    await serve_on(make_server(app, stop_deadline_s), [listening], stop)
+
+
+async def serve_on(server: Server, listening: list[socket.socket], stop: asyncio.Event) -> None:
+    """As `serve`, on several sockets."""
+    running = asyncio.create_task(server.serve(listening))
     asking = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({running, asking}, return_when=asyncio.FIRST_COMPLETED)

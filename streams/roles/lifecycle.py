@@ -9,6 +9,7 @@ from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered, watch_broker
 from workers.kafka.retry import retry_transient
+from workers.privacy.sealing import close_all, sealing_of
 from workers.service.health import HEALTH, START_WITHIN_S, turn
 from workers.service.shutdown import SHUTDOWN
 
@@ -21,7 +22,8 @@ async def run_with_health(
 ) -> None:
     """Do a role's work once the broker answers; meanwhile report whether the event loop and the broker respond.
 
-    Returns when `work` does. Before it has started, `stop` ends the wait for the broker. Raises what `work` raises, and
+    Returns when `work` does. Before it has started, `stop` ends the wait for the broker and, where records are sealed,
+    for the keys, which are forgotten at the end. Raises what `work` raises, and
     BrokerRefused for a missing permission.
     """
     HEALTH.lacks("partitions", "not assigned yet")
@@ -31,6 +33,7 @@ async def run_with_health(
 
     async def begin() -> None:
         await retry_transient(lambda: answered(settings), stage=role, target="broker")
+        await retry_transient(sealing_of(settings).ready, stage=role, target="keys")
         started.set()
         with refusals_stop():
             await work()
@@ -52,6 +55,7 @@ async def run_with_health(
         for task in (working, *watches):
             task.cancel()
         await asyncio.gather(working, *watches, return_exceptions=True)
+        close_all()
 
 
 @contextmanager
@@ -60,8 +64,12 @@ def model_loading() -> Iterator[None]:
     HEALTH.lacks("model", "loading")
     with HEALTH.during("model", "loading", within_s=START_WITHIN_S):
         yield
-    # The model stays for the life of the process: the collector need not scan it again and again.
+    keep_loaded()
+    HEALTH.has("model")
+
+
+def keep_loaded() -> None:
+    """What there is now stays for the life of the process: the collector need not scan it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-    HEALTH.has("model")

@@ -74,7 +74,7 @@ def _http_endpoint(settings: Settings) -> Iterator[None]:
         yield
         return
     prometheus.BUILD.labels(version=version()).set(1)
-    with serve(settings.metrics_port):
+    with serve(settings.metrics_port, settings.metrics_host):
         yield
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from schemas.events import AlertKind
 from schemas.ids import derived_id
 from streams.silence.habit import SHORTEST_DAYS, limit_days, with_pause
-from workers.kafka.record_time import EARLIEST_S
+from workers.service.record_time import EARLIEST_S
 
 DAY_S = 86400.0
 

@@ -138,6 +138,18 @@ def output_file(*endings: str) -> Callable[[str], Path]:
     return parse
 
 
+def new_file(ending: str) -> Callable[[str], Path]:
+    """A file that is not there yet, in a folder that exists and can be written. Without an ending it gets this one."""
+
+    def parse(text: str) -> Path:
+        path = output_file(ending)(text)
+        if path.exists() or path.is_symlink():
+            _refuse(f"{path} exists, and nothing is overwritten: name another file, or move this one away")
+        return path
+
+    return parse
+
+
 def plot_file(text: str) -> Path:
     """A plot that can be written; its folder is created."""
     path = _with_ending(Path(text), PLOTS)

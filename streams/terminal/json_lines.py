@@ -10,9 +10,29 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from schemas.events import RiskScored
+from streams.terminal.consent_lines import ConsentLine
+from streams.terminal.erasure_lines import ErasedPerson, TrialLine
+from streams.terminal.export_lines import ExportedPerson
 from streams.terminal.history_lines import CohortMembers, Migrated, Rebuilt
+from streams.terminal.key_lines import KeyGrant, KeysMade, KeysRotated, KeyStatus, MonthsDestroyed
+from streams.terminal.transcript_lines import Transcribed, WordLine
 
-__all__ = ["CohortMembers", "Migrated", "Rebuilt"]
+__all__ = [
+    "CohortMembers",
+    "ConsentLine",
+    "ErasedPerson",
+    "ExportedPerson",
+    "KeyGrant",
+    "KeyStatus",
+    "KeysMade",
+    "KeysRotated",
+    "Migrated",
+    "MonthsDestroyed",
+    "Rebuilt",
+    "Transcribed",
+    "TrialLine",
+    "WordLine",
+]
 
 
 class Failed(TypedDict):

@@ -21,6 +21,17 @@ def moment(text: str) -> datetime:
         raise typer.BadParameter("not a time such as 2026-05-01T08:30:00Z") from None
 
 
+def month(text: str) -> datetime:
+    """The first moment of a month such as `2026-05`, in UTC, in the past. Raises typer.BadParameter."""
+    try:
+        parsed = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise typer.BadParameter("not a month such as 2026-05") from None
+    if parsed.year < 2000 or parsed > datetime.now(UTC):
+        raise typer.BadParameter("not a month from 2000-01 to this one")
+    return parsed
+
+
 def length(text: str) -> timedelta:
     """A duration such as `30s`, `90m`, `12h`, `3d` or `2w`, of at most a hundred years. Raises typer.BadParameter."""
     found = re.fullmatch(_LENGTH, text)

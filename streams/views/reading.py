@@ -15,8 +15,7 @@ from schemas.state_keys import BASELINE, BASELINE_0_1, DRIFT, EXCLUSIONS, JOIN, 
 from streams.views.outcomes import Outcomes, memo_of
 from streams.views.user import Known
 from workers.kafka.topic_reader import newest, of_key, written
-from workers.state.redis_deadlines import RedisDeadlines
-from workers.state.redis_store import RedisStore
+from workers.state.open_store import open_deadlines, open_store
 
 R = TypeVar("R")
 
@@ -62,7 +61,7 @@ async def scores_of(settings: Settings, codec: Codec, user_id: str) -> list[Risk
 async def known_of(settings: Settings, codec: Codec, user_id: str) -> Known:
     """Everything that there is of a user."""
     scores, uploads, letters = await records_of(settings, codec, user_id, topics.SCORED, topics.UPLOADED, topics.DEAD)
-    async with RedisStore.of(settings) as store, RedisDeadlines.of(settings) as deadlines:
+    async with open_store(settings) as store, open_deadlines(settings) as deadlines:
         open_joins = await deadlines.starting_with(JOIN.key(user_id, ""))
         baselines = BASELINE.key(user_id), BASELINE_0_1.key(user_id)
         found = await store.read([DRIFT.key(user_id), *baselines, MUTES.key(), EXCLUSIONS.key(user_id), *open_joins])
@@ -75,7 +74,7 @@ async def known_of(settings: Settings, codec: Codec, user_id: str) -> Known:
 async def past_of(settings: Settings, codec: Codec, user_id: str) -> Past:
     """What a plot of a user shows."""
     scores, letters, alerts = await records_of(settings, codec, user_id, topics.SCORED, topics.DEAD, topics.ALERTS)
-    async with RedisStore.of(settings) as store:
+    async with open_store(settings) as store:
         (state,) = (await store.read([DRIFT.key(user_id)])).values()
     return Past(scores, letters, list({alert.alert_id: alert for alert in alerts}.values()), state)
 

@@ -6,11 +6,14 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from streams.api import application as api
 from streams.api.services import Services
-from streams.web import assets, choices, person_page, signed_out, system_page
+from streams.web import assets, choices, signed_out
 from streams.web.caseload import page as caseload
 from streams.web.episode import page as episode
+from streams.web.erasures import page as erasures
 from streams.web.error_pages import error_page
 from streams.web.notices import load_notices
+from streams.web.person import page as person
+from streams.web.system import page as system
 from streams.web.trial import page as trial
 from streams.web.trial.plot import Plots
 
@@ -18,9 +21,10 @@ PAGES: Sequence[APIRouter] = (
     caseload.router,
     episode.router,
     choices.router,
-    person_page.router,
-    system_page.router,
+    person.router,
+    system.router,
     trial.router,
+    erasures.router,
 )
 """Routers of pages for whoever is signed in. Each page shows the notices about the system."""
 

@@ -1,9 +1,9 @@
 """Pages from templates: what every page knows of its request, and the filters of its language.
 
 A page is `page(request, "caseload.html", rows=rows)`. In templates `_` and `ngettext` translate, `asset(name)` is the
-address of a static file, and these filters write values in the reader's language: `when`, `day`, `ago`, `duration`,
-`number`, `signed`, `percent`. `when`, `day` and `ago` read the reader's time zone and the time of the request, so a
-macro that uses them is imported `with context`.
+address of a static file, and these filters write values in the reader's language: `when`, `day`, `last_day` (of
+a time that ends at a moment), `ago`, `duration`, `number`, `signed`, `percent`. Those of moments read the reader's time
+zone and the time of the request, so a macro that uses them is imported `with context`.
 """
 
 from collections.abc import Callable, Mapping
@@ -125,7 +125,11 @@ def _moment_filters(locale: Locale) -> dict[str, Filter]:
         words = formats.ago(moment, context["now"], locale)
         return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(moment.isoformat(), exact, words)
 
-    return {"when": when, "day": day, "ago": ago}
+    @pass_context
+    def last_day(context: Context, until: datetime) -> str:
+        return day(context, until - datetime.resolution)
+
+    return {"when": when, "day": day, "last_day": last_day, "ago": ago}
 
 
 def _time(moment: datetime, text: str) -> str:

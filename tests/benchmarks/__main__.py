@@ -19,9 +19,14 @@ BENCHMARKS = (
     "scoring",
     "carry_over",
     "history",
+    "audit",
+    "sealing",
+    "sealed_state",
+    "sealed_agents",
     "pipeline",
     "poison",
     "live_alerts",
+    "dashboard",
 )
 
 

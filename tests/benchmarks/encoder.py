@@ -1,10 +1,12 @@
 """The encoder at base size against ONNX Runtime, PyTorch where it is installed, and the machine's matrix products.
 
-    python -m tests.benchmarks.encoder [--clips 24] [--rounds 3]
+    python -m tests.benchmarks.encoder [--clips 24] [--rounds 3] [--json]
 
-Writes `results/encoder.md`. Needs the folder of real speech (UNDERTONE_SHARED, or `shared` beside the project) for
-its lengths; the weights are random, which changes no speed. Rounds of the engines alternate, so that whatever else the
-machine does meets all of them; CPU seconds are of this process, and the best round counts.
+Writes `results/encoder.md`. With `--json` it prints one object instead: every engine that is installed by turns, first
+the one that UNDERTONE_ENGINE and UNDERTONE_PRECISION lead to. Takes the lengths of real speech (UNDERTONE_SHARED, or
+`shared` beside the project), or noise where that folder is absent; the weights are random, which changes no speed.
+Rounds of the engines alternate, so that whatever else the machine does meets all of them; CPU seconds are of this
+process, and the best round counts.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import soundfile
 from keras import ops
 
 from schemas.events import FloatArray
+from schemas.settings import Settings
 from tests.benchmarks import wav2vec2_onnx
 from tests.benchmarks.machine import provenance
 from workers.audio.memo import SAMPLING_RATE
@@ -77,13 +80,21 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--speed-only", action="store_true", help="leave out start-up and the 30-minute memo")
+    parser.add_argument("--json", action="store_true", help="print one object about every engine")
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.start:
         return start_to_first(options.start)
-    threads = len(os.sched_getaffinity(0))
+    settings = Settings.load()
+    threads = settings.intra_op_threads or len(os.sched_getaffinity(0))
     compilation.configure(threads, memory_growth=True)
     signals = clips(options.clips)
+    if options.json:
+        from tests.benchmarks.encoder_engines import compared  # which reads this module
+
+        short = [signal for signal in signals if len(signal) <= 15 * SAMPLING_RATE]
+        sys.stdout.write(json.dumps(compared(settings, short, options.rounds)) + "\n")
+        return None
     weights = random_weights(BASE)
     lines = [
         "# The encoder's speed",
@@ -100,8 +111,11 @@ def main() -> None:
 
 
 def clips(count: int) -> list[FloatArray]:
-    """Every so-many-th clip of the manifest, so that both corpora and all lengths are there."""
+    """Every so-many-th clip of the manifest, so that both corpora and all lengths are there; without one, noise."""
     audio = Path(os.environ.get("UNDERTONE_SHARED", ROOT.parent / "shared")) / "audio"
+    if not (audio / "manifest.csv").is_file():
+        rng = np.random.default_rng(0)
+        return [rng.standard_normal(length, np.float32) for length in np.linspace(32_000, 239_000, count, dtype=int)]
     with (audio / "manifest.csv").open(encoding="utf-8") as stream:
         paths = [audio / row["path"] for row in csv.DictReader(stream)]
     return [soundfile.read(path, dtype="float32")[0] for path in paths[:: max(len(paths) // count, 1)][:count]]
@@ -135,11 +149,11 @@ def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], th
     """Ours in batches, ONNX Runtime one clip at a time and padded, and the matrix product, in turn."""
     embedder = Embedder(Checkpoint(BASE, weights, normalise=True, weights_hash=""))
     session = onnx_session(weights, threads)
-    normalised = [(signal - signal.mean()) / np.sqrt(signal.var() + 1e-7) for signal in signals]
-    worst = max(float(np.abs(one - other).max()) for one, other in checked(embedder, session, signals, normalised))
+    alone = [normalised(signal) for signal in signals]
+    worst = max(float(np.abs(one - other).max()) for one, other in checked(embedder, session, signals, alone))
     product = matrix_product()
     ours, gemm = Timing(), Timing()
-    batches = {"alone": [one[None] for one in normalised], "padded": in_padded_batches(normalised)}
+    batches = {"alone": [one[None] for one in alone], "padded": in_padded_batches(alone)}
     embedder.embed(signals)  # every shape compiled, memory taken
     with engines_beside(session, batches, threads) as engines:
         timings = {name: {batch: Timing() for batch in batches} for name in engines}
@@ -179,6 +193,12 @@ def throughput(signals: Sequence[FloatArray], weights: dict[str, FloatArray], th
         f"{counted / ours.wall / rates[0]:.0%} of what that rate allows by wall, {counted / ours.cpu / rates[1]:.0%} "
         "by CPU seconds.",
     ]
+
+
+def normalised(signal: FloatArray) -> FloatArray:
+    """The signal as the checkpoint's feature extractor scales it."""
+    scaled: FloatArray = (signal - signal.mean()) / np.sqrt(signal.var() + 1e-7)
+    return scaled
 
 
 def onnx_session(weights: dict[str, FloatArray], threads: int) -> onnxruntime.InferenceSession:
@@ -238,12 +258,12 @@ def checked(
     embedder: Embedder,
     session: onnxruntime.InferenceSession,
     signals: Sequence[FloatArray],
-    normalised: Sequence[FloatArray],
+    alone: Sequence[FloatArray],
 ) -> list[tuple[FloatArray, FloatArray]]:
     """Frames of three clips of one window by both engines: they must be the same network."""
     short = [index for index, signal in enumerate(signals) if len(signal) <= 15 * SAMPLING_RATE][:3]
     frames = [embedding.frames for embedding in embedder.embed_frames([signals[index] for index in short])]
-    theirs = [session.run(None, {"signals": normalised[index][None]})[0][0] for index in short]
+    theirs = [session.run(None, {"signals": alone[index][None]})[0][0] for index in short]
     return [(one, other) for one, other in zip(frames, theirs, strict=True) if one is not None]
 
 

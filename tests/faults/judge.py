@@ -151,9 +151,9 @@ def _wrong(seen: Seen, expected: Seen) -> list[str]:
         name = _memo_of if key == "dead_letter_id" else lambda record, key=key: record[key]
         ours, theirs = {name(r): r for r in records}, {name(r): r for r in others}
         wrong += [
-            f"{key}:{each}"
-            for each in ours.keys() | theirs.keys()
-            if each not in ours or each not in theirs or not _alike(ours[each], theirs[each], key)
+            f"{key}:{each}: {difference}"
+            for each in sorted(ours.keys() | theirs.keys())
+            if (difference := _difference(ours.get(each), theirs.get(each), key))
         ]
     return wrong
 
@@ -162,9 +162,13 @@ TIMES = frozenset({"scored_at", "at", "offset", "partition", "dead_letter_id", "
 """What may differ between two days: when a thing was done, and where in its topic it lay."""
 
 
-def _alike(one: Content, other: Content, key: str) -> bool:
+def _difference(one: Content | None, other: Content | None, key: str) -> str:
+    """What a record has otherwise than that of the quiet day, in words; empty where nothing differs."""
+    if one is None or other is None:
+        return "only on the quiet day" if one is None else "not on the quiet day"
     apart = TIMES if key != "alert_id" else frozenset()
-    return all(_close(one[name], other[name]) for name in one if name not in apart)
+    differing = [name for name in one if name not in apart and not _close(one[name], other[name])]
+    return "; ".join(f"{name} {one[name]!r} instead of {other[name]!r}"[:400] for name in differing)
 
 
 def _close(one: Any, other: Any) -> bool:

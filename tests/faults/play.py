@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -45,10 +45,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a scenario plays: what runs the roles, and their settings beside SETTINGS."""
+    """Where a scenario plays: what runs the roles, and their settings beside SETTINGS.
+
+    quiet: settings of the quiet day that differ.
+    """
 
     command: Command
     settings: Mapping[str, str]
+    quiet: Mapping[str, str] = field(default_factory=dict)
 
     def day(
         self, scenario: Scenario, memos: Iterable[MemoUploaded], folder: Path, roles: Sequence[str] = ROLES
@@ -65,7 +69,8 @@ def play(scenario: Scenario, speakers: Speakers, stage: Stage, folder: Path) -> 
     Users whom chance alarms before anybody changes are set apart: nothing paces their memos after the alarm.
     """
     memos = _written(speakers, folder)
-    expected, accepted, _ = stage.day(without_faults(scenario), memos, folder / "quiet", ALONE)
+    calm = replace(stage, settings={**stage.settings, **stage.quiet})
+    expected, accepted, _ = calm.day(without_faults(scenario), memos, folder / "quiet", ALONE)
     quiet = judge(expected, expected, accepted)
     assert not any(quiet.faults.values()), f"on a quiet day: {quiet.faults}"
     apart = {alert["user_id"] for alert in expected.alerts if alert["at"] < speakers.changes_at}

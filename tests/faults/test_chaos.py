@@ -5,6 +5,7 @@ These are the short scenarios, each in a process of its own; `make chaos` tells 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ from deploy.kafka.server import KafkaServer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(900)]
 
+PATIENCE_S = 840.0
+"""Of a scenario: less than the test has, so that one that hangs is told with where it hangs."""
+
 
 @pytest.fixture
 def seed() -> int:
@@ -24,10 +28,15 @@ def seed() -> int:
 
 
 def verdict_of(scenario: str, seed: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.faults", scenario, "--seed", str(seed)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-20_000:]
-    verdict = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.faults", scenario, "--seed", str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            said, _ = process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            said, _ = process.communicate()
+    assert process.returncode == 0, said[-20_000:]
+    verdict = json.loads(said.splitlines()[-1])
     assert isinstance(verdict, dict)
     return verdict
 

@@ -70,9 +70,9 @@ class World:
                 {"bootstrap.servers": self._kafka.bootstrap, "enable.idempotence": True, "log_level": 0}
                 | {"message.timeout.ms": 600_000, "linger.ms": 5}
             )
-            self._reader = Reader(self._kafka.bootstrap)
+            self._reader = Reader(self._kafka.bootstrap, self._folder / "home")
             exits.callback(self._reader.close)
-            self._positions = Positions(self._kafka.bootstrap, AGENTS_GROUP)
+            self._positions = Positions(self._kafka.bootstrap, AGENTS_GROUP, "risk.scored")
             exits.callback(self._positions.close)
             exits.callback(self.roles.end_all)
             for name in self._begun:
@@ -92,7 +92,10 @@ class World:
         self._settle()
         for name in self.roles.running:
             self.roles.leave(name, self._patience_s)
-        return self._reader.read()
+        seen = self._reader.read()
+        sealed = self._settings.get("UNDERTONE_SEAL") == "on"
+        assert bool(self._reader.sealed) == sealed, f"{self._reader.sealed} records were sealed"
+        return seen
 
     def _environment(self, kind: str) -> dict[str, str]:
         return {
@@ -100,6 +103,7 @@ class World:
             "REDIS_URL": f"redis://127.0.0.1:{self._links['redis'].port}/0",
             "UNDERTONE_AUDIO_PREFIXES": self._audio.as_uri(),
             "UNDERTONE_SESSION_TIMEOUT_S": str(self._session_s),
+            "UNDERTONE_HOME": str(self._folder / "home"),
             **self._settings,
         }
 
@@ -207,17 +211,22 @@ class World:
     # Waiting
 
     def _settle(self) -> None:
-        """Wait until every memo has its end and the drift agent has followed every score, or patience ends."""
-        deadline = time.monotonic() + self._patience_s
-        while self._producer.flush(1) or not self._through():
-            self._tend()
-            if time.monotonic() > deadline:
-                print(f"{self._uploaded - len(self._reader.seen.finished())} memos are not through", flush=True)
-                print(self.roles.told(), flush=True)
-                return
+        """Wait until every memo has its end and the drift agent has followed every score.
 
-    def _through(self) -> bool:
-        return len(self._reader.read().finished()) >= self._uploaded and self._positions.caught_up("risk.scored")
+        Raises AssertionError when patience ends: whatever follows would wait in vain as well.
+        """
+        deadline = time.monotonic() + self._patience_s
+        while waits_for := self._waits_for():
+            self._tend()
+            assert time.monotonic() < deadline, f"after {self._patience_s:.0f} s {waits_for}\n{self.roles.told()}"
+
+    def _waits_for(self) -> str:
+        """What is not through yet, in words; empty when everything is."""
+        if unsent := self._producer.flush(1):
+            return f"the broker has not acknowledged {unsent} memos"
+        if (open_memos := self._uploaded - len(self._reader.read().finished())) > 0:
+            return f"{open_memos} memos have no end"
+        return "" if self._positions.caught_up() else "the drift agent has not followed every score"
 
     def _acknowledged(self, memo: MemoUploaded) -> Callable[[object, object], None]:
         def note(error: object, _: object) -> None:

@@ -169,6 +169,7 @@ def examples() -> Mapping[str, Content]:
         "risk.alerts": avro.alert("stranger", "a"),
         "memos.dead": avro.letter("d", upload),
         "care.actions": avro.action("stranger", "a"),
+        "care.consents": avro.consent("stranger", "c"),
         "audit.events": avro.audit("stranger", "a"),
     }
 

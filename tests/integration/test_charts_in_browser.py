@@ -13,7 +13,9 @@ from schemas.events import AlertState
 from streams.access.headers import Policies, security_headers
 from streams.access.origins import Site
 from streams.history.writes.batch import Kept
-from streams.web import assets, person_page, system_page
+from streams.web import assets
+from streams.web.person import page as person
+from streams.web.system import page as system
 from tests.browser import Tab, opened
 from tests.history import action, alert, score
 from tests.unit.streams.web.stored import Pages, pages
@@ -46,7 +48,7 @@ async def shown(
 ) -> AsyncIterator[tuple[Tab, Pages]]:
     """A tab with this page of an application in this process, sent with the dashboard's headers."""
     async with (
-        pages(folder, records(), assets.router, person_page.router, system_page.router) as served,
+        pages(folder, records(), assets.router, person.router, system.router) as served,
         opened(chromium, "about:blank", width=width, dark=dark, scripts=scripts) as tab,
     ):
         served.application.state.stage_lags = NoBroker()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ExitCode
+from schemas.topics import TOPICS
+from streams.local.embedded import EmbeddedKafka
 from tests.audio_files import sndfile, spoken
 
 ROOT = Path(__file__).parent.parent.parent
@@ -53,8 +55,9 @@ def test_a_broker_whose_name_does_not_resolve_is_named_and_given_up(arguments: t
     assert "gaierror" not in line
 
 
-def test_a_closed_port_of_redis_and_of_the_registry_are_named(closed: str, tmp_path: Path) -> None:
-    redis = run("alerts", "mutes", KAFKA_BOOTSTRAP=closed, REDIS_URL=f"redis://user:h1dden@{closed}")
+def test_a_closed_port_of_redis_is_named(closed: str) -> None:
+    with EmbeddedKafka(topic.name for topic in TOPICS) as kafka:
+        redis = run("alerts", "mutes", KAFKA_BOOTSTRAP=kafka.bootstrap, REDIS_URL=f"redis://user:h1dden@{closed}")
     assert redis.returncode == ExitCode.UNAVAILABLE
     (line,) = redis.stderr.splitlines()
     assert f"REDIS_URL=redis://{closed}: connection refused" in line

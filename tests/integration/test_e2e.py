@@ -21,7 +21,7 @@ import pytest
 import soundfile
 import yaml
 
-from deploy.grafana.boards import OVERVIEW
+from deploy.grafana.tables.overview import OVERVIEW
 from deploy.kafka.server import KafkaServer
 from schemas import topics
 from schemas.codec import Codec

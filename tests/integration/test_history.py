@@ -1,26 +1,33 @@
 """The history between a real broker and a real database."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from sqlalchemy import Connection, select
 
 from schemas.codec import Codec
 from schemas.event_enums import CareActionKind
+from schemas.events import RiskScored
 from schemas.settings import Settings
 from streams.history.agent import HistoryAgent
 from streams.history.caseload import CaseloadFilter, caseload
 from streams.history.database import Database
 from streams.history.operations import positions
 from streams.history.person import scores
-from streams.history.writes.batch import Kept
+from streams.history.tables import SCORES
+from streams.history.writes.batch import Kept, store
+from streams.history.writes.erasure import forget_person
+from streams.history.writes.positions import stored
 from streams.local.embedded import EmbeddedKafka
 from streams.roles.history import lost_by_rebuild, rebuild
-from tests.history import NOW, TOPICS, action, alert, score
+from tests.history import KEEPING, NOW, NOW_MS, TOPICS, action, alert, parts, score
 from tests.servers import Broker
+from workers.privacy.sealing import Sealing, close_all, sealing_of
 
 WITHIN_S = 60.0
 CODEC = Codec()
@@ -133,6 +140,23 @@ async def test_two_processes_share_the_partitions(one_broker: Broker, tmp_path: 
     database.close()
 
 
+async def test_a_rebuild_ends_where_the_topics_have_lost_all_records(one_broker: Broker, tmp_path: Path) -> None:
+    if not one_broker.real:
+        pytest.skip("the embedded broker deletes no records: `make servers` installs Apache Kafka")
+    one_broker.create(*TOPICS.values())
+    settings = settings_of(one_broker.bootstrap, tmp_path)
+    send(one_broker.bootstrap, [score("anna", day) for day in (3.0, 2.0, 1.0)])
+    assert await rebuild(settings) == 3
+    one_broker.forget("risk.scored")
+    assert await lost_by_rebuild(settings) == 3
+    async with asyncio.timeout(WITHIN_S):
+        assert await rebuild(settings) == 0
+    database = Database.open(settings)
+    found = {each.topic: each.next_offset for each in await database.read(positions, NOW) if each.next_offset}
+    assert found == {"risk.scored": 3}
+    database.close()
+
+
 async def test_a_history_is_rebuilt_from_the_topics(kafka_bootstrap: str, tmp_path: Path) -> None:
     settings = settings_of(kafka_bootstrap, tmp_path)
     database = Database.open(settings)
@@ -144,3 +168,62 @@ async def test_a_history_is_rebuilt_from_the_topics(kafka_bootstrap: str, tmp_pa
     assert await rebuild(settings) == 4
     assert await database.read(scores, "anna", NOW.replace(year=2020), NOW) == before
     database.close()
+
+
+def stored_before(connection: Connection, records: Sequence[Kept]) -> None:
+    """Records of another partition."""
+    (part,) = parts(records, partition=1)
+    stored(connection, [part.step.at])
+    store(connection, [part], KEEPING, NOW_MS)
+
+
+async def sealed(border: Sealing, record: RiskScored) -> tuple[str, bytes, bytes]:
+    """Topic, key and value of a record as it is on its topic."""
+    written = await border.sealed("risk.scored", record.user_id.encode(), CODEC.encode(record), [])
+    assert written is not None
+    assert written.key is not None
+    return "risk.scored", written.key, written.value
+
+
+async def test_rows_from_before_are_sealed_and_nothing_of_an_erased_person_is_stored(
+    kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    clear = settings_of(kafka_bootstrap, tmp_path)
+    database = Database.open(clear)
+    await database.write(stored_before, [score("carla", 3.0)])
+    database.close()
+    send(kafka_bootstrap, [score("anna", 3.0), score("berta", 3.0)])
+    settings = clear.model_copy(update={"seal": "on"})
+    border, database = sealing_of(settings), Database.open(settings)
+    files = [tmp_path / name for name in ("history.db", "history.db-wal")]
+    producer = Producer({"bootstrap.servers": kafka_bootstrap, "acks": "all"})
+    async with running(settings, database):
+
+        async def nobody_is_named() -> bool:
+            held = b"".join(file.read_bytes() for file in files)
+            return not any(name in held for name in (b"anna", b"berta", b"carla"))
+
+        await until(has(database, {"anna": 1, "berta": 1, "carla": 1}))
+        await until(nobody_is_named)
+        for user in ("anna", "berta"):
+            topic, key, value = await sealed(border, score(user, 2.0))
+            producer.produce(topic, value, key, partition=0)
+        producer.flush(30)
+        await until(has(database, {"anna": 2, "berta": 2, "carla": 1}))
+        late = [await sealed(border, score(user, 1.0)) for user in ("berta", "anna")]
+        directory = border.keyring.directory
+        subject = directory.mark_erasing("berta")
+        assert subject is not None
+        directory.destroy_keys(subject.id)
+        border.keyring.forget(subject.id)
+        await database.write(forget_person, subject.id)
+        for topic, key, value in late:
+            producer.produce(topic, value, key, partition=0)
+        producer.flush(30)
+        await until(has(database, {"anna": 3, "carla": 1}))
+        rows = await database.read(lambda connection: connection.scalars(select(SCORES.c.user_id)).all())
+        named = {border.keyring.subject(user).hex(): memos for user, memos in (("anna", 3), ("carla", 1))}
+        assert Counter(rows) == named
+        assert directory.subjects_of(["berta"]) == {}
+    database.close()
+    close_all()

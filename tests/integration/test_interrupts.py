@@ -69,7 +69,7 @@ def memo(tmp_path: Path) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process has loaded is read from /proc")
 def test_while_score_imports_tensorflow(memo: str, tmp_path: Path) -> None:
-    with undertone("score", memo, home=tmp_path) as process:
+    with undertone("score", memo, home=tmp_path, UNDERTONE_ENGINE="xla") as process:
         maps = Path(f"/proc/{process.pid}/maps")
         until(lambda: "/tensorflow/" in maps.read_text())
         assert interrupted(process) == ""

@@ -17,6 +17,14 @@ from tests.served import Served, served
 NAMES = "http://127.0.0.1:9/names"
 """No server listens there: the browser's request is answered by the test."""
 WITHIN_MS = 30_000
+KEEPS_SOURCE = """window.EventSource = class extends EventSource {
+  constructor(...given) { super(...given); window.source = this; }
+};"""
+SCORED = "() => window.source.dispatchEvent(new MessageEvent('risk.scored'))"
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +79,8 @@ async def test_a_new_alert_appears_and_the_focus_stays(chromium: Browser, system
 async def test_names_are_asked_by_the_browser_and_shown_as_text(chromium: Browser, system: Served) -> None:
     async with caseload(chromium, system) as tab:
         await expect(row(tab.page, "north-1").locator(".case-name")).to_have_text("Person <i>1</i>")
+        await tab.page.goto(f"{system.address}/people/north-1")
+        await expect(tab.page.get_by_role("heading", level=1)).to_have_text("north-1 Person <i>1</i>")
         assert [each for each in tab.watch.faults if NAMES not in each] == []
 
 
@@ -96,6 +106,24 @@ async def test_a_paused_list_says_so_and_catches_up(chromium: Browser, system: S
         await expect(row(page, "north-3", "warning")).to_have_count(0)
         await page.get_by_role("button", name="Resume updates").click()
         await expect(row(page, "north-3", "warning")).to_have_count(1, timeout=WITHIN_MS)
+
+
+async def test_a_tab_that_is_hidden_looks_at_nobody_until_it_is_seen_again(chromium: Browser, system: Served) -> None:
+    async with caseload(chromium, system) as tab:
+        page, looks = tab.page, list[str]()
+        await page.clock.install()
+        await page.add_init_script(KEEPS_SOURCE)
+        await page.reload()
+        await expect(page.locator("#live")).to_have_attribute("data-state", "open")
+        page.on("request", lambda request: looks.append(request.url) if "/caseload/rows" in request.url else None)
+        await page.evaluate(SCORED)
+        await page.evaluate(HIDE, True)
+        await page.clock.fast_forward(60_000)
+        await page.evaluate("() => fetch('/healthz').then((answer) => answer.text())")
+        assert looks == [], "before a later request"
+        async with page.expect_request("**/caseload/rows*"):
+            await page.evaluate(HIDE, False)
+            await page.clock.fast_forward(1000)
 
 
 async def test_without_scripts_a_person_is_found_and_an_episode_acknowledged(chromium: Browser, system: Served) -> None:
@@ -124,3 +152,16 @@ async def until_stored(system: Served, dedup_key: str) -> None:
     async with asyncio.timeout(WITHIN_MS / 1000):
         while await system.board.services.database.read(episode, dedup_key) is None:
             await asyncio.sleep(0.05)
+
+
+async def test_a_session_that_is_over_is_not_asked_for_again(chromium: Browser, system: Served) -> None:
+    async with caseload(chromium, system) as tab:
+        for address in ("**/api/v1/events*", "**/caseload/rows*"):
+            await tab.page.route(address, _signed_out)
+        await tab.page.reload()
+        await expect(tab.page.locator("#live")).to_have_attribute("data-state", "refused", timeout=WITHIN_MS)
+
+
+async def _signed_out(route: Route) -> None:
+    """As the dashboard answers when a session has ended."""
+    await route.fulfill(status=401)

@@ -11,10 +11,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import topics
 from schemas.errors import Poison
+from schemas.event_enums import CareActionKind
+from schemas.events import CareAction
 from schemas.pipeline import ACOUSTIC, AGENTS_GROUP, feature_stages
 from schemas.redrive_headers import revision_of
 from schemas.settings import Settings
-from schemas.state_keys import MARK
+from schemas.state_keys import MARK, MUTES
+from streams.drift import mutes
 from streams.recovery import resubmit
 from streams.recovery.resubmit import Reconciler
 from tests.integration.test_worker import CODEC, CheapStage, event, everything, load
@@ -89,10 +92,13 @@ async def test_memos_without_an_outcome_are_resubmitted_unchanged_and_once(
     await publish_memos(producer)
     await extracted(settings)
     await commit(settings, topics.FEATURES, AGENTS_GROUP)
-    store = MemoryStore()
+    store, now = MemoryStore(), datetime.now(UTC)
+    mute = CareAction("a-mute", "user-1", now, "dr-a", CareActionKind.MUTED)
+    await producer.send_and_wait(topics.CARE.name, CODEC.encode(mute), b"user-1")
     reconcilers = [Reconciler(settings, store, MemoryDeadlines(), producer, CODEC) for _ in range(2)]
     assert sorted(await asyncio.gather(*(each.reconcile() for each in reconcilers)), key=str) == [2, None]
     assert [await each.reconcile() for each in reconcilers] == [None, None]
+    assert mutes.muted_by(mutes.load((await store.read([MUTES.key()]))[MUTES.key()]), "user-1", now)
     uploads = Counter(memo.memo_id for memo in await everything(settings, topics.UPLOADED))
     assert uploads == Counter(["scored", "dead at a worker", "dead at fusion", *["lost-1", "lost-2"] * 2])
     everywhere = written(settings, topics.UPLOADED, datetime(2026, 1, 1, tzinfo=UTC))

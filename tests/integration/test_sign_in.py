@@ -1,7 +1,9 @@
 """Sign-in, sessions and tokens against a real OpenID Connect provider."""
 
+import asyncio
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -10,9 +12,14 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from deploy.identity.server import IdentityServer, Registration, new_key
+from schemas.errors import ConfigurationError, Transient
+from schemas.event_enums import ActorProof
+from schemas.settings import Settings
 from streams.access import sessions
+from streams.access.identity_provider import Client, IdentityProvider
 from streams.access.permissions import ROUTES, Permission
 from streams.access.roles import GRANTS, StaffRole
+from streams.cli.privacy.token_actor import actor_by
 from tests.identity import ACCOUNTS, DASHBOARD, access_token, log_in
 from tests.unit.streams.access.protected import Protected, address, protected
 
@@ -161,6 +168,13 @@ async def test_sign_out_ends_the_session_here_and_at_the_provider(world: Protect
     assert (await browser.get("/signedout")).status_code == 200
 
 
+async def test_sign_out_ends_the_session_while_kafka_is_away(world: Protected) -> None:
+    browser = await signed_in(world, "ann")
+    world.trail.refuses = True
+    assert (await browser.post("/signout", data={"csrf_token": token_of(browser)})).status_code == 503
+    assert (await browser.get("/system")).status_code == 401
+
+
 async def test_sign_out_everywhere_ends_the_other_browsers_too(world: Protected) -> None:
     one, two, bystander = await signed_in(world, "ann"), await signed_in(world, "ann"), await signed_in(world, "sue")
     await one.post("/signout", data={"csrf_token": token_of(one), "everywhere": "1"})
@@ -175,6 +189,18 @@ async def test_a_program_uses_an_access_token(world: Protected, identity: Identi
     assert world.trail.events[0].actor == "reader"
     answer = await program.post("/signout")  # no cookie, so no token of a form
     assert answer.status_code == 303
+
+
+def test_a_command_is_run_by_whoever_the_provider_gave_its_token(identity: IdentityServer, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(access_token(identity, "reader"))
+    settings = Settings(oidc_issuer=identity.issuer, oidc_audience=identity.audience, oidc_token_file=path)
+    actor = actor_by(settings)
+    assert (actor.name, actor.proof) == ("reader", ActorProof.OIDC)
+    claims = jwt.decode(access_token(identity, "reader"), identity.key, algorithms=["RS256"]).claims
+    path.write_text(minted(identity.key, claims | {"aud": "https://other.example"}))
+    with pytest.raises(ConfigurationError, match="not for this API"):
+        actor_by(settings)
 
 
 async def test_a_token_for_another_api_is_foreign(world: Protected, identity: IdentityServer) -> None:
@@ -217,3 +243,29 @@ async def test_keys_change_and_the_provider_may_be_away(monkeypatch: pytest.Monk
         assert "UNDERTONE_OIDC_ISSUER" in answer.json()["detail"]
         out = await browser.post("/signout", data={"csrf_token": token_of(browser)})
         assert out.headers["location"] == "/signedout"
+
+
+async def test_a_provider_that_is_away_is_not_asked_for_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider, asked = IdentityProvider(Client("https://id.example", "undertone", None, "api")), list[str]()
+
+    async def absent() -> None:
+        asked.append("")
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(provider._app, "load_server_metadata", absent)
+    told = []
+    for _ in range(3):
+        with pytest.raises(Transient, match="UNDERTONE_OIDC_ISSUER") as refused:
+            await provider.access_claims("a.b.c")
+        told.append(refused.value)
+    assert len(asked) == 1
+    # Each its own: one error that is raised again would keep the frames, and so the tokens, of all requests.
+    assert len(set(map(id, told))) == 3
+
+
+async def test_tokens_with_known_keys_wait_for_no_fetch(world: Protected, identity: IdentityServer) -> None:
+    assert world.access.staff is not None
+    provider, token = world.access.staff.provider, access_token(identity, "reader")
+    await provider.access_claims(token)
+    async with provider._fetching, asyncio.timeout(20):
+        assert (await provider.access_claims(token))["sub"] == "reader"

@@ -1,143 +1,35 @@
 """`undertone up` as a user runs it: real processes, real workers, real agents, and anyone may die."""
 
-import asyncio
 import getpass
+import hmac
 import json
 import os
 import re
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import soundfile
 from redis import Redis
-from typer.testing import CliRunner, Result
 
 from schemas import topics
-from schemas.codec import Codec
 from schemas.errors import Transient
 from schemas.events import MemoUploaded
-from schemas.settings import Settings
-from streams.cli.application import app
-from streams.local.discover import Running, connected
-from streams.local.submit import Submitter
+from tests.integration.running_up import LOG_KEY, SECRET, Up
 from tests.json_output import validated
 from workers.audio.memo import SAMPLING_RATE
-from workers.kafka.consumer_lag import Observer
-from workers.kafka.topic_reader import follow
+from workers.service.logs import HASH_DIGITS
 from workers.simulation.cohort import random_voice
 from workers.simulation.source_filter import speak
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-
-PATIENCE_S = 150.0
-CODEC = Codec()
-SECRET = "a secret of twenty-four bytes"
-"""Of a bridge that is not started."""
-
-
-class Up:
-    """One `undertone up` and the commands that talk to it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.environment = {**os.environ, "UNDERTONE_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "200"}
-        self.environment["UNDERTONE_WEBHOOK_SECRET"] = SECRET
-        self.environment["UNDERTONE_DASHBOARD_PORT"] = "0"
-        for name in ("KAFKA_BOOTSTRAP", "REDIS_URL", "UNDERTONE_AUDIO_PREFIXES"):
-            self.environment.pop(name, None)
-
-    def start(self) -> None:
-        with (self.home.parent / "up.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "up"], env=self.environment, stdout=log, stderr=log
-            )
-        self.wait_until(lambda: (self.home / "up.json").exists())
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(30)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def wait_until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, (self.home.parent / "up.log").read_text()[-3000:]
-            assert self.process.poll() is None, (self.home.parent / "up.log").read_text()[-3000:]
-            time.sleep(0.2)
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "streams.cli", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-
-    def call(self, *arguments: str) -> Result:
-        """As `run`, within this process, which has imported everything."""
-        changes = {name: self.environment.get(name) for name in os.environ.keys() | self.environment.keys()}
-        return CliRunner().invoke(app, arguments, env=changes)
-
-    def submit(self, *paths: Path, user: str, at: datetime) -> list[str]:
-        """Submit and give the memo ids."""
-        names = [str(path) for path in paths]
-        done = self.run("submit", *names, "--user", user, "--recorded-at", at.isoformat(), "--json")
-        assert done.returncode == 0, done.stderr
-        return [line["memo_id"] for line in validated("submit", done.stdout)]
-
-    def upload(self, *events: MemoUploaded) -> None:
-        """Send events as a platform does."""
-
-        async def send() -> None:
-            async with Submitter.open(self.settings, CODEC, None) as submitter:
-                await submitter.send_all(events)
-
-        asyncio.run(send())
-
-    @property
-    def settings(self) -> Settings:
-        running = Running(**json.loads((self.home / "up.json").read_text()))
-        return connected(Settings.load(kafka_bootstrap=running.bootstrap, redis_url=running.redis_url))
-
-    def read(self, topic: topics.Topic) -> list[Any]:
-        async def read() -> list[Any]:
-            return [r async for r in follow(self.settings, CODEC, topic, topic.record, from_start=True, once=True)]
-
-        return asyncio.run(read())
-
-    def scores(self) -> Counter[str]:
-        """Records of risk.scored by memo."""
-        return Counter(score.memo_id for score in self.read(topics.SCORED))
-
-    def backlog(self) -> int:
-        async def ask() -> int:
-            async with Observer(self.settings) as observer:
-                return await observer.memos_under_way()
-
-        return asyncio.run(ask())
-
-    def children(self) -> list[int]:
-        """Process ids."""
-        parent = self.process.pid
-        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-    def child(self, words: str) -> int:
-        """Process id of the child whose command line ends with these words."""
-        for pid in self.children():
-            if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
-                return pid
-        raise AssertionError(f"no child runs {words}")
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +47,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     system = Up(tmp_path_factory.mktemp("up") / "home")
+    system.environment["UNDERTONE_SEAL"] = "off"  # until it is killed
     system.start()
     yield system
     if system.process.poll() is None:
@@ -174,6 +67,22 @@ def test_memos_become_scores_and_what_is_broken_becomes_one_dead_letter(up: Up, 
     assert lost not in up.scores()
     assert lost.encode() in letter.value
     assert all(score.bundle_id.startswith("demo-") for score in up.read(topics.SCORED))
+
+
+def test_a_killed_system_loses_no_memo_and_seals_what_it_had_in_clear(up: Up, voices: list[Path]) -> None:
+    given = ("--user", "survivor", "--recorded-at", DAY.isoformat(), "--json")
+    submitted = up.call("submit", *map(str, voices), *given)  # in this process, so that nothing is scored yet
+    up.kill()
+    memos = [line["memo_id"] for line in validated("submit", submitted.stdout)]
+    (up.home / "up.json").unlink(missing_ok=True)
+    del up.environment["UNDERTONE_SEAL"]
+    up.start()
+    up.wait_until(lambda: set(memos) <= set(up.scores()))
+    with Redis.from_url(up.settings.redis_url or "") as redis:
+        up.wait_until(lambda: [key for key in redis.keys("undertone:*{*") if b"}~" not in key] == [])
+    for user in ("one", "survivor"):
+        (seen,) = validated("user", up.call("user", user, "--json").stdout)
+        assert seen["baseline"]["memos"] == len(voices), user
 
 
 def test_submit_waits_for_the_outcome_of_each_memo(up: Up, voices: list[Path]) -> None:
@@ -210,7 +119,7 @@ def test_scores_are_shown_newest_first_and_by_user(up: Up) -> None:
 
 def test_the_dashboard_answers_at_the_address_that_is_printed(up: Up) -> None:
     log = up.home.parent / "up.log"
-    up.wait_until(lambda: "\ndashboard: http://127.0.0.1:" in log.read_text())
+    up.wait_until(lambda: log.read_text().count("\ndashboard: http://127.0.0.1:") == 2)  # it was started twice
     (address,) = re.findall(r"^dashboard: (\S+)$", log.read_text(), re.MULTILINE)[-1:]
     assert json.loads((up.home / "up.json").read_text())["dashboard_url"] == address
     assert httpx.get(f"{address}/api/v1/openapi.json").json()["info"]["title"] == "Undertone"
@@ -249,6 +158,15 @@ def test_a_secret_is_in_the_environment_of_no_child_that_does_not_need_it(up: Up
     assert not [pid for pid in children if SECRET.encode() in Path(f"/proc/{pid}/environ").read_bytes()]
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc, which Linux has")
+def test_a_secret_of_a_file_is_in_no_environment_and_still_known_to_the_roles(up: Up) -> None:
+    children = up.children()
+    assert not [pid for pid in children if LOG_KEY.encode() in Path(f"/proc/{pid}/environ").read_bytes()]
+    assert LOG_KEY not in (up.home / "up.json").read_text()
+    named = hmac.new(LOG_KEY.encode(), b"user:one", "sha256").hexdigest()[:HASH_DIGITS]
+    assert f"user={named}" in (up.home.parent / "up.log").read_text(), "the dead letter of this user was logged"
+
+
 def test_the_same_memo_again_changes_nothing(up: Up, voices: list[Path]) -> None:
     up.wait_until(lambda: up.backlog() == 0)
     with Redis.from_url(up.settings.redis_url or "") as redis:
@@ -264,7 +182,9 @@ def test_a_memo_that_was_mended_and_sent_back_scores_as_if_it_had_never_failed(u
     calm, late = (up.home / "audio" / f"{name}.wav" for name in ("calm", "late"))
     shutil.copy(voices[0], calm)
     up.upload(*(MemoUploaded(path.stem, path.stem, DAY, DAY, path.as_uri()) for path in (calm, late)))
-    up.wait_until(lambda: up.scores()["calm"] and len(up.read(topics.DEAD)) == 3)
+    up.wait_until(
+        lambda: up.scores()["calm"] and any(letter.reason == "audio:missing" for letter in up.read(topics.DEAD))
+    )
     assert up.scores()["late"] == 0
     shutil.copy(voices[0], late)
     assert up.run("dead-letters", "redrive", "--reason", "audio:missing").stdout == "1 records sent back\n"
@@ -281,14 +201,6 @@ def test_killing_any_process_loses_no_memo(up: Up, voices: list[Path], victim: s
     os.kill(up.child(victim), signal.SIGKILL)
     after = up.submit(*voices[2:], user=f"user of {victim}", at=DAY + timedelta(days=1))
     up.wait_until(lambda: {*before, *after} <= set(up.scores()))
-
-
-def test_killing_the_whole_system_loses_no_memo(up: Up, voices: list[Path]) -> None:
-    memos = up.submit(*voices, user="survivor", at=DAY)
-    up.kill()
-    (up.home / "up.json").unlink(missing_ok=True)
-    up.start()
-    up.wait_until(lambda: set(memos) <= set(up.scores()))
 
 
 def test_an_operator_can_mute_a_user_and_see_it(up: Up) -> None:
@@ -342,6 +254,7 @@ def test_a_memo_of_the_doctor_is_scored_and_forgotten(up: Up) -> None:
     assert done.returncode == 0, [row for row in found.values() if row["status"] == "failed"]
     for check in ("memo sent", "memo acoustic", "memo embedding", "memo score", "memo clean-up"):
         assert found[check]["status"] == "ok", found[check]
+    assert "the keys are in UNDERTONE_HOME, wrapped by local, and open" in found["sealing"]["text"]
     assert "removed: its audio, its keys in Redis; stays: its records (memos.uploaded" in found["memo clean-up"]["text"]
     assert list((up.home / "audio").glob("undertone-doctor-*")) == []
     with Redis.from_url(str(up.settings.redis_url)) as client:
@@ -349,16 +262,26 @@ def test_a_memo_of_the_doctor_is_scored_and_forgotten(up: Up) -> None:
         assert not [member for member in client.zrange("undertone:joins:open", 0, -1) if b"undertone-doctor" in member]
 
 
+def test_nobody_is_named_in_a_file_of_its_home(up: Up) -> None:
+    """Of those who spoke since it seals: the append-only file has every value that there ever was."""
+    files = {path: path.read_bytes() for path in up.home.rglob("*") if path.is_file()}
+    assert {path.name for path in files} >= {"keys.db", "keyset.json", "journal.db", "history.db"}
+    names = (b"user of worker", b"user of agents", b"[red]patient", b"undertone-doctor")
+    assert [(path.name, name) for path, data in files.items() for name in names if name in data] == []
+
+
 def test_nothing_personal_is_in_the_log(up: Up) -> None:
     log = (up.home.parent / "up.log").read_text()
     memos = [score.memo_id for score in up.read(topics.SCORED)]
-    told = [secret for secret in ("survivor", "user of", str(up.home), ".wav", *memos) if secret in log]
+    told = [secret for secret in ("survivor", "user of", str(up.home), *memos) if secret in log]
     assert told == []
+    assert not re.search(r"\.wav\b", log), "a path of audio"
 
 
 def test_it_stops_within_ten_seconds_when_asked(up: Up) -> None:
     began = time.monotonic()
     assert up.stop() == 0
+    assert not (up.home / "role-secrets").exists(), "copies of secrets go with the roles that read them"
     assert time.monotonic() - began < 30  # the machine may be busy; the system's own deadline is 10 s
 
 

@@ -17,7 +17,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import DeadLetterCapReached, Poison, Stop, Transient
-from schemas.events import DeadLetter, Extractor, MemoFeatures, MemoUploaded, Modality, Quality
+from schemas.event_enums import ConsentState
+from schemas.events import Consent, DeadLetter, Extractor, MemoFeatures, MemoUploaded, Modality, Quality
 from schemas.pipeline import ACOUSTIC
 from schemas.settings import Settings
 from tests.servers import Broker
@@ -28,6 +29,7 @@ from workers.consumer.worker import Worker
 from workers.kafka.clients import make_producer
 from workers.kafka.consumer_lag import Observer
 from workers.kafka.topic_reader import follow
+from workers.service import prometheus
 
 CODEC = Codec()
 MOMENT = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -445,3 +447,43 @@ async def test_a_stop_commits_nothing_of_the_batch_that_came_after_it(settings: 
     async with working(one_each, OverlappingStage()):
         await caught_up(settings)
     assert [f.memo_id for f in await everything(settings, topics.FEATURES)] == ["slow", "after"]
+
+
+async def test_nothing_is_read_of_somebody_who_paused_and_the_memo_is_settled_without_a_dead_letter(
+    settings: Settings,
+) -> None:
+    """Said and acknowledged before the memos: no worker opens them; what comes after it was given again is read."""
+
+    async def say(state: ConsentState) -> None:
+        producer: AIOKafkaProducer = make_producer(settings)
+        await producer.start()
+        try:
+            said = Consent("c", "ann", MOMENT, state, "local")
+            await producer.send_and_wait(topics.CONSENTS.name, CODEC.encode(said), b"ann")
+        finally:
+            await producer.stop()
+
+    opened: list[str] = []
+
+    def noting(event: MemoUploaded, **options: object) -> Memo:
+        opened.append(event.memo_id)
+        return load(event, **options)
+
+    unread = prometheus.MEMOS_UNREAD.labels(stage="acoustic", reason="paused")
+    before = unread._value.get()
+    async with working(settings, CheapStage(), load=noting):
+        await upload(settings, event("first", "ann"))
+        await caught_up(settings)
+        await say(ConsentState.PAUSED)
+        await upload(settings, event("second", "ann"), event("third", "bob"))
+        await caught_up(settings)
+        await say(ConsentState.GIVEN)
+        await upload(settings, event("fourth", "ann"))
+        await caught_up(settings)
+    assert sorted(opened) == ["first", "fourth", "third"]
+    features = {record.memo_id: record for record in await everything(settings, topics.FEATURES)}
+    assert features.keys() == {"first", "second", "third", "fourth"}
+    assert features["second"].quality.reasons == ("consent:paused",)
+    assert features["second"].summary.size == 0
+    assert unread._value.get() == before + 1
+    assert await everything(settings, topics.DEAD) == []

@@ -309,6 +309,55 @@ CASES = [
         },
     ),
     Case(
+        "UndertoneKeysUnavailable",
+        True,
+        "15m",
+        {'undertone_key_directory_seconds_count{job="u",instance="a:1",operation="find",outcome="failed"}': "0+1x80"},
+    ),
+    Case(
+        "UndertoneKeysUnavailable",
+        False,
+        "15m",
+        {
+            'undertone_key_directory_seconds_count{job="u",instance="a:1",operation="find",outcome="failed"}': "0 1x80",
+            'undertone_key_directory_seconds_count{job="u",instance="a:1",operation="find",outcome="ok"}': "0+9x80",
+        },
+    ),
+    Case("UndertoneKeysUnknown", True, "15m", {'undertone_keys_unknown{job="u",instance="a:1"}': "1x80"}),
+    # Keys of others that are read between two tries of the partition that waits set it to 0.
+    Case(
+        "UndertoneKeysUnknown",
+        True,
+        "15m",
+        {'undertone_keys_unknown{job="u",instance="a:1"}': " ".join(["1 0 0"] * 30)},
+    ),
+    Case("UndertoneKeysUnknown", False, "15m", {'undertone_keys_unknown{job="u",instance="a:1"}': "1x20 0x80"}),
+    Case("UndertoneKeysOverdue", True, "25h", {'undertone_keys_overdue_months{job="u",instance="a:1"}': "2x6100"}),
+    Case(
+        "UndertoneKeysOverdue", False, "25h", {'undertone_keys_overdue_months{job="u",instance="a:1"}': "2x300 0x5800"}
+    ),
+    Case(
+        "UndertoneRecordsForged",
+        True,
+        "10m",
+        {'undertone_dead_letters_total{stage="fusion",reason="record:forged",instance="a:1"}': "_x30 1x40"},
+    ),
+    Case(
+        "UndertoneRecordsForged",
+        True,
+        "80m",
+        {'undertone_dead_letters_total{stage="fusion",reason="record:forged",instance="a:1"}': "1x300 2x40"},
+    ),
+    Case(
+        "UndertoneRecordsForged",
+        False,
+        "80m",
+        {
+            'undertone_dead_letters_total{stage="fusion",reason="record:forged",instance="a:1"}': "3x400",
+            'undertone_dead_letters_total{stage="fusion",reason="audio:undecodable",instance="a:1"}': "0+1x400",
+        },
+    ),
+    Case(
         "UndertoneLooksUnrecorded", True, "5m", {'undertone_http_requests_refused_total{reason="unrecorded"}': "0+1x40"}
     ),
     Case(
@@ -319,6 +368,25 @@ CASES = [
             'undertone_http_requests_refused_total{reason="unrecorded"}': "0x40",
             'undertone_http_requests_refused_total{reason="rate"}': "0+5x40",
         },
+    ),
+    Case(
+        "UndertoneAuditUnsigned", True, "40m", {'undertone_audit_covered_timestamp_seconds{instance="a:1"}': "60x200"}
+    ),
+    # The process that signs is gone, with its metrics.
+    Case("UndertoneAuditUnsigned", True, "40m", {'undertone_audit_covered_timestamp_seconds{instance="a:1"}': "60x8"}),
+    # One of two that sign suffices.
+    Case(
+        "UndertoneAuditUnsigned",
+        False,
+        "60m",
+        {
+            'undertone_audit_covered_timestamp_seconds{instance="a:1"}': "60x300",
+            'undertone_audit_covered_timestamp_seconds{instance="b:1"}': "0+15x300",
+        },
+    ),
+    # No process signs, since nobody has set that up: every process has the gauge, at 0.
+    Case(
+        "UndertoneAuditUnsigned", False, "60m", {'undertone_audit_covered_timestamp_seconds{instance="a:1"}': "0x300"}
     ),
 ]
 

@@ -14,6 +14,7 @@ from tests.promql import faults
 
 ROOT = Path(__file__).parent.parent.parent
 GRAFANA = ROOT / "deploy" / "grafana"
+SECRETS = "${UNDERTONE_SECRETS:-./secrets}/grafana"
 FILES = sorted(FOLDER.glob("*.json"))
 
 
@@ -74,6 +75,16 @@ def test_grafana_is_told_where_the_dashboards_and_their_source_are() -> None:
     assert used == {source["uid"]}
     (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/undertone.yml").read_text())["providers"]
     grafana = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
-    mounts = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    mounts = dict(volume.removesuffix(":ro").rsplit(":", 1) for volume in grafana["volumes"])
     assert mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
     assert mounts["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    # It asks over TLS and trusts the authority of this installation alone; whoever looks at it reaches it over TLS too.
+    assert source["url"] == "https://prometheus:9090"
+    assert source["jsonData"] == {"tlsAuthWithCACert": True}
+    assert source["secureJsonData"] == {"tlsCACert": f"$__file{{{mounts[SECRETS]}/ca.pem}}"}
+    given = {name: value for name, value in grafana["environment"].items() if name.startswith("GF_SERVER")}
+    assert given == {
+        "GF_SERVER_PROTOCOL": "https",
+        "GF_SERVER_CERT_FILE": f"{mounts[SECRETS]}/server.pem",
+        "GF_SERVER_CERT_KEY": f"{mounts[SECRETS]}/server-key.pem",
+    }

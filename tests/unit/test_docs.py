@@ -28,7 +28,7 @@ GUIDES = [page for page in PAGES if page.parent != DECISIONS and page.name != "C
 """Pages that users act by; decisions and the changelog describe the day they were written."""
 ELSEWHERE = {
     *("UNDERTONE_SECRETS_DIR", "UNDERTONE_SHARED", "UNDERTONE_REQUIRE"),
-    *("UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_CHANNEL"),
+    *("UNDERTONE_AUDIO", "UNDERTONE_MODELS", "UNDERTONE_CHANNEL", "UNDERTONE_KEY_SERVICE"),
 }
 """Variables that are no settings: read before them, by tests, or by compose."""
 

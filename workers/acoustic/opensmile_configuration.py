@@ -30,7 +30,10 @@ _PACKAGED = {
 
 @cache
 def configuration_hash() -> str:
-    """SHA-256 (hex) of everything that determines a pass's values: all included files and openSMILE's version."""
+    """SHA-256 (hex) of everything that determines a pass's values: all included files and openSMILE's version.
+
+    What runs is derived from the configuration without changing a value (`workers/acoustic/opensmile`).
+    """
     digest = hashlib.sha256(metadata.version("opensmile").encode())
     for path in (CONFIGURATION, *packaged().values()):
         digest.update(path.read_bytes())

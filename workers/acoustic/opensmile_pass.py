@@ -5,16 +5,20 @@ openSMILE is not thread-safe: run this in one thread per process, and use more p
 
 import ctypes
 import os
-from collections.abc import Callable
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from opensmile.core.lib import SMILE_SUCCESS, ExternalSinkCallbackEx, OpenSMILE, c_char_p_arr, smileapi
 
 from schemas.errors import ConfigurationError, Poison
 from schemas.events import FloatArray
 from workers.acoustic.feature_names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
+from workers.acoustic.opensmile import resampling
+from workers.acoustic.opensmile.graph import Component, changed, configuration, needed, parse, taken_out, unjoined
+from workers.acoustic.opensmile.library import SMILE_SUCCESS, OpenSMILE, smileapi
+from workers.acoustic.opensmile.resampling import Resampling
+from workers.acoustic.opensmile.rows import Rows, attach
 from workers.acoustic.opensmile_configuration import CONFIGURATION, HOP_S, packaged
 from workers.audio.memo import SAMPLING_RATE
 
@@ -24,10 +28,8 @@ SHORTEST_S = 0.06
 _HOP = round(HOP_S * SAMPLING_RATE)
 _AHEAD = 10 * SAMPLING_RATE
 """Samples written ahead of the frames: far more than openSMILE buffers before it emits a frame."""
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p
-)
-"""openSMILE's `ExternalSinkCallbackEx`, with pointers as plain addresses."""
+_PACE = 500
+"""Frames after which more samples are written."""
 
 _READY: list[OpenSMILE] = []
 """The previous memo's openSMILE, reset for reuse: creating a new one costs as much as 0.5 s of audio."""
@@ -35,6 +37,16 @@ _LONGEST_REUSED_S = 60
 """After a longer memo openSMILE is freed, to release its memory."""
 
 _FRAMES_SINK, _FUNCTIONALS_SINK, _SOURCE = "framesSink", "functionalsSink", "extsource"
+_PACE_SINK, _PACE_LEVEL = "paceSink", "egemapsv02_energyRMS"
+_RESAMPLING, _SPECTRA_SINK = "gemapsv01b_resampLpc", "spectraSink"
+
+PACING = {_PACE_SINK: Component("cExternalSink", {"reader.dmLevel": _PACE_LEVEL, "blocksize": str(_PACE)})}
+"""Says how far openSMILE is, whatever else runs."""
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p
+)
+"""openSMILE's `ExternalSinkCallbackEx`, with pointers as plain addresses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,60 +79,52 @@ def acoustic_pass(signal: FloatArray) -> AcousticPass:
     """
     smile = _READY.pop() if _READY else _initialised()
     try:
-        frames = _Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES), _Source(smile, signal).write_ahead)
-        functionals = _Rows(1, len(FUNCTIONAL_NAMES))
-        keep = [_collect(smile, _FRAMES_SINK, frames), _collect(smile, _FUNCTIONALS_SINK, functionals)]
+        frames, functionals = Rows(len(signal) // _HOP + 1, len(LLD_NAMES + MFCC_NAMES)), Rows(1, len(FUNCTIONAL_NAMES))
+        frames.collect(smile, _FRAMES_SINK)
+        functionals.collect(smile, _FUNCTIONALS_SINK)
+        source = _Source(smile, signal)
+        resampler = Resampling(smile, _SPECTRA_SINK, _RESAMPLING, len(signal)) if resampling.SAME_BITS else None
         smile.run()
         smile.reset()
-        del keep
+        if resampler:
+            resampler.check()
+        del source
     except BaseException:
         smile.free()
         raise
     _reuse_or_free(smile, len(signal))
-    if not functionals.filled or not frames.filled:
+    if not len(functionals.table) or not len(frames.table):
         raise Poison("acoustic:too_short", f"openSMILE needs at least {SHORTEST_S:g} s of audio; the memo has less")
-    return AcousticPass(functionals.table[0], frames.table[: frames.filled])
-
-
-class _Rows:
-    """Buffer for the rows of a sink.
-
-    on_filled: called with the number of rows, first with 0, then at each number it returned; returns the next one.
-    """
-
-    def __init__(self, most: int, width: int, on_filled: Callable[[int], int] = lambda filled: filled + 1) -> None:
-        self.table = np.zeros((most, width), np.float32)
-        self.filled = 0
-        self._on_filled = on_filled
-        self._next_call = on_filled(0)
-        self._address, self._row_bytes = self.table.ctypes.data, width * self.table.itemsize
-
-    def take(self, data: int, steps: int, _width: int, _meta: object, _param: object) -> int:
-        """Copy rows on arrival; openSMILE calls it a hundred times per second of audio."""
-        ctypes.memmove(self._address, data, steps * self._row_bytes)
-        self._address += steps * self._row_bytes
-        self.filled += steps
-        if self.filled >= self._next_call:
-            self._next_call = self._on_filled(self.filled)
-        return 1
+    return AcousticPass(functionals.table[0], frames.table)
 
 
 class _Source:
-    """Writes the memo to openSMILE a little ahead of its frames, because openSMILE copies everything it receives."""
+    """Writes the memo to openSMILE a little ahead of its frames, because openSMILE copies everything it receives.
+
+    It must outlive the run.
+    """
 
     def __init__(self, smile: OpenSMILE, signal: FloatArray) -> None:
-        self._smile, self._signal, self._written, self._ended = smile, signal, 0, False
+        self._smile, self._signal, self._written, self._frames = smile, signal, 0, 0
+        self._write_ahead()
+        # The package's own callback type wraps each pointer in an object.
+        self._callback = _Callback(self._go_on)
+        attach(smile, _PACE_SINK, ctypes.cast(self._callback, ctypes.c_void_p).value or 0)
 
-    def write_ahead(self, frames: int) -> int:
-        """Write the samples needed after `frames` frames; returns the frame count of the next call."""
-        while self._written < min(frames * _HOP + _AHEAD, len(self._signal)):
-            chunk = self._signal[self._written : self._written + _AHEAD]
-            self._smile.external_audio_source_write_data(_SOURCE, _as_int16(chunk))
-            self._written += len(chunk)
-        if self._written == len(self._signal) and not self._ended:
-            self._ended = True
+    def _go_on(self, _data: int, frames: int, _width: int, _times: int, _parameter: int) -> int:
+        """Write more; openSMILE calls it every _PACE frames."""
+        self._frames += frames
+        if self._written < len(self._signal):
+            self._write_ahead()
+        return 1
+
+    def _write_ahead(self) -> None:
+        """Write up to _AHEAD samples after the frames so far."""
+        end = self._frames * _HOP + _AHEAD
+        self._smile.external_audio_source_write_data(_SOURCE, _as_int16(self._signal[self._written : end]))
+        self._written = min(end, len(self._signal))
+        if self._written == len(self._signal):
             self._smile.external_audio_source_set_eoi(_SOURCE)
-        return frames + _AHEAD // _HOP // 10
 
 
 def sink_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -143,25 +147,34 @@ def _reuse_or_free(smile: OpenSMILE, samples: int) -> None:
 def _initialised() -> OpenSMILE:
     smile = OpenSMILE()
     smile._smileobj = smileapi.smile_new()
-    options = {**packaged(), "sampleRate": SAMPLING_RATE, "nBits": 16}
-    texts = [os.fsencode(str(part)) for option in options.items() for part in option]
-    # The package's own `initialize` accepts ASCII paths only; installation paths may contain users' names.
-    status = smileapi.smile_initialize(
-        smile._smileobj, os.fsencode(CONFIGURATION), len(options), c_char_p_arr(texts), 0, 0, 0, None
-    )
+    # openSMILE reads it only once.
+    with tempfile.NamedTemporaryFile(prefix="undertone-acoustics-", suffix=".conf", mode="w", encoding="utf-8") as file:
+        file.write(_running())
+        file.flush()
+        # The package's own `initialize` accepts ASCII paths only; a temporary folder may contain users' names.
+        status = smileapi.smile_initialize(smile._smileobj, os.fsencode(file.name), 0, None, 0, 0, 0, None)
     if status != SMILE_SUCCESS:
         smile.free()
         raise ConfigurationError(f"openSMILE rejects the acoustic configuration (status {status}): reinstall opensmile")
     return smile
 
 
-def _collect(smile: OpenSMILE, sink: str, rows: _Rows) -> object:
-    """Register `rows` as the sink's callback; the returned object must outlive the run."""
-    callback = _Callback(rows.take)
-    # The package's own registration wraps each row in a NumPy array, and its callback type each pointer in an object.
-    taken = ctypes.cast(callback, ExternalSinkCallbackEx)
-    smile._check_smile_result(smileapi.smile_extsink_set_data_callback_ex(smile._smileobj, sink.encode(), taken, None))
-    return callback
+def _running() -> str:
+    """The configuration without what no sink reads."""
+    try:
+        files = {option: path.read_text("utf-8") for option, path in packaged().items()}
+        graph = parse(CONFIGURATION.read_text("utf-8"), files, {"sampleRate": SAMPLING_RATE, "nBits": 16})
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigurationError(
+            f"the configuration of openSMILE is damaged ({error!r}): reinstall opensmile"
+        ) from error
+    sinks = [_FRAMES_SINK, _FUNCTIONALS_SINK, _PACE_SINK]
+    graph = changed(graph, _SOURCE, {"writer.levelconf.isRb": "1"})  # forgets the samples that everybody has read
+    graph = unjoined(unjoined({**graph, **PACING}, _FRAMES_SINK), _FUNCTIONALS_SINK)
+    if resampling.SAME_BITS:
+        graph = taken_out(graph, _RESAMPLING, _SPECTRA_SINK, resampling.SOURCE)
+        sinks.append(_SPECTRA_SINK)
+    return configuration(needed(graph, *sinks))
 
 
 def _as_int16(signal: FloatArray) -> bytes:

@@ -41,8 +41,8 @@ VOICING = 0.45
 OCTAVE_COST, JUMP_COST, CHANGE_COST = 0.01, 0.35, 0.14
 """Per octave below the ceiling; per octave from frame to frame; for each start or end of voice."""
 
-BLOCK = 1024
-"""Frames processed at once, so that memory does not grow with the memo."""
+BLOCK = 256
+"""Frames processed at once: few enough for the processor's caches, and memory does not grow with the memo."""
 STRETCH, NEIGHBOURHOOD = 40, 20
 """Frames whose path is kept, and context frames on either side."""
 
@@ -81,10 +81,12 @@ def _window() -> tuple[FloatArray, FloatArray]:
 
 
 def _candidates(pieces: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(frames, CANDIDATES) each: the strongest pitches and their strengths, −inf as padding."""
+    """(frames, CANDIDATES) each: the strongest pitches and their strengths, −inf as padding. Overwrites `pieces`."""
     window, own = _window()
-    spectrum = fft.rfft(pieces * window, SIZE)
-    power = spectrum.real**2 + spectrum.imag**2
+    pieces *= window
+    spectrum = fft.rfft(pieces, SIZE)
+    power = spectrum.real**2
+    power += spectrum.imag**2
     total = power.sum(axis=1) - (power[:, 0] + power[:, -1]) / 2
     correlation = fft.irfft(power[:, : SIZE // 4 + 1], SIZE // 2)[:, SHORTEST - 1 : LONGEST + 2]
     match = correlation * (SIZE / 4 / np.maximum(total, 1e-12))[:, None] / own[SHORTEST - 1 :]

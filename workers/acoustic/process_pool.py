@@ -16,6 +16,9 @@ from workers.service.health import HEALTH
 SOLO_ATTEMPTS = 2
 """A memo that crashes its process this often while processed alone is the cause."""
 
+PASS_S = 900.0
+"""Seconds after which a process that hangs is ended: thirty times those of the longest memo."""
+
 Result: TypeAlias = AcousticFeatures | Poison
 
 
@@ -23,10 +26,10 @@ class OpenSmileChild(Child):
     """A process that runs `opensmile_process`. Raises Transient if it cannot be started."""
 
     def __init__(self) -> None:
-        super().__init__("workers.acoustic.opensmile_process")
+        super().__init__("workers.acoustic.opensmile_process", wall_s=PASS_S)
 
     def extract(self, signal: FloatArray, window_s: float) -> AcousticFeatures | Exception:
-        """Features of one signal, or what `extraction.extract` raised. Raises Ended."""
+        """Features of one signal, or what `extraction.extract` raised. Raises Ended, also after PASS_S."""
         with self.deadline():
             self.connection.send((signal, window_s))
             outcome: AcousticFeatures | Exception = self.connection.recv()

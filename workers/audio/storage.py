@@ -6,14 +6,15 @@ from pathlib import Path
 import fsspec
 import tenacity
 
-from schemas.errors import ConfigurationError, Poison, Transient
+from schemas.errors import ConfigurationError, Erased, Poison, Transient
 from schemas.settings import Settings
+from workers.privacy.files.audio_copies import AudioCopies
 from workers.service import prometheus
 from workers.storage.attempts import Attempts
 from workers.storage.fsspec_object import FsspecObjects
 from workers.storage.http_object import HttpObjects
 from workers.storage.local_file import read_file
-from workers.storage.outcomes import Missing
+from workers.storage.outcomes import Missing, missing, too_large
 from workers.storage.uri import HTTP, Place, place
 
 
@@ -27,9 +28,10 @@ class AudioStore:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError when a prefix is invalid, or its storage needs a package that is not installed."""
         self._max_bytes, self._hard_links = settings.audio_max_bytes, settings.audio_hard_links
+        self._copies = AudioCopies(settings)
         self._prefixes = tuple(_prefix(number, uri) for number, uri in enumerate(settings.audio_prefixes, 1))
         self._in_turn = Attempts(settings.audio_give_up_s, settings.audio_outage_s)
-        self._fsspec = FsspecObjects(settings.audio_max_bytes, settings.audio_timeout_s)
+        self._fsspec = FsspecObjects(settings.audio_timeout_s)
         if any(prefix.scheme in HTTP for prefix in self._prefixes):
             self._http = HttpObjects(self._is_allowed, settings.audio_max_bytes, settings.audio_timeout_s)
         self._attempts = tenacity.Retrying(
@@ -82,14 +84,27 @@ class AudioStore:
     def _bytes(self, prefix: Place, where: Place) -> bytes:
         if where.scheme in HTTP:
             return self._http.read(where)
+        most = self._max_bytes + self._copies.room(self._max_bytes)
         if where.scheme != "file":
-            return self._fsspec.read(where)
+            return self._opened(self._fsspec.read(where, most))
         try:
-            return read_file(where.parts, self._max_bytes, hard_links=self._hard_links)
+            return self._opened(read_file(where.parts, most, hard_links=self._hard_links))
         except Missing:
             if not Path(*prefix.parts).exists():
                 raise Transient("the folder of the audio prefix does not exist; is its disk mounted?") from None
             raise
+
+    def _opened(self, data: bytes) -> bytes:
+        """The audio of a file or object, which may be a sealed copy."""
+        try:
+            audio = self._copies.opened(data)
+        except Erased:
+            raise missing() from None
+        except Poison:
+            raise Mismatch("the sealed copy of the audio was changed or cut") from None
+        if len(audio) > self._max_bytes:
+            raise too_large(self._max_bytes)
+        return audio
 
 
 def _prefix(number: int, uri: str) -> Place:

@@ -23,11 +23,14 @@ from workers.audio.memo import Memo, Reserve, no_reservation
 from workers.consumer.attempts import PROCESS_DIED
 from workers.consumer.audio_room import AudioRoom, Share
 from workers.consumer.commit import Committer
+from workers.consumer.consents import Permission
 from workers.consumer.isolation import attempted
 from workers.consumer.offset_tracker import OffsetTracker
+from workers.consumer.unheard import Unheard
 from workers.consumer.user_queues import UserQueues
-from workers.kafka.record import Source, source_of
+from workers.kafka.record import ERASED, Source, source_of
 from workers.kafka.retry import retry_transient
+from workers.privacy.key_requests import KEYS
 from workers.service import prometheus
 from workers.service.health import HEALTH
 
@@ -54,11 +57,11 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A fetched record; `content` is its loaded memo, or the reason why there is none."""
+    """A fetched record; `content` is its loaded memo, or why it was not read, or why it cannot be."""
 
     source: Source
     tracker: OffsetTracker
-    content: Memo | Poison
+    content: Memo | Unheard | Poison
     share: Share
     """What it holds of the room for audio, until `Intake.finished` or `Intake.drop`."""
 
@@ -69,7 +72,10 @@ class Item:
 
 
 class Intake:
-    """Fetched and loaded records of one consumer. load: reads and decodes an event's audio, in `executor`."""
+    """Fetched and loaded records of one consumer. load: reads and decodes an event's audio, in `executor`.
+
+    permission: asked before each memo is loaded.
+    """
 
     def __init__(
         self,
@@ -80,7 +86,9 @@ class Intake:
         load: Load,
         executor: Executor,
         stage: str,
+        permission: Permission,
     ) -> None:
+        self._permission = permission
         self._settings, self._consumer, self._committer = settings, consumer, committer
         self._codec, self._load, self._executor, self._stage = codec, load, executor, stage
         self._queues: UserQueues[Item] = UserQueues()
@@ -103,7 +111,7 @@ class Intake:
             while True:
                 part.rest()
                 await self._open.wait()
-                part.begin("polling", needs=("broker",))
+                part.begin("polling", needs=("broker", KEYS))
                 await self._fetch()
         finally:
             part.rest()
@@ -126,6 +134,9 @@ class Intake:
                 continue
             prometheus.RECORDS_IN.labels(stage=self._stage).inc(len(records))
             for record in records:
+                if record.value is ERASED:
+                    tracker.finished(record.offset)
+                    continue
                 condemned = PROCESS_DIED if self._committer.condemns(partition, record.offset) else None
                 self._queues.begin(partition, record.key, self._item(record, tracker, condemned))
 
@@ -207,14 +218,15 @@ class Intake:
         share.settle(item.audio_s)
         return item
 
-    async def _content(self, source: Source, reserve: Reserve) -> Memo | Poison:
+    async def _content(self, source: Source, reserve: Reserve) -> Memo | Unheard | Poison:
         """The memo of a record, or why it has none, whatever the error."""
         if source.poison is not None:
             return source.poison
         return await attempted(lambda: self._loaded_or_poison(source, reserve), self._stage)
 
-    async def _loaded_or_poison(self, source: Source, reserve: Reserve) -> Memo | Poison:
+    async def _loaded_or_poison(self, source: Source, reserve: Reserve) -> Memo | Unheard | Poison:
         loop = asyncio.get_running_loop()
+        await retry_transient(self._permission.refresh, stage=self._stage, target="broker")
         try:
             return await retry_transient(
                 lambda: loop.run_in_executor(self._executor, self._read, source.value, reserve),
@@ -226,7 +238,7 @@ class Intake:
         except Poison as poison:
             return poison
 
-    def _read(self, value: bytes | None, reserve: Reserve) -> Memo:
+    def _read(self, value: bytes | None, reserve: Reserve) -> Memo | Unheard:
         """Decode and load, in a thread and retried after Transient: the schema registry may be unavailable."""
         with HEALTH.during("loading", "a memo", within_s=LOAD_WITHIN_S) as part:
 
@@ -235,7 +247,10 @@ class Intake:
                 reserve(seconds)
                 part.begin("a memo", within_s=LOAD_WITHIN_S)
 
-            return self._load(self._codec.decode(value, MemoUploaded), reserve=reserve_at_rest)
+            event = self._codec.decode(value, MemoUploaded)
+            if (reason := self._permission.refusal(event.user_id)) is not None:
+                return Unheard(event, reason)
+            return self._load(event, reserve=reserve_at_rest)
 
 
 def _size(source: Source) -> int:

@@ -1,9 +1,10 @@
 """The interface of a feature worker's stage: a batch of records in, one list of results per record out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from schemas.errors import Poison
+from schemas.events import Extractor, Modality
 from workers.consumer.defects import defect, unexpected
 
 In = TypeVar("In", contravariant=True)
@@ -38,6 +39,14 @@ class Prepares(Protocol):
 
     def prepare(self) -> bool:
         """Do some seconds of work that would delay a later batch; False when none is left."""
+
+
+@runtime_checkable
+class Names(Protocol):
+    """A stage that says which modalities it gives, and by which extractors."""
+
+    extractors: Mapping[Modality, Extractor]
+    """The extractor in the records of each modality."""
 
 
 @runtime_checkable

@@ -50,7 +50,9 @@ class UserQueues(Generic[T]):
     async def wait(self, timeout_s: float) -> None:
         """Return when a task finished since the last call, or after the timeout."""
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            # `asyncio.wait_for` of Python 3.11 forgets a cancellation that meets the end of what it waits for.
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
         except TimeoutError:
             return
         finally:

@@ -21,15 +21,18 @@ from prometheus_client import Gauge
 from schemas import topics
 from schemas.codec import Codec
 from schemas.errors import Poison
-from schemas.events import MemoFeatures
+from schemas.events import MemoFeatures, Modality
 from schemas.pipeline import feature_stage
+from schemas.reasons import CONSENT
 from schemas.settings import Settings
 from workers.audio.memo import Memo
 from workers.consumer.circuit_breaker import CircuitBreaker, Settled
 from workers.consumer.commit import Committer
+from workers.consumer.consents import open_consents
 from workers.consumer.fetch import Intake, Item, Load
 from workers.consumer.isolation import isolated, of_record
-from workers.consumer.stage import Outcome, Overlaps, Prepares, Stage, settle
+from workers.consumer.stage import Names, Outcome, Overlaps, Prepares, Stage, settle
+from workers.consumer.unheard import Unheard
 from workers.kafka.authorization_errors import must_see, refusal, refusals_stop
 from workers.kafka.clients import make_consumer, make_producer
 from workers.kafka.connect import started, stopped
@@ -82,6 +85,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self._unprepared = stage if isinstance(stage, Prepares) else None
         self._at_once = stage.at_once if isinstance(stage, Overlaps) else 1
         self._working = HEALTH.part(stage.name)
+        self._gives = modalities_of(stage)
 
     async def __aenter__(self) -> Self:
         """Connect and join the group."""
@@ -91,12 +95,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
             producer = await started(lambda: make_producer(self._settings), self._settings, stage=self._stage.name)
             exits.push_async_callback(stopped, producer)
             self._delivery = Delivery(producer, self._codec, self._stage.name)
-            self._consumer = make_consumer(self._settings, group=feature_stage(self._stage.name).group)
+            name = self._stage.name
+            self._consumer = make_consumer(self._settings, group=feature_stage(name).group, stage=name, enrols=True)
             exits.push_async_callback(stopped, self._consumer)
             self._committer = Committer(self._consumer, self._stage.name)
             loader = _executor(exits, LOADERS, "load")
+            permission = await exits.enter_async_context(open_consents(self._settings, self._codec))
             self._intake = Intake(
-                self._settings, self._consumer, self._committer, self._codec, self._load, loader, self._stage.name
+                self._settings, self._consumer, self._committer, self._codec, self._load, loader, name, permission
             )
             self._consumer.subscribe([topics.UPLOADED.name], listener=self)
             with refusals_stop():
@@ -214,6 +220,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         now = time.time()
         for memo in _memos(batch):
             prometheus.observe_latency(self._stage.name, memo.event.recorded_at, memo.event.uploaded_at, now)
+        for reason in (item.content.reason for item in batch if isinstance(item.content, Unheard)):
+            prometheus.MEMOS_UNREAD.labels(stage=self._stage.name, reason=reason.removeprefix(CONSENT)).inc()
 
     def _gauge(self, gauge: Gauge, value: float) -> None:
         gauge.labels(stage=self._stage.name).set(value)
@@ -238,8 +246,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         if audio_s:
             self._gauge(prometheus.REAL_TIME_FACTOR, took_s / audio_s)
         remaining = iter(settled)
-        outcomes = [next(remaining) if isinstance(item.content, Memo) else item.content for item in batch]
+        outcomes = [
+            next(remaining) if isinstance(item.content, Memo) else self._without(item.content) for item in batch
+        ]
         return [Settled(*each, each[0].source.key) for each in zip(batch, outcomes, strict=True)]
+
+    def _without(self, content: Unheard | Poison) -> Outcome[MemoFeatures]:
+        """The outcome of a record that has no memo."""
+        return content if isinstance(content, Poison) else content.features(self._gives)
 
     async def _settled_again(self, batch: Sequence[Item]) -> list[Done]:
         """Load and process again: the cause of a failure may have been outside the record."""
@@ -286,6 +300,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
 def batch_within_s(memos: Collection[Memo]) -> float:
     """Timeout in seconds for progress in a batch: the longest memo may be processed in one piece."""
     return HEALTH.stuck_after_s + SLOWEST * max((memo.duration_s for memo in memos), default=0.0)
+
+
+def modalities_of(stage: Stage[Memo, MemoFeatures]) -> Collection[Modality]:
+    """What a stage gives: as it says, else as the table of stages says."""
+    return tuple(stage.extractors) if isinstance(stage, Names) else feature_stage(stage.name).modalities
 
 
 def _memos(batch: Sequence[Item]) -> list[Memo]:

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 
 from schemas import topics
 from schemas.errors import Stop, Transient
+from schemas.keeping_settings import retention_of
 from schemas.pipeline import stages
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusal
@@ -63,12 +64,17 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
 
 
 def _new(topic: topics.Topic, settings: Settings) -> NewTopic:
+    retention = retention_of(topic, settings)
     return NewTopic(
         topic.name,
         num_partitions=settings.partitions,
         replication_factor=settings.replication,
         topic_configs={
-            "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
+            "cleanup.policy": topic.policy,
+            # What was replaced goes within a day, as an erasure expects.
+            **({"max.compaction.lag.ms": "86400000"} if topic.compacted else {}),
+            "retention.ms": str(int(retention.total_seconds() * 1000)),
+            "segment.ms": str(int(topics.segment_of(retention).total_seconds() * 1000)),
             "max.message.bytes": str(topic.max_bytes),
             "compression.type": "producer",
             # The broker's clock, not the producer's: records of a clock that is an hour off would be rejected, and of

@@ -1,4 +1,7 @@
-"""Factories of Kafka clients, so that every process connects and delivers with the same options."""
+"""Factories of Kafka clients, so that every process connects and delivers with the same options.
+
+Whoever uses these clients writes and reads records in clear: what is sealed on the topics is so between them alone.
+"""
 
 from typing import Any
 
@@ -9,7 +12,9 @@ from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 from workers.kafka import record_batches
+from workers.kafka.sealed_clients import OpeningConsumer, SealingProducer
 from workers.kafka.security import kafka_access
+from workers.privacy.sealing import sealing_of
 
 MAX_RECORD_BYTES = max(topic.max_bytes for topic in TOPICS)
 """Maximum record bytes of clients; each topic has its own lower limit."""
@@ -35,12 +40,15 @@ def client_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make_producer(settings: Settings) -> AIOKafkaProducer:
+def make_producer(settings: Settings, *, enters: bool = False) -> SealingProducer:
     """A producer that neither loses nor reorders records: idempotent, acknowledged by all in-sync replicas.
 
-    It sends a record until it is acknowledged, however long that takes.
+    It sends a record until it is acknowledged, however long that takes. enters: it sends memos at the moment at which
+    people submit them, so that somebody who was erased returns.
     """
-    return AIOKafkaProducer(
+    return SealingProducer(
+        sealing_of(settings),
+        enters=enters,
         **client_options(settings),
         enable_idempotence=True,
         acks="all",
@@ -49,13 +57,22 @@ def make_producer(settings: Settings) -> AIOKafkaProducer:
     )
 
 
-def make_expiring_producer(settings: Settings, within_s: float) -> AIOKafkaProducer:
+def make_plain_producer(settings: Settings) -> AIOKafkaProducer:
+    """As `make_producer`, for records that are sealed already, or are to stay as they are."""
+    return AIOKafkaProducer(
+        **client_options(settings), enable_idempotence=True, acks="all", max_request_size=MAX_RECORD_BYTES
+    )
+
+
+def make_expiring_producer(settings: Settings, within_s: float, *, enters: bool = False) -> SealingProducer:
     """A producer that gives a record up, for good, when all in-sync replicas have not acknowledged it in this time.
 
     For whoever has to know that a record was not taken. aiokafka lets no record of an idempotent producer expire,
-    so this one may write a record twice: every effect of the record must be idempotent.
+    so this one may write a record twice: every effect of the record must be idempotent. enters: as `make_producer`.
     """
-    return AIOKafkaProducer(
+    return SealingProducer(
+        sealing_of(settings),
+        enters=enters,
         **client_options(settings),
         acks="all",
         linger_ms=5,
@@ -64,14 +81,18 @@ def make_expiring_producer(settings: Settings, within_s: float) -> AIOKafkaProdu
     )
 
 
-def make_consumer(settings: Settings, *topics: str, group: str) -> AIOKafkaConsumer:
+def make_consumer(settings: Settings, *topics: str, group: str, stage: str, enrols: bool = False) -> OpeningConsumer:
     """A member of `group` that starts with the oldest record and commits only explicitly.
 
-    With `settings.instance` it is a static member: a restart within the session timeout keeps its partitions.
+    With `settings.instance` it is a static member: a restart within the session timeout keeps its partitions. stage: in
+    metrics; enrols: whether people whose records come in clear get keys, where records are sealed.
     """
     record_batches.install()
-    return AIOKafkaConsumer(
+    return OpeningConsumer(
         *topics,
+        sealing=sealing_of(settings),
+        stage=stage,
+        enrols=enrols,
         **client_options(settings),
         isolation_level=COMMITTED,
         group_id=group,
@@ -92,11 +113,13 @@ def rebalance_timeout_s(settings: Settings) -> float:
     return max(settings.session_timeout_s, settings.stop_deadline_s + 5.0)
 
 
-def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AIOKafkaConsumer:
+def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> OpeningConsumer:
     """A consumer outside any group: reads all partitions, commits nothing. start: `earliest` or `latest`."""
     record_batches.install()
-    return AIOKafkaConsumer(
+    return OpeningConsumer(
         *topics,
+        sealing=sealing_of(settings),
+        stage=None,
         **client_options(settings),
         isolation_level=COMMITTED,
         group_id=None,
@@ -105,8 +128,23 @@ def make_reader(settings: Settings, *topics: str, start: str = "earliest") -> AI
     )
 
 
+def make_raw_reader(settings: Settings, *topics: str) -> AIOKafkaConsumer:
+    """As `make_reader`, from the oldest record on and with records as they are on their topics, keys as well."""
+    record_batches.install()
+    return AIOKafkaConsumer(
+        *topics,
+        **client_options(settings),
+        isolation_level=COMMITTED,
+        group_id=None,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=int(METADATA_AGE_S * 1000),
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        fetch_max_wait_ms=20,
+    )
+
+
 def make_sampler(settings: Settings, *topics: str) -> AIOKafkaConsumer:
-    """A consumer for single records: it fetches little else, and never waits for new records."""
+    """A consumer for single records, as they are on their topic: it fetches little else, and waits for no new ones."""
     record_batches.install()
     return AIOKafkaConsumer(
         *topics,

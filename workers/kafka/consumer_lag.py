@@ -18,7 +18,7 @@ from schemas.settings import Settings
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import client_options, make_reader, make_sampler
 from workers.kafka.connect import stopped
-from workers.kafka.record_time import arrived_s
+from workers.service.record_time import arrived_s
 
 ANSWER_S = 10.0
 """Timeout of finding a group's coordinator."""

@@ -28,8 +28,7 @@ _PROCESSED = object()
 
 def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> DeadLetter:
     """The dead letter of `source`, which fits its topic. The same record at the same stage gives the same id."""
-    value = source.value
-    whole = kept(source.key, Absent(value.size, value.sha256) if isinstance(value, Unread) else value, source.headers)
+    whole = kept(source.key, _value_of(source.value), source.headers)
     return DeadLetter(
         dead_letter_id=dead_letter_id(stage, source.topic, source.partition, source.offset),
         stage=stage,
@@ -43,6 +42,13 @@ def dead_letter(source: Source, poison: Poison, stage: str, at: datetime) -> Dea
         detail=escaped(poison.detail)[:DETAIL_MOST],
         at=at,
     )
+
+
+def _value_of(value: bytes | None) -> bytes | Absent | None:
+    """What a dead letter may keep of a value."""
+    if not isinstance(value, Unread):
+        return value
+    return Absent(value.size, value.sha256) if value.sealed is None else value.sealed
 
 
 class DeadLetterCap:

@@ -20,6 +20,8 @@ from schemas.redrive_headers import carried_headers
 from schemas.trimmed_letters import kafka_key
 from workers.kafka.dead_letters import dead_letter
 from workers.kafka.record import Source, about
+from workers.kafka.sealed_clients import NOT_SENT
+from workers.privacy.key_requests import KEYS
 from workers.service import prometheus, tracing
 from workers.service.health import BROKER_WITHIN_S, HEALTH
 
@@ -52,7 +54,7 @@ class Delivery:
 
     async def send(self, outgoing: Iterable[Outgoing]) -> None:
         """Send all and wait until the broker has acknowledged each one. Raises Transient when it does not."""
-        with HEALTH.part(self.stage).instead("delivery", within_s=BROKER_WITHIN_S, needs=("broker",)):
+        with HEALTH.part(self.stage).instead("delivery", within_s=BROKER_WITHIN_S, needs=("broker", KEYS)):
             await self._send_all(outgoing)
 
     async def _send_all(self, outgoing: Iterable[Outgoing]) -> None:
@@ -81,6 +83,8 @@ class Delivery:
             if error.retriable:
                 raise Transient(f"broker did not accept a record: {type(error).__name__}") from error
             raise
+        if sent.done() and not sent.cancelled() and sent.exception() is None and sent.result() is NOT_SENT:
+            prometheus.RECORDS_ERASED.labels(stage=self.stage).inc()
         sent.add_done_callback(
             lambda done: self._trace(each, headers) if not done.cancelled() and done.exception() is None else None
         )

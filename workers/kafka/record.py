@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from schemas.errors import Poison
 from schemas.headers import span_of
+from schemas.sealed_frame import is_sealed
 from workers.service.logs import reference
 
 
@@ -15,13 +16,15 @@ class Unread(bytes):
     """Stands for a value that was not kept; empty, so that it decodes to nothing.
 
     reason: code of the dead letter; detail: one sentence for an operator; size: bytes of the value, None if unknown;
-    sha256: hex digest of the value, empty if unknown.
+    sha256: hex digest of the value, empty if unknown; sealed: a value that does not open, which its dead letter keeps,
+    since it says nothing of anybody.
     """
 
     reason: str
     detail: str
     size: int | None
     sha256: str
+    sealed: bytes | None
 
     @classmethod
     def because(cls, reason: str, detail: str, value: bytes | memoryview | None = None) -> Self:
@@ -30,12 +33,20 @@ class Unread(bytes):
         unread.reason, unread.detail = reason, detail
         unread.size = None if value is None else len(value)
         unread.sha256 = "" if value is None else sha256(value).hexdigest()
+        unread.sealed = bytes(value) if value is not None and is_sealed(bytes(value[:2])) else None
         return unread
 
     @classmethod
     def too_large(cls, value: bytes | memoryview, limit: int) -> Self:
         """In place of a value in a record of more than `limit` bytes."""
         return cls.because("event:too_large", f"the record is larger than {limit} bytes", value)
+
+
+class ErasedValue(bytes):
+    """Stands for the value of a record of a person who was erased: it is passed over. Empty."""
+
+
+ERASED = ErasedValue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from workers.kafka.authorization_errors import must_see, refusals_stop
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_reader
 from workers.kafka.connect import ELSEWHERE, stopped
-from workers.kafka.record_time import EARLIEST_S
+from workers.kafka.sealed_clients import OpeningConsumer
+from workers.privacy.sealing import sealing_of
+from workers.service.record_time import EARLIEST_S
 
 R = TypeVar("R")
 
@@ -88,20 +90,21 @@ async def of_key(
 ) -> AsyncGenerator[list[ConsumerRecord], None]:
     """Raw records of one key: first all that exist, as one list, then those of each poll, maybe none. Never ends.
 
-    Only the key's partition is read, which murmur2 of the key names for every producer (docs/produce.md): a record that
-    one with another partitioner wrote is not found. Records of one topic are in the order of their offsets. Raises as
-    `follow`.
+    Only the partitions of the key and of its subject are read, which murmur2 names for every producer
+    (docs/produce.md): a record that one with another partitioner wrote is not found. Records of one partition are in
+    the order of their offsets. Raises as `follow`.
     """
     async with _started(settings, *wanted, start="earliest") as reader:
-        own = [at for at in reader.assignment() if _belongs(reader, at, key)]
+        reader.wanted = await sealing_of(settings).keys_of(key.decode("utf-8", "replace"))
+        own = [at for at in reader.assignment() if any(_belongs(reader, at, each) for each in reader.wanted)]
         reader.pause(*(at for at in reader.assignment() if at not in own))
         to_end = ToEnd(settings, reader, await _ends(settings, reader, own))
         existing: list[ConsumerRecord] = []
         while not await to_end.reached():
-            existing += await _polled(reader, key)
+            existing += await _polled(reader)
         yield existing
         while True:
-            yield await _polled(reader, key)
+            yield await _polled(reader)
 
 
 async def newest(settings: Settings, topic: topics.Topic, most: int) -> list[ConsumerRecord]:
@@ -125,13 +128,12 @@ def _belongs(reader: AIOKafkaConsumer, at: TopicPartition, key: bytes) -> bool:
     return bool(DefaultPartitioner()(key, partitions, partitions) == at.partition)
 
 
-async def _polled(reader: AIOKafkaConsumer, key: bytes) -> list[ConsumerRecord]:
-    fetched = await reader.getmany(timeout_ms=200)
-    return [record for records in fetched.values() for record in records if record.key == key]
+async def _polled(reader: OpeningConsumer) -> list[ConsumerRecord]:
+    return [record for records in (await reader.getmany(timeout_ms=200)).values() for record in records]
 
 
 @asynccontextmanager
-async def _started(settings: Settings, *wanted: topics.Topic, start: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _started(settings: Settings, *wanted: topics.Topic, start: str) -> AsyncIterator[OpeningConsumer]:
     await answered(settings)
     names = [topic.name for topic in wanted]
     reader = make_reader(settings, *names, start=start)

@@ -8,6 +8,7 @@ from schemas.pipeline import FeatureStage, Implementation
 from schemas.settings import Settings
 from workers.service.quiet_tensorflow import import_tensorflow
 from workers.stages import FeatureExtractor, make_stage
+from workers.wav2vec2.engines.choice import chosen
 
 
 class KeptStages:
@@ -40,7 +41,7 @@ class KeptStages:
 
 def quiet_stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:
     """As `make_stage`, without what TensorFlow and the hub's client write when they are loaded."""
-    if row.implementation is Implementation.WAV2VEC2:
+    if row.implementation is Implementation.WAV2VEC2 and chosen(settings).engine == "xla":
         import_tensorflow()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")  # in a notebook without widgets
@@ -53,6 +54,6 @@ def _determined_by(settings: Settings, row: FeatureStage) -> Hashable:
         return settings.window_s, settings.acoustic_processes
     return (
         settings.encoder or settings.bundle,
-        *(settings.window_s, settings.encoder_batch_s, settings.precision),
+        *(settings.window_s, settings.encoder_batch_s, settings.precision, settings.engine),
         *(settings.intra_op_threads, settings.memory_growth, settings.program_cache, settings.warm),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import Poison
 from schemas.events import Band, Evidence, FloatArray, MemoFeatures, Modality
-from schemas.reasons import MISSING
+from schemas.reasons import CONSENT, MISSING
 from workers.scoring.bundle import Bundle
 from workers.scoring.feature_space import Parts
 from workers.scoring.head import Contributions, HeadInput, clipped
@@ -70,9 +70,13 @@ class Scorer:
         Each memo is given by its parts and its user's baseline before the memo. Poison `features:mismatch` for
         features that the bundle was not trained on.
         """
-        vectors = [self._vector(parts) for parts, _ in memos]
-        good = [index for index, vector in enumerate(vectors) if not isinstance(vector, Poison)]
-        results: list[Scored | Poison | None] = [v if isinstance(v, Poison) else None for v in vectors]
+        results: list[Scored | Poison | None] = [_unheard(parts) for parts, _ in memos]
+        heard = [index for index, result in enumerate(results) if result is None]
+        vectors = {index: self._vector(memos[index][0]) for index in heard}
+        good = [index for index in heard if not isinstance(vectors[index], Poison)]
+        for index in heard:
+            if isinstance(vector := vectors[index], Poison):
+                results[index] = vector
         if good:
             batch = np.stack([np.asarray(vectors[index]) for index in good])
             normals = stacked([memos[index][1] for index in good])
@@ -136,6 +140,13 @@ class Scorer:
             Evidence(names[i], values[i], sds[i], names[i] in fragile, added[i], own[i] if isfinite(own[i]) else None)
             for i in finite[:STRONGEST]
         )
+
+
+def _unheard(parts: Parts) -> Scored | None:
+    """The result of a memo that a worker did not read for lack of consent: it has no features; None for any other."""
+    reasons = (reason for part in parts.values() for reason in part.quality.reasons if reason.startswith(CONSENT))
+    found = tuple(dict.fromkeys(reasons))
+    return Scored(None, Band.INDETERMINATE, found, ()) if found else None
 
 
 def _fragile(parts: Parts) -> frozenset[str]:

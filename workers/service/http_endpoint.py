@@ -3,12 +3,16 @@
 It runs in its own threads, so that a process with a blocked event loop still answers.
 """
 
+import errno
 import json
+import os
+import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -30,26 +34,69 @@ class _Handler(WSGIRequestHandler):
         """Not logged: probes arrive every few seconds."""
 
 
-@contextmanager
-def serve(port: int, host: str = "0.0.0.0", health: Health = HEALTH) -> Iterator[int]:  # noqa: S104 - asked from elsewhere
-    """Serve the three pages while the context is open; yields the port, a free one for 0.
+class _Server(ThreadingWSGIServer):
+    """Binds an IPv4 or an IPv6 address, and asks no name server for the name of it."""
 
-    Raises ConfigurationError when the port is unavailable.
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """As HTTPServer's, whose reverse look-up of the address waits for a name server that is unavailable."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+@contextmanager
+def serve(port: int, host: str, health: Health = HEALTH) -> Iterator[int]:
+    """Serve the three pages at `host` while the context is open; yields the port, a free one for 0.
+
+    host: an address of this machine, or a name: then at each of its addresses that this machine has. Raises
+    ConfigurationError when none can be bound, or the port of one is taken.
     """
+    servers = _bound(port, host, _pages(health))
+    threads = [threading.Thread(target=server.serve_forever, name="port", daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
     try:
-        server = make_server(host, port, _pages(health), ThreadingWSGIServer, handler_class=_Handler)
-    except OSError as error:
-        raise ConfigurationError(
-            f"UNDERTONE_METRICS_PORT: port {port} cannot be bound ({error.strerror}); choose another"
-        ) from error
-    thread = threading.Thread(target=server.serve_forever, name="port", daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
+        yield servers[0].server_port
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _bound(port: int, host: str, pages: Page) -> list[WSGIServer]:
+    servers: list[WSGIServer] = []
+    why = os.strerror(errno.EADDRNOTAVAIL)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for address in dict.fromkeys(str(each[4][0]) for each in found):
+            chosen = servers[0].server_port if servers else port
+            # A name of several machines, or of a protocol that is switched off here, is served where it can be.
+            with _ignoring(errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                servers.append(make_server(address, chosen, pages, _Server, handler_class=_Handler))
+    except OSError as error:
+        for server in servers:
+            server.server_close()
+        servers, why = [], error.strerror or why
+    if not servers:
+        raise ConfigurationError(
+            f"UNDERTONE_METRICS_PORT: port {port} cannot be bound at UNDERTONE_METRICS_HOST={host} ({why}); "
+            "choose another"
+        )
+    return servers
+
+
+@contextmanager
+def _ignoring(*numbers: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in numbers:
+            raise
 
 
 def _pages(health: Health) -> Page:

@@ -36,6 +36,7 @@ OTHERS = ("aiokafka", "faust", "mode", "httpx", "httpcore", "opentelemetry", "ur
 QUIET_S = 60.0
 """Minimum seconds between two equal messages of a library."""
 HASH_DIGITS = 16
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _BARE = re.compile(r"[!#-<>-~]+")
 """Values that text needs no quotes for: printable ASCII without spaces, `"` and `=`. Headers may bring any others."""
 
@@ -134,7 +135,11 @@ class JsonLines(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: vars(record)[name] for name in EXTRAS if name in vars(record)}
+    """The fields that a line may have. A trace id comes from a header: one that is none is left out."""
+    found = {name: vars(record)[name] for name in EXTRAS if name in vars(record)}
+    if "trace_id" in found and not _TRACE_ID.fullmatch(str(found["trace_id"])):
+        del found["trace_id"]
+    return found
 
 
 def _quoted(value: object) -> str:

@@ -45,6 +45,19 @@ class Deadlines(Protocol):
         """The keys that begin with a text, sorted; reads all keys, so for operators only."""
 
 
+class SeparateDeadlines(Deadlines, Protocol):
+    """Deadlines of keys that may not be there.
+
+    A server logs a command that changes anything with all of its keys: one that is not there is not named with others.
+    """
+
+    async def drop_each(self, keys: Collection[str]) -> None:
+        """As `drop`, each key by itself."""
+
+    async def move_each(self, due: Mapping[str, datetime]) -> None:
+        """As `move`, each key by itself."""
+
+
 class MemoryDeadlines:
     """Deadlines of one process. clock: the time now, aware."""
 
@@ -72,6 +85,14 @@ class MemoryDeadlines:
         """See Deadlines."""
         await asyncio.sleep(0)
         self._due |= {key: moment for key, moment in due.items() if key in self._due}
+
+    async def drop_each(self, keys: Collection[str]) -> None:
+        """See SeparateDeadlines."""
+        await self.drop(keys)
+
+    async def move_each(self, due: Mapping[str, datetime]) -> None:
+        """See SeparateDeadlines."""
+        await self.move(due)
 
     async def sample(self, most: int) -> list[str]:
         """See Deadlines."""

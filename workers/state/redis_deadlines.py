@@ -19,6 +19,9 @@ PAGE = 10_000
 """Keys in one answer where all are read."""
 CLOCK_S = 10.0
 """Interval of requesting the server's time."""
+# The server replicates and logs what a script changed, not the script: commands that changed nothing are in neither.
+DROP_EACH = "for i = 1, #ARGV do redis.call('ZREM', KEYS[1], ARGV[i]) end"
+MOVE_EACH = "for i = 1, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'XX', ARGV[i], ARGV[i + 1]) end"
 _LATEST_S = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -74,6 +77,17 @@ class RedisDeadlines:
         if due:
             members = {key: moment.timestamp() for key, moment in due.items()}
             await self._call(lambda: self._client.zadd(self._key, members, xx=True))
+
+    async def drop_each(self, keys: Collection[str]) -> None:
+        """See SeparateDeadlines."""
+        if keys:
+            await self._call(lambda: self._client.eval(DROP_EACH, 1, self._key, *keys))
+
+    async def move_each(self, due: Mapping[str, datetime]) -> None:
+        """See SeparateDeadlines."""
+        if due:
+            pairs = [part for key, moment in due.items() for part in (moment.timestamp(), key)]
+            await self._call(lambda: self._client.eval(MOVE_EACH, 1, self._key, *pairs))
 
     async def sample(self, most: int) -> list[str]:
         """See Deadlines."""

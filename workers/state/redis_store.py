@@ -6,10 +6,12 @@ deleted and wrote again never matches the one that was read. The script compares
 
 One more key, the roster, is a bitmap: a Bloom filter of every watched key ever written. A missing key that is in the
 roster was evicted, has expired or was deleted, and is counted in `lost`.
+
+One script compares a value that may be stored under another name under both, sets the one and removes the other.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from types import TracebackType
@@ -19,49 +21,19 @@ from schemas.errors import Transient, UnreadableState
 from schemas.settings import Settings
 from schemas.state_keys import PREFIX, ROSTER, WATCHED
 from workers.service import prometheus
-from workers.state import quarantine
+from workers.state import compare_and_set as cas
+from workers.state import quarantine, roster
+from workers.state.compare_and_set import Write
 from workers.state.redis_client import NOTHING, redis_access, redis_call, redis_client
-from workers.state.store import Update
+from workers.state.store import NOWHERE, Update
 
 T = TypeVar("T")
 
 _VERSION = 8
 _ROUNDS = 100
-_ROSTER_BITS = 1 << 24  # 2 MiB; with three probes a million keys give 0.5 % false "lost"
-_PROBES = 3
 
-# KEYS: the roster, then the values. ARGV: TTL in milliseconds, then for every value its expected version ('' for none),
-# the new value, and the roster offsets of a watched key that is expected to be missing ('' for any other), separated by
-# spaces. Returns -1 where another writer won, -2 where the key is of another type, -3 where the roster is; else how
-# many of the offsets were already set.
-_COMPARE_AND_SET = """
-local answers, arg = {}, 1
-for i = 2, #KEYS do
-  local expected, value, offsets = ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
-  arg = arg + 3
-  local answer = -1
-  local version = redis.pcall('GETRANGE', KEYS[i], 0, 7)
-  if type(version) == 'table' then
-    if not string.find(version.err, 'WRONGTYPE') then return version end
-    answer = -2
-  elseif version == expected then
-    answer = 0
-    for offset in string.gmatch(offsets, '%d+') do
-      local bit = redis.pcall('SETBIT', KEYS[1], offset, 1)
-      if type(bit) == 'table' then
-        if not string.find(bit.err, 'WRONGTYPE') then return bit end
-        answer = -3
-        break
-      end
-      answer = answer + bit
-    end
-    if answer >= 0 then redis.call('SET', KEYS[i], value, 'PX', ARGV[1]) end
-  end
-  answers[i - 1] = answer
-end
-return answers
-"""
-_CHANGED, _FOREIGN, _ROSTER_FOREIGN = -1, -2, -3
+PRESENT = 20_000
+"""Most keys that are remembered to have a value."""
 _TOGETHER = 50
 """Values compared and set in one call of the script, so that no call blocks the server for long."""
 
@@ -87,14 +59,18 @@ class RedisStore:
         self._watched = watched
         self._prefix = prefix
         self._redis: Any = redis_client(url, access, timeout_s)
+        self._present: set[str] = set()
+        """Keys that had a value when they were last used here: of others, both names are read at once."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The store from the settings. Raises ConfigurationError for an invalid URL or inconsistent settings."""
         return cls(settings.redis_url or "", redis_access(settings))
 
-    async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
-        """As Store.update. Raises Transient also after a hundred consecutive write conflicts on a key."""
+    async def update(
+        self, keys: Sequence[str], fn: Update[T], *, ttl_s: float, former: Mapping[str, str] = NOWHERE
+    ) -> dict[str, T]:
+        """As MovingStore.update. Raises Transient also after a hundred consecutive write conflicts on a key."""
         results: dict[str, T] = {}
         open_keys = list(dict.fromkeys(keys))
         restarted: set[str] = set()
@@ -102,59 +78,107 @@ class RedisStore:
         for _ in range(_ROUNDS):
             if not open_keys:
                 return results
-            writes: dict[str, tuple[bytes, bytes]] = {}
+            writes: list[Write] = []
             unreadable: dict[str, tuple[bytes | None, str]] = {}
-            for key, stored in zip(open_keys, await self._fetch(open_keys), strict=True):
+            """By the name where the value was found."""
+            again: list[str] = []
+            for key, found_at, stored, other in await self._found(open_keys, former):
                 content = _content(stored)
-                found = quarantine.attempt(fn, key, content, whole=partial(_whole, stored))
+                found = quarantine.attempt(fn, found_at, content, whole=partial(_whole, stored))
                 if isinstance(found, UnreadableState):
-                    unreadable[key] = stored, str(found)
+                    unreadable[found_at] = stored, str(found)
+                    again.append(key)
                     continue
                 value, results[key] = found
-                if value is not None and value != content:
-                    writes[key] = (b"" if stored is None else stored[:_VERSION], value)
+                if value is not None and (value != content or found_at != key):
+                    expected = b"" if found_at != key else _version_of(stored)
+                    writes.append(Write(key, expected, _version(value) + value, other))
             changed, foreign = await self._write(writes, restarted, max(1, round(ttl_s * 1000)))
+            if former:
+                self._note_present([write.key for write in writes])
             unreadable |= dict.fromkeys(foreign, (None, quarantine.WRONG_TYPE))
             await self._quarantine(unreadable)
-            restarted |= unreadable.keys()
-            open_keys = [*changed, *(key for key in unreadable if key in keys)]
-            prometheus.REDIS_CONFLICTS.inc(len(changed))
+            restarted |= {*unreadable, *again}
+            open_keys = [*changed, *again]
         raise Transient(f"write conflict on a key in {_ROUNDS} attempts; check for writers outside Undertone")
 
-    async def _write(
-        self, writes: Mapping[str, tuple[bytes, bytes]], restarted: Collection[str], ttl_ms: int
-    ) -> tuple[list[str], list[str]]:
-        """Write all (expected version, new value) in one pipeline.
+    async def _found(
+        self, keys: Sequence[str], former: Mapping[str, str]
+    ) -> list[tuple[str, str, bytes | None, tuple[str, bytes] | None]]:
+        """For each key: itself, the name where its value was found, the value as stored, and the other name to compare.
 
-        Returns the keys to compute again because another writer changed them first, and those of another type.
+        None for the last where a write concerns the key alone.
+        """
+        if not former:
+            return [(key, key, value, None) for key, value in zip(keys, await self._fetch(keys), strict=True)]
+        unsure = [key for key in keys if key in former and key not in self._present]
+        values = await self._fetch([*keys, *(former[key] for key in unsure)])
+        stored = dict(zip(keys, values, strict=False))
+        others = dict(zip(unsure, values[len(keys) :], strict=True))
+        # A key with a value is alone: whoever takes its value over removes it, which its own version shows.
+        gone = [key for key in keys if stored[key] is None and key in former and key not in others]
+        if gone:
+            # Both names are read at once: between two reads another process may move a value.
+            again = await self._fetch([name for key in gone for name in (key, former[key])])
+            stored.update(zip(gone, again[::2], strict=True))
+            others.update(zip(gone, again[1::2], strict=True))
+        self._note_present([key for key in keys if stored[key] is not None])
+        return [
+            (key, key, value, None)
+            if (value := stored[key]) is not None or key not in others
+            else self._at(key, others[key], former[key])
+            for key in keys
+        ]
+
+    def _note_present(self, keys: Collection[str]) -> None:
+        if len(self._present) > PRESENT:
+            self._present.clear()
+        self._present.update(keys)
+
+    @staticmethod
+    def _at(key: str, other: bytes | None, name: str) -> tuple[str, str, bytes | None, tuple[str, bytes] | None]:
+        """As `_found`, of a key without a value. other: what is stored under its other name."""
+        return key, key if other is None else name, other, (name, _version_of(other))
+
+    async def _write(
+        self, writes: Sequence[Write], restarted: Collection[str], ttl_ms: int
+    ) -> tuple[list[str], list[str]]:
+        """Write all in one pipeline.
+
+        Returns the keys to compute again, because another writer changed them first or because of a key of another
+        type, and the names of the latter.
         """
         if not writes:
             return [], []
-        roster, keys = self._prefix + ROSTER.key(), list(writes)
+        register = self._prefix + ROSTER.key()
+        calls = list(_together(writes))
         async with redis_call(self._redis, "write"), self._redis.pipeline(transaction=False) as pipe:
-            for start in range(0, len(keys), _TOGETHER):
-                chunk = keys[start : start + _TOGETHER]
-                values = [part for key in chunk for part in self._arguments(key, *writes[key], restarted)]
-                names = [self._prefix + key for key in chunk]
-                pipe.eval(_COMPARE_AND_SET, 1 + len(chunk), roster, *names, ttl_ms, *values)
+            for call in calls:
+                values = [part for write in call for part in write.arguments(self._offsets(write, restarted))]
+                names = [self._prefix + name for write in call for name in write.names]
+                pipe.eval(call[0].script, 1 + len(names), register, *names, ttl_ms, *values)
             # Not redis-py's own error, whose text quotes the command with its content.
             parts = await pipe.execute(raise_on_error=False)
             for part in parts:
                 if isinstance(part, Exception):
                     raise part
-            answers = dict(zip(keys, (answer for part in parts for answer in part), strict=True))
-        self.lost += sum(answer == _PROBES for answer in answers.values())
-        foreign = [key for key, answer in answers.items() if answer == _FOREIGN]
-        if _ROSTER_FOREIGN in answers.values():
+        answers = [
+            (write, answer)
+            for call, part in zip(calls, parts, strict=True)
+            for write, answer in zip(call, part, strict=True)
+        ]
+        self.lost += sum(answer == roster.PROBES and not write.moved for write, answer in answers)
+        prometheus.REDIS_CONFLICTS.inc(sum(answer in cas.AGAIN for _, answer in answers))
+        foreign = [write.key for write, answer in answers if answer == cas.FOREIGN]
+        foreign += [write.names[1] for write, answer in answers if answer == cas.OTHER_FOREIGN]
+        if any(answer == cas.ROSTER_FOREIGN for _, answer in answers):
             foreign.append(ROSTER.key())
-        return [key for key, answer in answers.items() if answer in {_CHANGED, _ROSTER_FOREIGN}], foreign
+        return [write.key for write, answer in answers if answer < 0], foreign
 
-    def _arguments(
-        self, key: str, expected: bytes, value: bytes, restarted: Collection[str]
-    ) -> tuple[bytes, bytes, str]:
-        """The script's arguments for one key."""
-        known = not expected and key.startswith(self._watched) and key not in restarted
-        return expected, _version(value) + value, " ".join(map(str, _probes(key))) if known else ""
+    def _offsets(self, write: Write, restarted: Collection[str]) -> str:
+        """The roster's offsets of a watched key that is expected to be missing, for the script."""
+        new = not write.expected and write.key.startswith(self._watched) and write.key not in restarted
+        return " ".join(map(str, roster.probes(write.key))) if new else ""
 
     async def _quarantine(self, unreadable: Mapping[str, tuple[bytes | None, str]]) -> None:
         """Move these values, each as it was read, unless another process changed them first."""
@@ -177,10 +201,15 @@ class RedisStore:
 
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
-        async with redis_call(self._redis, "find"):
-            prefix = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix)
-            found = [key async for key in self._redis.scan_iter(match=prefix + pattern, count=1000)]
-        return sorted(key.decode()[len(self._prefix) :] for key in found)
+        return sorted([key async for page in self.pages(pattern) for key in page])
+
+    async def pages(self, pattern: str) -> AsyncIterator[list[str]]:
+        """As MovingStore.pages."""
+        prefix, cursor = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix), None
+        while cursor != 0:
+            async with redis_call(self._redis, "find"):
+                cursor, found = await self._redis.scan(cursor or 0, match=prefix + pattern, count=1000)
+            yield [key.decode(errors="replace")[len(self._prefix) :] for key in found]
 
     async def delete(self, keys: Sequence[str]) -> None:
         """As Store.delete."""
@@ -201,6 +230,17 @@ def _version(value: bytes) -> bytes:
     return blake2b(value, digest_size=_VERSION).digest()
 
 
+def _version_of(stored: bytes | None) -> bytes:
+    return b"" if stored is None else stored[:_VERSION]
+
+
+def _together(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
+    """The writes of each call of a script."""
+    for script in (cas.COMPARE_AND_SET, cas.TAKE_OVER):
+        same = [write for write in writes if write.script is script]
+        yield from (same[start : start + _TOGETHER] for start in range(0, len(same), _TOGETHER))
+
+
 def _whole(stored: bytes | None) -> bool:
     """Whether a value is as a writer left it: its digest is that of its content."""
     return stored is not None and stored[:_VERSION] == _version(stored[_VERSION:])
@@ -208,8 +248,3 @@ def _whole(stored: bytes | None) -> bool:
 
 def _content(stored: bytes | None) -> bytes | None:
     return None if stored is None else stored[_VERSION:]
-
-
-def _probes(key: str) -> list[int]:
-    digest = blake2b(key.encode(), digest_size=4 * _PROBES).digest()
-    return [int.from_bytes(digest[4 * i : 4 * i + 4], "big") % _ROSTER_BITS for i in range(_PROBES)]

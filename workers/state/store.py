@@ -7,8 +7,8 @@ No process has state of its own, so any may be killed at any time.
 
 import fnmatch
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
 
 from schemas.errors import UnreadableState
@@ -22,13 +22,16 @@ Update: TypeAlias = Callable[[str, bytes | None], tuple[bytes | None, T]]
 
 Pure: it is called again with the newer value when another writer won. Raises UnreadableState for a damaged value.
 """
+NOWHERE: Mapping[str, str] = MappingProxyType({})
+"""No key has another name."""
 
 
 class Store(Protocol):
     """State shared by all processes. One suite, `tests/contract/test_store.py`, tests every implementation."""
 
-    lost: int
-    """Watched keys found missing although written before: evicted, expired or deleted."""
+    @property
+    def lost(self) -> int:
+        """Watched keys found missing although written before: evicted, expired or deleted."""
 
     async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
         """Apply `fn` to every key and write the new values; returns the results by key.
@@ -59,6 +62,22 @@ class Store(Protocol):
     ) -> None: ...
 
 
+class MovingStore(Store, Protocol):
+    """A store that takes values over from other names. `tests/contract/test_store_former.py` tests every one."""
+
+    async def update(
+        self, keys: Sequence[str], fn: Update[T], *, ttl_s: float, former: Mapping[str, str] = NOWHERE
+    ) -> dict[str, T]:
+        """As Store.update. former: by key, another name under which its value may be stored.
+
+        `fn` is called with the name where the value was found, with the key itself for none or both. A write sets the
+        key and removes the other name in one step, which conflicts with a write of either.
+        """
+
+    def pages(self, pattern: str) -> AsyncIterator[list[str]]:
+        """As `find`, in pages, unsorted; a key may be in two, and one that comes or goes meanwhile in none."""
+
+
 class MemoryStore:
     """A store inside this process: for replays, offline scoring and tests.
 
@@ -72,22 +91,28 @@ class MemoryStore:
         self._values: dict[str, tuple[bytes, float]] = {}
         self._known: set[str] = set()
 
-    async def update(self, keys: Sequence[str], fn: Update[T], *, ttl_s: float) -> dict[str, T]:
-        """As Store.update; without write conflicts."""
+    async def update(
+        self, keys: Sequence[str], fn: Update[T], *, ttl_s: float, former: Mapping[str, str] = NOWHERE
+    ) -> dict[str, T]:
+        """As MovingStore.update; without write conflicts."""
         results: dict[str, T] = {}
         for key in dict.fromkeys(keys):
-            stored = self._value(key)
-            found = quarantine.attempt(fn, key, stored, whole=lambda: True)
+            other = former.get(key)
+            name = other if other is not None and self._value(key) is None and self._value(other) is not None else key
+            stored = self._value(name)
+            found = quarantine.attempt(fn, name, stored, whole=lambda: True)
             damaged = isinstance(found, UnreadableState)
             if isinstance(found, UnreadableState):
-                self._quarantine(key, str(found))
+                self._quarantine(name, str(found))
                 stored, found = None, fn(key, None)
             value, results[key] = found
             if value is not None:
                 if stored is None and not damaged and key.startswith(self._watched):
                     self.lost += key in self._known
+                if key.startswith(self._watched):
                     self._known.add(key)
                 self._values[key] = (value, self._clock() + ttl_s)
+                self._values.pop(other or "", None)
         return results
 
     async def read(self, keys: Sequence[str]) -> dict[str, bytes | None]:
@@ -97,6 +122,10 @@ class MemoryStore:
     async def find(self, pattern: str) -> list[str]:
         """As Store.find."""
         return sorted(key for key in self._values if fnmatch.fnmatchcase(key, pattern) and self._value(key) is not None)
+
+    async def pages(self, pattern: str) -> AsyncIterator[list[str]]:
+        """As MovingStore.pages."""
+        yield await self.find(pattern)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """As Store.delete."""

@@ -26,19 +26,22 @@ ABANDONED = 4
 class FsspecObjects:
     """Reads objects through fsspec. Thread-safe. within_s: of one read."""
 
-    def __init__(self, max_bytes: int, within_s: float) -> None:
-        self._max_bytes, self._within_s = max_bytes, within_s
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
         self._abandoned: Counter[tuple[str, str]] = Counter()
         self._lock = Lock()
 
-    def read(self, where: Place) -> bytes:
-        """The object's bytes. Raises Poison, Missing, Denied, and Transient for everything else that fails."""
+    def read(self, where: Place, max_bytes: int) -> bytes:
+        """The object's bytes, at most so many.
+
+        Raises Poison, Missing, Denied, and Transient for everything else that fails.
+        """
         storage = where.scheme, where.parts[0]
         with self._lock:
             if self._abandoned[storage] >= ABANDONED:
                 raise Transient("audio storage has not answered earlier reads yet")
         reading: Future[bytes] = Future()
-        Thread(target=_read_into, args=(reading, where, self._max_bytes), name="storage", daemon=True).start()
+        Thread(target=_read_into, args=(reading, where, max_bytes), name="storage", daemon=True).start()
         try:
             return reading.result(self._within_s)
         except TimeoutError:

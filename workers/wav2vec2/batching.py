@@ -21,15 +21,15 @@ class Batch:
     members: tuple[int, ...]
 
 
-def buckets(longest: int, shortest: int) -> tuple[int, ...]:
-    """Row lengths, ascending, ending in `longest`: each RATIO times the previous one, none below `shortest`.
+def buckets(longest: int, shortest: int, ratio: float = RATIO) -> tuple[int, ...]:
+    """Row lengths, ascending, ending in `longest`: each `ratio` times the previous one, none below `shortest`.
 
     >>> buckets(2116, 1500)
     (1600, 1840, 2116)
     """
     lengths = [longest]
-    while lengths[-1] / RATIO >= shortest:
-        lengths.append(round(lengths[-1] / RATIO))
+    while lengths[-1] / ratio >= shortest:
+        lengths.append(round(lengths[-1] / ratio))
     return tuple(reversed(lengths))
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
-from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.numpy import save_file
 
@@ -25,6 +25,7 @@ PROCESSOR = "processor_config.json"
 """Where transformers 5 saves the feature extractor of a processor, under `feature_extractor`."""
 ADAPTER = "adapter_config.json"
 """Says that the folder's weights are changes to another checkpoint's (PEFT)."""
+FILES = (CONFIG, PREPROCESSOR, PROCESSOR, ADAPTER, INDEX, "model*.safetensors")
 FEATURE_EXTRACTOR = "Wav2Vec2FeatureExtractor"
 
 _POSITIONAL = "encoder.pos_conv_embed.conv"
@@ -113,19 +114,19 @@ def _write_json(path: Path, values: Mapping[str, object]) -> None:
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def fetch(source: str) -> Path:
+def fetch(source: str, files: Sequence[str] = FILES) -> Path:
     """The folder named by `source`, downloaded to the hub's cache if it is a hub name.
 
-    Raises ConfigurationError when it is neither a folder nor a checkpoint in the hub or its cache.
+    files: patterns of those that are downloaded. Raises ConfigurationError when it is neither a folder nor a checkpoint
+    in the hub or its cache.
     """
     if Path(source).is_dir():
         return Path(source)
     name, _, revision = source.partition("@")
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise ConfigurationError("the encoder is neither a folder nor a hub name such as facebook/wav2vec2-base-960h")
-    patterns = [CONFIG, PREPROCESSOR, PROCESSOR, ADAPTER, INDEX, "model*.safetensors"]
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+        return Path(huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=list(files)))
     except HFValidationError as error:
         raise ConfigurationError(f"{name!r} is neither a folder nor a hub name") from error
     except (HfHubHTTPError, OSError) as error:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeAlias
 
 import keras
@@ -11,17 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
-from workers.service.health import HEALTH
 from workers.wav2vec2 import compile_cache, malloc
+from workers.wav2vec2.engines.engine import Program
+from workers.wav2vec2.engines.progress import reporting_progress
 
 Tensor: TypeAlias = Any
 """A tensor of the current Keras backend."""
 Forward: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """Tensors to tensors, with `keras.ops` only."""
-Program: TypeAlias = Callable[..., list[NDArray[np.float32]]]
-"""Arrays to arrays."""
-COMPILE_WITHIN_S = 300.0
-"""Timeout of a program's first run; after it the stage counts as stuck."""
 
 
 def device() -> str:
@@ -42,11 +38,11 @@ def compiled(forward: Forward, variables: Sequence[keras.Variable]) -> Program:
     """
     match keras.backend.backend():
         case "tensorflow":
-            return _reporting_progress(_tensorflow(forward))
+            return reporting_progress(_tensorflow(forward))
         case "jax":
-            return _reporting_progress(_jax(forward, variables))
+            return reporting_progress(_jax(forward, variables))
         case "torch":
-            return _reporting_progress(_torch(forward))
+            return reporting_progress(_torch(forward))
         case other:
             raise ConfigurationError(f"Keras runs on {other!r}; the encoder needs tensorflow, jax or torch")
 
@@ -89,35 +85,6 @@ def configure(intra_op_threads: int, *, memory_growth: bool, cache: Path | None 
         import torch
 
         torch.set_num_threads(intra_op_threads)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether the error means that the accelerator or the machine is out of memory for a batch."""
-    named = type(error).__name__ in {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
-    return named or "RESOURCE_EXHAUSTED" in str(error)
-
-
-def _reporting_progress(program: Program) -> Program:
-    """The program, reporting each run as progress; a first run with new shapes compiles and may take long.
-
-    Thread-safe; first runs are serialised.
-    """
-    part, known, compiling = HEALTH.part("embedding"), set[tuple[tuple[int, ...], ...]](), Lock()
-
-    def run(*arrays: NDArray[Any]) -> list[NDArray[np.float32]]:
-        shapes = tuple(array.shape for array in arrays)
-        if shapes not in known:
-            with compiling, part.instead("compiling a program", within_s=COMPILE_WITHIN_S):
-                malloc.give_back()  # Decoding a long memo leaves hundreds of megabytes free,
-                outputs = program(*arrays)
-                malloc.give_back()  # and compiling a base encoder 100 MB of small blocks.
-            known.add(shapes)
-            return outputs
-        outputs = program(*arrays)
-        part.progress()
-        return outputs
-
-    return run
 
 
 def _tensorflow(forward: Forward) -> Program:

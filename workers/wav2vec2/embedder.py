@@ -1,39 +1,29 @@
 """Embed signals of any length: split into windows, compute in batches, join per signal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
 from workers.audio.memo import SAMPLING_RATE
 from workers.audio.windows import window_bounds
-from workers.wav2vec2 import batching, compilation
+from workers.wav2vec2 import batching
 from workers.wav2vec2.batching import Batch
 from workers.wav2vec2.checkpoint import Checkpoint
-from workers.wav2vec2.compilation import Program
-from workers.wav2vec2.encoder import Encoder
-from workers.wav2vec2.layers import Tensor
+from workers.wav2vec2.engines.engine import EngineName, Program, Readout, load_engine, out_of_memory
 
 SHORTEST_TAIL_S = 0.4
 """Seconds. A shorter last window is merged into its neighbour."""
-
-BATCHES_AT_ONCE = 2
-"""On a CPU: while one batch is in a single-threaded part, the other uses the remaining cores."""
 
 SHORTEST_ROW_S = 1.4
 """Seconds. Shorter windows are padded to about this: they cost little, another program as much as any."""
 
 NORMALISATION_EPSILON = 1e-7
 """Added to a signal's variance, as Hugging Face's Wav2Vec2FeatureExtractor does."""
-
-Readout: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
-"""From signals and lengths: the windows' means first, then any other output per frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +82,9 @@ class Embedder:
     """Embeds signals with one checkpoint, a few compiled programs and bounded memory for signals of any length.
 
     window_s: length of a window; batch_s: seconds of audio per batch, including padding (at least one window);
-    precision: "float32" or "bfloat16"; row_lengths: samples that windows are padded to, ascending, the last of them no
-    shorter than a window with its tail; by default `batching.buckets`. Not thread-safe.
+    precision: "float32" or "bfloat16"; engine: what computes; threads: for one operation, 0 lets the engine choose;
+    row_lengths: samples that windows are padded to, ascending, the last of them no shorter than a window with its tail;
+    by default `batching.buckets`. Not thread-safe. Raises ConfigurationError when the engine cannot be used.
     """
 
     def __init__(
@@ -103,26 +94,22 @@ class Embedder:
         window_s: float = 15.0,
         batch_s: float = 16.0,
         precision: str = "float32",
+        engine: EngineName = "xla",
+        threads: int = 0,
         row_lengths: Sequence[int] = (),
     ) -> None:
         self.work = Work()
-        on_cpu = compilation.by_xla_on_cpu()
-        self._encoder = Encoder(
-            checkpoint.config,
-            head=checkpoint.has_head,
-            dtype=precision,
-            in_parts=on_cpu,
-        )
-        self._encoder.assign(checkpoint.weights)
+        self.engine = load_engine(engine, checkpoint, precision, threads)
+        plan = self.engine.plan
         self._has_head = checkpoint.has_head
-        # The encoder has its own copy: a second one would waste 360 MB at base size.
+        # The engine has its own copy: a second one would waste 360 MB at base size.
         self.checkpoint = replace(checkpoint, weights={})
         self._window = round(window_s * SAMPLING_RATE)
         self._tail = min(round(SHORTEST_TAIL_S * SAMPLING_RATE), self._window)
         longest = self._window + self._tail
-        self._row_lengths = row_lengths or batching.buckets(longest, round(SHORTEST_ROW_S * SAMPLING_RATE))
-        self._bound = round(batch_s * SAMPLING_RATE)
-        self._concurrency = BATCHES_AT_ONCE if on_cpu else 1
+        self._row_lengths = row_lengths or batching.buckets(longest, round(SHORTEST_ROW_S * SAMPLING_RATE), plan.ratio)
+        self._bound = round(batch_s * SAMPLING_RATE) if plan.batched else 0
+        self._concurrency = plan.at_once
         self._threads = _threads(self._concurrency)
         self._programs: dict[Readout, Program] = {}
 
@@ -133,7 +120,7 @@ class Embedder:
 
     def warm(self) -> Iterator[None]:
         """Compile every program that `embed` may need, one per step, longest rows first: full windows need those."""
-        program = self._program(self._means)
+        program = self._program(Readout.MEANS)
         for rows, samples in reversed(batching.shapes(self._row_lengths, self._bound)):
             program(np.zeros((rows, samples), np.float32), np.full(rows, samples, np.int32))
             yield
@@ -143,33 +130,21 @@ class Embedder:
 
         signals: (samples,) float32 at 16 kHz, raw; no embedding depends on the others. ValueError below `shortest`.
         """
-        return self._embed(signals, self._means)
+        return self._embed(signals, Readout.MEANS)
 
     def embed_frames(self, signals: Sequence[FloatArray]) -> list[Embedding]:
         """As `embed`, with the hidden state of every frame: 3 KB each at base size, 50 per second."""
-        return self._embed(signals, self._hidden_states)
+        return self._embed(signals, Readout.FRAMES)
 
     def embed_logits(self, signals: Sequence[FloatArray]) -> list[Embedding]:
         """As `embed`, with the CTC head's logits as frames. Raises ValueError if the checkpoint has no head."""
         if not self._has_head:
             raise ValueError("this checkpoint has no CTC head")
-        return self._embed(signals, self._logits)
-
-    def _means(self, signals: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        hidden, valid = self._encoder(signals, lengths)
-        return (_mean_over(hidden, valid),)
-
-    def _hidden_states(self, signals: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        hidden, valid = self._encoder(signals, lengths)
-        return _mean_over(hidden, valid), ops.cast(hidden, "float32")
-
-    def _logits(self, signals: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        hidden, valid = self._encoder(signals, lengths)
-        return _mean_over(hidden, valid), ops.cast(self._encoder.logits(hidden), "float32")
+        return self._embed(signals, Readout.LOGITS)
 
     def _program(self, readout: Readout) -> Program:
         if readout not in self._programs:
-            self._programs[readout] = compilation.compiled(readout, self._encoder.variables)
+            self._programs[readout] = self.engine.program(readout)
         return self._programs[readout]
 
     def _embed(self, signals: Sequence[FloatArray], readout: Readout) -> list[Embedding]:
@@ -223,7 +198,7 @@ class Embedder:
                 try:
                     outputs = each.result()
                 except Exception as error:
-                    if not compilation.out_of_memory(error) or not self._reduce_memory(batch):
+                    if not out_of_memory(error) or not self._reduce_memory(batch):
                         raise
                     return
                 yield batch, outputs
@@ -268,12 +243,6 @@ def _rows(pieces: Sequence[_Piece], samples: int) -> tuple[FloatArray, NDArray[n
     for row, piece in zip(rows, pieces, strict=True):
         row[: piece.length] = piece.normalised()
     return rows, np.array([piece.length for piece in pieces], np.int32)
-
-
-def _mean_over(hidden: Tensor, valid: Tensor) -> Tensor:
-    """(n, d) float32: mean over the valid frames of each row."""
-    total = ops.sum(ops.cast(hidden, "float32") * valid, axis=1)
-    return total / ops.maximum(ops.sum(valid, axis=1), 1.0)
 
 
 def _joined(frame_counts: Sequence[int], outputs: Sequence[Sequence[FloatArray]]) -> Embedding:

@@ -1,6 +1,7 @@
 """The embedding stage: one `MemoFeatures` per memo, with the Wav2Vec 2.0 encoder."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from schemas.bundle_manifest import encoder_of
@@ -11,8 +12,12 @@ from workers.audio.memo import SAMPLING_RATE, Memo
 from workers.audio.speech_span import SPAN_VERSION, spoken_part
 from workers.consumer.stage import Outcome
 from workers.service import prometheus
-from workers.wav2vec2 import checkpoint, compilation
+from workers.wav2vec2 import checkpoint
 from workers.wav2vec2.embedder import Embedder, Embedding
+from workers.wav2vec2.engines.choice import chosen
+from workers.wav2vec2.engines.guard import check_precision
+
+log = logging.getLogger(__name__)
 
 MARGIN_S = 1.0
 """Seconds of silence kept at either end: most memos are embedded whole."""
@@ -31,7 +36,7 @@ class EmbeddingStage:
         self._cold = embedder.warm() if warm else iter(())
         self.extractors = {Modality.EMBEDDING: extractor_of(embedder.checkpoint)}
         self._window_s = window_s
-        self.device = compilation.device()
+        self.device = embedder.engine.device
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -61,11 +66,13 @@ class EmbeddingStage:
 
     def frames(self, signal: FloatArray) -> FloatArray:
         """(frames, d): the last hidden state of every frame of a memo. Raises the Poison that `process` returns."""
-        heard = self.heard(signal)
-        embedding = self.embedder.embed_frames([heard])[0] if len(heard) >= self.embedder.shortest else None
-        frames = self._usable(embedding).frames
+        frames = self._read(signal, self.embedder.embed_frames).frames
         assert frames is not None
         return frames
+
+    def logits(self, signal: FloatArray) -> Embedding:
+        """With the logits of every frame of a memo as its frames. Raises as `frames` does."""
+        return self._read(signal, self.embedder.embed_logits)
 
     def heard(self, signal: FloatArray) -> FloatArray:
         """The part of a memo that is embedded: its spoken part.
@@ -87,6 +94,10 @@ class EmbeddingStage:
         extractor, features = self.extractors[Modality.EMBEDDING], (usable.windows, usable.summary)
         return [memo.features(Modality.EMBEDDING, extractor, self._window_s, *features)]
 
+    def _read(self, signal: FloatArray, embed: Callable[[Sequence[FloatArray]], Sequence[Embedding]]) -> Embedding:
+        heard = self.heard(signal)
+        return self._usable(embed([heard])[0] if len(heard) >= self.embedder.shortest else None)
+
     def _usable(self, embedding: Embedding | None) -> Embedding:
         """The embedding of a memo, None for one that is too short. Raises Poison when it has none."""
         if embedding is None:
@@ -98,14 +109,32 @@ class EmbeddingStage:
 
 
 def embedder_from(settings: Settings) -> Embedder:
-    """An embedder by the settings. Raises ConfigurationError when its checkpoint cannot be used."""
-    compilation.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
+    """An embedder by the settings.
+
+    Raises ConfigurationError when its checkpoint cannot be used, or when its precision changes the frames.
+    """
+    choice = chosen(settings)
+    if choice.engine == "xla":
+        _configure(settings)
+    prometheus.ENGINE.labels(engine=choice.engine, precision=settings.precision).set(1)
+    log.info("embedding: the engine is %s: %s", choice.engine, choice.reason)
+    loaded = checkpoint.load(encoder_of(settings.bundle, settings.encoder))
+    if settings.precision != "float32":
+        check_precision(loaded, choice.engine, settings.precision, settings.intra_op_threads)
     return Embedder(
-        checkpoint.load(encoder_of(settings.bundle, settings.encoder)),
+        loaded,
         window_s=settings.window_s,
         batch_s=settings.encoder_batch_s,
         precision=settings.precision,
+        engine=choice.engine,
+        threads=settings.intra_op_threads,
     )
+
+
+def _configure(settings: Settings) -> None:
+    from workers.wav2vec2 import compilation  # Keras, and with it TensorFlow: only where that engine computes
+
+    compilation.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
 
 
 def extractor_of(source: checkpoint.Checkpoint) -> Extractor:

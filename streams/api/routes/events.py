@@ -55,8 +55,8 @@ async def follow_events(
 
     known = _position(last_event_id or after)
     await record_look(request, AuditAction.LISTED, "events", () if user_id is None else (user_id,))
-    scores = asking.may(Permission.PERSON)
-    return EventStream(services.live.frames(known, names, sees, lambda event: _shown(event, scores)), services.closing)
+    show = _shown if asking.may(Permission.PERSON) else _shown_without_scores
+    return EventStream(services.live.frames(known, names, sees, show), services.closing)
 
 
 def _position(text: str | None) -> Position | None:
@@ -66,15 +66,20 @@ def _position(text: str | None) -> Position | None:
         raise Problem(400, detail="Send the id of an event as `Last-Event-ID`, or none to begin now.") from None
 
 
-def _shown(event: LiveEvent, scores: bool) -> Mapping[str, object]:
-    """An event as JSON. scores: whether the viewer may know what a score says."""
-    hidden = event.topic == topics.SCORED.name and not scores
+def _shown(event: LiveEvent) -> Mapping[str, object]:
+    """An event as JSON."""
     return {
         "topic": event.topic,
         "user_id": event.user_id,
         "cohort": event.cohort,
         "at": event.at,
-        "kind": None if hidden else event.kind,
+        "kind": event.kind,
         "id": event.record_id,
         "dedup_key": event.dedup_key,
     }
+
+
+def _shown_without_scores(event: LiveEvent) -> Mapping[str, object]:
+    """The same for a viewer who may not know what a score says."""
+    shown = _shown(event)
+    return {**shown, "kind": None} if event.topic == topics.SCORED.name else shown

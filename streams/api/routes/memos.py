@@ -8,22 +8,21 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from schemas.event_enums import AuditAction
 from schemas.events import Evidence, MemoFeatures, Modality, Quality, RiskScored
 from schemas.json_records import json_line
+from schemas.limits import ID
 from schemas.markers import MARKER_NAMES
+from schemas.reasons import CONSENT
 from streams.access.audit import record_look
 from streams.access.roles import Permission
-from streams.access.viewer import Viewer
 from streams.api.event_stream import EventStream, frame
 from streams.api.problems import Problem, documented
-from streams.api.routes.viewing import Uploader
+from streams.api.routes.viewing import Uploader, check_speaker, uploaded_memo
 from streams.api.services import OurServices, Services
 from streams.api.uploads.progress import MemoProgress, Progress
 from streams.api.uploads.receive import FILE
-from streams.history.cohorts import cohorts_of
 from streams.history.person import ScoreRow, memo_score
 
 router = APIRouter(prefix="/api/v1/memos", tags=["memos"], responses=documented(400, 401, 403, 429, 500, 503))
@@ -135,20 +134,15 @@ _UPLOAD: dict[str, Any] = {
 }
 
 
-@router.post("", status_code=202, openapi_extra=_UPLOAD, responses=documented(408, 413, 415, 422))
-async def upload_memo(request: Request, response: Response, services: OurServices, asking: Uploader) -> Uploaded:
+@router.post("", status_code=202, openapi_extra=_UPLOAD, responses=documented(404, 408, 409, 413, 415, 422))
+async def upload_memo(request: Request, response: Response, services: OurServices, _: Uploader) -> Uploaded:
     """Upload a memo. The same audio, person and time of recording are the same memo, however often they are sent.
 
     The answer comes once Kafka has the memo; `Location` shows where it is. A digest in `Content-Digest`, `Digest` or
     `sha256` is checked. Of an upload that fails nothing is kept.
     """
-
-    async def permit(user_id: str) -> None:
-        await _check_cohort(services, asking, user_id)
-
-    accepted = await services.uploads.take(request, permit)
+    accepted = await uploaded_memo(request, services)
     memo = accepted.memo
-    await record_look(request, AuditAction.UPLOADED, "memo", (memo.user_id,))
     response.headers["Location"] = f"/api/v1/memos/{memo.memo_id}"
     return Uploaded(
         memo_id=memo.memo_id, user_id=memo.user_id, recorded_at=memo.recorded_at, repeated=accepted.repeated
@@ -163,7 +157,7 @@ async def get_memo(
 
     With `user_id`, any other process knows the score, as soon as there is one.
     """
-    seen, scores = await _seen(request, services, asking, memo_id, user_id), asking.may(Permission.PERSON)
+    seen, scores = await _seen(request, services, memo_id, user_id), asking.may(Permission.PERSON)
     return state_of(seen, scores=scores) if isinstance(seen, Progress) else stored_state(seen, scores=scores)
 
 
@@ -182,7 +176,7 @@ async def follow_memo(
     request: Request, services: OurServices, asking: Uploader, memo_id: str, user_id: Speaker = None
 ) -> EventStream:
     """Follow one memo until it is scored."""
-    seen, scores = await _seen(request, services, asking, memo_id, user_id), asking.may(Permission.PERSON)
+    seen, scores = await _seen(request, services, memo_id, user_id), asking.may(Permission.PERSON)
     frames = (
         _frames(services.uploads.progress, seen, scores)
         if isinstance(seen, Progress)
@@ -201,15 +195,15 @@ async def _last_frame(state: MemoState) -> AsyncGenerator[bytes]:
     yield frame("memo", json_line(state.model_dump(mode="json")), str(len(state.steps)))
 
 
-async def _seen(
-    request: Request, services: Services, asking: Viewer, memo_id: str, user_id: str | None
-) -> Progress | Stored:
-    """A memo that the viewer may see. Raises Problem 404, and HTTPException 403 for a person of another's cohort."""
-    seen: Progress | Stored | None = services.uploads.progress.get(memo_id)
+async def _seen(request: Request, services: Services, memo_id: str, user_id: str | None) -> Progress | Stored:
+    """A memo that the viewer may see. Raises HTTPException 404."""
+    seen: Progress | Stored | None = await services.uploads.progress.current(memo_id)
     speaker = seen.memo.user_id if isinstance(seen, Progress) else user_id
     if speaker is None:
         raise Problem(404, detail=_UNKNOWN)
-    await _check_cohort(services, asking, speaker)
+    if not ID.accepts(speaker):
+        raise Problem(404, detail=_UNSCORED)
+    await check_speaker(request, services, speaker)
     if seen is None:
         score = await services.database.read(memo_score, speaker, memo_id)
         if score is None:
@@ -217,13 +211,6 @@ async def _seen(
         seen = Stored(speaker, score)
     await record_look(request, AuditAction.VIEWED, "memo", (speaker,))
     return seen
-
-
-async def _check_cohort(services: Services, asking: Viewer, user_id: str) -> None:
-    """Raises HTTPException 403 for a person of another's cohort."""
-    found = await services.database.read(cohorts_of, [user_id], services.cohorts)
-    if not asking.sees(found[user_id]):
-        raise HTTPException(403, "This pseudonym belongs to a cohort that you do not see.")
 
 
 def state_of(progress: Progress, *, scores: bool) -> MemoState:
@@ -239,10 +226,15 @@ def state_of(progress: Progress, *, scores: bool) -> MemoState:
         steps=[Step(step=name, after_s=round(after_s, 3)) for name, after_s in progress.after_s.items()],
         failure=None if letter is None else MemoFailure(stage=letter.stage, reason=letter.reason, detail=letter.detail),
     )
-    if not scores or first is None:
+    if not scores or first is None or unheard(first):
         return state.model_copy(update={"score": _score(score) if scores and score else None})
     measured = {"duration_s": first.duration_s, "quality": first.quality, "score": _score(score) if score else None}
     return state.model_copy(update={**measured, "markers": _markers(progress.features.get(Modality.ACOUSTIC))})
+
+
+def unheard(features: MemoFeatures) -> bool:
+    """Whether they are of a memo that no worker read, for lack of consent: nothing was measured."""
+    return any(reason.startswith(CONSENT) for reason in features.quality.reasons)
 
 
 def stored_state(stored: Stored, *, scores: bool) -> MemoState:

@@ -37,6 +37,7 @@ router = APIRouter(
 PERIOD = timedelta(days=90)
 """Of scores, where none is asked for."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SEARCHED = "Part of the pseudonym; exactly all of it where the history is sealed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ async def list_people(
     request: Request,
     services: OurServices,
     asking: CaseloadViewer,
-    search: Annotated[str, Query(max_length=LONGEST_SEARCH, description="Part of the pseudonym.")] = "",
+    search: Annotated[str, Query(max_length=LONGEST_SEARCH, description=SEARCHED)] = "",
     cohort: Annotated[list[str] | None, Query(max_length=50, description="Only these cohorts.")] = None,
     state: Annotated[list[Attention] | None, Query(max_length=10, description="Only in these states.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Only where the state began then or later.")] = None,

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 
 from schemas.bundle_manifest import bundle_id
-from schemas.version import version
 from streams.api.problems import documented
 from streams.api.routes.viewing import SystemViewer
 from streams.api.services import OurServices
@@ -54,6 +53,7 @@ class SystemState:
 
 @router.get("")
 async def get_system(
+    request: Request,
     services: OurServices,
     asking: SystemViewer,
     hours: Annotated[int, Query(ge=1, le=168, description="Of memos and dead letters.")] = 1,
@@ -66,7 +66,7 @@ async def get_system(
         recently, lately = now - timedelta(hours=hours), now - timedelta(weeks=weeks)
         found = operations.precision(connection, lately, asking.cohorts)
         return SystemState(
-            version=version(),
+            version=request.app.version,
             bundle_id=bundle_id(services.settings.bundle),
             alerts_per_user_year=services.alerts_per_user_year,
             behind_s=operations.behind_s(connection, now),

@@ -2,7 +2,7 @@
 
     with store.begin() as partial:
         partial.write(data)
-        uri = partial.keep("name.webm")     # without it, the end of the block removes every trace
+        uri = partial.keep("name.webm", user)     # without it, the end of the block removes every trace
 
 Everything blocks: call it in a thread. Names are never used twice, so that no upload replaces or removes another's.
 """
@@ -20,9 +20,10 @@ from uuid import uuid4
 
 import fsspec
 
-from schemas.errors import ConfigurationError, Poison, Transient
+from schemas.errors import ConfigurationError, Erased, Poison, Transient
 from schemas.settings import Settings
 from workers.audio.storage import AudioStore
+from workers.privacy.files.audio_copies import AudioCopies
 from workers.storage.uri import HTTP, place
 
 PARTIAL = ".part"
@@ -47,8 +48,8 @@ class Partial(AbstractContextManager["Partial"], Protocol):
         """The first bytes."""
 
     @abstractmethod
-    def keep(self, name: str) -> str:
-        """Put the audio in place, on disk when this returns; its URI."""
+    def keep(self, name: str, user_id: str) -> str:
+        """Put the audio of a person in place, on disk when this returns; its URI."""
 
 
 class UploadStore(Protocol):
@@ -77,14 +78,15 @@ def make_store(settings: Settings) -> UploadStore | None:
     where = place(address)
     if where.scheme in HTTP:
         raise ConfigurationError("UNDERTONE_UPLOAD_STORE: audio cannot be written over HTTP; give a folder or a bucket")
-    return Folder(Path(*where.parts)) if where.scheme == "file" else Objects(where.url)
+    copies = AudioCopies(settings)
+    return Folder(Path(*where.parts), copies) if where.scheme == "file" else Objects(where.url, copies)
 
 
 class Folder:
-    """A local folder. Raises ConfigurationError when it cannot be created."""
+    """A local folder. copies: seals what comes to rest there. Raises ConfigurationError when it cannot be created."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, copies: AudioCopies | None = None) -> None:
+        self._path, self._copies = path, copies
         try:
             path.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._remove_abandoned()
@@ -95,7 +97,7 @@ class Folder:
 
     def begin(self) -> Partial:
         """Room for one upload."""
-        return _Spool(self._path, lambda source, name: _moved(source, self._path / name))
+        return _Spool(self._path, self._placed)
 
     def remove(self, uri: str) -> None:
         """Remove audio."""
@@ -103,6 +105,10 @@ class Folder:
             Path(*place(uri).parts).unlink(missing_ok=True)
         except (OSError, Poison) as error:
             raise _refused(error) from error
+
+    def _placed(self, source: Path, name: str, user_id: str) -> str:
+        _seal(source, user_id, self._copies)
+        return _moved(source, self._path / name)
 
     def _remove_abandoned(self) -> None:
         for path in self._path.glob(f"*{PARTIAL}"):
@@ -112,10 +118,13 @@ class Folder:
 
 
 class Objects:
-    """A place of fsspec. Audio is spooled on the local disk first: its checksum is known before it is sent."""
+    """A place of fsspec. Audio is spooled on the local disk first: its checksum is known before it is sent.
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    copies: seals what is sent.
+    """
+
+    def __init__(self, url: str, copies: AudioCopies | None = None) -> None:
+        self._url, self._copies = url.rstrip("/"), copies
         self._system, _ = fsspec.url_to_fs(self._url)
 
     def begin(self) -> Partial:
@@ -131,10 +140,11 @@ class Objects:
         except Exception as error:  # storages raise types of their own
             raise _refused(error) from error
 
-    def _put(self, source: Path, name: str) -> str:
+    def _put(self, source: Path, name: str, user_id: str) -> str:
         uri = f"{self._url}/{name}"
         atomic = place(uri).scheme in WHOLE_AT_ONCE
         first = uri if atomic else f"{uri}{PARTIAL}"
+        _seal(source, user_id, self._copies)
         try:
             self._system.put_file(str(source), self._system._strip_protocol(first))
             if not atomic:
@@ -182,12 +192,12 @@ class _Spool(Partial):
         finally:
             self._file.seek(0, os.SEEK_END)
 
-    def keep(self, name: str) -> str:
+    def keep(self, name: str, user_id: str) -> str:
         """Put the audio in place."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            return self._place(self._path, name)
+            return self._place(self._path, name, user_id)
         except OSError as error:
             raise _refused(error) from error
 
@@ -195,8 +205,27 @@ class _Spool(Partial):
 class Placed(Protocol):
     """Puts a complete file where it belongs, and gives its URI."""
 
-    def __call__(self, source: Path, name: str, /) -> str:
+    def __call__(self, source: Path, name: str, user_id: str, /) -> str:
         """Raises Transient or OSError."""
+
+
+def _seal(path: Path, user_id: str, copies: AudioCopies | None) -> None:
+    """Put the sealed copy in place of the audio of a person, where copies are sealed. Raises Transient, OSError."""
+    if copies is None or not copies.are_sealed:
+        return
+    try:
+        _rewrite(path, copies.sealed(user_id, path.read_bytes()))
+    except Erased:
+        raise Transient("the person is being erased") from None
+
+
+def _rewrite(path: Path, data: bytes) -> None:
+    """Overwrite a file, which is no longer than this, so that nothing of it is left; on disk when this returns."""
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _moved(source: Path, target: Path) -> str:

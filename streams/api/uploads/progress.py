@@ -25,6 +25,8 @@ from schemas.settings import Settings
 from streams.views.outcomes import Identity, memo_of
 from workers.kafka.clients import make_reader
 from workers.kafka.connect import started_once, stopped
+from workers.kafka.sealed_clients import OpeningConsumer
+from workers.privacy.sealing import sealing_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class Progress:
     """One memo. began_s: when it was accepted, before that when it was sent, monotonic.
 
     accepted_at: None until Kafka acknowledged it; after_s: seconds after began_s by step; steps: how many were made;
-    ready: its records are being read; changed: set, and replaced, with every step.
+    keys: under which its records may come; ready: they are being read; changed: set, and replaced, with every step.
     """
 
     memo: MemoUploaded
@@ -55,6 +57,7 @@ class Progress:
     score: RiskScored | None = None
     letter: DeadLetter | None = None
     steps: int = 0
+    keys: frozenset[bytes] = frozenset()
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,6 +79,7 @@ class MemoProgress:
 
     def __init__(self, settings: Settings, codec: Codec, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._codec, self._clock = settings, codec, clock
+        self._sealing = sealing_of(settings)
         self._known: OrderedDict[str, Progress] = OrderedDict()
         self._wanted = asyncio.Event()
 
@@ -83,6 +87,14 @@ class MemoProgress:
         """What is known of a memo that was accepted."""
         found = self._known.get(memo_id)
         return found if found is not None and found.accepted_at is not None else None
+
+    async def current(self, memo_id: str) -> Progress | None:
+        """The same, but nothing of somebody who was erased since then. Raises Transient while keys are missing."""
+        found = self.get(memo_id)
+        if found is not None and not found.keys <= await self._keys_of(found):
+            self.forget(found)
+            return None
+        return found
 
     async def expect(self, memo: MemoUploaded) -> Progress:
         """Follow a memo that is about to be sent; returns when its records will be seen, or cannot be."""
@@ -135,22 +147,31 @@ class MemoProgress:
                 log.warning("memos under way are not followed, trying again: %s", type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
 
-    def _make_reader(self) -> AIOKafkaConsumer:
+    def _make_reader(self) -> OpeningConsumer:
         return make_reader(self._settings, *(topic.name for topic in READ), start="latest")
 
-    async def _read(self, reader: AIOKafkaConsumer) -> None:
+    async def _read(self, reader: OpeningConsumer) -> None:
         """Read until no memo is under way."""
         everything = reader.assignment()
         reader.pause(*everything)
         while followed := [each for each in self._known.values() if self._is_followed(each)]:
-            users = {each.memo.user_id.encode() for each in followed}
-            own = {at for at in everything if any(_holds(reader, at, user) for user in users)}
+            for each in followed:
+                each.keys |= await self._keys_of(each)
+            reader.wanted = frozenset[bytes]().union(*(each.keys for each in followed))
+            own = {at for at in everything if any(_holds(reader, at, key) for key in reader.wanted)}
             await _read_only(reader, own)
             for each in followed:
                 each.ready.set()
             for records in (await reader.getmany(timeout_ms=POLL_MS)).values():
-                self._take(record for record in records if record.key in users)
+                self._take(records)
         self._wanted.clear()
+
+    async def _keys_of(self, progress: Progress) -> frozenset[bytes]:
+        """Keys of Kafka under which records of this memo may come. Raises Transient.
+
+        Only its upload gives somebody a subject: who was erased since then stays erased.
+        """
+        return await self._sealing.keys_of(progress.memo.user_id, enrol=progress.accepted_at is None)
 
     def _is_followed(self, progress: Progress) -> bool:
         return progress.score is None and self._clock() - progress.began_s < FOLLOWED_S

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from uuid import uuid4
 
 from fastapi import Request
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from schemas.errors import Transient
@@ -63,7 +64,9 @@ class Accepted:
 
 
 Permit: TypeAlias = Callable[[str], Awaitable[None]]
-"""Raises Problem unless the viewer may upload memos of this user."""
+"""Raises HTTPException unless the viewer may upload memos of this user. It may be asked twice."""
+Record: TypeAlias = Callable[[str], Awaitable[None]]
+"""Records who uploads a memo of this user. Raises HTTPException when that cannot be recorded."""
 
 
 class Uploads:
@@ -73,14 +76,14 @@ class Uploads:
         self._store, self._submit, self.progress, self._most = store, submit, progress, most_bytes
         self._turns: dict[str, asyncio.Lock] = {}
 
-    async def take(self, request: Request, permit: Permit) -> Accepted:
-        """Store the audio of a request and submit its memo.
+    async def take(self, request: Request, permit: Permit, record: Record) -> Accepted:
+        """Store the audio of a request and submit its memo, once it is recorded who uploads it.
 
-        Raises Problem; then no audio, no record and no entry of a journal of it remains.
+        Raises HTTPException; then no audio, no record and no entry of a journal of it remains.
         """
         outcome = "failed"
         try:
-            accepted = await self._take(request, permit)
+            accepted = await self._take(request, permit, record)
             outcome = "repeated" if accepted.repeated else "accepted"
         except ClientDisconnect:
             outcome = "cut"
@@ -89,14 +92,14 @@ class Uploads:
             raise Problem(
                 503, "The upload cannot be taken now", f"{error}. Nothing was kept; try again later."
             ) from error
-        except Problem as problem:
-            outcome = "refused" if problem.status < 500 else "failed"
+        except HTTPException as error:
+            outcome = "refused" if error.status_code < 500 else "failed"
             raise
         finally:
             prometheus.UPLOADS.labels(outcome=outcome).inc()
         return accepted
 
-    async def _take(self, request: Request, permit: Permit) -> Accepted:
+    async def _take(self, request: Request, permit: Permit, record: Record) -> Accepted:
         if self._store is None:
             raise unavailable("A store for uploads", "An operator has to set UNDERTONE_UPLOAD_STORE first.")
         source = _source(request)
@@ -111,14 +114,15 @@ class Uploads:
             await permit(fields.user_id)
             memo = memo_of(fields, digest)
             async with self._turn(memo.memo_id):
-                if (known := self.progress.get(memo.memo_id)) is not None and known.letter is None:
+                await record(memo.user_id)
+                if (known := await self.progress.current(memo.memo_id)) is not None and known.letter is None:
                     return Accepted(known.memo, repeated=True)
                 return Accepted(await self._keep(partial, memo, kind, size), repeated=False)
 
     async def _keep(self, partial: Partial, memo: MemoUploaded, kind: str, size: int) -> MemoUploaded:
         """Put the audio in place and send the event."""
         name = f"{memo.memo_id}-{uuid4().hex[:8]}.{SUFFIXES.get(kind, kind)}"
-        uri = await asyncio.to_thread(partial.keep, name)
+        uri = await asyncio.to_thread(partial.keep, name, memo.user_id)
         memo = MemoUploaded(
             memo.memo_id, memo.user_id, memo.recorded_at, datetime.now(UTC), uri, memo.sha256, memo.language
         )

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from schemas.environment import variable
-from schemas.topics import TOPICS, Topic
+from schemas.keeping_settings import retention_of
+from schemas.settings import Settings
+from schemas.topics import TOPICS, Topic, segment_of
 from streams.doctor.examination import Patient
-from streams.doctor.finding import Finding, failed, ok, skipped, together, warning
+from streams.doctor.finding import Finding, Status, failed, ok, skipped, together, warning
 from streams.doctor.kafka.broker import CLUSTER, CONNECTION
 from streams.doctor.kafka.requests import BrokerConnection, Cluster, FoundTopic
 from workers.kafka.clients import MAX_RECORD_BYTES
@@ -90,13 +92,35 @@ def _of_each(look: Callable[[Topic, Configuration], Finding]) -> Callable[[Patie
     return check
 
 
-def _retention(topic: Topic, found: Configuration) -> Finding:
-    needed_ms, given_ms = int(topic.retention.total_seconds() * 1000), int(found["retention.ms"])
+def _retention(topic: Topic, found: Configuration, settings: Settings) -> Finding:
+    if topic.compacted:
+        return _kept_by_size(topic, found)
+    retention = retention_of(topic, settings)
+    needed_ms, given_ms = int(retention.total_seconds() * 1000), int(found["retention.ms"])
     if FOR_EVER < given_ms < needed_ms:
         return failed(
             f"{topic.name} keeps records for {given_ms / DAY_MS:.3g} days, not {needed_ms / DAY_MS:.3g}",
             f"set retention.ms={needed_ms} on {topic.name} (kafka-configs.sh --alter)",
         )
+    if topic.setting is not None and topic.setting in settings.model_fields_set and needed_ms != given_ms:
+        return failed(
+            f"{topic.name} keeps records for longer than {variable(topic.setting)} says, {needed_ms / DAY_MS:.3g} days",
+            f"set retention.ms={needed_ms} on {topic.name} (kafka-configs.sh --alter)",
+        )
+    by_size = _kept_by_size(topic, found)
+    if by_size.status is not Status.OK:
+        return by_size
+    segment_ms, longest_ms = int(found.get("segment.ms", 0)), int(segment_of(retention).total_seconds() * 1000)
+    if segment_ms > longest_ms:
+        return warning(
+            f"{topic.name} deletes records up to {segment_ms / DAY_MS:.3g} days after their retention, when a segment "
+            "of its log is full",
+            f"set segment.ms={longest_ms} on {topic.name}",
+        )
+    return ok("every topic keeps its records as long as it should")
+
+
+def _kept_by_size(topic: Topic, found: Configuration) -> Finding:
     limit = int(found.get("retention.bytes", FOR_EVER))
     if limit > FOR_EVER:
         return warning(
@@ -108,12 +132,24 @@ def _retention(topic: Topic, found: Configuration) -> Finding:
 
 def _cleanup(topic: Topic, found: Configuration) -> Finding:
     policy = found["cleanup.policy"]
+    if topic.compacted:
+        return _compacted(topic, policy)
     if "compact" in policy:
         return failed(
             f"{topic.name} is compacted (cleanup.policy={policy}): all but the last record of a user go",
             f"set cleanup.policy=delete on {topic.name}",
         )
-    return ok("no topic is compacted")
+    return ok("topics delete what is old, and keep what holds")
+
+
+def _compacted(topic: Topic, policy: str) -> Finding:
+    """The last record of each person must outlast every retention."""
+    if policy == "compact":
+        return ok("topics delete what is old, and keep what holds")
+    return failed(
+        f"{topic.name} forgets what people said (cleanup.policy={policy}): memos of who withdrew would be read again",
+        f"set cleanup.policy=compact on {topic.name} (kafka-configs.sh --alter)",
+    )
 
 
 def _timestamps(topic: Topic, found: Configuration) -> Finding:
@@ -142,11 +178,12 @@ def _sizes(topic: Topic, found: Configuration) -> Finding:
 
 async def retention(patient: Patient) -> Finding:
     """No topic forgets before a stage could have read."""
-    return _of_each(_retention)(patient)
+    settings: Settings = patient.settings
+    return _of_each(lambda topic, found: _retention(topic, found, settings))(patient)
 
 
 async def cleanup(patient: Patient) -> Finding:
-    """No topic is compacted."""
+    """Every topic is cleaned up as its table says."""
     return _of_each(_cleanup)(patient)
 
 

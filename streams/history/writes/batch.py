@@ -5,7 +5,7 @@ later holds.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -13,14 +13,19 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from schemas.events import CareAction, DeadLetter, RiskAlert, RiskScored
+from schemas.pipeline import HISTORY
 from streams.history import attention, care
 from streams.history.cohorts import Cohorts
 from streams.history.episode import FRAMES, store_again
+from streams.history.opened_rows import opened
+from streams.history.sealing import stored_rows
 from streams.history.tables import ALERTS, DEAD_LETTERS, EPISODES, MINUTES, SCORES, unix_ms
 from streams.history.writes import people
-from streams.history.writes.bulk import chunks, insert_new, upsert
+from streams.history.writes.bulk import Values, chunks, insert_new, upsert
+from streams.history.writes.conversion import taken_over
 from streams.history.writes.people import Changes
 from streams.history.writes.positions import Step, advance
+from workers.service import prometheus
 
 Kept: TypeAlias = RiskScored | RiskAlert | DeadLetter | CareAction
 """A record of which rows are made."""
@@ -29,10 +34,15 @@ HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was read of one partition. records: those that could be read, in the order of the log."""
+    """What was read of one partition.
+
+    records: those that could be read, in the order of the log; in_clear: people whose records were in clear on the
+    topic: who has no key yet gets one.
+    """
 
     step: Step
     records: tuple[Kept, ...]
+    in_clear: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +64,24 @@ class _Sorted:
 
 
 def store(connection: Connection, parts: Sequence[Part], keeping: Keeping, now_ms: int) -> int:
-    """Store these records and the new positions; how many changed something. Raises Fenced, and stores nothing then."""
+    """Store these records and the new positions; how many changed something. Raises Fenced, and stores nothing then.
+
+    Records of people who are erased are passed over.
+    """
     numbers = advance(connection, [part.step for part in parts])
-    found = _sorted(parts, numbers, keeping.since)
+    may = taken_over(connection, people_in(parts), frozenset().union(*(part.in_clear for part in parts)))
+    found = _sorted(parts, numbers, keeping.since, may)
     changes = Changes()
     new = _store_letters(connection, found.letters) + _store_scores(connection, found.scores, changes)
     alerts = _store_alerts(connection, found.alerts)
     done = care.insert_actions(connection, found.actions)
-    actions = [action for action, _, _ in found.actions if action.action_id in done]
-    changes.muted_ms = care.mutes_of(connection, actions)
     _follow(connection, alerts, [action for action, _, _ in found.actions], changes, keeping.cohorts, now_ms)
-    return new + len(alerts) + len(actions)
+    return new + len(alerts) + len(done)
+
+
+def people_in(parts: Sequence[Part]) -> frozenset[str]:
+    """Everybody in these records."""
+    return frozenset(record.user_id for part in parts for record in part.records if not isinstance(record, DeadLetter))
 
 
 def _follow(
@@ -75,30 +92,39 @@ def _follow(
     cohorts: Cohorts,
     now_ms: int,
 ) -> None:
-    """Episodes and people after new alerts and actions."""
+    """Episodes and people after new alerts, and after actions, which others may have applied to people without a row.
+
+    What others did about these people is read once their rows are locked.
+    """
     users = {*changes.users, *(alert.user_id for alert in alerts), *(action.user_id for action in actions)}
     rows = people.locked_or_made(connection, users, cohorts)
+    changes.muted_ms = care.mutes_of(connection, actions)
     keys = [alert.dedup_key for alert in alerts]
     keys += [action.dedup_key for action in actions if action.dedup_key is not None]
     belongs = {user: row.cohort for user, row in rows.items()}
-    changes.episodes = store_again(connection, keys, belongs) & rows.keys()
+    changes.episodes = store_again(connection, keys, belongs, rows.keys())
     people.store_changes(connection, rows, changes, now_ms)
 
 
-def _sorted(parts: Sequence[Part], numbers: Mapping[tuple[str, int], int], since: datetime) -> _Sorted:
+def _sorted(
+    parts: Sequence[Part], numbers: Mapping[tuple[str, int], int], since: datetime, may: Collection[str]
+) -> _Sorted:
     found = _Sorted()
     for part in parts:
         partition = part.step.at[1]
         for seq, record in enumerate(part.records, start=numbers[part.step.at] + 1):
             match record:
+                case DeadLetter():
+                    if record.at >= since:
+                        found.letters.append(record)
+                case _ if record.user_id not in may:
+                    prometheus.RECORDS_ERASED.labels(stage=HISTORY).inc()
                 case RiskScored() if record.scored_at >= since:
                     found.scores.append((record, partition, seq))
                 case RiskAlert() if record.at >= since:
                     found.alerts.append((record, partition, seq))
                 case CareAction() if record.at >= since:
                     found.actions.append((record, partition, seq))
-                case DeadLetter() if record.at >= since:
-                    found.letters.append(record)
     return found
 
 
@@ -124,17 +150,19 @@ def _store_alerts(connection: Connection, alerts: Sequence[tuple[RiskAlert, int,
     keys = sorted({alert.dedup_key for alert, _, _ in alerts})
     owners: dict[str, str] = {}
     for some in chunks(keys):
-        rows = select(EPISODES.c.dedup_key, EPISODES.c.user_id).where(EPISODES.c.dedup_key.in_(some))
-        owners.update((key, user) for key, user in connection.execute(rows))
+        rows = select(EPISODES.c.dedup_key, EPISODES.c.user_id, EPISODES.c.sealed)
+        found = opened(connection, rows.where(EPISODES.c.dedup_key.in_(some)), EPISODES)
+        owners.update((row.dedup_key, row.user_id) for row in found)
     wanted: dict[str, tuple[RiskAlert, int, int]] = {}
     for alert, partition, seq in alerts:
         if owners.setdefault(alert.dedup_key, alert.user_id) == alert.user_id:
             wanted.setdefault(alert.alert_id, (alert, partition, seq))
+    stored = stored_rows(connection, ALERTS, [_alert_row(*each) for each in wanted.values()])
     new: set[str] = set()
-    for some_alerts in chunks(list(wanted.values())):
+    for some_rows in chunks(stored):
         insert = upsert(connection, ALERTS).on_conflict_do_nothing().returning(ALERTS.c.alert_id)
-        new.update(connection.scalars(insert, [_alert_row(*each) for each in some_alerts]))
-    return [alert for alert_id, (alert, _, _) in wanted.items() if alert_id in new]
+        new.update(connection.scalars(insert, some_rows))
+    return [alert for (alert, _, _), row in zip(wanted.values(), stored, strict=True) if row["alert_id"] in new]
 
 
 def _alert_row(alert: RiskAlert, partition: int, seq: int) -> dict[str, Any]:
@@ -150,7 +178,7 @@ def _alert_row(alert: RiskAlert, partition: int, seq: int) -> dict[str, Any]:
 
 
 Key = tuple[str, int, str]
-"""User, time of recording and id of a memo."""
+"""User, time of recording and id of a memo; or the same as they are stored."""
 
 
 def _store_scores(connection: Connection, scores: Sequence[tuple[RiskScored, int, int]], changes: Changes) -> int:
@@ -161,17 +189,20 @@ def _store_scores(connection: Connection, scores: Sequence[tuple[RiskScored, int
         first.setdefault(key, each[0])
         if key not in latest or _replaces(each[0], latest[key][0].score_id, unix_ms(latest[key][0].scored_at)):
             latest[key] = each
-    new = insert_new(connection, SCORES, [_score_row(*each) for each in latest.values()])
-    again = _rescored(connection, {key: each for key, each in latest.items() if key not in new})
-    for key in (*new, *again):
+    rows = stored_rows(connection, SCORES, [_score_row(*each) for each in latest.values()])
+    keys = {(row["user_id"], row["recorded_ms"], row["memo_id"]): key for key, row in zip(latest, rows, strict=True)}
+    new = insert_new(connection, SCORES, rows)
+    again = _rescored(connection, {stored: row for stored, row in zip(keys, rows, strict=True) if stored not in new})
+    for stored in (*new, *again):
+        key = keys[stored]
         changes.memos[key[0]].append(attention.recent_memo(latest[key][0]))
-        changes.counted[key[0]] += key in new
-    _count_minutes(connection, [first[key] for key in new])
+        changes.counted[key[0]] += stored in new
+    _count_minutes(connection, [first[keys[stored]] for stored in new])
     return len(new) + len(again)
 
 
-def _rescored(connection: Connection, known: Mapping[Key, tuple[RiskScored, int, int]]) -> list[Key]:
-    """Of memos that have a score already, those whose score these replace; and replace it."""
+def _rescored(connection: Connection, known: Mapping[Key, Values]) -> list[Key]:
+    """Of rows of memos that have a score already, those that replace it; and replace it. Rows are as stored."""
     columns = SCORES.c
     replaced = []
     for some in chunks(list(known), 250):
@@ -179,10 +210,10 @@ def _rescored(connection: Connection, known: Mapping[Key, tuple[RiskScored, int,
         rows = select(columns.user_id, columns.recorded_ms, columns.memo_id, columns.score_id, columns.scored_ms)
         for row in connection.execute(rows.where(at.in_(some))):
             key = (row.user_id, row.recorded_ms, row.memo_id)
-            if _replaces(known[key][0], row.score_id, row.scored_ms):
+            if known[key]["score_id"] != row.score_id and known[key]["scored_ms"] > row.scored_ms:
                 replaced.append(key)
     if replaced:
-        values = [{f"b_{name}": value for name, value in _score_row(*known[key]).items()} for key in replaced]
+        values = [{f"b_{name}": value for name, value in known[key].items()} for key in replaced]
         connection.execute(_REPLACE, values)
     return replaced
 

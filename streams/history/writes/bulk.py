@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
-    Engine,
     LargeBinary,
     Table,
     TableValuedAlias,
@@ -26,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
+from workers.sql.connections import is_sqlite
+
 TRIGRAMS = "people_trigrams"
 """Index of the parts of pseudonyms, where PostgreSQL has the extension pg_trgm."""
 IN_ONE_STATEMENT = 1000
@@ -34,11 +35,6 @@ IN_ONE_STATEMENT = 1000
 T = TypeVar("T")
 Values = Mapping[str, Any]
 """A row by the names of columns."""
-
-
-def is_sqlite(engine: Engine | Connection) -> bool:
-    """Whether the database is a file of SQLite."""
-    return engine.dialect.name == "sqlite"
 
 
 def has_trigrams(connection: Connection) -> bool:

@@ -10,8 +10,11 @@ from sqlalchemy import Connection, Row, select
 from streams.history import attention
 from streams.history.attention import OpenEpisode, Rank, RecentMemo
 from streams.history.cohorts import Cohorts, cohorts_of
+from streams.history.opened_rows import opened
+from streams.history.sealing import keys_of, stored_rows
 from streams.history.tables import EPISODES, PEOPLE
-from streams.history.writes.bulk import among, chunks, insert_new, is_sqlite, update_rows
+from streams.history.writes.bulk import among, chunks, insert_new, update_rows
+from workers.sql.connections import is_sqlite
 
 CHANGING = tuple(column.name for column in PEOPLE.columns if column.name not in {"user_id", "folded", "cohort"})
 
@@ -42,12 +45,20 @@ People = Mapping[str, Row[Any]]
 def locked(connection: Connection, users: Collection[str]) -> dict[str, Row[Any]]:
     """The rows of these people, without those who have none."""
     found: dict[str, Row[Any]] = {}
-    for some in chunks(sorted(users)):
+    for some in chunks(sorted(keys_of(connection, users))):
         rows = select(PEOPLE).where(among(connection, PEOPLE.c.user_id, some)).order_by(PEOPLE.c.user_id)
         if not is_sqlite(connection):
             rows = rows.with_for_update()  # SQLite has one writer at a time
-        found.update((row.user_id, row) for row in connection.execute(rows))
+        found.update((row.user_id, row) for row in opened(connection, rows, PEOPLE))
     return found
+
+
+def lock(connection: Connection, names: Collection[str]) -> None:
+    """Lock the rows of people by stored name, in the order of every other writer. SQLite has one writer at a time."""
+    if not is_sqlite(connection):
+        for some in chunks(sorted(names)):
+            rows = select(PEOPLE.c.user_id).where(among(connection, PEOPLE.c.user_id, some))
+            connection.execute(rows.order_by(PEOPLE.c.user_id).with_for_update())
 
 
 def locked_or_made(connection: Connection, users: Collection[str], cohorts: Cohorts) -> dict[str, Row[Any]]:
@@ -57,7 +68,7 @@ def locked_or_made(connection: Connection, users: Collection[str], cohorts: Coho
     if missing:
         belongs = cohorts_of(connection, missing, cohorts)
         rows = [{**_EMPTY, "user_id": user, "folded": user.casefold(), "cohort": belongs[user]} for user in missing]
-        insert_new(connection, PEOPLE, rows)
+        insert_new(connection, PEOPLE, stored_rows(connection, PEOPLE, rows))
         found.update(locked(connection, missing))
     return found
 
@@ -81,7 +92,7 @@ def store_changes(connection: Connection, people: People, changes: Changes, now_
             if user in changes.muted_ms:
                 values["muted_ms"] = changes.muted_ms[user]
             rows.append({"user_id": user, **with_standing(values, now_ms)})
-    update_rows(connection, PEOPLE, "user_id", rows)
+    update_rows(connection, PEOPLE, "user_id", stored_rows(connection, PEOPLE, rows))
 
 
 def with_standing(values: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
@@ -92,7 +103,8 @@ def with_standing(values: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
         else OpenEpisode(values["episode_key"], Rank(values["episode_rank"]), values["episode_ms"])
     )
     recent = attention.recent_from_bytes(values["recent"])
-    now = attention.standing(recent, episode, values["first_ms"], values["calm_ms"], now_ms)
+    times = (values["silent_ms"], values["first_ms"], values["calm_ms"])
+    now = attention.standing(recent, episode, *times, now_ms)
     return {**{name: values[name] for name in CHANGING}, "rank": int(now.rank), "since_ms": now.since_ms}
 
 
@@ -122,12 +134,14 @@ def _episodes_of(
     still: Mapping[str, list[OpenEpisode]] = defaultdict(list)
     calm_ms: dict[str, int] = {}
     columns = EPISODES.c
-    for some in chunks(sorted(users)):
+    keys = keys_of(connection, list(users))
+    for some in chunks(sorted(keys)):
         rows = connection.execute(select(EPISODES).where(among(connection, columns.user_id, some)))
         for row in rows:
+            user = keys[row.user_id]
             if row.closed_ms is None:
                 rank = attention.rank_of_episode(row.kind, row.severity, row.acknowledged_ms is not None)
-                still[row.user_id].append(OpenEpisode(row.dedup_key, rank, row.opened_ms))
+                still[user].append(OpenEpisode(row.dedup_key, rank, row.opened_ms))
             else:
-                calm_ms[row.user_id] = max(row.closed_ms, calm_ms.get(row.user_id, 0))
+                calm_ms[user] = max(row.closed_ms, calm_ms.get(user, 0))
     return still, calm_ms

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Update, bindparam, select, tuple_, update
 
 from schemas.errors import UndertoneError
 from streams.history.tables import POSITIONS
-from streams.history.writes.bulk import is_sqlite, upsert
+from streams.history.writes.bulk import upsert
+from workers.sql.connections import is_sqlite
 
 Partition = tuple[str, int]
 """Topic and number."""
@@ -65,9 +66,7 @@ def advance(connection: Connection, steps: Sequence[Step]) -> dict[Partition, in
 
     Until the transaction ends no other process can do so. Raises Fenced when a partition is not where it was read from.
     """
-    found = _read(connection, sorted(step.at for step in steps))
-    if any(step.at not in found or found[step.at].next_offset != step.expected for step in steps):
-        raise Fenced("another process stores this partition")
+    found = _at_these(connection, {step.at: step.expected for step in steps})
     changed = [
         {
             "b_topic": step.at[0],
@@ -88,9 +87,7 @@ def rewind(connection: Connection, partitions: Mapping[Partition, int]) -> None:
 
     partitions: the position that each has now. Raises Fenced like `advance`.
     """
-    found = _read(connection, sorted(partitions))
-    if any(found[at].next_offset != expected for at, expected in partitions.items()):
-        raise Fenced("another process stores this partition")
+    _at_these(connection, partitions)
     for topic, partition in partitions:
         connection.execute(_at(), {"b_topic": topic, "b_partition": partition, "next_offset": 0, "last_ms": -1})
 
@@ -114,6 +111,14 @@ def _at() -> Update:
     return update(POSITIONS).where(
         POSITIONS.c.topic == bindparam("b_topic"), POSITIONS.c.partition == bindparam("b_partition")
     )
+
+
+def _at_these(connection: Connection, expected: Mapping[Partition, int]) -> dict[Partition, Stored]:
+    """These partitions, locked. Raises Fenced when one has another position, or none since a reset."""
+    found = _read(connection, sorted(expected))
+    if any(at not in found or found[at].next_offset != offset for at, offset in expected.items()):
+        raise Fenced("another process stores this partition")
+    return found
 
 
 def _read(connection: Connection, wanted: Sequence[Partition]) -> dict[Partition, Stored]:

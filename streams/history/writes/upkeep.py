@@ -6,12 +6,13 @@ processes may do it at once.
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, text, tuple_, update
+from sqlalchemy import Connection, Table, and_, delete, select, text, tuple_, update
 
 from schemas.errors import Transient
 from schemas.event_enums import CareActionKind
@@ -22,7 +23,8 @@ from streams.history.attention import Rank
 from streams.history.cohorts import Cohorts, reassign
 from streams.history.database import Database
 from streams.history.episode import FRAMES
-from streams.history.live import REBUILDS
+from streams.history.opened_rows import opened
+from streams.history.sealing import keys_of, people_of, stored_rows
 from streams.history.tables import (
     ACTIONS,
     ALERTS,
@@ -32,14 +34,19 @@ from streams.history.tables import (
     MINUTES,
     PEOPLE,
     POSITIONS,
+    REBUILDS,
     SCORES,
     unix_ms,
 )
-from streams.history.writes.bulk import is_sqlite, upsert
-from streams.history.writes.people import locked, with_standing
+from streams.history.writes.bulk import update_rows, upsert
+from streams.history.writes.conversion import HOLDERS, SealedSome, forget_sealed, seal_some, taken_over
+from streams.history.writes.erasure import note_gone, note_if_gone
+from streams.history.writes.people import lock, locked
 from workers.kafka.retry import retry_transient
 from workers.service.health import HEALTH
+from workers.sql.connections import is_sqlite
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SWEEP_S = 30.0
@@ -62,6 +69,7 @@ class Upkeep:
 
     async def run(self) -> NoReturn:
         """Until cancelled; while the database does not answer, it waits."""
+        await retried(self._seal)
         await retried(self._give_cohorts)
         forgotten_at = float("-inf")
         while True:
@@ -70,6 +78,21 @@ class Upkeep:
                 await retried(self._forget)
                 forgotten_at = time.monotonic()
             await asyncio.sleep(SWEEP_S)
+
+    async def _seal(self) -> None:
+        """Rows from before rows were sealed: once for each process, as that begins with new settings."""
+        if not self._database.seals:
+            return
+        people = 0
+        for holder in HOLDERS:
+            done = SealedSome(0, "")
+            while done.last is not None:
+                done = await self._database.write(seal_some, holder, done.last)
+                people += done.people
+                await asyncio.sleep(PAUSE_S)
+        if people:
+            await self._database.scrub()
+        log.info("history: every row is sealed, %d people taken over now", people)
 
     async def _sweep(self) -> None:
         while await self._database.write(mark_silent, unix_ms(datetime.now(UTC))) == STEP:
@@ -110,21 +133,13 @@ async def retried(work: Callable[[], Awaitable[T]]) -> T:
 
 def mark_silent(connection: Connection, now_ms: int) -> int:
     """Give people who became silent their rank; how many. Fewer than STEP: no one is left."""
-    overdue = select(PEOPLE.c.user_id).where(PEOPLE.c.silent_ms <= now_ms, PEOPLE.c.rank > int(Rank.SILENT))
-    users = connection.scalars(overdue.order_by(PEOPLE.c.silent_ms).limit(STEP)).all()
-    rows = [
-        {"b_user": user, "rank": values["rank"], "since_ms": values["since_ms"]}
-        for user, row in sorted(locked(connection, users).items())
-        for values in (with_standing(dict(row._mapping), now_ms),)
-    ]
-    if rows:
-        connection.execute(
-            update(PEOPLE)
-            .where(PEOPLE.c.user_id == bindparam("b_user"))
-            .values(rank=bindparam("rank"), since_ms=bindparam("since_ms")),
-            rows,
-        )
-    return len(users)
+    overdue = and_(PEOPLE.c.silent_ms <= now_ms, PEOPLE.c.rank > int(Rank.SILENT))
+    first = select(PEOPLE.c.user_id).where(overdue).order_by(PEOPLE.c.silent_ms).limit(STEP)
+    names = connection.scalars(first).all()
+    lock(connection, names)  # who spoke meanwhile is no longer overdue
+    silent = update(PEOPLE).where(PEOPLE.c.user_id.in_(names), overdue)
+    connection.execute(silent.values(rank=int(Rank.SILENT), since_ms=PEOPLE.c.silent_ms))
+    return len(names)
 
 
 def forget(connection: Connection, before: datetime) -> int:
@@ -142,26 +157,25 @@ def forget(connection: Connection, before: datetime) -> int:
 def forget_people(connection: Connection, before: datetime, after: str) -> str | None:
     """Of the next people after `after`, drop old memos, and people without any other; the last, None at the end.
 
-    A person whose episode is open, or was closed later, stays.
+    A person whose episode is open, or was closed later, stays. People are in the order of their stored names.
     """
     before_ms = unix_ms(before)
-    page = select(PEOPLE.c.user_id).where(PEOPLE.c.user_id > after).order_by(PEOPLE.c.user_id).limit(STEP)
-    users = connection.scalars(page).all()
+    old = select(PEOPLE.c.user_id).where(PEOPLE.c.user_id > after, PEOPLE.c.first_ms < before_ms)
+    names = connection.scalars(old.order_by(PEOPLE.c.user_id).limit(STEP)).all()
+    may = taken_over(connection, list(people_of(connection, names).values()))
     gone, shorter = [], []
-    for user, row in sorted(locked(connection, users).items()):
+    for user, row in sorted(locked(connection, may).items()):
         recent = attention.recent_from_bytes(row.recent)
         kept = tuple(memo for memo in recent if memo.recorded_ms >= before_ms)
         if recent and not kept and row.episode_key is None and (row.calm_ms or 0) < before_ms:
-            gone.append({"b_user": user})
+            gone.append(user)
         elif kept != recent:
-            shorter.append({"b_user": user, "recent": attention.recent_to_bytes(kept)})
+            shorter.append({"user_id": user, "recent": attention.recent_to_bytes(kept)})
     if gone:
-        connection.execute(delete(PEOPLE).where(PEOPLE.c.user_id == bindparam("b_user")), gone)
-    if shorter:
-        connection.execute(
-            update(PEOPLE).where(PEOPLE.c.user_id == bindparam("b_user")).values(recent=bindparam("recent")), shorter
-        )
-    return users[-1] if users else None
+        connection.execute(delete(PEOPLE).where(PEOPLE.c.user_id.in_(keys_of(connection, gone))))
+        note_gone(connection)
+    update_rows(connection, PEOPLE, "user_id", stored_rows(connection, PEOPLE, shorter))
+    return names[-1] if names else None
 
 
 def cohorts_changed(connection: Connection, cohorts: Cohorts) -> bool:
@@ -183,6 +197,8 @@ def reset(connection: Connection) -> None:
             connection.execute(delete(table))
     else:
         connection.execute(text(f"TRUNCATE {', '.join(table.name for table in tables)}"))
+    note_gone(connection)
+    forget_sealed(connection)
     _note(connection, REBUILDS, str(rebuilds + 1))
 
 
@@ -208,6 +224,7 @@ def _forget_scores(connection: Connection, before_ms: int) -> int:
         if rows:
             own = tuple_(columns.user_id, columns.recorded_ms, columns.memo_id)
             connection.execute(delete(SCORES).where(own.in_(rows)))
+            note_if_gone(connection, [name for name, _, _ in rows])
         forgotten += len(rows)
     return forgotten
 
@@ -225,11 +242,13 @@ def _forget_episodes(connection: Connection, before_ms: int) -> int:
 def _forget_actions(connection: Connection, before_ms: int) -> int:
     """Actions about no episode; a mark that still holds stays."""
     columns = ACTIONS.c
-    old = select(columns.action_id, columns.record).where(columns.at_ms < before_ms, columns.dedup_key.is_(None))
-    rows = connection.execute(old.limit(STEP)).all()
-    gone = [row.action_id for row in rows if not _holds(FRAMES.decode(row.record, CareAction))]
+    stored = columns.user_id.label("stored_name"), columns.action_id.label("stored_id")
+    old = select(columns.user_id, columns.action_id, *stored, columns.record)
+    rows = opened(connection, old.where(columns.at_ms < before_ms, columns.dedup_key.is_(None)).limit(STEP), ACTIONS)
+    gone = {row.stored_id: row.stored_name for row in rows if not _holds(FRAMES.decode(row.record, CareAction))}
     if gone:
         connection.execute(delete(ACTIONS).where(columns.action_id.in_(gone)))
+        note_if_gone(connection, gone.values())
     return len(gone)
 
 

@@ -17,6 +17,7 @@ from streams.history import cohorts as cohort_rows
 from streams.history import live
 from streams.history.caseload import Attention, CaseCounts, CaseloadFilter, CasePage, caseload, caseload_counts
 from streams.history.episode import loaded
+from streams.history.sealing import may_be_sealed
 from streams.web.caseload.filter import Wanted, wanted
 from streams.web.caseload.rows import badge_words, case_views, counts_line
 from streams.web.episode.sentences import episode_words
@@ -33,13 +34,17 @@ Asking = Annotated[Viewer, Depends(viewer)]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the database holds for one view of the list. position: of live events, from which the page follows."""
+    """What the database holds for one view of the list.
+
+    position: of live events, from which the page follows; whole_names: whether a search finds whole pseudonyms only.
+    """
 
     page: CasePage
     counts: CaseCounts
     cohorts: tuple[str, ...]
     sentences: dict[str, str]
     position: str
+    whole_names: bool
 
 
 @router.get("/")
@@ -77,6 +82,7 @@ async def _answer(request: Request, services: OurServices, asking: Viewer, templ
         states=[(state, badge_words(state, language)) for state in Attention],
         after=after,
         next=shown.page.next,
+        whole_names=shown.whole_names,
         events=f"/api/v1/events?after={shown.position}",
     )
 
@@ -94,7 +100,8 @@ def read(
     found = caseload(connection, people, after, ROWS)
     named = tuple(name for name in cohort_rows.names(connection) if cohorts is None or name in cohorts)
     sentences = _sentences(connection, found, language)
-    return Shown(found, caseload_counts(connection, cohorts), named, sentences, position)
+    counts = caseload_counts(connection, cohorts)
+    return Shown(found, counts, named, sentences, position, may_be_sealed(connection))
 
 
 def _sentences(connection: Connection, found: CasePage, language: Language) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """The data of a person's charts, from their timeline: what `person_chart.py` leaves empty. Pure."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from math import nan
 
 from schemas.events import Evidence
 from streams.views.marks import Judged
 from streams.web.charts.layout import Attributes, Columns, columns
 from streams.web.charts.palette import LIGHT
-from streams.web.person.evidence import title_of
+from streams.web.markers import title_of
 from streams.web.person.reader import Reader
 from streams.web.person.spans import AlertStep, Lane, Span
 from streams.web.person.timeline import Memo, Timeline
@@ -199,4 +200,6 @@ def _critical(span: Span) -> bool:
 
 
 def _times(span: Span, reader: Reader) -> str:
-    return f"{reader.day(span.since)} – {'' if span.until is None else reader.day(span.until)}"
+    """First and last day: a span that ends at midnight does not reach into the day that begins then."""
+    last = "" if span.until is None else reader.day(span.until - datetime.resolution)
+    return f"{reader.day(span.since)} – {last}"

@@ -4,15 +4,15 @@ from schemas.event_enums import AlertState
 from schemas.events import RiskAlert
 from streams.history.episode import Episode
 from streams.reasons.summary import Figures, summary_of
-from streams.web.episode.evidence import measured
 from streams.web.formats import fixed
 from streams.web.languages import Language
+from streams.web.markers import measured
 
 
 def step_words(step: RiskAlert, language: Language) -> str:
     """The sentence about a step, without a full stop."""
     figures = Figures(
-        value=lambda name, value: measured(name, value, language),
+        value=lambda name, value: measured(name, value, language.locale, language.gettext),
         number=lambda value: fixed(value, language.locale, 1),
     )
     return summary_of(step, language.gettext, figures)

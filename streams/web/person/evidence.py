@@ -6,15 +6,13 @@ from datetime import datetime, timedelta
 from statistics import fmean
 
 from schemas.events import Evidence
-from schemas.markers import MARKER
+from streams.web.markers import heard, title_of
 from streams.web.person.timeline import Memo
 
 _ = str  # marks messages; they are translated where they are shown
 
 LATELY = timedelta(days=7)
 """Before the last memo: what counts as the present."""
-NOTABLE_SD = 1.0
-"""Standard deviations from the own normal below which a marker is as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class MarkerSeries:
     @property
     def words(self) -> str:
         """What is heard lately, in words."""
+        if self.lately_sd is None:
+            return _("not among the strongest lately")
         return heard(self.name, self.lately_sd)
 
     @property
@@ -55,26 +55,6 @@ class MarkerSeries:
         """Whether most recordings may have moved it, rather than the speaker."""
         fragile = [point.evidence.fragile for point in self.points]
         return sum(fragile) * 2 > len(fragile)
-
-
-def title_of(name: str) -> str:
-    """What a clinician calls a marker, as a message; one of a newer bundle has only its name."""
-    return MARKER[name].title if name in MARKER else name.replace("_", " ")
-
-
-def heard(name: str, deviation_sd: float | None) -> str:
-    """A deviation in words, as an English message.
-
-    >>> heard("pause_share", 2.1), heard("pause_share", 0.2), heard("new_marker", -2.0)
-    ('longer pauses than usual', 'as usual', 'less than usual')
-    """
-    if deviation_sd is None:
-        return _("not among the strongest lately")
-    if abs(deviation_sd) < NOTABLE_SD:
-        return _("as usual")
-    if name not in MARKER:
-        return _("less than usual") if deviation_sd < 0 else _("more than usual")
-    return MARKER[name].words(deviation_sd)
 
 
 def marker_series(memos: Sequence[Memo]) -> tuple[MarkerSeries, ...]:

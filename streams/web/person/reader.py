@@ -8,7 +8,10 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from streams.web import formats
+from streams.web import formats, markers
+
+FINEST = 6
+"""Digits after the point, more than any marker is shown with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,10 @@ class Reader:
         """A share, or a dash."""
         return _percent(_rounded(value, 2), self.locale)
 
+    def measured(self, name: str, value: float | None) -> str:
+        """A marker's value with its unit, or a dash."""
+        return _measured(name, _rounded(value, FINEST), self.locale, self.translate)
+
     def axis(self, moment: datetime) -> float:
         """The moment on the axis of a chart, in milliseconds of the zone's clock: Bokeh itself knows no time zones."""
         local = moment.astimezone(self.zone)
@@ -51,6 +58,7 @@ _day = lru_cache(1024)(formats.day)
 _number = lru_cache(4096)(formats.number)
 _signed = lru_cache(4096)(formats.signed)
 _percent = lru_cache(256)(formats.percent)
+_measured = lru_cache(4096)(markers.measured)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

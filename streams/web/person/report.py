@@ -9,7 +9,8 @@ from schemas.events import CareAction, Evidence, RiskScored
 from streams.drift.rules import Rules
 from streams.history.care import Mark
 from streams.history.episode import Episode
-from streams.web.person.evidence import MarkerSeries, heard, marker_series, title_of
+from streams.web.markers import heard, title_of
+from streams.web.person.evidence import MarkerSeries, marker_series
 from streams.web.person.following import Following, following
 from streams.web.person.happened import spans, steps
 from streams.web.person.reader import Reader

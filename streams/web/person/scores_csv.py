@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from io import StringIO
 
 from schemas.markers import MARKER_NAMES
+from streams.views.spreadsheet import BYTE_ORDER_MARK, safe
 from streams.web.person.timeline import Memo
 
 COLUMNS = (
@@ -12,8 +13,6 @@ COLUMNS = (
     "bundle_id", "statistic", "threshold", "normal_low", "normal_mean", "normal_high", "baseline_days", "fragile",
 )  # fmt: skip
 OF_MARKER = ("value", "usual", "deviation_sd", "contribution")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
-"""Characters with which a spreadsheet takes a text for a formula. Source: OWASP, "CSV Injection"."""
 
 
 def scores_csv(memos: Iterable[Memo]) -> str:
@@ -26,16 +25,7 @@ def scores_csv(memos: Iterable[Memo]) -> str:
     writer.writerow([*COLUMNS, *(f"{marker}_{each}" for marker in MARKER_NAMES for each in OF_MARKER)])
     for memo in memos:
         writer.writerow([*_memo(memo), *_markers(memo)])
-    return "\ufeff" + out.getvalue()
-
-
-def safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
-
-    >>> safe("=1+1"), safe("memo-1")
-    ("'=1+1", 'memo-1')
-    """
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return BYTE_ORDER_MARK + out.getvalue()
 
 
 def _memo(memo: Memo) -> list[str | float | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from schemas.reasons import MISSING
+from schemas.reasons import CONSENT, MISSING
 from streams.views.marks import Judged
 
 _ = str  # marks messages; they are translated where they are shown
@@ -22,6 +22,9 @@ REASONS = {
     "quality:noisy": _("too noisy"),
     "quality:clipped": _("overdriven"),
     "quality:narrow_band": _("telephone quality"),
+    f"{CONSENT}paused": _("the consent is paused: it was not read"),
+    f"{CONSENT}withdrawn": _("the consent is withdrawn: it was not read"),
+    f"{CONSENT}missing": _("no consent is recorded: it was not read"),
     "features:undefined": _("too little of the voice could be measured"),
     "undecided": _("too near the middle"),
 }

@@ -1,5 +1,5 @@
 // The caseload follows what happens: an event says that something changed, the rows are fetched as the server writes
-// them, and only what differs is replaced. Every fetch is a look at people's data: none is made in a hidden tab.
+// them, and replaced. Every fetch is a look at people's data: none is made in a hidden tab.
 import { refreshTimes } from "./frame.js";
 import { showNames } from "./names.js";
 
@@ -45,7 +45,7 @@ function schedule(delay) {
 
 async function refresh() {
   due = Infinity;
-  if (fetching) return schedule(SOON);
+  if (fetching || document.hidden) return schedule(SOON); // which leaves it for later in a hidden tab
   fetching = true;
   try {
     const answer = await fetch(live.dataset.rows, { headers: { Accept: "text/html" }, credentials: "same-origin" });
@@ -75,18 +75,13 @@ function swap(page) {
   }
   const [now, next] = [document.getElementById("rows"), page.getElementById("rows")];
   const focus = focused(now);
-  const known = new Map([...now.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
-  const appeared = [];
-  for (const row of next.querySelectorAll("[data-key]")) {
-    const old = known.get(row.dataset.key);
-    if (!old) appeared.push(row);
-  }
+  const known = new Set([...now.querySelectorAll("[data-key]")].map((row) => row.dataset.key));
+  const appeared = [...next.querySelectorAll("[data-announce]")].filter((row) => !known.has(row.dataset.key));
   now.replaceChildren(...next.childNodes);
   refreshTimes(now);
   showNames(now);
-  for (const row of appeared) if (row.dataset.announce) row.classList.add("case-new");
-  const said = appeared.map((row) => row.dataset.announce).filter(Boolean);
-  if (said.length) announcement.textContent = said.join(" ");
+  for (const row of appeared) row.classList.add("case-new");
+  if (appeared.length) announcement.textContent = appeared.map((row) => row.dataset.announce).join(" ");
   restore(now, focus);
 }
 
@@ -120,6 +115,7 @@ function connect() {
     grace ||= setTimeout(() => setState("lost"), GRACE);
     if (source?.readyState !== EventSource.CLOSED) return; // the browser connects again, from the last event on
     missed = true;
+    schedule(0); // the rows say why: a session that is over is not asked for again
     setTimeout(() => source && connect(), RETRY);
   };
   for (const kind of ["risk.alerts", "care.actions", "reset"]) source.addEventListener(kind, () => schedule(SOON));

@@ -17,7 +17,7 @@ const AS_SPOKEN = { echoCancellation: false, noiseSuppression: false, autoGainCo
 const QUIET = 0.01; // root mean square of samples from -1 to 1
 const PIECE_MS = 1000;
 
-/** The recording that is ready, or null; `change` on the document says that it is another. */
+/** The recording that is ready, or null; the event `recording` on the document says that it is another. */
 export let recording = null;
 
 let session = null;

@@ -5,7 +5,9 @@ says which roles are alive: one that reads nothing while records wait is stopped
 """
 
 import asyncio
+import logging
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,9 +18,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import UndertoneError
-from schemas.pipeline import Stage, stages
+from schemas.pipeline import HISTORY_STAGES, Stage, stages
 from schemas.settings import Settings
 from workers.kafka.consumer_lag import Observer
+
+log = logging.getLogger(__name__)
 
 KNOWN_S = 10.0
 """Seconds for which an answer is shown again: a page that many load asks the broker once."""
@@ -83,6 +87,7 @@ class StageLags:
 
     def __init__(self, settings: Settings, observing: Observing = Observer) -> None:  # type: ignore[assignment]
         self._settings, self._observing = settings, observing
+        self._stages = (*stages(settings.modalities), *HISTORY_STAGES)
         self._samples: list[Sample] = []
         self._asking = asyncio.Lock()
 
@@ -93,23 +98,27 @@ class StageLags:
             if not self._samples or now_s - self._samples[-1].at_s > KNOWN_S:
                 try:
                     async with asyncio.timeout(WITHIN_S), self._observing(self._settings) as observer:
-                        sample = await sampled(observer, stages(self._settings.modalities), now_s)
-                except (TimeoutError, KafkaError, UndertoneError):
+                        sample = await sampled(observer, self._stages, now_s)
+                except (TimeoutError, KafkaError, UndertoneError) as error:
+                    log.warning("lag of stages unknown: %s", type(error).__name__)
                     return None
                 self._samples = [s for s in self._samples if now_s - s.at_s < REMEMBERED_S] + [sample]
             return lags_of(self._samples)
 
 
 async def sampled(observer: Positions, of: Sequence[Stage], now_s: float) -> Sample:
-    """One look at these stages. Raises KafkaError, TimeoutError."""
-    positions, records, behind_s = dict[str, int](), dict[str, int](), dict[str, float | None]()
+    """One look at these stages; those of one name, which are one process, count together.
+
+    Raises KafkaError, TimeoutError.
+    """
+    positions, records, ages = Counter[str](), Counter[str](), defaultdict[str, list[float]](list)
     for stage in of:
         waiting = await observer.waiting(stage.group, stage.reads.name)
-        positions[stage.name] = sum(position for position, _lag in waiting.values())
-        records[stage.name] = sum(lag for _position, lag in waiting.values())
-        ages = [await observer.written_at(at, position) for at, (position, lag) in waiting.items() if lag]
-        known = [max(0.0, now_s - written) for written in ages if written is not None]
-        behind_s[stage.name] = 0.0 if not records[stage.name] else max(known, default=None)
+        positions[stage.name] += sum(position for position, _lag in waiting.values())
+        records[stage.name] += sum(lag for _position, lag in waiting.values())
+        written = [await observer.written_at(at, position) for at, (position, lag) in waiting.items() if lag]
+        ages[stage.name] += [max(0.0, now_s - each) for each in written if each is not None]
+    behind_s = {name: max(ages[name], default=None) if waits else 0.0 for name, waits in records.items()}
     return Sample(now_s, positions, records, behind_s)
 
 

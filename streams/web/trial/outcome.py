@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.events import Band, Evidence, MemoFeatures, RiskScored
-from schemas.markers import MARKER, MARKERS
+from schemas.markers import MARKERS
 from streams.web import formats
 from streams.web.languages import Language
-from streams.web.person.evidence import heard
+from streams.web.markers import heard, measured, title_of
 from streams.web.person.words import reasons_words
 
 _ = str  # marks messages; they are translated where they are shown
@@ -78,32 +78,24 @@ def marker_rows(acoustic: MemoFeatures, language: Language) -> list[MarkerRow]:
     for marker in MARKERS:
         value = values.get(marker.name, np.nan)
         why = UNDEFINED.get(undefined.get(marker.name, ""), _("could not be measured"))
-        shown = _value(marker.name, value, language) if np.isfinite(value) else language.gettext(why)
+        shown = _measured(marker.name, value, language) if np.isfinite(value) else language.gettext(why)
         rows.append(MarkerRow(language.gettext(marker.title), shown, marker.name in acoustic.quality.fragile))
     return rows
 
 
 def _evidence(evidence: Evidence, language: Language) -> EvidenceRow:
-    marker = MARKER.get(evidence.name)
-    title = evidence.name.replace("_", " ") if marker is None else language.gettext(marker.title)
     signed = formats.signed(evidence.deviation_sd, language.locale)
     added = evidence.contribution
     return EvidenceRow(
-        title,
+        language.gettext(title_of(evidence.name)),
         language.gettext(heard(evidence.name, evidence.deviation_sd)),
-        _value(evidence.name, evidence.value, language),
-        "" if evidence.usual is None else _value(evidence.name, evidence.usual, language),
+        _measured(evidence.name, evidence.value, language),
+        "" if evidence.usual is None else _measured(evidence.name, evidence.usual, language),
         f"{signed} SD",
         formats.NOTHING if added is None else formats.signed(added, language.locale, 2),
         evidence.fragile,
     )
 
 
-def _value(name: str, value: float, language: Language) -> str:
-    """A value in its marker's unit, with the digits that people read."""
-    marker = MARKER.get(name)
-    if marker is None:
-        return formats.number(value, language.locale, 2)
-    number = formats.number(value, language.locale, marker.decimals)
-    unit = "" if marker.unit.startswith("share") else f" {marker.unit.replace('1/', 'per ')}"
-    return number + unit
+def _measured(name: str, value: float, language: Language) -> str:
+    return measured(name, value, language.locale, language.gettext)

@@ -16,12 +16,11 @@ from schemas.events import DeadLetter, Modality
 from schemas.limits import ID
 from streams.access.audit import record_look
 from streams.access.permissions import Permission, require
-from streams.access.viewer import Viewer, check_cohort
+from streams.access.viewer import Viewer
 from streams.api.problems import Problem
+from streams.api.routes.viewing import check_speaker, uploaded_memo
 from streams.api.services import OurServices, Services
 from streams.api.uploads.progress import Progress
-from streams.api.uploads.receive import Permit
-from streams.history.cohorts import by_prefix, cohorts_of
 from streams.web.languages import Language
 from streams.web.notices import DEMO
 from streams.web.pages import language_of, page
@@ -63,23 +62,22 @@ async def try_page(request: Request, services: OurServices, _: Sender) -> HTMLRe
 
 
 @router.post("/try")
-async def send(request: Request, services: OurServices, sender: Sender) -> Response:
+async def send(request: Request, services: OurServices, _: Sender) -> Response:
     """One recording of the form, for browsers without scripts; with them the page sends to the API."""
     language = language_of(request)
     try:
-        accepted = await services.uploads.take(request, _permit(services, sender))
+        accepted = await uploaded_memo(request, services)
     except Problem as problem:
         wrong = {error["where"]: error["what"] for error in problem.errors}
         told = "" if wrong else f"{problem.title}. {problem.detail}"
         return _form(request, services, language, problem.status, told, wrong)
-    await record_look(request, AuditAction.UPLOADED, "memo", (accepted.memo.user_id,))
     return RedirectResponse(f"/try/memos{_query([accepted.memo.memo_id])}", 303)
 
 
 @router.get("/try/memos")
 async def memos_page(request: Request, services: OurServices, sender: Sender, ids: Ids) -> HTMLResponse:
     """Memos on their way, and what became of them: a look at their speakers' data."""
-    known = [(each, await _known(request, services, sender, each)) for each in dict.fromkeys(ids)]
+    known = [(each, await _known(request, services, each)) for each in dict.fromkeys(ids)]
     found = [memo for _, memo in known if memo is not None]
     sees = sender.may(Permission.PERSON)
     await record_look(request, AuditAction.VIEWED, "memo", sorted({memo.memo.user_id for memo in found}))
@@ -99,9 +97,9 @@ async def memos_page(request: Request, services: OurServices, sender: Sender, id
 
 
 @router.get("/try/progress")
-async def progress_fragment(request: Request, services: OurServices, sender: Sender, ids: Ids) -> HTMLResponse:
+async def progress_fragment(request: Request, services: OurServices, _: Sender, ids: Ids) -> HTMLResponse:
     """How far memos are, without what they say and whose they are."""
-    known = [(each, await _known(request, services, sender, each)) for each in dict.fromkeys(ids)]
+    known = [(each, await _known(request, services, each)) for each in dict.fromkeys(ids)]
     language, modalities = language_of(request), services.settings.modalities
     shown = [await _shown(request, each, memo, modalities, language, sees=False) for each, memo in known]
     done = all(finished(memo) for _, memo in known if memo is not None)
@@ -112,7 +110,7 @@ async def progress_fragment(request: Request, services: OurServices, sender: Sen
 async def plot(request: Request, services: OurServices, sender: Sender, name: str) -> Response:
     """The plot of one memo. name: its id and `.png`."""
     memo_id = name.removesuffix(".png")
-    memo = await _known(request, services, sender, memo_id)
+    memo = await _known(request, services, memo_id)
     drawn = None if memo is None or not sender.may(Permission.PERSON) else await plots_of(request).start(memo.memo)
     if memo is None or drawn is None:
         raise Problem(404)
@@ -126,22 +124,12 @@ def plots_of(request: Request) -> Plots:
     return found
 
 
-async def _known(request: Request, services: Services, sender: Viewer, memo_id: str) -> Progress | None:
-    """A memo that this process accepted, if its speaker is one that the viewer may send memos of."""
-    found = services.uploads.progress.get(memo_id)
+async def _known(request: Request, services: Services, memo_id: str) -> Progress | None:
+    """A memo that this process accepted. Raises HTTPException 404 for a speaker that the viewer may not see."""
+    found = await services.uploads.progress.current(memo_id)
     if found is not None:
-        await _permit(services, sender)(found.memo.user_id)
+        await check_speaker(request, services, found.memo.user_id)
     return found
-
-
-def _permit(services: Services, sender: Viewer) -> Permit:
-    """Raises HTTPException 404 for speakers of a cohort that the sender does not see."""
-
-    async def permit(user_id: str) -> None:
-        found = await services.database.read(cohorts_of, [user_id], by_prefix(services.settings.cohorts))
-        check_cohort(sender, found[user_id])
-
-    return permit
 
 
 async def _shown(

@@ -26,17 +26,18 @@ def main() -> int:
     parser.add_argument("name", choices=[*CROWDS])
     parser.add_argument("--seed", type=int, help="of the order; another one every time, and printed, if left out")
     parser.add_argument("--only", default="", help="march only with poisons whose name has this in it")
+    parser.add_argument("--sealed", action="store_true", help="seal everything but the quiet day")
     parser.add_argument("--report", type=Path, help="a Markdown file for the outcome")
     arguments = parser.parse_args()
     seed = time.time_ns() % 100_000 if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="undertone-parade-") as folder:
-        found = parade(CROWDS[arguments.name], seed, Path(folder), arguments.only)
+        found = parade(CROWDS[arguments.name], seed, Path(folder), arguments.only, sealed=arguments.sealed)
     for fault in _faults(found):
         print(fault)
     print(json.dumps(counted(found)), flush=True)
     if arguments.report:
-        report(arguments.report, arguments.name, seed, found)
+        report(arguments.report, f"{arguments.name}, sealed" if arguments.sealed else arguments.name, seed, found)
     return 0 if found.verdict.good else 1
 
 
@@ -53,13 +54,14 @@ def counted(found: Parade) -> dict[str, float]:
         "undocumented": len(verdict.poisons),
         "uninvited": len(verdict.uninvited),
         "swollen": len(verdict.swollen),
+        "stuck": len(verdict.stuck),
         "throughput": round(found.throughput, 3),
     }
 
 
 def _faults(found: Parade) -> list[str]:
     verdict = found.verdict
-    return [*verdict.exits, *verdict.wrong, *verdict.poisons, *verdict.uninvited, *verdict.swollen]
+    return [*verdict.exits, *verdict.wrong, *verdict.poisons, *verdict.uninvited, *verdict.swollen, *verdict.stuck]
 
 
 if __name__ == "__main__":

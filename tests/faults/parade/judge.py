@@ -37,7 +37,7 @@ class Day:
 
     sent: the poisons' records by place; names: of their poisons; posted: ids of the alerts that a receiver got; ended:
     roles that ended by themselves, and their exit codes; good_s: seconds until the last good memo was scored;
-    footprint: what it took.
+    footprint: what it took; behind: groups that did not get past everything.
     """
 
     written: Written
@@ -47,13 +47,14 @@ class Day:
     ended: Sequence[tuple[str, int]]
     good_s: float
     footprint: Footprint
+    behind: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What must be nothing: exits of processes; good memos, alerts and posts that are not as on the quiet day; poisons
     with another outcome than any documented; results that nobody asked for; memory and series
-    past their limits, and commands that fail or print what they should not.
+    past their limits, and commands that fail or print what they should not; groups that something holds up.
     """
 
     exits: Sequence[str] = ()
@@ -61,11 +62,12 @@ class Verdict:
     poisons: Sequence[str] = ()
     uninvited: Sequence[str] = ()
     swollen: Sequence[str] = ()
+    stuck: Sequence[str] = ()
 
     @property
     def good(self) -> bool:
         """Whether there is no fault."""
-        return not (self.exits or self.wrong or self.poisons or self.uninvited or self.swollen)
+        return not (self.exits or self.wrong or self.poisons or self.uninvited or self.swollen or self.stuck)
 
 
 def judge(day: Day, quiet: Day, good: Collection[Memo]) -> Verdict:
@@ -87,6 +89,7 @@ def judge(day: Day, quiet: Day, good: Collection[Memo]) -> Verdict:
         ],
         uninvited=[*_uninvited_scores(day, good, poisoned), *_uninvited_letters(day)],
         swollen=_swollen(day.footprint),
+        stuck=day.behind,
     )
 
 

@@ -1,7 +1,8 @@
 """A parade: good memos in their order, and poisons anywhere among them."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -11,6 +12,7 @@ from random import Random
 import numpy as np
 
 from schemas.events import MemoUploaded
+from schemas.settings import Settings
 from tests.faults.parade.crowd import Crowd, noise
 from tests.faults.parade.judge import Day, Memo, Verdict, judge
 from tests.faults.parade.world import World
@@ -18,6 +20,7 @@ from tests.faults.poisons import avro
 from tests.faults.poisons.poison import Kitchen, Poison
 from tests.faults.poisons.table import poisons
 from tests.unit.schemas.registry_server import registry_server
+from workers.privacy.keyring import Keyring
 
 PATIENCE_S = 150.0
 LISTENERS = 6
@@ -40,17 +43,23 @@ class Parade:
         return self.quiet.good_s / self.day.good_s
 
 
-def parade(crowd: Crowd, seed: int, folder: Path, only: str = "") -> Parade:
-    """March twice. only: the poisons whose name has this in it."""
+def parade(crowd: Crowd, seed: int, folder: Path, only: str = "", *, sealed: bool = False) -> Parade:
+    """March twice. only: the poisons whose name has this in it; sealed: all but the quiet day."""
     audio = folder / "audio"
     audio.mkdir()
     memos = list(crowd.write(audio))
     good = [(memo.user_id, memo.memo_id) for memo in memos]
-    with registry_server() as registry:
-        kitchen = Kitchen(audio, noise(np.random.default_rng(seed)), registry)
+    with registry_server() as registry, ExitStack() as exits:
+        keyring = None
+        plain = {"SCHEMA_REGISTRY_URL": registry.url}
+        settings = {**plain, "UNDERTONE_SEAL": "on", "UNDERTONE_HOME": str(folder / "home")} if sealed else plain
+        if sealed:
+            keyring = Keyring.open(Settings.load(seal="on", home=folder / "home"))
+            exits.callback(keyring.close)
+        kitchen = Kitchen(audio, noise(np.random.default_rng(seed)), registry, keyring)
         rows = [row for row in poisons(kitchen) if only in row.name]
-        quiet = march(memos, (), Random(seed), folder / "quiet", audio, registry.url, crowd.changed)
-        day = march(memos, rows, Random(seed), folder / "day", audio, registry.url, crowd.changed)
+        quiet = march(memos, (), Random(seed), folder / "quiet", audio, plain, crowd.changed)
+        day = march(memos, rows, Random(seed), folder / "day", audio, settings, crowd.changed)
     return Parade(len(memos), rows, quiet, day, judge(day, quiet, good))
 
 
@@ -60,19 +69,19 @@ def march(
     rng: Random,
     folder: Path,
     audio: Path,
-    registry: str,
+    settings: Mapping[str, str],
     paced: Collection[date],
 ) -> Day:
     """Send everything, wait until all are through, end the roles; what it came to.
 
-    registry: its address; paced: days before which everything is waited for. An open episode freezes the baseline, so
+    settings: of the roles; paced: days before which everything is waited for. An open episode freezes the baseline, so
     what a score is after an alert depends on how soon it comes.
     """
     order: list[MemoUploaded | Poison] = list(memos[1:])
     for row in rows:
         if not row.alone:
             order.insert(rng.randrange(len(order) + 1), row)
-    with World(folder, audio, {"SCHEMA_REGISTRY_URL": registry}) as world:
+    with World(folder, audio, settings) as world:
         for row in rows:
             if row.alone:
                 world.send(row)

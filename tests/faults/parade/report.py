@@ -14,9 +14,9 @@ day without poisons are the measure. *exits*: roles that ended by themselves; *w
 differ from the quiet day's in anything but the time, scores that neither day has, alerts that were not posted;
 *undocumented*: poisons with another outcome than the one that is documented for them, mostly one dead letter;
 *uninvited*: results that nobody asked for; *swollen*: memory past the limits of deploy/k8s, metrics past 5,000 series,
-operators' commands that fail; *peak memory*: of each role with its children, each at its own time; *throughput*: good
-memos a second, as a share of the quiet day's, where other load of the machine differs as well. `make parade SEED=…`
-repeats a run.
+operators' commands that fail; *stuck*: partitions that a group did not get past; *peak memory*: of each role with its
+children, each at its own time; *throughput*: good memos a second, as a share of the quiet day's, where other load of
+the machine differs as well. `make parade SEED=…` repeats a run.
 """
 COLUMNS = (
     "parade",
@@ -29,6 +29,7 @@ COLUMNS = (
     "undocumented",
     "uninvited",
     "swollen",
+    "stuck",
     "peak memory (MB)",
     "throughput",
 )
@@ -39,9 +40,9 @@ def report(path: Path, name: str, seed: int, found: Parade) -> None:
     text = path.read_text() if path.exists() else HEAD
     verdict = found.verdict
     peaks = ", ".join(f"{role} {mb:.0f}" for role, mb in found.day.footprint.peak_mb.items())
+    faults = (verdict.exits, verdict.wrong, verdict.poisons, verdict.uninvited, verdict.swollen, verdict.stuck)
     values = (
-        name, seed, found.good, len(found.rows), len(found.quiet.written.alerts), len(verdict.exits),
-        len(verdict.wrong), len(verdict.poisons), len(verdict.uninvited), len(verdict.swollen), peaks,
+        name, seed, found.good, len(found.rows), len(found.quiet.written.alerts), *map(len, faults), peaks,
         f"{found.throughput:.3f}",
     )  # fmt: skip
     rows = (COLUMNS, ["---"] * len(COLUMNS), values)

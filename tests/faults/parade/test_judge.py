@@ -134,3 +134,9 @@ def test_outcomes_match_what_they_say_and_nothing_else() -> None:
     assert [each for each in found if Letter("event").matches(each)] == []
     assert [each for each in found if Scored().matches(each)] == [scored]
     assert [each for each in found if Nothing().matches(each)] == [Found()]
+
+
+def test_a_group_that_something_holds_up_is_a_fault() -> None:
+    held = replace(day(), behind=["undertone-agents is at 3 of 9 in memos.dead 0"])
+    assert verdict(held).stuck == held.behind
+    assert not verdict(held).good

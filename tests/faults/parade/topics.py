@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import fastavro
@@ -13,6 +14,7 @@ from schemas.channels import WEBHOOK, bridge_group
 from schemas.pipeline import AGENT_STAGES, FEATURE_STAGES
 from tests.faults.judge import Content
 from tests.faults.poisons.avro import KINDS, SINGLE_OBJECT, source
+from tests.faults.reader import Opener
 
 Place: TypeAlias = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -35,10 +37,14 @@ class Written:
 
 
 class Topics:
-    """Reads the results from their start, a little further at every `read`, and the positions of groups."""
+    """Reads the results from their start, a little further at every `read`, and the positions of groups.
 
-    def __init__(self, bootstrap: str) -> None:
+    keys: the home with the keys of sealed records; None where none are sealed.
+    """
+
+    def __init__(self, bootstrap: str, keys: Path | None = None) -> None:
         self.written = Written()
+        self._opener = Opener(keys)
         self._last: dict[tuple[str, int], int] = {}
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         self._consumer = Consumer(
@@ -57,25 +63,35 @@ class Topics:
                 place = (message.topic(), message.partition(), message.offset())
                 self._last[place[:2]] = place[2]
                 if place not in sent:
-                    lists[message.topic()].append(decoded(message.topic(), message.value()))
+                    value = self._opener.opened(message.topic(), message.value())
+                    lists[message.topic()].append(decoded(message.topic(), value))
         return self.written
 
     def passed(self, sent: Collection[Place]) -> bool:
         """Whether every group has committed past each of these places, and past all results that were read."""
+        return not self.behind(sent)
+
+    def behind(self, sent: Collection[Place]) -> list[str]:
+        """Groups that have not, with where each stands and how far it should be."""
         ends = {at: offset + 1 for at, offset in self._last.items()}
         for topic, partition, offset in sent:
             ends[topic, partition] = max(offset + 1, ends.get((topic, partition), 0))
-        return all(
-            self._committed(group, [at for at in ends if at[0] == topic]).get(at, -1) >= end
-            for topic in {topic for topic, _ in ends}
-            for group in GROUPS[topic]
-            for at, end in ends.items()
-            if at[0] == topic
-        )
+        found = []
+        for topic in {topic for topic, _ in ends}:
+            wanted = {at: end for at, end in ends.items() if at[0] == topic}
+            for group in GROUPS[topic]:
+                committed = self._committed(group, wanted)
+                found += [
+                    f"{group} is at {committed.get(at, -1)} of {end} in {topic} {at[1]}"
+                    for at, end in wanted.items()
+                    if committed.get(at, -1) < end
+                ]
+        return found
 
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
+        self._opener.close()
 
     def _partitions(self, topic: str) -> list[int]:
         return list(self._admin.list_topics(topic, timeout=10).topics[topic].partitions)

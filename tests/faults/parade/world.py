@@ -86,7 +86,8 @@ class World:
             }
             create = [sys.executable, "-m", "streams.cli", "topics", "create"]
             subprocess.run(create, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
-            self.topics = Topics(self._kafka.bootstrap)
+            sealed = self._settings.get("UNDERTONE_SEAL") == "on"
+            self.topics = Topics(self._kafka.bootstrap, Path(self._settings["UNDERTONE_HOME"]) if sealed else None)
             exits.callback(self.topics.close)
             self._raw = KafkaProducer(bootstrap_servers=self._kafka.bootstrap)
             exits.callback(self._raw.close)
@@ -170,14 +171,16 @@ class World:
         self.flush()
         found = outcomes(self._read(), self.places)
         met = all(any(o.matches(found[place]) for o in sent.outcomes) for place, sent in self.places.items())
-        return met and self.topics.passed({*self.good, *self.places} - self._withdrawn)
+        return met and not self._behind()
+
+    def _behind(self) -> list[str]:
+        return self.topics.behind({*self.good, *self.places} - self._withdrawn)
 
     def day(self, good_s: float, footprint: Footprint) -> Day:
         """What it all came to, once the roles have ended."""
         posted = {request.headers.get("webhook-id", "") for request in self.receiver.requests}
-        return Day(
-            self._read(), self.places, self._names, posted, self.roles.chronicle.ended_by_themselves, good_s, footprint
-        )
+        ended = self.roles.chronicle.ended_by_themselves
+        return Day(self._read(), self.places, self._names, posted, ended, good_s, footprint, self._behind())
 
     def footprint(self) -> Footprint:
         """What the roles take that run now, and what operators are told."""

@@ -28,6 +28,7 @@ KINDS = {
     "risk.alerts": "risk_alert",
     "memos.dead": "dead_letter",
     "care.actions": "care_action",
+    "care.consents": "consent",
     "audit.events": "audit_event",
 }
 """The schema of every topic."""
@@ -132,6 +133,14 @@ def action(user: str, action_id: str, at_ms: int = NOON_MS, **changes: object) -
         "action_id": action_id, "user_id": user, "at": at_ms, "actor": "clinician-1", "action": "acknowledged",
         "dedup_key": f"episode of {user}", "outcome": "contacted", "note": None, "assignee": None, "since": None,
         "until": None, "mark": None, "excluded": False, "mark_id": None, **changes,
+    }  # fmt: skip
+
+
+def consent(user: str, consent_id: str, at_ms: int = NOON_MS, **changes: object) -> Content:
+    """A Consent."""
+    return {
+        "consent_id": consent_id, "user_id": user, "at": at_ms, "state": "given", "actor": "clinician-1",
+        "reason": None, **changes,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from redis import Redis
 from tests.faults.parade.crowd import noise
 from tests.faults.poisons import avro
 from tests.unit.schemas.registry_server import RegistryServer
+from workers.privacy.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,13 @@ class Poison:
 @dataclass(slots=True)
 class Kitchen:
     """Where poisons are made. folder: of the audio; sound: the audio of a memo with which nothing is wrong; registry:
-    of writer schemas.
+    of writer schemas; keyring: to seal records with, where the system seals.
     """
 
     folder: Path
     sound: bytes
     registry: RegistryServer
+    keyring: Keyring | None = None
     _served: int = field(default=0)
 
     def audio(self, data: bytes | None = None) -> str:

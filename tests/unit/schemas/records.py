@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from schemas.care_events import AuditEvent, CareAction
-from schemas.event_enums import AuditAction, CareActionKind, CareOutcome, MarkKind
+from schemas.care_events import AuditEvent, CareAction, Consent
+from schemas.event_enums import ActorProof, AuditAction, CareActionKind, CareOutcome, ConsentState, MarkKind
 from schemas.events import (
     AlertEvidence,
     AlertKind,
@@ -154,6 +154,7 @@ actions = st.builds(
     st.booleans(),
     st.none() | ids,
 )
+consents = st.builds(Consent, ids, ids, times, st.sampled_from(ConsentState), ids, st.none() | text)
 audits = st.builds(
     AuditEvent,
     ids,
@@ -165,8 +166,17 @@ audits = st.builds(
     st.lists(ids, max_size=3).map(tuple),
     st.none() | text,
     st.booleans(),
+    st.sampled_from(ActorProof),
+    st.none() | ids,
+    st.none() | codes,
+    st.integers(0, 2**53 - 1),
+    st.none() | st.just("ab" * 32),
+    st.none() | st.just("cd" * 32),
+    st.none() | codes,
 )
-records: st.SearchStrategy[Record] = st.one_of(uploads, features, scores, alerts, dead_letters, actions, audits)
+records: st.SearchStrategy[Record] = st.one_of(
+    uploads, features, scores, alerts, dead_letters, actions, consents, audits
+)
 
 UPLOADED = MemoUploaded("memo-1", "user-1", AT, AT + timedelta(minutes=1), "memory://memos/1.wav", "ab" * 32, "de")
 FEATURES = MemoFeatures(
@@ -251,5 +261,6 @@ MARK = CareAction(
     mark=MarkKind.ILLNESS,
     excluded=True,
 )
+CONSENT = Consent("consent-1", "user-1", AT, ConsentState.PAUSED, "clinician-1", "asked on the phone")
 AUDIT = AuditEvent("audit-1", AT, "clinician-1", "clinician", AuditAction.VIEWED, "person", ("user-1",), "on call")
-EXAMPLES: tuple[Any, ...] = (UPLOADED, FEATURES, SCORED, ALERT, DEAD, CARE, AUDIT)
+EXAMPLES: tuple[Any, ...] = (UPLOADED, FEATURES, SCORED, ALERT, DEAD, CARE, CONSENT, AUDIT)

@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
-from schemas.care_events import AuditEvent, CareAction
+from schemas.care_events import AuditEvent, CareAction, Consent
 from schemas.codec import Codec
-from schemas.event_enums import AuditAction, CareActionKind
+from schemas.event_enums import AuditAction, CareActionKind, ConsentState
 from tests.unit.schemas.records import AUDIT, CARE, MARK
 
 CODEC = Codec()
@@ -22,3 +22,8 @@ def test_a_look_was_allowed_unless_it_is_said() -> None:
     refused = AuditEvent("audit-2", AT, "unknown", "none", AuditAction.REFUSED, "person", allowed=False)
     assert AUDIT.allowed
     assert CODEC.decode(CODEC.encode(refused), AuditEvent) == refused
+
+
+def test_a_word_needs_no_reason() -> None:
+    given = Consent("consent-2", "user-1", AT, ConsentState.GIVEN, "local")
+    assert CODEC.decode(CODEC.encode(given), Consent) == given

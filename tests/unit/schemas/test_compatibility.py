@@ -36,7 +36,7 @@ def add(**new: object) -> Change:
 
 def test_the_schemas_of_this_tree_read_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert "7 topics" in capsys.readouterr().out
+    assert "8 topics" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("versions", versions_in(AVRO), ids=lambda v: v.topic)

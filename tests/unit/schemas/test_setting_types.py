@@ -23,6 +23,10 @@ ROLES = {
     "demo": Role.UP,
 }
 """By the first word of a command; the other commands are the command line's."""
+SERVED = {"serve": Role.KEYS}
+"""By the last word, of commands of which others are the command line's."""
+TELLS = Role.BRIDGE | Role.DASHBOARD | Role.COMMAND_LINE
+"""Roles that make receivers: bridges, and whoever erases a person."""
 HOLDERS = {"settings", "given", "live"}
 """What variables and attributes that hold a Settings are called, but for underscores in front."""
 
@@ -34,7 +38,7 @@ def commands(command: Any, role: Role | None = None) -> Iterator[tuple[Role, str
         outermost = command.callback.__qualname__.partition(".<locals>")[0]
         yield role or Role.COMMAND_LINE, f"{command.callback.__module__}.{outermost}"
     for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, role or ROLES.get(name, Role.COMMAND_LINE))
+        yield from commands(below, SERVED.get(name) or role or ROLES.get(name, Role.COMMAND_LINE))
 
 
 def ways(role: Role) -> dict[str, str]:
@@ -42,7 +46,7 @@ def ways(role: Role) -> dict[str, str]:
     assert starts
     # The module of a channel is imported by its name.
     receivers = [f"streams.notify.{channel.name}.make_receiver" for channel in CHANNELS]
-    return reached([*starts, *(receivers if role is Role.BRIDGE else ())], mentions())
+    return reached([*starts, *(receivers if role in TELLS else ())], mentions())
 
 
 def reads(tree: ast.stmt) -> set[str]:

@@ -10,7 +10,7 @@ from schemas.bundle_manifest import MANIFEST
 from schemas.environment import PLAIN
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
-from schemas.settings import Settings
+from schemas.settings import Settings, is_secret
 
 SECRET = "hunter2-secret"
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -192,6 +192,8 @@ def test_only_settings_read_the_environment() -> None:
         "streams/terminal/interrupts.py",
         # TensorFlow takes the folder of its compiled programs as a flag in the environment and in no other way.
         "workers/wav2vec2/compile_cache.py",
+        # Keras takes its backend from the environment, whoever sets it.
+        "workers/wav2vec2/engines/choice.py",
         # TensorFlow takes the level of its own log from the environment and in no other way.
         "workers/service/quiet_tensorflow.py",
         # These read no setting: they choose what their child processes inherit.
@@ -234,3 +236,9 @@ def test_an_address_that_cannot_be_one_is_refused_with_its_form(
 def test_addresses_of_brokers_are_accepted(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP", value)
     assert Settings.load().kafka_bootstrap == value
+
+
+def test_what_may_hold_a_secret_is_one() -> None:
+    known = {"kafka_password", "webhook_secret", "database_url", "redis_url", "audit_key"}
+    assert {name for name in known if is_secret(name)} == known
+    assert not is_secret("partitions")

@@ -34,7 +34,7 @@ from workers.kafka.record import Source
 from workers.scoring.personal_baseline import PersonalNormal
 from workers.scoring.scorer import Scored, Scorer
 from workers.state.deadlines import MemoryDeadlines
-from workers.state.store import MemoryStore
+from workers.state.store import NOWHERE, MemoryStore
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 CODEC = Codec()
@@ -112,9 +112,11 @@ class MortalStore(MemoryStore):
         """Advance the clock of TTLs."""
         self._ahead_s += seconds
 
-    async def update(self, keys: Sequence[str], fn: Callable[..., Any], *, ttl_s: float) -> dict[str, Any]:
+    async def update(
+        self, keys: Sequence[str], fn: Callable[..., Any], *, ttl_s: float, former: Mapping[str, str] = NOWHERE
+    ) -> dict[str, Any]:
         self.faults.step()
-        result = await super().update(keys, fn, ttl_s=ttl_s)
+        result = await super().update(keys, fn, ttl_s=ttl_s, former=former)
         self.faults.step()
         return result
 

@@ -35,7 +35,7 @@ class MemoryTrail:
     refuses: bool = False
 
     async def record(self, event: AuditEvent) -> None:
-        """As KafkaAuditTrail."""
+        """As the trail of Kafka."""
         if self.refuses:
             raise Transient("broker did not acknowledge an audit event")
         self.events.append(event)
@@ -93,8 +93,9 @@ def _endpoint(method: str, path: str) -> Callable[[Request], object]:
         user_id = request.path_params.get("user_id")
         if user_id is not None:
             await check_person(request, COHORTS.get(user_id), user_id)
-        if row.audited and "forgets" not in request.query_params:
-            await record_look(request, AuditAction.VIEWED, row.permission.value, (user_id,) if user_id else ())
+        action = AuditAction.UNKNOWN if "mistakes" in request.query_params else row.event
+        if isinstance(action, AuditAction) and "forgets" not in request.query_params:
+            await record_look(request, action, row.permission.value, (user_id,) if user_id else ())
         if "twice" in request.query_params:
             await record_look(request, AuditAction.VIEWED, row.permission.value)
         return PlainTextResponse("a person's data" if row.audited else "no data of persons")

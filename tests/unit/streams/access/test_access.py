@@ -1,11 +1,16 @@
-"""What the settings make of a dashboard."""
+"""What the settings make of a dashboard, and who asks."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from starlette.requests import Request
 
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
+from streams.access import sessions
 from streams.access.access import Access, check_settings
-from streams.access.viewer import Channel
+from streams.access.sessions import Session
+from streams.access.viewer import Channel, StaffRole
 from tests.unit.streams.access.protected import MemoryTrail, memory_database
 
 OIDC = {
@@ -59,3 +64,30 @@ def test_a_token_without_cohorts_shows_a_clinician_no_one() -> None:
     asking = access.staff.viewer_from({"sub": "ann", "roles": ["clinician"]}, Channel.BEARER)
     assert asking.cohorts == ()
     assert asking.csrf_token == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "destination", "used"),
+    [
+        ("GET", "document", True),
+        ("GET", None, True),
+        ("POST", "empty", True),
+        ("GET", "empty", False),
+        ("GET", "script", False),
+    ],
+)
+async def test_what_an_open_page_asks_for_by_itself_keeps_no_session_alive(
+    method: str, destination: str | None, used: bool
+) -> None:
+    access = Access.of(settings(**OIDC), MemoryTrail(), memory_database())
+    assert access.staff is not None
+    session_id, now = sessions.new_id(), datetime.now(UTC)
+    stored = Session("ann", frozenset({StaffRole.CLINICIAN}), ())
+    before, lifetimes = now - access.staff.lifetimes.idle + timedelta(minutes=1), access.staff.lifetimes
+    await access.staff.database.write(sessions.start, session_id, stored, before, lifetimes)
+    headers = [(b"cookie", f"{access.session_cookie}={session_id}".encode())]
+    headers += [(b"sec-fetch-dest", destination.encode())] if destination else []
+    asking = await access.viewer_of(Request({"type": "http", "method": method, "headers": headers}))
+    assert asking is not None
+    later = await access.staff.database.read(sessions.find, session_id, now + timedelta(minutes=2), lifetimes)
+    assert (later is not None) is used

@@ -10,9 +10,10 @@ from schemas.codec import Codec
 from schemas.event_enums import AuditAction
 from schemas.events import AuditEvent
 from schemas.limits import check
-from streams.access.audit import audit_event, check_person, record_look, record_refusal
+from streams.access.audit import NO_SUCH_PERSON, audit_event, check_person, record_look, record_refusal
 from streams.access.viewer import LOCAL, StaffRole, Viewer
 from tests.unit.streams.access.protected import Protected, protected
+from workers.service.prometheus import REQUESTS_REFUSED
 
 ANN = Viewer("ann", frozenset({StaffRole.CLINICIAN}), ("north",))
 
@@ -25,7 +26,7 @@ def world() -> Protected:
 def request(world: Protected, asking: Viewer | None = ANN, reason: str = "") -> Request:
     headers = [(b"undertone-reason", reason.encode("latin-1"))]
     return Request(
-        {"type": "http", "headers": headers, "state": {"viewer": asking, "looks": 0}, "app": world.application}
+        {"type": "http", "headers": headers, "state": {"viewer": asking, "look": None}, "app": world.application}
     )
 
 
@@ -53,9 +54,12 @@ async def test_a_look_says_who_what_and_why(world: Protected) -> None:
 
 async def test_a_look_that_is_not_taken_is_not_shown(world: Protected) -> None:
     world.trail.refuses = True
+    unrecorded = REQUESTS_REFUSED.labels(reason="unrecorded")._value
+    before = unrecorded.get()
     with pytest.raises(HTTPException) as refused:
         await record_look(request(world), AuditAction.VIEWED, "person", ("north-1",))
     assert refused.value.status_code == 503
+    assert unrecorded.get() == before + 1, "the rule UndertoneLooksUnrecorded counts these"
 
 
 async def test_a_refusal_stands_where_kafka_does_not_answer(world: Protected) -> None:
@@ -64,10 +68,12 @@ async def test_a_refusal_stands_where_kafka_does_not_answer(world: Protected) ->
 
 
 async def test_a_foreign_person_and_an_unknown_one_leave_the_same_event(world: Protected) -> None:
+    answers = set()
     for cohort in ("south", None):
         with pytest.raises(HTTPException) as refused:
             await check_person(request(world), cohort, "someone")
-        assert refused.value.status_code == 404
+        answers.add((refused.value.status_code, refused.value.detail, refused.value.headers))
+    assert answers == {(404, NO_SUCH_PERSON, None)}
     first, second = world.trail.events
     assert first.allowed is second.allowed is False
     assert (first.action, first.user_ids, first.resource) == (second.action, second.user_ids, second.resource)

@@ -9,8 +9,18 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 from schemas.errors import ConfigurationError
+from schemas.event_enums import AuditAction
 from streams.access import permissions
-from streams.access.permissions import ROUTES, Permission, check_routes, methods_of, require, route_of, routes_of
+from streams.access.permissions import (
+    A_FORM,
+    ROUTES,
+    Permission,
+    check_routes,
+    methods_of,
+    require,
+    route_of,
+    routes_of,
+)
 from streams.access.viewer import StaffRole, Viewer
 
 SHOWS_PERSONS = {"caseload", "person", "act", "export", "fhir"}
@@ -28,6 +38,17 @@ def test_a_route_that_shows_persons_is_audited() -> None:
     assert unaudited == []
 
 
+def test_what_changes_anything_is_audited_but_for_one_s_own_choices_and_a_file_that_is_verified() -> None:
+    unaudited = {path for (method, path), row in ROUTES.items() if method != "GET" and not row.audited}
+    assert unaudited == {"/choices", "/signout", "/erasures/verify", "/api/v1/erasures/verify"}
+
+
+def test_a_row_says_which_event_or_why_there_is_none() -> None:
+    assert all(row.audited or row.event.why for row in ROUTES.values())  # type: ignore[union-attr]
+    with pytest.raises(TypeError, match="event"):
+        permissions.Route(Permission.UPLOAD)  # type: ignore[call-arg]
+
+
 def test_what_no_row_lists_has_no_permission() -> None:
     assert route_of("GET", "/unlisted") is None
     assert route_of("DELETE", "/people/a") is None
@@ -43,8 +64,8 @@ def test_head_needs_what_get_needs() -> None:
 
 def test_a_path_without_parameters_wins_over_one_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {
-        ("GET", "/things/{key}"): permissions.Route(Permission.PERSON),
-        ("GET", "/things/all"): permissions.Route(Permission.SYSTEM),
+        ("GET", "/things/{key}"): permissions.Route(Permission.PERSON, AuditAction.VIEWED),
+        ("GET", "/things/all"): permissions.Route(Permission.SYSTEM, A_FORM),
     }
     monkeypatch.setattr(permissions, "ROUTES", rows)
     found = route_of("GET", "/things/all")

@@ -21,7 +21,7 @@ def test_without_a_role_nothing_is_granted(permission: Permission) -> None:
     [
         (CLINICIAN, {"caseload", "person", "act", "export", "upload", "system", "fhir"}),
         (OPERATOR, {"caseload", "upload", "system", "redrive"}),
-        (AUDITOR, {"system", "audit"}),
+        (AUDITOR, {"system", "audit", "erase"}),
     ],
 )
 def test_the_table_of_roles(role: StaffRole, allowed: set[str]) -> None:

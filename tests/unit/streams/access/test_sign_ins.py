@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from streams.access.identity_provider import Authorization
 from streams.access.sign_ins import WITHIN, begin, safe_target, take
+from streams.history.tables import SIGN_INS
 from tests.unit.streams.access.protected import memory_database
 
 NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -24,6 +25,16 @@ def test_a_sign_in_comes_back_once(connection: Connection) -> None:
     taken = take(connection, "cookie-1", "state-1", NOW + timedelta(minutes=1))
     assert taken == (Authorization("", "state-1", "nonce-1", "verifier-1"), "/system")
     assert take(connection, "cookie-1", "state-1", NOW) is None
+
+
+def test_where_it_goes_is_not_readable_in_the_table(connection: Connection) -> None:
+    begin(connection, "cookie-2", STARTED, "/people/anna-1", NOW)
+    stored = connection.execute(select(SIGN_INS.c.target)).scalars().all()
+    assert "anna" not in str(stored)
+    assert take(connection, "cookie-2", "state-1", NOW) == (
+        Authorization("", "state-1", "nonce-1", "verifier-1"),
+        "/people/anna-1",
+    )
 
 
 @pytest.mark.parametrize(

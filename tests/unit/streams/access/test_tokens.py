@@ -35,10 +35,14 @@ ANY_ALGORITHM = JWSRegistry(algorithms=["none", "HS256", "RS256", "ES256"])
 
 
 def signed(
-    claims: Mapping[str, object], key: RSAKey | ECKey = KEY, algorithm: str = "RS256", kid: str | None = None
+    claims: Mapping[str, object],
+    key: RSAKey | ECKey = KEY,
+    algorithm: str = "RS256",
+    kid: str | None = None,
+    **more: str,
 ) -> str:
     """A token by any key and algorithm, under any key's id."""
-    header = {"alg": algorithm, "kid": kid or KEY.kid}
+    header = {"alg": algorithm, "kid": kid or KEY.kid, **more}
     return jwt.encode(header, dict(claims), key, registry=ANY_ALGORITHM)
 
 
@@ -74,6 +78,17 @@ def test_a_token_that_is_not_for_this_api_or_moment(change: dict[str, object]) -
     claims = {name: value for name, value in {**ACCESS, **change}.items() if value is not None}
     with pytest.raises(TokenRefused):
         accepts(signed(claims))
+
+
+@pytest.mark.parametrize("kind", ["JWT", "at+jwt", "application/at+jwt"])
+def test_an_access_token_may_say_that_it_is_one(kind: str) -> None:
+    accepts(signed(ACCESS, typ=kind))
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "secevent+jwt", "dpop+jwt", ""])
+def test_a_token_for_another_use_opens_nothing(kind: str) -> None:
+    with pytest.raises(TokenRefused):
+        accepts(signed(ACCESS, typ=kind))
 
 
 def test_clocks_may_differ_by_less_than_a_minute() -> None:

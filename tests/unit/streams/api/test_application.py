@@ -1,24 +1,22 @@
 """The application as a whole: what every route shares."""
 
-from typing import Any, cast
-
 import pytest
+from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from schemas.codec import Codec
 from schemas.settings import Settings
+from streams.api import openapi_document
 from streams.api.application import MULTIPART_BYTES, UPLOAD, make_application
 from streams.api.problems import MEDIA_TYPE
 from streams.api.request_limits import BODY_BYTES
-from streams.api.services import Services
+from tests.unit.streams.web.serving import services
 
 AUDIO_BYTES = 200_000
 
 
 def client() -> AsyncClient:
-    settings = Settings(audio_max_bytes=AUDIO_BYTES)
-    services = Services(settings, Codec(), *cast("tuple[Any, Any, Any, Any, Any]", (None,) * 5))
-    return AsyncClient(transport=ASGITransport(make_application(services)), base_url="http://127.0.0.1")
+    app = make_application(services(Settings(audio_max_bytes=AUDIO_BYTES)))
+    return AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1")
 
 
 async def test_the_document_is_served_and_no_page_that_loads_foreign_scripts() -> None:
@@ -26,6 +24,20 @@ async def test_the_document_is_served_and_no_page_that_loads_foreign_scripts() -
         assert (await asking.get("/api/v1/openapi.json")).json()["info"]["title"] == "Undertone"
         for path in ("/docs", "/redoc", "/openapi.json"):
             assert (await asking.get(path)).headers["content-type"] == MEDIA_TYPE
+
+
+async def test_the_document_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[FastAPI]()
+
+    def document(app: FastAPI) -> dict[str, object]:
+        made.append(app)
+        return {}
+
+    monkeypatch.setattr(openapi_document, "document", document)
+    async with client() as asking:
+        for _ in range(3):
+            assert (await asking.get("/api/v1/openapi.json")).json() == {}
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(("path", "most"), [("/anything", BODY_BYTES), (UPLOAD, AUDIO_BYTES + MULTIPART_BYTES)])

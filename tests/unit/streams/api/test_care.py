@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from schemas.event_enums import CareActionKind
 from schemas.state_keys import EXCLUSIONS, MUTES
-from streams.api.care import put_in_force
 from streams.context import exclusions
 from streams.drift import mutes
+from streams.recovery.care_actions import put_in_force
 from tests.history import NOW, action
 from workers.state.store import MemoryStore
 

@@ -63,3 +63,16 @@ class Failing:
 async def test_an_outage_is_transient_and_a_refusal_is_none(error: Exception, raised: type[Exception]) -> None:
     with pytest.raises(raised):
         await Publisher(Failing(error), CODEC).publish(topics.CARE, CARE.user_id, CARE)
+
+
+class Silent:
+    """A producer whose broker never acknowledges."""
+
+    async def send_and_wait(self, *_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_whoever_waits_for_an_acknowledgement_does_not_wait_for_ever() -> None:
+    publisher = Publisher(Silent(), CODEC, within_s=0.01)
+    with pytest.raises(Transient, match="in time"):
+        await publisher.publish(topics.CARE, CARE.user_id, CARE)

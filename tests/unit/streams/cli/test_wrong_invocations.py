@@ -34,6 +34,7 @@ def required(path: tuple[str, ...], place: Path) -> list[str]:
         "out": ["--out", str(place / "out")],
         "bundle": ["--bundle", str(place / "bundle")],
         "since": ["--since", "3d"],
+        "before": ["--before", "2026-01"],
         "stage": ["acoustic"],
         "name": ["user-1"],
         "path": [str(place / "cohorts.csv")],
@@ -88,6 +89,10 @@ BY_HAND: tuple[tuple[str, ...], ...] = (
     ("score", ""),
     ("score", "PLACE/memo.wav", "--modality", "unknown"),
     ("score", "--json"),
+    ("transcribe", "PLACE/nowhere.wav"),
+    ("transcribe", "PLACE/empty"),
+    ("transcribe", "PLACE/memo.wav"),  # the shipped encoder has no CTC head
+    ("transcribe", "PLACE/memo.wav", "--encoder", "PLACE/empty"),
     ("features", "PLACE/memo.wav"),
     ("features", "PLACE/nowhere.wav", "--out", "PLACE/x.npz"),
     ("features", "PLACE/empty", "--out", "PLACE/x.npz"),
@@ -177,6 +182,13 @@ BY_HAND: tuple[tuple[str, ...], ...] = (
     ("history", "cohorts", "PLACE/nowhere.csv"),
     ("history", "cohorts", "PLACE/empty"),
     ("history", "cohorts", "PLACE/good.csv"),
+    ("keys", "destroy-epochs", "--before", "2026"),
+    ("keys", "destroy-epochs", "--before", "2100-01"),
+    ("keys", "destroy-epochs", "--before", "1999-12"),
+    # Without a key directory:
+    ("keys", "status"),
+    ("keys", "rotate"),
+    ("keys", "destroy-epochs", "--before", "2026-01"),
     # Without a broker:
     ("history",),
     ("history", "rebuild"),

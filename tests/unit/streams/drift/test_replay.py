@@ -24,7 +24,7 @@ from tests.unit.streams.mortal_world import Faults, Topic
 from tests.unit.streams.scores import RULES, calm, daily, scored
 from workers.kafka.producer import Delivery
 from workers.kafka.record import Batch, Source
-from workers.kafka.record_time import arrived_s
+from workers.service.record_time import arrived_s
 from workers.state.store import MemoryStore
 
 SCORES = daily([*calm(60), *(x + 1.5 for x in calm(30, seed=9)), *calm(40, seed=5)])

@@ -1,6 +1,6 @@
 """Silence of users: raised once, ended by the next memo, and never while the system or the platform was silent."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
 
@@ -41,14 +41,25 @@ class World:
         self.store, self.topic = MortalStore(self.faults), Topic(self.faults)
         self.silences = MemoryDeadlines(lambda: self.now)
         self.now, self.behind_s, self.rules = START, cast("float | None", 0.0), rules
+        self.resting: set[str] = set()
         self.restart()
 
     def restart(self) -> None:
         ttl_s, delivery = SETTINGS.state_ttl_s, cast("Delivery", self.topic)
         self.agent = DriftAgent(self.rules, ttl_s, self.store, delivery, lambda: self.now, self.silences)
         self.watch = SilenceWatch(
-            self.rules, ttl_s, self.store, self.silences, self.agent.publish, "demo-1", lambda: self.behind_s
+            self.rules,
+            ttl_s,
+            self.store,
+            self.silences,
+            self.agent.publish,
+            "demo-1",
+            lambda: self.behind_s,
+            self.those_who_rest,
         )
+
+    async def those_who_rest(self, users: Collection[str]) -> Collection[str]:
+        return self.resting.intersection(users)
 
     async def speak(self, day: float, users: Iterable[str], *, uploaded: float | None = None) -> None:
         """A memo of each user arrives at this day."""
@@ -289,3 +300,41 @@ async def test_a_budget_of_zero_watches_no_one() -> None:
     await silence_of_one(world)
     assert world.alerts() == []
     assert await world.silences.count() == 0
+
+
+async def test_who_falls_silent_again_after_a_silence_is_raised_again() -> None:
+    world = World()
+    await silence_of_one(world)
+    for day in range(DAILY + 20, DAILY + 35):
+        await world.speak(day, MANY)
+        await world.look(day + 0.5)
+    for day in range(DAILY + 35, DAILY + 60):
+        await world.speak(day, OTHERS)
+        await world.look(day + 0.5)
+    assert [state for _, state in world.steps()] == [AlertState.RAISED, AlertState.RESOLVED, AlertState.RAISED]
+
+
+async def test_a_dead_letter_that_comes_again_after_a_death_ends_its_silence_at_once() -> None:
+    world = World()
+    await silence_of_one(world)
+    world.now = START + timedelta(days=DAILY + 20)
+    heard = [Heard(SILENT, "broken", world.now.timestamp(), world.now.timestamp())]
+    world.faults.at = world.faults.steps + 2  # the state is written, and no due time moved
+    await world.survive(lambda: world.watch.hear(heard))
+    await world.look(DAILY + 20.5)
+    assert world.steps() == [(SILENT, AlertState.RAISED), (SILENT, AlertState.RESOLVED)]
+
+
+async def test_no_silence_is_raised_of_who_does_not_consent_and_an_open_one_ends() -> None:
+    world = World()
+    world.resting = {SILENT}
+    await silence_of_one(world)
+    assert world.steps() == []
+    world.resting = set()
+    for day in (DAILY + 20, DAILY + 21):
+        await world.speak(day, OTHERS)
+        await world.look(day + 0.5)
+    assert world.steps() == [(SILENT, AlertState.RAISED)], "looked at again once it is given"
+    world.resting = {SILENT}
+    await world.speak(DAILY + 23, MANY)
+    assert world.steps()[1:] == [(SILENT, AlertState.RESOLVED)]

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Band, Evidence, RiskAlert, RiskScored
+from streams.context.exclusions import Exclusion
 from streams.drift.cusum import Chart
+from streams.drift.detector import DAY_S, Outcome
 from streams.drift.stored_state import LARGEST
 from streams.drift.user_state import delivered, follow, follow_in_detail, unpack
 from streams.reasons.recent_memos import recent_memos
-from tests.unit.streams.scores import RULES, calm, daily, scored
+from tests.unit.streams.scores import RULES, START, calm, daily, scored
 
 
 def _scores_of(seed: int) -> list[RiskScored]:
@@ -117,6 +119,23 @@ def test_a_state_stays_small_even_when_nothing_is_ever_delivered() -> None:
         assert len(state) <= LARGEST
     assert state is not None
     assert unpack(state).outbox
+
+
+def test_memos_that_a_mark_leaves_out_teach_raise_and_explain_nothing() -> None:
+    marker = Evidence("pause_share", 0.41, 2.3)
+    cold = [replace(score, evidence=(marker,)) for score in daily([x + 3 for x in calm(10)], 60)]
+    before, _ = follow(None, daily(calm(60)), RULES)
+    assert follow(before, cold, RULES)[1]
+    first_s = START.timestamp() + 60 * DAY_S
+    left_out = follow_in_detail(
+        before, cold, RULES, excluded={"cold": Exclusion(first_s, first_s, first_s + 10 * DAY_S)}
+    )
+    assert left_out.outcomes == (Outcome.INDETERMINATE,) * 10
+    assert not left_out.alerts
+    assert unpack(left_out.state).drift.chart == unpack(before).drift.chart
+    memos = recent_memos(unpack(left_out.state).recent)[-10:]
+    assert [memo.probability for memo in memos] == [score.probability for score in cold]
+    assert {memo.evidence for memo in memos} == {()}
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\x01", b"\xff" * 700, b"\x07" + b"\0" * 900])

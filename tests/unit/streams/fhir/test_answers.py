@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streams.fhir.answers import capability_statement, operation_outcome, searchset
+from streams.fhir.answers import capability_statement, collection, operation_outcome, searchset
 from streams.fhir.elements import pseudonym
 from streams.fhir.risk_assessment import risk_assessment
 from tests.unit.streams.fhir.resources import scored, validated
@@ -45,3 +45,10 @@ def test_the_capabilities_are_valid_and_name_what_can_be_searched() -> None:
     (offered,) = statement["rest"][0]["resource"]
     assert offered["type"] == "RiskAssessment"
     assert {each["name"] for each in offered["searchParam"]} == {"subject", "patient", "date"}
+
+
+def test_a_collection_has_its_time_and_no_links() -> None:
+    resource = risk_assessment(scored(), pseudonym("u"))
+    found: Any = collection([resource], datetime(2026, 5, 1, tzinfo=UTC))
+    assert validated(found).type == "collection"
+    assert (found["timestamp"], "link" in found) == ("2026-05-01T00:00:00.000Z", False)

@@ -14,7 +14,8 @@ def memos(*days_ago: float, probability: float | None = 0.3) -> Recent:
 def standing(recent: Recent, episode: OpenEpisode | None = None, days_later: float = 0.0) -> tuple[Rank, float]:
     """The rank, and for how many days it holds."""
     now_ms = NOW_MS + int(days_later * DAY_MS)
-    found = attention.standing(recent, episode, recent[0].recorded_ms if recent else None, None, now_ms)
+    first_ms = recent[0].recorded_ms if recent else None
+    found = attention.standing(recent, episode, attention.silent_from_ms(recent), first_ms, None, now_ms)
     return found.rank, round((now_ms - found.since_ms) / DAY_MS, 3)
 
 
@@ -41,7 +42,7 @@ def test_silence_is_measured_by_the_persons_own_habit() -> None:
 
 
 def test_a_person_without_a_memo_is_not_silent() -> None:
-    assert attention.standing((), None, None, None, NOW_MS) == (Rank.NONE, 0)
+    assert attention.standing((), None, None, None, None, NOW_MS) == (Rank.NONE, 0)
 
 
 def test_unjudged_is_whose_memos_mostly_cannot_be_judged() -> None:

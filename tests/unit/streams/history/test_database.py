@@ -84,6 +84,23 @@ def test_a_database_that_does_not_answer_is_waited_for() -> None:
         Database.open(Settings(database_url="postgresql://u:secret@127.0.0.1:1/x"))
 
 
+@pytest.mark.postgres
+async def test_a_query_is_planned_for_its_values_however_often_it_is_asked(postgres_url: str) -> None:
+    settings = Settings(database_url=postgres_url)
+    Database.migrate(settings)
+    database = Database.open(settings)
+    plans = await database.read(plans_of_one_search)
+    database.close()
+    assert all("3fa9" in plan for plan in plans), "a plan for any value has $1 in its place"
+
+
+def plans_of_one_search(connection: Connection) -> list[str]:
+    """The plans of a prepared query that is asked many times, as psycopg prepares those that come often."""
+    connection.execute(text("PREPARE search (text) AS SELECT 1 FROM people WHERE folded LIKE $1"))
+    asked = text("EXPLAIN EXECUTE search('%3fa9%')")
+    return ["\n".join(connection.execute(asked).scalars()) for _ in range(8)]
+
+
 def test_a_database_that_does_not_exist_is_said(postgres: PostgresServer) -> None:
     with pytest.raises(ConfigurationError, match="refuses"):
         Database.open(Settings(database_url=postgres.url("missing")))

@@ -52,6 +52,26 @@ def test_the_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         assert running(at(tmp_path)) == FOUND
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("rediss://user:hunter2@store:6379/1", "rediss://store:6379/1"),
+        ("redis://store/0?username=u&password=hunter2&socket_timeout=3", "redis://store/0?socket_timeout=3"),
+        ("unix://user:hunter2@/run/redis.sock?db=0", "unix:///run/redis.sock?db=0"),
+    ],
+)
+def test_no_password_is_in_the_note_and_commands_say_which_they_need(tmp_path: Path, given: str, told: str) -> None:
+    with lock(tmp_path):
+        written = announce(tmp_path, Running("kafka:9092", given, embedded=False)).read_text()
+        assert "hunter2" not in written
+        with pytest.raises(ConfigurationError, match="UNDERTONE_REDIS_PASSWORD"):
+            connected(at(tmp_path))
+        assert connected(at(tmp_path, redis_password="hunter2")).redis_url == told
+        assert connected(at(tmp_path), redis=False).kafka_bootstrap == "kafka:9092"
+        own = connected(at(tmp_path, redis_url="redis://:other@store/0"))
+        assert own.redis_url == "redis://:other@store/0"
+
+
 def test_settings_name_what_is_given_and_else_what_runs(tmp_path: Path) -> None:
     both = at(tmp_path, kafka_bootstrap="kafka:9092", redis_url="redis://store/0")
     assert connected(both) is both

@@ -13,6 +13,9 @@ import pytest
 
 from streams.local.inbox import GRACE_S, Inbox, Retention
 from streams.local.journal import Journal, Upload
+from tests.keys import sealing
+from workers.privacy.files.audio_copies import AudioCopies
+from workers.privacy.sealing import close_all
 
 RETENTION_S = 7 * 86400.0
 NEVER_LOST: timedelta | None = None
@@ -191,3 +194,16 @@ def test_processes_that_put_and_remove_the_same_copy_disturb_none(world: World) 
             removed += world.remove(retention_s=0.0)
     assert putting.returncode == 0
     assert removed > 0
+
+
+def test_the_audio_of_a_person_is_sealed_and_named_by_nothing_of_it(tmp_path: Path) -> None:
+    copies = AudioCopies(sealing(tmp_path))
+    inbox = Inbox(tmp_path / "audio", copies)
+    uri = inbox.put_memo("ann", b"audio of ann", "ab" * 32, ".wav")
+    assert inbox.put_memo("ann", b"audio of ann", "ab" * 32, ".wav") == uri, "the same memo has one copy"
+    (path,) = inbox.folder.iterdir()
+    assert (path.suffix, copies.opened(path.read_bytes())) == (".wav", b"audio of ann")
+    assert b"audio" not in path.read_bytes()
+    assert "abab" not in path.name
+    assert Inbox(tmp_path / "clear").put_memo("ann", b"audio", "ab" * 32, ".wav").endswith(f"{'ab' * 32}.wav")
+    close_all()

@@ -155,3 +155,39 @@ def test_an_upload_of_an_earlier_version_is_completed_when_it_is_read_again(jour
     journal.accept([replace(upload("a"), audio_uri="file:///a")])
     assert journal.needed_audio(0.0) == {"file:///a"}
     assert journal.unfinished() == [upload("a")]
+
+
+def test_a_finished_upload_leaves_a_digest_and_which_audio_stays_for_how_long(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    sent = Upload(b"a-rare-user", b"value of a-rare-user", "m1", "a-rare-user", "file:///inbox/1.wav")
+    with Journal(path) as journal:
+        journal.accept([sent])
+        journal.finish([("a-rare-user", "m1")])
+        journal.accept([sent])
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("SELECT key, value, memo_id, user_id, audio_uri, finished FROM uploads").fetchall() == [
+                (None, b"", None, None, None, 1)
+            ]
+        assert journal.needed_audio(0.0) == {"file:///inbox/1.wav"}
+        assert journal.of_users(["a-rare-user"]) == ["file:///inbox/1.wav"]
+
+
+def test_users_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal:
+        for user in ("a-rare-user", "other"):
+            for memo in ("m1", "m2"):
+                key, uri = user.encode(), f"file:///inbox/{user}-{memo}.wav"
+                journal.accept([Upload(key, f"{memo} of {user}".encode(), memo, user, uri)])
+            journal.finish([(user, "m2")])
+            journal.accept([Upload(user.encode(), f"shared {user}".encode(), "m3", user, "file:///inbox/shared.wav")])
+        journal.accept([Upload(b"a-rare-user", b"no memo", None)])
+        mine = journal.of_users(["f" * 32, "a-rare-user"])
+        assert mine == ["file:///inbox/a-rare-user-m1.wav", "file:///inbox/a-rare-user-m2.wav"]
+        assert journal.forget_users(["f" * 32, "a-rare-user"]) == 4
+        assert journal.forget_users(["f" * 32, "a-rare-user"]) == 0
+        assert {upload.user_id for upload in journal.unfinished()} == {"other"}
+        assert journal.needed_audio(0.0) == {f"file:///inbox/{name}.wav" for name in ("other-m1", "other-m2", "shared")}
+        data = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert b"a-rare-user" not in data
+        assert b"other" in data

@@ -11,16 +11,19 @@ from aiokafka import TopicPartition
 
 from schemas import topics
 from schemas.codec import Codec
-from schemas.events import DeadLetter, MemoUploaded, Record, RiskScored
+from schemas.event_enums import ConsentState
+from schemas.events import Consent, DeadLetter, MemoUploaded, Record, RiskScored
 from schemas.settings import Settings
 from streams.local import journal_sync
 from streams.local.embedded import EmbeddedKafka
 from streams.local.journal import Journal, Upload
 from streams.local.journal_sync import JournalSync
-from tests.unit.schemas.records import DEAD, SCORED, UPLOADED
+from tests.unit.schemas.records import CONSENT, DEAD, SCORED, UPLOADED
+from workers.consumer.consents import open_consents
 from workers.kafka.clients import make_producer
 
 CODEC = Codec()
+SAID = (("ann", ConsentState.PAUSED), ("bob", ConsentState.WITHDRAWN), ("ann", ConsentState.GIVEN))
 TOPICS = {MemoUploaded: topics.UPLOADED, RiskScored: topics.SCORED, DeadLetter: topics.DEAD}
 
 
@@ -151,3 +154,28 @@ async def test_outcomes_on_a_durable_broker_finish_memos_and_its_uploads_are_not
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
+
+
+async def test_an_embedded_broker_that_starts_again_has_the_last_words_of_people(tmp_path: Path) -> None:
+    """It forgets everything when it ends, and who withdrew must not be listened to after that."""
+    words = [replace(CONSENT, user_id=user, state=state) for user, state in SAID]
+    with Journal(tmp_path / "journal.db") as journal:
+        with EmbeddedKafka([topics.CONSENTS.name]) as kafka:
+            settings = Settings.load(kafka_bootstrap=kafka.bootstrap, home=tmp_path)
+            following = asyncio.create_task(JournalSync(settings, CODEC, journal).follow_consents())
+            async with journal_sync._started(make_producer(settings)) as producer:
+                for word in words:
+                    await producer.send_and_wait(topics.CONSENTS.name, CODEC.encode(word), word.user_id.encode())
+            async with asyncio.timeout(30):
+                while [CODEC.decode(value, Consent) for _, value in journal.consents()] != [words[1], words[2]]:
+                    await asyncio.sleep(0.02)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        with EmbeddedKafka([topics.CONSENTS.name]) as kafka:
+            settings = Settings.load(kafka_bootstrap=kafka.bootstrap, home=tmp_path)
+            assert await JournalSync(settings, CODEC, journal).say_again() == 2
+            async with open_consents(settings, CODEC) as consents:
+                ann, bob = [await consents.standing(user) for user in ("ann", "bob")]
+        assert (ann and ann.state, bob and bob.state) == (ConsentState.GIVEN, ConsentState.WITHDRAWN)
+        journal.forget_users(["bob"])
+        assert [key for key, _ in journal.consents()] == [b"ann"]

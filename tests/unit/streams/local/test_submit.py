@@ -23,6 +23,7 @@ from streams.local.inbox import Inbox
 from streams.local.journal import Journal
 from streams.local.submit import ASK_EVERY, BACKLOG_RECORDS, Submitter, event_of, uri_maker
 from tests.unit.schemas.records import UPLOADED
+from workers.kafka.sealed_clients import NOT_SENT
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 CODEC = Codec()
@@ -36,7 +37,7 @@ def audio(tmp_path: Path) -> Path:
     return path
 
 
-def where_it_lies(path: Path, digest: str) -> str:
+def where_it_lies(path: Path, digest: str, user_id: str) -> str:
     return path.as_uri()
 
 
@@ -88,17 +89,17 @@ def test_an_event_outside_of_the_limits_is_refused_by_its_field(audio: Path) -> 
 def test_audio_that_workers_may_read_stays_where_it_is(audio: Path, tmp_path: Path) -> None:
     settings = Settings.load(audio_prefixes=((tmp_path / "elsewhere").resolve().as_uri(),))
     inbox = Inbox(tmp_path / "inbox")
-    assert uri_maker(settings, inbox)(audio, "digest") == audio.resolve().as_uri()
+    assert uri_maker(settings, inbox)(audio, "digest", "ann") == audio.resolve().as_uri()
     assert not inbox.folder.exists()
 
 
 def test_other_audio_is_copied_to_the_inbox_under_its_digest_or_refused(audio: Path, tmp_path: Path) -> None:
     settings = Settings.load(audio_prefixes=("memory://elsewhere/",))
-    uri = uri_maker(settings, Inbox(tmp_path / "inbox"))(audio, "digest")
+    uri = uri_maker(settings, Inbox(tmp_path / "inbox"))(audio, "digest", "ann")
     assert uri == (tmp_path / "inbox" / "digest.wav").resolve().as_uri()
     assert (tmp_path / "inbox" / "digest.wav").read_bytes() == b"audio"
     with pytest.raises(Poison, match="UNDERTONE_AUDIO_PREFIXES") as poison:
-        uri_maker(settings, None)(audio, "digest")
+        uri_maker(settings, None)(audio, "digest", "ann")
     assert poison.value.reason == "audio:uri_refused"
 
 
@@ -109,13 +110,17 @@ class World:
     under_way: list[int] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     sent: list[tuple[str, bytes, bytes, dict[str, bytes]]] = field(default_factory=list)
+    erased: frozenset[str] = frozenset()
 
     async def send(
         self, topic: str, value: bytes, key: bytes, headers: list[tuple[str, bytes]]
-    ) -> "asyncio.Future[None]":
+    ) -> "asyncio.Future[Any]":
+        acknowledged: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if key.decode() in self.erased:
+            acknowledged.set_result(NOT_SENT)
+            return acknowledged
         self.log.append("sent")
         self.sent.append((topic, value, key, dict(headers)))
-        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         acknowledged.set_result(None)
         return acknowledged
 
@@ -194,3 +199,13 @@ async def test_a_durable_broker_has_its_uploads_noted_and_is_not_waited_for(
             await opening.send(events(1)[0])
         assert journal.needed_audio(0.0) == {UPLOADED.audio_uri}
     assert world.log == ["sent"]
+
+
+async def test_an_erased_speaker_keeps_nobody_else_from_being_sent(tmp_path: Path) -> None:
+    given = events(ASK_EVERY + 2)
+    world = World(erased=frozenset({"u0"}))
+    with Journal(tmp_path / "journal.db") as journal:
+        with pytest.raises(Poison, match="erased"):
+            await submitter(world, journal).send_all(given)
+        assert len(journal.unfinished()) == len(given) - 1, "what was sent is followed until it is scored"
+    assert [key.decode() for _, _, key, _ in world.sent] == [event.user_id for event in given[1:]]

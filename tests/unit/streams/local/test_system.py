@@ -19,7 +19,10 @@ def acoustic_bundle(tmp_path: Path) -> Path:
 
 
 def roles(home: Path, **changes: object) -> set[str]:
-    return {*System(Settings.load(home=home, **changes))._roles()}
+    system = System(Settings.load(home=home, **changes))
+    assert system.dashboard is not None
+    system.dashboard.close()
+    return {*system._roles()}
 
 
 ALWAYS = ("agents", "history", "dashboard")

@@ -129,6 +129,8 @@ def test_the_help_lists_every_channel_and_how_to_set_it(channel: Channel) -> Non
 
 def test_up_runs_the_bridge_of_a_channel_that_has_an_address(channel: Channel, tmp_path: Path) -> None:
     system = System(Settings.load(home=tmp_path, **{channel.setting: "https://receiver.example"}))
+    assert system.dashboard is not None
+    system.dashboard.close()
     bridges = [command for name, command in system._roles().items() if name.startswith("bridge ")]
     assert bridges == [("bridge", channel.name)]
 

@@ -9,6 +9,7 @@ from schemas.codec import Codec
 from schemas.events import DeadLetter
 from schemas.ids import dead_letter_id
 from schemas.redrive_headers import REDRIVES, REDRIVES_MOST
+from schemas.sealed_frame import build
 from schemas.trimmed_letters import VALUE_SHA256
 from streams.recovery.evidence import READS, doubt, refusal
 from streams.recovery.originals import Original
@@ -73,3 +74,16 @@ def test_nothing_but_memos_is_redriven_without_its_record() -> None:
     for stage, topic in (("fusion", "memos.features"), ("drift", "risk.scored")):
         forged = letter(stage, topic, CODEC.encode(SCORED))
         assert "shows that it is genuine" in (doubt(forged, None, CODEC) or "")
+
+
+SEALED = build(bytes(range(16)), 300, bytes(12), bytes(40))
+
+
+def test_a_sealed_letter_is_believed_whose_record_is_the_same_once_its_key_is_known() -> None:
+    """Its key was unknown for hours: the key directory was an older one."""
+    kept = replace(letter(value=SEALED), key=None)
+    assert refusal(kept) is None
+    assert doubt(kept, Original(KEY, MEMO, SEALED), CODEC) is None
+    assert "does not open" in (doubt(kept, Original(None, None, SEALED, unknown=True), CODEC) or "")
+    assert "is another one" in (doubt(kept, Original(KEY, MEMO, SEALED + b"x"), CODEC) or "")
+    assert "its value is not a memo" in (doubt(kept, None, CODEC) or "")

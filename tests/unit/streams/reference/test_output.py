@@ -24,6 +24,7 @@ WITHOUT = {
     "agents": "runs until it is stopped",
     "history": "runs until it is stopped",
     "dashboard": "runs until it is stopped",
+    "keys serve": "runs until it is stopped",
     "bridge alertmanager": "runs until it is stopped",
     "bridge webhook": "runs until it is stopped",
     "bridge slack": "runs until it is stopped",

@@ -1,6 +1,7 @@
 """The server on a real socket: what it tells of itself, how long it waits for headers, and how it ends."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from schemas.errors import ConfigurationError
 from streams.roles import http_server
-from streams.roles.http_server import HEAD_BYTES, bound_socket, serve
+from streams.roles.http_server import HEAD_BYTES, bound_socket, passed_socket, serve
 
 SETTING = "UNDERTONE_DASHBOARD_PORT"
 
@@ -117,3 +118,14 @@ async def _takes_connections(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def test_a_socket_that_the_parent_bound_is_used_and_one_that_is_none_is_a_wrong_setting() -> None:
+    with bound_socket("127.0.0.1", 0, SETTING) as bound:
+        with passed_socket(os.dup(bound.fileno()), SETTING) as passed:
+            assert passed.getsockname() == bound.getsockname()
+        reading, writing = os.pipe()
+        with pytest.raises(ConfigurationError, match=f"{SETTING}: descriptor {reading} is no socket"):
+            passed_socket(reading, SETTING)
+        os.close(reading)
+        os.close(writing)

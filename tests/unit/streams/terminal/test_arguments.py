@@ -133,3 +133,14 @@ def test_times_are_past_but_for_a_clock_that_is_ahead() -> None:
 def test_an_id_is_not_the_beginning_of_all() -> None:
     assert arguments.identifier("0a") == "0a"
     assert "empty" in refusal(arguments.identifier, " ")
+
+
+def test_a_new_file_is_not_there_yet_not_even_as_a_link(tmp_path: Path) -> None:
+    parse = arguments.new_file(".zip")
+    assert parse(str(tmp_path / "data")) == tmp_path / "data.zip"
+    (tmp_path / "data.zip").touch()
+    (tmp_path / "link.zip").symlink_to(tmp_path / "nowhere")
+    for name in ("data", "data.zip", "link.zip"):
+        assert "nothing is overwritten" in refusal(parse, str(tmp_path / name))
+    assert "does not end in .zip" in refusal(parse, str(tmp_path / "data.tar"))
+    assert "is no folder" in refusal(parse, str(tmp_path / "none" / "data.zip"))

@@ -18,4 +18,6 @@ class Unavailable:
 
 def services(settings: Settings) -> Services:
     """Services of which only the settings can be used."""
-    return Services(settings, Codec(), *cast("tuple[Any, Any, Any, Any, Any]", (None, Unavailable(), None, None, None)))
+    return Services(
+        settings, Codec(), *cast("tuple[Any, Any, Any, Any, Any, Any]", (None, Unavailable(), None, None, None, None))
+    )

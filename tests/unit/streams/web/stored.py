@@ -4,16 +4,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx
+import pytest
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.codec import Codec
+from schemas.event_enums import ConsentState
 from schemas.events import AuditEvent, CareAction
 from schemas.settings import Settings
+from streams.access.roles import StaffRole
 from streams.access.viewer import LOCAL, Viewer
 from streams.api import problems
 from streams.api.services import Services
@@ -22,7 +25,9 @@ from streams.history.database import Database
 from streams.history.writes.batch import Keeping, Kept, store
 from streams.history.writes.positions import stored
 from streams.web.error_pages import error_page
+from tests.erasures import MemoryPlace, enrolled, without_servers
 from tests.history import KEEPING, NOW_MS, parts
+from workers.consumer.consents import Standing
 from workers.state.store import MemoryStore
 
 
@@ -41,6 +46,17 @@ class Acting(Services):
 
     async def perform(self, action: CareAction) -> bool:
         return await self.database.write(apply_action, action)
+
+
+class Silent:
+    """Consents of people who never said anything, but for those given."""
+
+    def __init__(self, **said: ConsentState) -> None:
+        self.said = said
+
+    async def standing(self, user_id: str) -> Standing | None:
+        found = self.said.get(user_id.replace("-", "_"))
+        return None if found is None else Standing(found, 1_780_000_000_000)
 
 
 class Looking:
@@ -69,7 +85,9 @@ def application_of(
     """The routers as an application without access control: the viewer is given."""
     app = FastAPI()
     nothing = cast("Any", None)
-    app.state.services = Acting(settings, Codec(), nothing, database, MemoryStore(), nothing, nothing)
+    app.state.services = Acting(
+        settings, Codec(), nothing, database, MemoryStore(), nothing, nothing, cast("Any", Silent())
+    )
     app.state.access = type("Access", (), {"trail": trail})()
     for router in routers:
         app.include_router(router)
@@ -88,10 +106,16 @@ def keep(connection: Connection, records: Sequence[Kept], keeping: Keeping = KEE
 
 @asynccontextmanager
 async def pages(
-    folder: Path, records: Sequence[Kept], *routers: APIRouter, viewer: Viewer = LOCAL, keeping: Keeping = KEEPING
+    folder: Path,
+    records: Sequence[Kept],
+    *routers: APIRouter,
+    viewer: Viewer = LOCAL,
+    keeping: Keeping = KEEPING,
+    seal: Literal["off", "on"] = "off",
+    key_cache_s: float = 600.0,
 ) -> AsyncIterator[Pages]:
     """The routers' pages over a history of these records."""
-    settings = Settings(home=folder)
+    settings = Settings(home=folder, seal=seal, key_cache_s=key_cache_s)
     database = Database.open(settings)
     trail = Trail()
     try:
@@ -102,3 +126,19 @@ async def pages(
             yield Pages(client, trail, database, app)
     finally:
         database.close()
+
+
+AUDITOR = Viewer("aud", frozenset({StaffRole.AUDITOR}), None)
+
+
+@asynccontextmanager
+async def erasure_pages(
+    folder: Path, patch: pytest.MonkeyPatch, router: APIRouter, *users: str
+) -> AsyncIterator[Pages]:
+    """The router's pages for an auditor, with people who have keys, and whose data is in one place in memory."""
+    without_servers(patch, MemoryPlace())
+    async with pages(folder, [], router, viewer=AUDITOR, seal="on", key_cache_s=0.5) as made:
+        services = made.application.state.services
+        enrolled(services.settings, *users)
+        yield made
+        await services.erasures.close()

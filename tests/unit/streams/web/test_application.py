@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from schemas.settings import Settings
 from streams.access import permissions
-from streams.access.permissions import ROUTES, Permission, Route
+from streams.access.permissions import A_FORM, ROUTES, Permission, Route
 from streams.web.application import make_application
 from streams.web.assets import assets
 from tests.unit.streams.web.serving import services
@@ -18,7 +18,7 @@ BROWSER = {"Accept": "text/html"}
 
 @pytest.fixture
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
-    monkeypatch.setattr(permissions, "ROUTES", {**ROUTES, ("GET", "/broken"): Route(Permission.PUBLIC)})
+    monkeypatch.setattr(permissions, "ROUTES", {**ROUTES, ("GET", "/broken"): Route(Permission.PUBLIC, A_FORM)})
     permissions.rows_of.cache_clear()
     app = make_application(services(Settings()))
 

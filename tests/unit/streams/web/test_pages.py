@@ -39,7 +39,7 @@ def test_the_frame_says_what_undertone_is_not_in_both_languages() -> None:
     [
         (StaffRole.CLINICIAN, {"/", "/system", "/try"}),
         (StaffRole.OPERATOR, {"/", "/system", "/try"}),
-        (StaffRole.AUDITOR, {"/system"}),
+        (StaffRole.AUDITOR, {"/system", "/erasures"}),
     ],
 )
 def test_the_navigation_leads_where_the_viewer_may_go(role: StaffRole, links: set[str]) -> None:

@@ -12,8 +12,10 @@ from schemas.events import FloatArray
 from tests.unit.workers.acoustic.voices import buzz, noise, silence
 from workers.acoustic import opensmile_pass
 from workers.acoustic.feature_names import FUNCTIONAL_NAMES, LLD_NAMES, MFCC_NAMES
-from workers.acoustic.opensmile_configuration import CONFIGURATION
-from workers.acoustic.opensmile_pass import SHORTEST_S, acoustic_pass, sink_names
+from workers.acoustic.opensmile import resampling
+from workers.acoustic.opensmile.graph import configuration, parse
+from workers.acoustic.opensmile_configuration import CONFIGURATION, packaged
+from workers.acoustic.opensmile_pass import PACING, SHORTEST_S, acoustic_pass, sink_names
 from workers.audio.memo import SAMPLING_RATE
 
 
@@ -107,6 +109,17 @@ def test_a_long_memo_is_fed_as_it_is_worked_on_and_nothing_is_lost() -> None:
     assert len(found.lld) == stock(opensmile.FeatureLevel.LowLevelDescriptors)(signal, SAMPLING_RATE).shape[2]
 
 
+@pytest.mark.parametrize("samples", [319, 320, 321, 479, 480, 959, 960, 961, 1120, 160_001, 16_000 * 16])
+def test_any_length_ends(samples: int) -> None:
+    signal = np.resize(buzz(140, 2.0), samples)
+    if samples < SHORTEST_S * SAMPLING_RATE:
+        with pytest.raises(Poison, match="acoustic:too_short"):
+            acoustic_pass(signal)
+    else:
+        frames = stock(opensmile.FeatureLevel.LowLevelDescriptors)(signal, SAMPLING_RATE).shape[2]
+        assert len(acoustic_pass(signal).frames) == frames
+
+
 @pytest.fixture
 def none_ready() -> Iterator[None]:
     """Every pass of the test is the first of a process, and leaves nothing to others."""
@@ -127,6 +140,20 @@ def test_a_pass_depends_on_nothing_before_it(monkeypatch: pytest.MonkeyPatch) ->
         again = acoustic_pass(signals[number])
         assert np.array_equal(fresh[number].functionals, again.functionals)
         assert np.array_equal(fresh[number].frames, again.frames)
+
+
+@pytest.mark.usefixtures("none_ready")
+def test_what_runs_gives_the_values_of_the_whole_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = [buzz(120, 0.5), noise(0.7), silence(1.3), noise(SHORTEST_S), buzz(55, 12.3), 0.001 * noise(3.1)]
+    found = [acoustic_pass(signal) for signal in signals]
+    files = {option: path.read_text() for option, path in packaged().items()}
+    whole = {**parse(CONFIGURATION.read_text(), files, {"sampleRate": SAMPLING_RATE}), **PACING}
+    monkeypatch.setattr(opensmile_pass, "_running", lambda: configuration(whole))
+    monkeypatch.setattr(resampling, "SAME_BITS", False)
+    opensmile_pass._READY.clear()
+    for signal, ours in zip(signals, found, strict=True):
+        assert np.array_equal(ours.functionals, acoustic_pass(signal).functionals)
+        assert np.array_equal(ours.frames, acoustic_pass(signal).frames)
 
 
 @pytest.mark.usefixtures("none_ready")

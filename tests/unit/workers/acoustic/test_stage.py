@@ -114,6 +114,20 @@ def test_a_batch_survives_the_death_of_its_processes() -> None:
     assert [only(o) for o in after] == [only(o) for o in before]
 
 
+def test_a_process_that_hangs_is_ended_and_its_memo_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = AcousticStage(Settings(acoustic_processes=1))
+    try:
+        before = stage.process([memo("a", buzz(150, 0.5))])
+        (child,) = stage._pool.idle
+        monkeypatch.setattr(child, "_wall_s", 0.2)
+        os.kill(child.pid, signals.SIGSTOP)
+        after = stage.process([memo("a", buzz(150, 0.5))])
+    finally:
+        stage.close()
+    assert not child.alive
+    assert [only(o) for o in after] == [only(o) for o in before]
+
+
 def test_a_process_killed_in_the_middle_of_a_memo_costs_nothing_but_time(stage: AcousticStage, tmp_path: Path) -> None:
     long = np.tile(buzz(150, 10.0) + noise(10.0, 0.01), 3).view(DeadlyOnce)
     long.left = str(tmp_path / "killed")

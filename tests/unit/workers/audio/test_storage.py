@@ -14,8 +14,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import ConfigurationError, Poison, Transient
 from schemas.settings import Settings
+from tests.keys import erase, sealing
 from tests.raw_server import Connection, always, misbehaving, ok, status
 from workers.audio.storage import AudioStore
+from workers.privacy.files.audio_copies import AudioCopies
+from workers.privacy.sealing import close_all, sealing_of
 from workers.service import prometheus
 from workers.service.health import HEALTH
 
@@ -314,3 +317,25 @@ def test_remote_addresses_have_one_reading_or_none(flaky: AudioStore, uri: str) 
 def test_prefixes_that_are_none_stop_the_start(prefix: str) -> None:
     with pytest.raises(ConfigurationError, match="entry 1"):
         store(prefix)
+
+
+def test_sealed_copies_are_read_as_their_audio(tmp_path: Path) -> None:
+    """Of somebody who was erased there is nothing; one that was changed is not what the event says."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    settings = sealing(
+        tmp_path, audio_prefixes=(folder.as_uri(),), audio_attempts=1, audio_max_bytes=1000, audio_give_up_s=0.001
+    )
+    copies, store, audio = AudioCopies(settings), AudioStore(settings), bytes(1000)
+    path, digest = folder / "copy.wav", hashlib.sha256(audio).hexdigest()
+    path.write_bytes(copies.sealed("ann", audio))
+    assert store.read(path.as_uri(), digest) == audio
+    erase(sealing_of(settings).keyring, "ann")
+    (folder / "more.wav").write_bytes(copies.sealed("ben", bytes(1001)))
+    (folder / "cut.wav").write_bytes(copies.sealed("ben", audio)[:-1])
+    reasons = {"copy.wav": "audio:missing", "more.wav": "audio:too_large", "cut.wav": "audio:checksum"}
+    for name, reason in reasons.items():
+        with pytest.raises(Poison) as refused:
+            store.read((folder / name).as_uri(), digest)
+        assert refused.value.reason == reason, name
+    close_all()

@@ -21,6 +21,7 @@ from tests.unit.schemas.records import UPLOADED
 from workers.audio.memo import SAMPLING_RATE, Memo, Reserve
 from workers.consumer.commit import Committer
 from workers.consumer.fetch import BATCH_RECORDS, FETCHED_BYTES, LOADING_RECORDS, UNDER_WAY_RECORDS, Intake, Item, Load
+from workers.consumer.unheard import Unheard
 from workers.kafka.record import Unread
 from workers.service.health import HEALTH
 
@@ -42,6 +43,20 @@ def record(at: TopicPartition, offset: int, name: str, value: bytes | None = Non
 def a_second(event: MemoUploaded, **_: object) -> Memo:
     """Every memo lasts one second."""
     return Memo(event, np.zeros(SAMPLING_RATE, np.float32), QUALITY)
+
+
+@dataclass
+class Said:
+    """What people said, by pseudonym."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    looks: int = 0
+
+    async def refresh(self) -> None:
+        self.looks += 1
+
+    def refusal(self, user_id: str) -> str | None:
+        return self.refused.get(user_id)
 
 
 @dataclass
@@ -119,13 +134,14 @@ async def fetching(
     settings: Settings = SETTINGS,
     *,
     is_open: bool = True,
+    said: Said | None = None,
 ) -> AsyncIterator[World]:
     """A world in which the intake runs."""
     consumer = Consumer([*polls])
     committer = Committer(consumer, "test")
     committer.assigned([FIRST, SECOND])
     with ThreadPoolExecutor(4) as executor:
-        intake = Intake(settings, consumer, committer, CODEC, load, executor, "test")
+        intake = Intake(settings, consumer, committer, CODEC, load, executor, "test", said or Said())
         if is_open:
             intake.open()
         running = asyncio.create_task(intake.run())
@@ -409,3 +425,24 @@ async def test_records_of_many_bytes_are_fetched_until_their_bound() -> None:
         while world.consumer.topic:
             await world.loaded()
             world.intake.finished(world.intake.take())
+
+
+async def test_nothing_is_loaded_of_somebody_who_does_not_consent_and_each_memo_is_looked_up() -> None:
+    loaded: list[str] = []
+
+    def load(event: MemoUploaded, **_: object) -> Memo:
+        loaded.append(event.memo_id)
+        return a_second(event)
+
+    said = Said({"a": "consent:paused"})
+    polls = [{FIRST: [record(FIRST, n, name) for n, name in enumerate(("a1", "b1", "a2"))]}]
+    async with fetching(polls, load, said=said) as world:
+        items = await world.taken(3)
+    assert loaded == ["b1"]
+    contents = [item.content for item in items]
+    unheard = [each for each in contents if isinstance(each, Unheard)]
+    assert {(each.event.memo_id, each.reason) for each in unheard} == {
+        ("a1", "consent:paused"),
+        ("a2", "consent:paused"),
+    }
+    assert said.looks == 3

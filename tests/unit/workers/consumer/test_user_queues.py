@@ -97,3 +97,16 @@ def test_whatever_is_slow_each_lane_keeps_its_order_and_gives_every_piece_once(w
     for lane in range(4):
         own = [name for name in taken if name.startswith(f"{lane}:")]
         assert own == sorted(own)
+
+
+async def test_who_is_cancelled_when_a_piece_ends_stops_waiting() -> None:
+    """Otherwise a worker whose first memo fails never ends."""
+    lanes: UserQueues[str] = UserQueues()
+    waiting = asyncio.create_task(lanes.wait(60.0))
+    await settle()
+    lanes.begin(0, b"a", piece("a1"))
+    while not lanes._changed.is_set():
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -88,3 +88,13 @@ def test_a_missing_permission_ends_the_command_with_its_code(monkeypatch: pytest
 def test_a_broker_that_fails_while_clients_connect_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Transient, match="does not describe its topics yet"):
         described(Starting(None, at_start=KafkaTimeoutError()), monkeypatch)
+
+
+def test_a_new_topic_gets_the_retention_of_the_settings_and_the_last_words_stay() -> None:
+    settings = Settings.load(features_retention_s=7200, audit_retention_s=86400)
+    configured = {topic.name: admin._new(topic, settings).topic_configs for topic in topics.TOPICS}
+    features, words = configured["memos.features"], configured["care.consents"]
+    assert (features["retention.ms"], features["segment.ms"]) == ("7200000", "3600000")
+    assert configured["audit.events"]["retention.ms"] == "86400000"
+    assert configured["risk.scored"]["retention.ms"] == str(30 * 86400 * 1000)
+    assert (features["cleanup.policy"], words["cleanup.policy"]) == ("delete", "compact")

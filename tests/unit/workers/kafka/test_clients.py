@@ -46,7 +46,7 @@ def test_the_group_waits_longer_for_a_member_than_it_may_take_to_finish(
 
 
 async def test_a_member_starts_with_the_oldest_record_and_commits_only_by_hand() -> None:
-    consumer = make_consumer(SETTINGS, group="undertone-acoustic")
+    consumer = make_consumer(SETTINGS, group="undertone-acoustic", stage="acoustic")
     try:
         assert consumer._auto_offset_reset == "earliest"
         assert not consumer._enable_auto_commit
@@ -59,7 +59,9 @@ async def test_a_member_starts_with_the_oldest_record_and_commits_only_by_hand()
 
 
 async def test_a_process_with_a_name_keeps_its_place_in_each_group() -> None:
-    clients = [make_consumer(settings, group=group) for settings in (SETTINGS, NAMED) for group in ("one", "two")]
+    clients = [
+        make_consumer(settings, group=group, stage=group) for settings in (SETTINGS, NAMED) for group in ("one", "two")
+    ]
     try:
         assert [client._group_instance_id for client in clients] == [None, None, "one-acoustic-0", "two-acoustic-0"]
     finally:
@@ -107,7 +109,7 @@ async def test_a_sampler_fetches_little_besides_its_record_and_does_not_wait_for
 
 async def test_every_client_takes_the_largest_record_of_any_topic() -> None:
     assert max(topic.max_bytes for topic in TOPICS) == MAX_RECORD_BYTES
-    producer, consumer = make_producer(SETTINGS), make_consumer(SETTINGS, group="one")
+    producer, consumer = make_producer(SETTINGS), make_consumer(SETTINGS, group="one", stage="one")
     try:
         assert producer._max_request_size == consumer._max_partition_fetch_bytes == MAX_RECORD_BYTES
     finally:

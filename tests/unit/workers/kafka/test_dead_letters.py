@@ -7,6 +7,7 @@ from schemas.codec import Codec
 from schemas.errors import DeadLetterCapReached, Poison
 from schemas.events import DeadLetter
 from schemas.headers import headers_of
+from schemas.sealed_frame import build
 from schemas.topics import DEAD
 from schemas.trimmed_letters import HEADERS_MOST_BYTES, KEY_MOST, VALUE_BYTES, VALUE_MOST, VALUE_SHA256, kafka_key
 from workers.kafka.dead_letters import DeadLetterCap, dead_letter
@@ -63,6 +64,15 @@ def test_a_value_that_was_not_read_is_known_by_its_digest_and_size() -> None:
     found = dead_letter(HOSTILE["an unread value"], Poison("event:too_large", "d"), "acoustic", NOW)
     assert found.value is None
     assert found.headers == {VALUE_SHA256: sha256(bytes(100)).hexdigest().encode(), VALUE_BYTES: b"100"}
+
+
+def test_a_sealed_value_that_did_not_open_is_kept_as_it_is() -> None:
+    """Nothing else is left of it once its topic has dropped it, and it says nothing of anybody."""
+    value = build(bytes(16), 300, bytes(12), bytes(40))
+    unread = Unread.because("record:forged", "d", value)
+    found = dead_letter(Source("t", 0, 1, None, unread), Poison("record:forged", "d"), "acoustic", NOW)
+    assert found.value == value
+    assert VALUE_SHA256 not in found.headers
 
 
 def test_a_reason_is_a_code_whatever_raised_it() -> None:

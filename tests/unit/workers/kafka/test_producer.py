@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.samples import counted
 from tests.unit.schemas.records import FEATURES, SCORED, UPLOADED
 from workers.kafka.producer import REFUSED, UNDECODABLE, Delivery, Outgoing
 from workers.kafka.record import Source
+from workers.kafka.sealed_clients import NOT_SENT
 from workers.service import logs, tracing
 
 CODEC = Codec()
@@ -163,3 +165,23 @@ def test_the_log_names_a_memo_by_its_hash_where_the_record_can_be_read(
     (line,) = caplog.records
     assert getattr(line, "memo", None) == (logs.reference("memo", "memo-1") if named else None)
     assert not [secret for secret in ("memo-1", "user-1") if secret in f"{line.getMessage()} {vars(line)}"]
+
+
+async def test_a_record_of_a_person_who_was_erased_is_counted_and_its_batch_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Broker()
+    acknowledged = broker.send
+
+    async def send(topic: str, *, value: bytes, key: bytes | None, headers: Headers) -> "asyncio.Future[Any]":
+        if key != b"erased":
+            return await acknowledged(topic, value=value, key=key, headers=headers)
+        not_sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        not_sent.set_result(NOT_SENT)
+        return not_sent
+
+    monkeypatch.setattr(broker, "send", send)
+    with counted("records_erased_total", stage="acoustic") as grown:
+        await delivery(broker).send([replace(FEATURES_OUT, key=b"erased"), FEATURES_OUT])
+    assert grown == [1]
+    assert [key for _, _, key, _ in broker.taken] == [b"user-1"]

@@ -9,6 +9,7 @@ from workers.consumer.attempts import PROCESS_DIED
 from workers.kafka.record import Source, Unread, about, source_of
 from workers.service import logs
 
+NOW_S = 1_790_000_000.0
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SOURCE = Source("memos.uploaded", 2, 17, b"anna", b"bytes", {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01".encode()})
 

@@ -5,7 +5,9 @@ import pytest
 
 from schemas.errors import Poison
 from schemas.events import Band, Extractor, MemoFeatures, Modality
+from tests.unit.schemas.records import UPLOADED
 from tests.unit.workers.scoring.toys import GOOD, bundle, f32, memo, part
+from workers.consumer.unheard import Unheard
 from workers.scoring.bundle import First
 from workers.scoring.calibration import Calibration
 from workers.scoring.feature_space import Parts
@@ -29,6 +31,21 @@ def test_pauses_raise_the_score_and_bands_follow() -> None:
     assert high.probability > 0.6 > 0.4 > low.probability
     assert [s.band for s in (high, middle, low)] == [Band.HIGH, Band.INDETERMINATE, Band.LOW]
     assert [s.reasons for s in (high, middle, low)] == [(), ("undecided",), ()]
+
+
+def test_a_memo_that_was_not_read_says_why_and_leaves_the_others_alone() -> None:
+    unheard = Unheard(UPLOADED, "consent:paused").features((Modality.ACOUSTIC, Modality.EMBEDDING))
+    silent: Parts = {record.modality: record for record in unheard}
+    half: Parts = {**memo(pause_share=3), Modality.EMBEDDING: unheard[1]}
+    first, second, third = Scorer(bundle()).score(
+        [(silent, STRANGER), (memo(pause_share=3), STRANGER), (half, STRANGER)]
+    )
+    for each in (first, third):
+        assert isinstance(each, Scored)
+        assert (each.probability, each.band, each.reasons) == (None, Band.INDETERMINATE, ("consent:paused",))
+        assert (each.evidence, each.vector) == ((), None)
+    assert isinstance(second, Scored)
+    assert second.probability == score(memo(pause_share=3)).probability
 
 
 def test_the_same_memo_says_less_of_someone_who_always_speaks_so() -> None:

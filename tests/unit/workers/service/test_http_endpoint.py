@@ -76,6 +76,33 @@ def test_the_port_is_given_back() -> None:
         assert again == port
 
 
+def test_both_families_of_addresses_and_names_of_this_machine_are_served() -> None:
+    for host, asked in (("localhost", "127.0.0.1"), ("localhost", "localhost"), ("::1", "[::1]")):
+        with serve(0, host, Health()) as port, urlopen(f"http://{asked}:{port}/healthz", timeout=10) as answer:
+            assert json.load(answer) == {"status": "ok"}
+
+
+def test_a_name_of_several_machines_is_served_at_the_addresses_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve = socket.getaddrinfo
+
+    def resolved(host: str, *others: Any, **options: Any) -> list[Any]:
+        if host != "replicas":
+            return list(resolve(host, *others, **options))
+        return [(socket.AF_INET, 1, 6, "", (each, 0)) for each in ("198.51.100.7", "127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with serve(0, "replicas", Health()) as port:
+        for host in ("127.0.0.1", "127.0.0.2"):
+            with urlopen(f"http://{host}:{port}/healthz", timeout=10) as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.parametrize("host", ["198.51.100.7", "no-such-host.invalid"])
+def test_an_address_that_is_not_of_this_machine_is_a_wrong_setting(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"UNDERTONE_METRICS_HOST={host}"), serve(0, host):
+        pytest.fail("served at another machine's address")
+
+
 def test_a_taken_port_is_a_wrong_setting() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

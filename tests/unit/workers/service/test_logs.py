@@ -4,8 +4,11 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.errors import Poison
 from schemas.settings import Settings
@@ -90,6 +93,45 @@ def test_a_line_of_text_has_its_fields_after_the_message() -> None:
 )
 def test_text_quotes_values_that_a_parser_would_split(value: str, shown: str) -> None:
     assert Lines().format(record("m", reason=value)).endswith(f": m reason={shown}")
+
+
+@pytest.mark.parametrize("formatter", [JsonLines("agents"), Lines()])
+@pytest.mark.parametrize(
+    "value", ["anna", TRACE.upper(), f"{TRACE}\n", f"{TRACE[:-1]}\u0660", f"{TRACE}0", "", None, 7]
+)
+def test_a_trace_id_that_is_none_is_in_no_line(formatter: logging.Formatter, value: object) -> None:
+    logged = formatter.format(record("it failed", topic="risk.scored", trace_id=value))
+    assert "trace_id" not in logged
+    assert "anna" not in logged
+    assert "risk.scored" in logged
+    assert TRACE in formatter.format(record("it failed", trace_id=TRACE))
+
+
+@pytest.mark.parametrize("formatter", [JsonLines("agents"), Lines()])
+@given(
+    value=st.binary(max_size=80)
+    | st.from_regex(rb"\A[0-9a-fA-F]{2}-[0-9a-fA-F]{30,34}-[0-9a-fA-F]{16}-[0-9a-f]{2}.{0,3}\Z")
+)
+def test_whatever_a_header_holds_a_line_has_a_well_formed_trace_id_or_none(
+    formatter: logging.Formatter, value: bytes
+) -> None:
+    made = record("it failed", **about(replace(SOURCE, key=None, headers={"traceparent": value})))
+    fields = r"topic=memos\.uploaded partition=3 offset=42( trace_id=[0-9a-f]{32})?"
+    if isinstance(formatter, Lines):
+        assert re.fullmatch(rf".+: it failed {fields}", formatter.format(made))
+    else:
+        told = json.loads(formatter.format(made))
+        assert re.fullmatch("[0-9a-f]{32}", told.get("trace_id", TRACE))
+        assert told.keys() - {"trace_id"} == {
+            "time",
+            "level",
+            "logger",
+            "role",
+            "message",
+            "topic",
+            "partition",
+            "offset",
+        }
 
 
 def test_text_has_the_fields_before_an_exception() -> None:

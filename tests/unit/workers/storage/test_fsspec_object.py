@@ -48,39 +48,39 @@ def slow() -> Iterator[type[Slow]]:
 
 
 def test_an_object_is_whole(slow: type[Slow]) -> None:
-    assert FsspecObjects(len(CONTENT), 30.0).read(MEMO) == CONTENT
+    assert FsspecObjects(30.0).read(MEMO, len(CONTENT)) == CONTENT
 
 
 def test_an_object_of_unknown_size_is_read_to_its_end_within_the_limit(
     slow: type[Slow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Slow, "size", lambda *_: None)
-    assert FsspecObjects(len(CONTENT), 30.0).read(MEMO) == CONTENT
+    assert FsspecObjects(30.0).read(MEMO, len(CONTENT)) == CONTENT
     with pytest.raises(Poison, match="larger than the maximum"):
-        FsspecObjects(len(CONTENT) - 1, 30.0).read(MEMO)
+        FsspecObjects(30.0).read(MEMO, len(CONTENT) - 1)
 
 
 def test_an_object_shorter_than_declared_is_retried(slow: type[Slow]) -> None:
     Slow.declared = len(CONTENT) + 1
     with pytest.raises(Transient, match="fewer bytes than it declared"):
-        FsspecObjects(1000, 30.0).read(MEMO)
+        FsspecObjects(30.0).read(MEMO, 1000)
 
 
 def test_a_storage_that_does_not_answer_is_left_at_the_timeout_and_gets_a_few_threads(slow: type[Slow]) -> None:
     Slow.answers.clear()
-    objects = FsspecObjects(1000, 0.05)
+    objects = FsspecObjects(0.05)
     for _ in range(ABANDONED):
         with pytest.raises(Transient, match=r"within 0\.05 s"):
-            objects.read(MEMO)
+            objects.read(MEMO, 1000)
     before = threading.active_count()
     with pytest.raises(Transient, match="has not answered earlier reads"):
-        objects.read(MEMO)
+        objects.read(MEMO, 1000)
     assert threading.active_count() == before
     Slow.answers.set()
     for thread in threading.enumerate():
         if thread.name == "storage":
             thread.join()
-    assert FsspecObjects.read(objects, MEMO) == CONTENT
+    assert objects.read(MEMO, 1000) == CONTENT
 
 
 class Client(Exception):

@@ -1,7 +1,5 @@
 """Programs: compiled once per shape, told of to the health check, on the backends that there are."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -9,19 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from numpy.typing import NDArray
 
 from schemas.errors import ConfigurationError
 from workers.service.health import HEALTH
-from workers.wav2vec2.compilation import (
-    COMPILE_WITHIN_S,
-    Tensor,
-    _reporting_progress,
-    by_xla_on_cpu,
-    compiled,
-    configure,
-    out_of_memory,
-)
+from workers.wav2vec2.compilation import Tensor, by_xla_on_cpu, compiled, configure
+from workers.wav2vec2.engines.progress import COMPILE_WITHIN_S
 
 
 class Doubling:
@@ -75,34 +65,6 @@ def test_compiling_may_take_longer_than_a_batch() -> None:
         part.rest()
 
 
-def test_first_runs_come_one_after_the_other_and_a_known_shape_does_not_wait_for_them() -> None:
-    entered: list[int] = []
-    compiling, go_on = threading.Event(), threading.Event()
-
-    def run(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        entered.append(len(x))
-        if len(x) == 2:
-            compiling.set()
-            assert go_on.wait(30)
-        return [x + 1]
-
-    program = _reporting_progress(run)
-    program(np.zeros(1, np.float32))
-    with ThreadPoolExecutor(3) as threads:
-        slow = threads.submit(program, np.zeros(2, np.float32))
-        assert compiling.wait(30)
-        try:
-            other = threads.submit(program, np.zeros(3, np.float32))
-            assert threads.submit(program, np.zeros(1, np.float32)).result(30)[0].tolist() == [1]
-            with pytest.raises(TimeoutError):
-                other.result(0.2)
-            assert entered == [1, 2, 1]
-        finally:
-            go_on.set()
-        assert slow.result(30)[0].tolist() == [1, 1]
-        assert other.result(30)[0].tolist() == [1, 1, 1]
-
-
 def test_a_backend_that_nobody_supports_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
     with pytest.raises(ConfigurationError, match=r"'numpy'.*tensorflow, jax or torch"):
@@ -122,26 +84,3 @@ def test_a_cache_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="UNDERTONE_PROGRAM_CACHE"):
         configure(0, memory_growth=True, cache=tmp_path / "file")
-
-
-class ResourceExhaustedError(Exception):
-    """As TensorFlow's is called."""
-
-
-class OutOfMemoryError(Exception):
-    """As PyTorch's is called."""
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (ResourceExhaustedError(), True),
-        (OutOfMemoryError(), True),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes"), True),
-        (RuntimeError("INVALID_ARGUMENT"), False),
-        (ValueError("memory"), False),
-    ],
-)
-def test_memory_that_is_spent_is_told_from_a_defect(error: Exception, expected: bool) -> None:
-    assert out_of_memory(error) is expected

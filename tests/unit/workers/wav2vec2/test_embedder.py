@@ -10,6 +10,7 @@ from tests.unit.workers.wav2vec2.checkpoints import GROUP, LAYER, noise, tiny
 from workers.wav2vec2 import compilation
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.embedder import Embedder
+from workers.wav2vec2.engines.engine import Program
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_logits_need_a_head(embedder: Embedder) -> None:
 def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = compilation.compiled, []
 
-    def scarce(forward: compilation.Forward, variables: Sequence[keras.Variable]) -> compilation.Program:
+    def scarce(forward: compilation.Forward, variables: Sequence[keras.Variable]) -> Program:
         """The real program on a device that has room for one row."""
         program = real(forward, variables)
 

@@ -81,10 +81,11 @@ def test_poison_stays_with_its_memo(stage: EmbeddingStage) -> None:
     assert isinstance(too_short, Poison)
     assert too_short.reason == "embedding:too_short"
     assert fine == settle(stage, [sound])[0]
-    with pytest.raises(Poison, match="not finite"):
-        stage.frames(broken)
-    with pytest.raises(Poison, match="shorter than one frame"):
-        stage.frames(np.zeros(399, np.float32))
+    for read in (stage.frames, stage.logits):
+        with pytest.raises(Poison, match="not finite"):
+            read(broken)
+        with pytest.raises(Poison, match="shorter than one frame"):
+            read(np.zeros(399, np.float32))
 
 
 def test_frames_are_what_the_summary_is_the_mean_of(stage: EmbeddingStage) -> None:

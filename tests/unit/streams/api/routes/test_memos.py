@@ -20,6 +20,7 @@ from streams.api.routes.memos import Stored, stored_state
 from streams.history.person import ScoreRow
 from tests.dashboards import Dashboard, dashboard, recent
 from tests.unit.schemas.records import FEATURES, SCORED
+from tests.unit.streams.access.protected import MemoryTrail
 
 AT = "2026-03-01T10:30:00Z"
 CODEC = Codec()
@@ -88,6 +89,12 @@ async def test_every_look_at_a_memo_is_recorded_and_one_that_is_not_there_is_not
     assert (answer.status_code, "`user_id`" in answer.json()["detail"]) == (404, True)
     looks = [(look.action.value, look.resource, look.user_ids) for look in await here.records(topics.AUDIT)]
     assert looks == [("uploaded", "memo", ("north-1",)), ("viewed", "memo", ("north-1",))]
+
+
+async def test_an_upload_that_cannot_be_recorded_is_not_taken(here: Dashboard) -> None:
+    here.app.state.access.trail = MemoryTrail(refuses=True)
+    assert (await upload(here)).status_code == 503
+    assert await here.records(topics.UPLOADED) == []
 
 
 async def test_any_process_knows_the_score_of_a_memo(here: Dashboard) -> None:

@@ -11,7 +11,10 @@ import pytest
 from schemas.errors import ConfigurationError, Transient
 from schemas.settings import Settings
 from streams.api.uploads.audio_store import ABANDONED_S, Folder, UploadStore, make_store
+from tests.keys import sealing
 from workers.audio.storage import AudioStore
+from workers.privacy.files.audio_copies import AudioCopies
+from workers.privacy.sealing import close_all, sealing_of
 
 AUDIO = b"RIFF" + bytes(5000)
 
@@ -37,7 +40,7 @@ def put(store: UploadStore, name: str | None = "memo.wav") -> None:
         partial.write(AUDIO)
         if name is None:
             raise ValueError("cut")
-        partial.keep(name)
+        partial.keep(name, "ann")
 
 
 def traces(tmp_path: Path) -> list[str]:
@@ -51,7 +54,7 @@ def test_audio_that_is_kept_is_what_a_worker_reads(settings: Settings, tmp_path:
         partial.write(AUDIO[:100])
         assert partial.head(4) == b"RIFF"
         partial.write(AUDIO[100:])
-        uri = partial.keep("memo.wav")
+        uri = partial.keep("memo.wav", "ann")
     assert AudioStore(settings).read(uri, None) == AUDIO
     assert len(traces(tmp_path)) == 1
     store_of(settings).remove(uri)
@@ -133,3 +136,35 @@ def test_a_place_that_no_worker_reads_or_nothing_can_be_written_to_is_refused(
 
 def test_without_a_setting_there_is_no_store() -> None:
     assert make_store(Settings()) is None
+
+
+@pytest.mark.parametrize("scheme", ["file", "memory", "s3"])
+def test_an_upload_comes_to_rest_sealed(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder and in a bucket, with whole objects and with partial ones; workers read its audio."""
+    spool, address = tmp_path / "spool", (tmp_path / "audio").as_uri() if scheme == "file" else "memory://bucket"
+    spool.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spool))
+    if scheme == "s3":
+        monkeypatch.setattr("streams.api.uploads.audio_store.WHOLE_AT_ONCE", {"memory"})
+    settings = sealing(tmp_path, audio_prefixes=(address,), upload_store=address, audio_attempts=1)
+    store = store_of(settings)
+    try:
+        with store.begin() as partial:
+            partial.write(AUDIO)
+            uri = partial.keep("memo.wav", "ann")
+        with fsspec.open(uri) as file:
+            stored = file.read()
+        assert AUDIO[:4] not in stored
+        assert AudioCopies(settings).opened(stored) == AUDIO
+        assert AudioStore(settings).read(uri, None) == AUDIO
+
+        sealing_of(settings).keyring.directory.mark_erasing("ann")
+        sealing_of(settings).keyring.forget(sealing_of(settings).keyring.subject("ann"))
+        with store.begin() as partial:
+            partial.write(AUDIO)
+            with pytest.raises(Transient, match="being erased"):
+                partial.keep("more.wav", "ann")
+        assert not [name for name in traces(tmp_path) if "more" in name or name.endswith(".part")]
+    finally:
+        fsspec.filesystem("memory").store.clear()
+        close_all()

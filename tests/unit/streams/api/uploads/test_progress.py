@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from streams.api.uploads.progress import READ, MemoProgress, Progress
 from streams.local.embedded import EmbeddedKafka
 from tests.unit.schemas.records import DEAD, FEATURES, SCORED, UPLOADED
 from workers.kafka.clients import make_producer
+from workers.privacy.sealing import close_all
 
 CODEC = Codec()
 
@@ -33,9 +35,9 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world(**sealing: Any) -> AsyncIterator[World]:
     with EmbeddedKafka(topic.name for topic in READ) as kafka:
-        settings = Settings(kafka_bootstrap=kafka.bootstrap)
+        settings = Settings(kafka_bootstrap=kafka.bootstrap, **sealing)
         progress = MemoProgress(settings, CODEC)
         running = asyncio.create_task(progress.run())
         async with make_producer(settings) as producer:
@@ -117,6 +119,29 @@ async def test_a_second_memo_is_followed_after_the_reader_has_rested() -> None:
             await reached(progress, "scored")
             while here.progress._wanted.is_set():
                 await asyncio.sleep(0.01)
+
+
+async def test_who_is_erased_while_a_memo_is_followed_gets_no_new_subject(tmp_path: Path) -> None:
+    try:
+        async with world(seal="on", home=tmp_path) as here:
+            mine = memo("anna", "m1")
+            progress = await here.progress.expect(mine)
+            here.progress.accept(progress)
+            await here.write(topics.FEATURES, features(mine), "anna")
+            await reached(progress, f"features:{FEATURES.modality}")
+            keyring = here.progress._sealing.keyring
+            subject = keyring.subject("anna")
+            keyring.directory.mark_erasing("anna")
+            keyring.directory.destroy_keys(subject)
+            assert await here.progress.current("m1") is progress
+            keyring.forget(subject)
+            assert await here.progress.current("m1") is None, "nor is anything of them shown, or a memo called repeated"
+            here.progress._known["m1"] = progress  # it is followed all the same
+            other = await here.progress.expect(memo("bert", "m2"))  # is read once everybody is looked up again
+            assert other.ready.is_set()
+            assert keyring.directory.subjects_of(["anna", "bert"]).keys() == {"bert"}
+    finally:
+        close_all()
 
 
 async def test_without_kafka_an_upload_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from fastapi import FastAPI, Request
 from httpx import ASGITransport, AsyncClient, Response
+from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from schemas.codec import Codec
@@ -23,6 +24,7 @@ from streams.api.uploads.audio_store import Folder
 from streams.api.uploads.progress import MemoProgress, Progress
 from streams.api.uploads.receive import Uploads
 from tests.unit.schemas.records import DEAD
+from workers.service.prometheus import UPLOADS
 
 MOST = 100_000
 AT = "2026-03-01T10:30:00.123+01:00"
@@ -52,7 +54,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder, self.sent = folder, list[MemoUploaded]()
         self.fails: BaseException | None = None
-        self.permitted = list[str]()
+        self.permitted, self.recorded = list[str](), list[str]()
+        self.refuses, self.unrecorded = False, False
         settings = Settings()
         self.progress = Unread(settings, Codec())
         self.uploads = Uploads(Folder(folder), self.submit, self.progress, MOST)
@@ -62,7 +65,7 @@ class World:
 
         @app.post("/memos")
         async def post(request: Request) -> dict[str, object]:
-            accepted = await self.uploads.take(request, self.permit)
+            accepted = await self.uploads.take(request, self.permit, self.record)
             return {"memo": accepted.memo.memo_id, "repeated": accepted.repeated}
 
         self.app = app
@@ -74,7 +77,14 @@ class World:
         self.sent.append(memo)
 
     async def permit(self, user_id: str) -> None:
+        if self.refuses:
+            raise HTTPException(404)
         self.permitted.append(user_id)
+
+    async def record(self, user_id: str) -> None:
+        if self.unrecorded:
+            raise HTTPException(503)
+        self.recorded.append(user_id)
 
     async def post(self, content: bytes = AUDIO, kind: str = "audio/wav", **changes: object) -> Response:
         headers = {"content-type": kind, **changes.pop("headers", {})}  # type: ignore[dict-item]
@@ -104,7 +114,7 @@ async def test_audio_is_stored_under_the_uri_that_kafka_gets(world: World) -> No
     assert world.files == [AUDIO]
     assert [path.as_uri() for path in world.paths] == [memo.audio_uri]
     assert memo.user_id not in memo.audio_uri
-    assert world.permitted == ["anna", "anna"]
+    assert (world.permitted, world.recorded) == (["anna", "anna"], ["anna"])
 
 
 async def test_a_form_gives_the_same_memo_as_a_body(world: World) -> None:
@@ -181,6 +191,19 @@ async def test_without_an_acknowledgement_nothing_is_left_and_a_retry_is_a_first
     world.fails = None
     assert (await world.post()).json()["repeated"] is False
     assert world.files == [AUDIO]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "status", "outcome"), [(True, 404, "refused"), (False, 503, "failed")], ids=["refused", "unrecorded"]
+)
+async def test_whoever_may_not_upload_or_cannot_be_recorded_leaves_nothing(
+    world: World, refuses: bool, status: int, outcome: str
+) -> None:
+    world.refuses, world.unrecorded = refuses, not refuses
+    before = UPLOADS.labels(outcome=outcome)._value.get()
+    assert (await world.post()).status_code == status
+    assert (world.sent, world.files) == ([], [])
+    assert UPLOADS.labels(outcome=outcome)._value.get() == before + 1
 
 
 async def test_a_client_that_is_cut_off_leaves_nothing(world: World) -> None:

@@ -1,8 +1,10 @@
 """The caseload as the application serves it: what is shown to whom, and that each look is one audit event."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from httpx import AsyncClient
@@ -11,9 +13,13 @@ from schemas import topics
 from schemas.event_enums import AuditAction
 from streams.access.roles import StaffRole
 from streams.access.viewer import Channel, Viewer
+from streams.history.writes.batch import Kept
 from streams.web.caseload import page
+from streams.web.episode import page as episode
+from streams.web.person import page as person
 from tests.dashboards import Dashboard, dashboard, recent
 from tests.history import alert, score
+from tests.unit.streams.web.stored import pages
 
 USERS = 60
 
@@ -143,3 +149,31 @@ async def as_viewer(board: Dashboard, monkeypatch: pytest.MonkeyPatch, asking: V
         return asking
 
     monkeypatch.setattr(type(board.app.state.access), "viewer_of", viewer_of)
+
+
+HINT = "Type the whole pseudonym, exactly"
+NAMES = re.compile('[0-9a-f]{32}|after=[^&"]*|datetime="[^"]*">[^<]*|<script type="application/json".*')
+"""What differs between two views of one page: ids of forms, positions, times, and charts, which end now."""
+
+
+async def test_pages_of_sealed_rows_are_those_of_rows_in_clear(tmp_path: Path) -> None:
+    records: list[Kept] = [
+        *(score("north-7", day, 0.8) for day in (3.0, 2.0, 1.0)),
+        score("south-1", 1.0),
+        alert("north-7", 1.0),
+    ]
+    routers = (page.router, person.router, episode.router)
+    addresses = ("/?q=north-7", "/people/north-7?days=all", "/people/north", "/episodes/episode%20north-7")
+    seen = {}
+    for seal in ("off", "on"):
+        async with pages(tmp_path / seal, records, *routers, seal=seal) as found:
+            first = await found.client.get("/")
+            assert [part.split('"')[0] for part in first.text.split('data-person="')[1:]] == ["north-7", "south-1"]
+            assert (HINT in first.text) == (seal == "on")
+            part = await found.client.get("/?q=north-")
+            assert ('data-person="north-7"' in part.text) == (seal == "off")
+            answers = [await found.client.get(address) for address in addresses]
+            assert [answer.status_code for answer in answers] == [200, 200, 404, 200]
+            assert 'data-person="north-7"' in answers[0].text
+            seen[seal] = [NAMES.sub("", answer.text) for answer in answers[1:]]
+    assert seen["off"] == seen["on"]

@@ -1,7 +1,7 @@
 """The data of charts of markers: titles in words, deviations within the axis, fragile ones in another shape."""
 
 from streams.web.charts.marker_chart import LARGEST_SD
-from streams.web.charts.marker_series import marker_figures, value_text
+from streams.web.charts.marker_series import marker_figures
 from streams.web.person.evidence import marker_series
 from tests.unit.streams.web.charts.shown import READER, SPANS, changed, column
 
@@ -27,11 +27,3 @@ def test_what_the_recording_may_have_moved_is_an_open_triangle_with_a_note() -> 
     assert set(column(FOUND["dots2"], "shape")) == {"triangle"}
     assert set(column(FOUND["dots2"], "note")) == {"the recording may have moved it"}
     assert set(column(FOUND["dots0"], "shape")) == {"circle"}
-
-
-def test_values_have_their_unit_and_shares_have_none() -> None:
-    assert value_text("pause_share", 0.4137, READER) == "0.41"
-    assert value_text("pitch_median", 187.4, READER) == "187 Hz"
-    assert value_text("pause_rate", 12.3, READER) == "12 per min"
-    assert value_text("new_marker", 1.234, READER) == "1.23"
-    assert value_text("hnr", None, READER) == "–"

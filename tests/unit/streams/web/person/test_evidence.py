@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from schemas.events import Evidence
-from streams.web.person.evidence import heard, marker_series
+from streams.web.person.evidence import marker_series
 from streams.web.person.timeline import Memo, timeline
 from tests.unit.streams.scores import RULES, START, daily
 
@@ -42,14 +42,6 @@ def test_words_are_of_the_last_days_alone() -> None:
 def test_a_marker_of_a_newer_bundle_has_its_name_and_plain_words() -> None:
     (series,) = marker_series(memos((Evidence("new_marker", 1.0, 3.0),)))
     assert (series.title, series.words, series.lately_contribution) == ("new marker", "more than usual", None)
-
-
-@pytest.mark.parametrize(
-    ("deviation", "words"),
-    [(2.0, "longer pauses than usual"), (-2.0, "shorter pauses than usual"), (0.9, "as usual")],
-)
-def test_deviations_become_words(deviation: float, words: str) -> None:
-    assert heard("pause_share", deviation) == words
 
 
 def test_nobody_has_no_markers() -> None:

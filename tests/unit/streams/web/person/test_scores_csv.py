@@ -8,7 +8,8 @@ from io import StringIO
 import pytest
 
 from schemas.events import Evidence
-from streams.web.person.scores_csv import safe, scores_csv
+from streams.views.spreadsheet import safe
+from streams.web.person.scores_csv import scores_csv
 from streams.web.person.timeline import judged_memos
 from tests.unit.streams.scores import RULES, START, calm, daily, scored
 

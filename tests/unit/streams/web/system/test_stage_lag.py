@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from schemas.pipeline import STAGES
+from schemas.pipeline import HISTORY_STAGES, STAGES
 from schemas.settings import Settings
 from streams.web.system.stage_lag import Health, Positions, Sample, StageLags, lags_of, sampled
 
@@ -55,6 +55,11 @@ async def test_a_look_sums_partitions_and_takes_the_oldest_record() -> None:
     assert found == Sample(100.0, {"acoustic": 10}, {"acoustic": 2}, {"acoustic": 10.0})
 
 
+async def test_stages_of_one_process_count_together() -> None:
+    found = await sampled(Broker(), HISTORY_STAGES[:2], 100.0)
+    assert found == Sample(100.0, {"history": 20}, {"history": 4}, {"history": 10.0})
+
+
 async def test_many_looks_within_some_seconds_ask_the_broker_once() -> None:
     broker = Broker()
 
@@ -66,7 +71,8 @@ async def test_many_looks_within_some_seconds_ask_the_broker_once() -> None:
     first, second = await lags.lags(), await lags.lags()
     assert first == second
     assert first is not None
-    assert broker.looks == len(first)
+    assert [lag.stage for lag in first] == list(dict.fromkeys(stage.name for stage in STAGES))
+    assert broker.looks == len(STAGES)
 
 
 async def test_while_the_broker_does_not_answer_the_lag_is_unknown() -> None:

@@ -1,0 +1,1 @@
+"""Commands for keys, erasure, and the audit trail."""

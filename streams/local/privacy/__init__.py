@@ -1,0 +1,1 @@
+"""What sealing and an erasure do on this machine."""

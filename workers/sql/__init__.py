@@ -1,0 +1,1 @@
+"""SQL databases: connections to SQLite and PostgreSQL, and what their errors mean."""

@@ -1,0 +1,1 @@
+"""What computes the encoder: one contract, and an implementation for each runtime."""
