@@ -16,6 +16,7 @@ from workers.audio.load import load_memo
 from workers.audio.storage import AudioStore
 from workers.consumer.worker import Worker
 from workers.stages import FeatureExtractor, check_extractors, make_stage
+from workers.wav2vec2.engines.choice import chosen
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ async def run_worker(settings: Settings, row: FeatureStage, stop: asyncio.Event)
 
 def _traits(settings: Settings, stage: FeatureExtractor) -> dict[str, str]:
     """Fields of the line that says that a worker is ready: on what it computes, and with which model."""
-    computes = {"precision": settings.precision} if Modality.EMBEDDING in stage.extractors else {}
+    computes = _encoder_traits(settings) if Modality.EMBEDDING in stage.extractors else {}
     return {
         "device": stage.device,
         "modalities": ",".join(stage.extractors),
@@ -56,6 +57,11 @@ def _traits(settings: Settings, stage: FeatureExtractor) -> dict[str, str]:
         "bundle": bundle_id(settings.bundle) or "none",
         **computes,
     }
+
+
+def _encoder_traits(settings: Settings) -> dict[str, str]:
+    choice = chosen(settings)
+    return {"precision": settings.precision, "engine": choice.engine, "engine_reason": choice.reason}
 
 
 def _stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:

@@ -41,6 +41,7 @@ from workers.audio.memo import SAMPLING_RATE
 from workers.kafka.clients import make_producer, make_reader
 from workers.simulation.cohort import random_voice
 from workers.simulation.source_filter import speak
+from workers.wav2vec2.engines.choice import chosen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -346,6 +347,8 @@ def check_logs(roles: Roles, settings: Settings, tmp_path: Path) -> None:
         "agents": "acoustic,embedding",
     }
     assert (ready["embedding"]["precision"], "precision" in ready["acoustic"]) == ("float32", False)
+    choice = chosen(Settings.load())
+    assert (ready["embedding"]["engine"], ready["embedding"]["engine_reason"]) == (choice.engine, choice.reason)
     text = "\n".join(json.dumps(line) for line in lines)
     metrics = "\n".join(roles.asked(role, "/metrics")[1] for role in roles.processes)
     passwords = {"secret-of-", "secret of a client", LOG_KEY, WEBHOOK_SECRET, guarded_token(roles)}

@@ -28,7 +28,7 @@ from workers.service.terminal import escaped
 
 EXTRAS = (
     *("stage", "topic", "partition", "offset", "reason", "memo", "user", "trace_id"),
-    *("device", "modalities", "extractor", "precision", "bundle"),
+    *("device", "modalities", "extractor", "precision", "engine", "engine_reason", "bundle"),
 )
 """Fields that a line may have besides its message: `key=value` after it in text, fields in JSON."""
 OTHERS = ("aiokafka", "faust", "mode", "httpx", "httpcore", "opentelemetry", "urllib3", "asyncio", "redis", "kafka")

@@ -1,6 +1,5 @@
 """The embedding stage: one `MemoFeatures` per memo, with the Wav2Vec 2.0 encoder."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -16,8 +15,6 @@ from workers.wav2vec2 import checkpoint
 from workers.wav2vec2.embedder import Embedder, Embedding
 from workers.wav2vec2.engines.choice import chosen
 from workers.wav2vec2.engines.guard import check_precision
-
-log = logging.getLogger(__name__)
 
 MARGIN_S = 1.0
 """Seconds of silence kept at either end: most memos are embedded whole."""
@@ -117,7 +114,6 @@ def embedder_from(settings: Settings) -> Embedder:
     if choice.engine == "xla":
         _configure(settings)
     prometheus.ENGINE.labels(engine=choice.engine, precision=settings.precision).set(1)
-    log.info("embedding: the engine is %s: %s", choice.engine, choice.reason)
     loaded = checkpoint.load(encoder_of(settings.bundle, settings.encoder))
     if settings.precision != "float32":
         check_precision(loaded, choice.engine, settings.precision, settings.intra_op_threads)
