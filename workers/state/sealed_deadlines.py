@@ -4,7 +4,7 @@ An entry may be there in clear, from before sealing, and at rest: the earlier du
 together. One of the other kind is replaced when it is due. Entries of erased people are dropped when they are met.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Self
 
@@ -44,17 +44,20 @@ class SealedDeadlines:
         return await self._inner.now()
 
     async def put(self, due: Mapping[str, datetime]) -> None:
-        """See Deadlines. Raises Unknown for people who are not in the key directory."""
+        """See Deadlines. Leaves erased people out. Raises Unknown for others who are not in the key directory."""
         places = self._places.at_hand(due)
         if places is None:
             places = await self._known(due)
         await self._inner.put({self._main(place): due[place.key] for place in places})
 
-    async def _known(self, keys: Iterable[str]) -> list[Place]:
-        places = [place for place in await self._places.of(keys) if not place.erased]
-        if self._sealing and any(place.nameless for place in places):
-            raise Unknown("the key directory does not know a person with a due time: its replica may be behind")
-        return places
+    async def _known(self, keys: Collection[str]) -> list[Place]:
+        places = await self._places.of(keys)
+        if self._sealing and (nameless := {place.user_id or "" for place in places if place.nameless}):
+            # Somebody erased whom this process has never met is nameless too, until enrolment says so.
+            places = await self._places.of(keys, enrol=nameless)
+            if any(place.nameless and not place.erased for place in places):
+                raise Unknown("the key directory does not know a person with a due time: its replica may be behind")
+        return [place for place in places if not place.erased]
 
     async def drop(self, keys: Collection[str]) -> None:
         """See Deadlines."""
