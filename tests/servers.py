@@ -172,8 +172,14 @@ class Broker:
             created = self._admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics])
             for future in created.values():
                 future.result(timeout=30)
-        for topic in topics:
-            self._admin.list_topics(topic, timeout=10)
+        deadline = time.monotonic() + LEADERS_S
+        while not all(self._has_leaders(topic) for topic in topics):
+            assert time.monotonic() < deadline, "the partitions of a topic have no leaders"
+            time.sleep(0.2)
+
+    def _has_leaders(self, topic: str) -> bool:
+        found = self._admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return bool(found) and all(partition.leader >= 0 for partition in found.values())
 
     def forget(self, topic: str) -> None:
         """Delete all records of a topic, as its retention does. Only on Apache Kafka."""
@@ -183,9 +189,13 @@ class Broker:
             time.sleep(0.2)
 
     def _records_deleted(self, topic: str) -> bool:
-        """Delete all records; False while the client does not know the leaders of the partitions."""
+        """Delete all records; False while the client does not know the leaders of the partitions.
+
+        A client of its own: librdkafka keeps a partition it once saw without a leader for minutes.
+        """
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         ends = [TopicPartition(topic, partition, OFFSET_END) for partition in range(PARTITIONS)]
-        for future in self._admin.delete_records(ends).values():
+        for future in admin.delete_records(ends).values():
             error = future.exception(timeout=30)
             if error is not None and error.args[0].code() == KafkaError._NOENT:
                 return False

@@ -168,12 +168,12 @@ def test_use_the_monitor_of_drift(reader: Reader) -> None:
 
 
 def test_start_with_an_own_kafka_and_see_the_first_score(reader: Reader, connected: Topics) -> None:
-    # Delivery is at least once.
-    (score,) = {score["score_id"]: score for score in connected.read().scored}.values()
-    assert score["user_id"] == "anna"
+    scores = connected.read().scored
+    # Delivery is at least once, and a score may be revised: an embedding worker that starts slowly misses the first.
+    (user,) = {(score["user_id"], score["memo_id"]) for score in scores}
+    assert user[0] == "anna"
     shown = reader.printed["connect"][-1]
-    assert f"{score['probability']:.2f}" in shown
-    assert str(score["band"]).lower() in shown
+    assert any(f"{score['probability']:.2f}" in shown and str(score["band"]).lower() in shown for score in scores)
 
 
 def test_submit_a_memo_and_see_what_became_of_it(reader: Reader, connected: Topics) -> None:
