@@ -25,12 +25,12 @@ from schemas.settings import Settings
 from streams.agents.batch_locks import BatchLocks
 from streams.agents.faust_consumer import App, DeliveredConsumer
 from workers.kafka.record import Batch, Source, Unread, source_of
-from workers.kafka.retry import retry_transient
 from workers.privacy.clear_records import Opened, Outcome
 from workers.privacy.key_requests import KEYS
 from workers.privacy.sealing import Sealing, sealing_of
 from workers.service import prometheus
 from workers.service.health import HEALTH, Part
+from workers.service.retry import retry_transient
 
 log = logging.getLogger(__name__)
 

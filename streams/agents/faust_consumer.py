@@ -27,7 +27,7 @@ from workers.consumer.commit import POSITION_S, committed_metadata
 from workers.kafka import record_batches
 from workers.kafka.authorization_errors import refused_topics
 from workers.kafka.clients import COMMITTED
-from workers.kafka.retry import retry_transient
+from workers.service.retry import retry_transient
 
 FETCH_WAIT_S = 0.05
 """`fetch.max.wait.ms`, in seconds: how long a broker delays its response to a fetch that finds no records.

@@ -31,7 +31,7 @@ from streams.privacy.places import Place
 from workers.consumer.consents import Consents, open_consents
 from workers.kafka.clients import make_expiring_producer, make_producer
 from workers.kafka.connect import started, stopped
-from workers.kafka.retry import retry_transient
+from workers.service.retry import retry_transient
 from workers.state.open_store import open_store
 from workers.state.store import Store
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
@@ -29,6 +28,7 @@ from workers.kafka.authorization_errors import refusal
 from workers.kafka.clients import make_producer, make_reader
 from workers.kafka.connect import stopped
 from workers.kafka.consumer_lag import Observer
+from workers.kafka.partitioner import partition_of
 from workers.privacy.sealing import sealing_of
 
 SCORE = "score"
@@ -103,9 +103,9 @@ class SentMemo:
         cluster: Cluster = patient.known[CLUSTER]
         keys = await sealing_of(patient.settings).keys_of(self.user_id, enrol=True)
         places = [
-            TopicPartition(each.name, hashed % len(cluster.topics[each.name].partitions))
+            TopicPartition(each.name, partition_of(key, len(cluster.topics[each.name].partitions)))
             for each in FOLLOWED
-            for hashed in {murmur2(key) & 0x7FFFFFFF for key in keys}
+            for key in keys
         ]
         reader = make_reader(patient.settings, start="latest")
         patient.exits.push_async_callback(stopped, reader)

@@ -28,10 +28,10 @@ from workers.consumer.isolation import attempted
 from workers.kafka.clients import make_consumer
 from workers.kafka.connect import stopped
 from workers.kafka.record import ERASED
-from workers.kafka.retry import retry_transient
 from workers.privacy.key_requests import KEYS
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
+from workers.service.retry import retry_transient
 
 log = logging.getLogger(__name__)
 

@@ -40,11 +40,11 @@ from workers.kafka.connect import started, stopped
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery
 from workers.kafka.record import about
-from workers.kafka.retry import retry_transient
 from workers.scoring.bundle import Bundle
 from workers.scoring.scorer import Scorer
 from workers.service import prometheus
 from workers.service.health import HEALTH
+from workers.service.retry import retry_transient
 from workers.service.shutdown import SHUTDOWN
 from workers.state.open_store import open_deadlines, open_store, take_over
 from workers.state.store import Store

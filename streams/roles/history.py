@@ -25,7 +25,7 @@ from streams.roles.start_events import start_recorded
 from workers.kafka.authorization_errors import must_see
 from workers.kafka.clients import make_reader
 from workers.kafka.connect import started_once, stopped
-from workers.kafka.retry import retry_transient
+from workers.service.retry import retry_transient
 from workers.service.shutdown import SHUTDOWN
 
 log = logging.getLogger(__name__)

@@ -26,12 +26,12 @@ from streams.key_service.handing_out import HandingOut
 from streams.roles.http_server import Server, TimedHead, bound_socket, make_server, serve_on
 from streams.roles.key_retention import KeyRetention
 from streams.roles.start_events import start_recorded
-from workers.kafka.retry import retry_transient
 from workers.privacy.key_directory import KeyDirectory
 from workers.privacy.key_requests import KEYS
 from workers.privacy.sealing import close_all
 from workers.privacy.sources.service_source import tls_context
 from workers.service.health import HEALTH, turn
+from workers.service.retry import retry_transient
 from workers.service.shutdown import SHUTDOWN
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered, watch_broker
-from workers.kafka.retry import retry_transient
 from workers.privacy.sealing import close_all, sealing_of
 from workers.service.health import HEALTH, START_WITHIN_S, turn
+from workers.service.retry import retry_transient
 from workers.service.shutdown import SHUTDOWN
 
 COLLECT_AFTER = (10_000, 20, 50)

@@ -14,8 +14,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from schemas.errors import ConfigurationError, Transient
 from tests.servers import RedisServer
-from workers.kafka.retry import retry_transient
 from workers.service.health import HEALTH
+from workers.service.retry import retry_transient
 from workers.state.redis_store import RedisStore
 
 pytestmark = [

@@ -14,8 +14,8 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.errors import Transient
 from workers.consumer.attempts import Attempts
 from workers.consumer.offset_tracker import OffsetTracker
-from workers.kafka.retry import retry_transient
 from workers.service import prometheus
+from workers.service.retry import retry_transient
 
 log = logging.getLogger(__name__)
 

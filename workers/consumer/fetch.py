@@ -29,10 +29,10 @@ from workers.consumer.offset_tracker import OffsetTracker
 from workers.consumer.unheard import Unheard
 from workers.consumer.user_queues import UserQueues
 from workers.kafka.record import ERASED, Source, source_of
-from workers.kafka.retry import retry_transient
 from workers.privacy.key_requests import KEYS
 from workers.service import prometheus
 from workers.service.health import HEALTH
+from workers.service.retry import retry_transient
 
 log = logging.getLogger(__name__)
 

@@ -39,9 +39,9 @@ from workers.kafka.connect import started, stopped
 from workers.kafka.dead_letters import DeadLetterCap
 from workers.kafka.producer import Delivery, Outgoing
 from workers.kafka.record import Source
-from workers.kafka.retry import retry_transient
 from workers.service import prometheus
 from workers.service.health import BROKER_WITHIN_S, HEALTH
+from workers.service.retry import retry_transient
 from workers.service.shutdown import SHUTDOWN
 
 log = logging.getLogger(__name__)

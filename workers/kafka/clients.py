@@ -12,6 +12,7 @@ from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 from workers.kafka import record_batches
+from workers.kafka.partitioner import Partitioner
 from workers.kafka.sealed_clients import OpeningConsumer, SealingProducer
 from workers.kafka.security import kafka_access
 from workers.privacy.sealing import sealing_of
@@ -52,6 +53,7 @@ def make_producer(settings: Settings, *, enters: bool = False) -> SealingProduce
         **client_options(settings),
         enable_idempotence=True,
         acks="all",
+        partitioner=Partitioner(),
         linger_ms=5,
         max_request_size=MAX_RECORD_BYTES,
     )
@@ -75,6 +77,7 @@ def make_expiring_producer(settings: Settings, within_s: float, *, enters: bool 
         enters=enters,
         **client_options(settings),
         acks="all",
+        partitioner=Partitioner(),
         linger_ms=5,
         max_request_size=MAX_RECORD_BYTES,
         request_timeout_ms=round(within_s * 1000),

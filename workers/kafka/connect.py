@@ -10,7 +10,7 @@ from schemas.errors import Transient
 from schemas.settings import Settings
 from workers.kafka.authorization_errors import refusals_stop
 from workers.kafka.broker_probe import answered
-from workers.kafka.retry import retry_transient
+from workers.service.retry import retry_transient
 
 C = TypeVar("C")
 

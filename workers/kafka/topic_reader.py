@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
-from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import topics
 from schemas.codec import Codec, DecodeError
@@ -21,6 +20,7 @@ from workers.kafka.authorization_errors import must_see, refusals_stop
 from workers.kafka.broker_probe import answered
 from workers.kafka.clients import make_reader
 from workers.kafka.connect import ELSEWHERE, stopped
+from workers.kafka.partitioner import partition_of
 from workers.kafka.sealed_clients import OpeningConsumer
 from workers.privacy.sealing import sealing_of
 from workers.service.record_time import EARLIEST_S
@@ -124,8 +124,8 @@ async def newest(settings: Settings, topic: topics.Topic, most: int) -> list[Con
 
 def _belongs(reader: AIOKafkaConsumer, at: TopicPartition, key: bytes) -> bool:
     """Whether Kafka's default partitioner puts this key into this partition."""
-    partitions = sorted(reader.partitions_for_topic(at.topic) or ())
-    return bool(DefaultPartitioner()(key, partitions, partitions) == at.partition)
+    partitions: set[int] = reader.partitions_for_topic(at.topic) or {at.partition}
+    return bool(partition_of(key, len(partitions)) == at.partition)
 
 
 async def _polled(reader: OpeningConsumer) -> list[ConsumerRecord]:

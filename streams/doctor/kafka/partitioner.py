@@ -7,7 +7,6 @@ from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from schemas.topics import UPLOADED
 from streams.doctor.examination import Patient
@@ -17,6 +16,7 @@ from streams.doctor.kafka.requests import Cluster
 from workers.kafka.authorization_errors import refusal
 from workers.kafka.clients import make_sampler
 from workers.kafka.connect import stopped
+from workers.kafka.partitioner import partition_of
 
 NEWEST = 20
 """Records of each partition that are looked at."""
@@ -24,10 +24,6 @@ READ_S = 6.0
 SAMPLES = "newest uploads"
 """What `partitioner` leaves in `Patient.known`, for the check of clocks."""
 FIX = "set the producer's partitioner to murmur2 (librdkafka: partitioner=murmur2_random; docs/schemas.md)"
-
-
-def _murmur2(key: bytes, count: int) -> int:
-    return int(murmur2(key) & 0x7FFFFFFF) % count
 
 
 def _fnv1a(key: bytes, count: int) -> int:
@@ -74,7 +70,7 @@ def judged(places: list[tuple[bytes, int]], count: int) -> Finding:
     """What keys and the partitions that they lie on say of the producers. count: of partitions."""
     if count == 1:
         return ok("one partition: every partitioner agrees")
-    wrong = [(key, at) for key, at in places if _murmur2(key, count) != at]
+    wrong = [(key, at) for key, at in places if partition_of(key, count) != at]
     if not wrong:
         return ok(f"the {len(places)} newest records on {UPLOADED.name} lie where murmur2 puts their keys")
     by = [name for name, place in OTHERS.items() if all(place(key, count) == at for key, at in wrong)]

@@ -42,8 +42,8 @@ from streams.history.writes.bulk import update_rows, upsert
 from streams.history.writes.conversion import HOLDERS, SealedSome, forget_sealed, seal_some, taken_over
 from streams.history.writes.erasure import note_gone, note_if_gone
 from streams.history.writes.people import lock, locked
-from workers.kafka.retry import retry_transient
 from workers.service.health import HEALTH
+from workers.service.retry import retry_transient
 from workers.sql.connections import is_sqlite
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import Poison, Transient
 from tests.samples import sample
-from workers.kafka.retry import LONGEST_WAIT_S, retry_transient
+from workers.service.retry import LONGEST_WAIT_S, retry_transient
 
 
 class Flaky:
@@ -87,7 +87,7 @@ async def test_cancelling_ends_the_retries() -> None:
 async def test_the_log_tells_of_the_first_the_tenth_and_every_hundredth_attempt(
     waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "workers.kafka.retry"):
+    with caplog.at_level(logging.WARNING, "workers.service.retry"):
         await retry_transient(Flaky(250), stage="test", target="redis")
     messages = [record.getMessage() for record in caplog.records]
     assert [re.findall(r"\d+", message) for message in messages] == [["1"], ["10"], ["100"], ["200"]]
