@@ -61,7 +61,7 @@ LABELS = {
     "bundle": "Id of the model bundle.",
     "version": "Version of Undertone.",
     "engine": "`xla`, `openvino`, `onnx`.",
-    "precision": "`float32`, `bfloat16`.",
+    "precision": "`float32`, `bfloat16`, `int8`.",
     "route": "Path template of the dashboard's route, such as `/people/{user_id}`; `unmatched` for any other address.",
     "method": "Method of a request; `unmatched` where no route takes it.",
     "action": f"{_named(action.value for action in AuditAction)}.",

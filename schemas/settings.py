@@ -125,8 +125,8 @@ class Workers(BaseModel, frozen=True, defer_build=True):
     """Processes in which one acoustic worker extracts features."""
     intra_op_threads: Annotated[int, Field(ge=0), Role.WORKER | Role.COMMAND_LINE] = 0
     """Threads for one operation of TensorFlow or ONNX Runtime, and for all of OpenVINO; 0 lets them choose."""
-    precision: Annotated[Literal["float32", "bfloat16"], Role.WORKER | Role.COMMAND_LINE] = "float32"
-    """Type of the encoder's weights and activations."""
+    precision: Annotated[Literal["float32", "bfloat16", "int8"], Role.WORKER | Role.COMMAND_LINE] = "float32"
+    """Type of the encoder's weights and activations; int8: that of its products with weights, on OpenVINO."""
     batch_audio_s: Annotated[Positive, Role.WORKER] = 60.0
     """Seconds of audio in one batch of a worker."""
     inflight_audio_s: Annotated[Positive, Role.WORKER] = 600.0

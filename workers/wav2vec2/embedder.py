@@ -82,7 +82,7 @@ class Embedder:
     """Embeds signals with one checkpoint, a few compiled programs and bounded memory for signals of any length.
 
     window_s: length of a window; batch_s: seconds of audio per batch, including padding (at least one window);
-    precision: "float32" or "bfloat16"; engine: what computes; threads: for one operation, 0 lets the engine choose;
+    precision: as in `engines/engine.py`; engine: what computes; threads: for one operation, 0 lets the engine choose;
     row_lengths: samples that windows are padded to, ascending, the last of them no shorter than a window with its tail;
     by default `batching.buckets`. Not thread-safe. Raises ConfigurationError when the engine cannot be used.
     """

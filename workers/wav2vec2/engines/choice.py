@@ -19,6 +19,10 @@ RUNTIMES: dict[EngineName, tuple[str, ...]] = {
 """The modules that each engine needs, in the order in which `auto` falls back."""
 
 
+INT8 = {"amx_int8": "AMX", "avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX-VNNI"}
+"""Instructions that sum products of 8 bits, without which int8 is inexact or slow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What a choice depends on.
@@ -42,7 +46,12 @@ class Choice:
 
 
 def choose(machine: Machine, precision: str) -> Choice:
-    """What `auto` takes on a machine. Pure. Raises ConfigurationError where no runtime is installed."""
+    """What `auto` takes on a machine. Pure.
+
+    Raises ConfigurationError where no runtime is installed, and for int8 where nothing computes it quickly.
+    """
+    if precision == "int8":
+        return _choose_int8(machine)
     usual: EngineName = "xla"
     reason = "the processor has no AVX-512, where XLA is the quickest"
     if machine.keras_backend != "tensorflow":
@@ -60,6 +69,18 @@ def choose(machine: Machine, precision: str) -> Choice:
         if engine in machine.installed:
             return Choice(engine, f"{usual} is not installed")
     raise ConfigurationError("embeddings need TensorFlow, or one of the extras openvino and onnx: none is installed")
+
+
+def _choose_int8(machine: Machine) -> Choice:
+    found = next((each for each in INT8 if each in machine.features), None)
+    if found is None:
+        raise ConfigurationError(
+            "UNDERTONE_PRECISION=int8 gains nothing here: the processor has neither AVX-512 VNNI nor AVX-VNNI nor AMX; "
+            "set it to float32"
+        )
+    if "openvino" not in machine.installed:
+        raise ConfigurationError("UNDERTONE_PRECISION=int8 needs OpenVINO: install the extra openvino, or set float32")
+    return Choice("openvino", f"the processor has {INT8[found]}")
 
 
 def chosen(settings: Settings) -> Choice:

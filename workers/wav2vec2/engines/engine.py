@@ -15,7 +15,7 @@ from schemas.errors import ConfigurationError
 from workers.wav2vec2.checkpoint import Checkpoint
 
 EngineName = Literal["xla", "openvino", "onnx"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 Program: TypeAlias = Callable[..., list[NDArray[np.float32]]]
 """Takes rows (n, samples) float32 with lengths (n,) int32, returns the outputs of a Readout."""
@@ -76,7 +76,7 @@ def load_engine(name: EngineName, checkpoint: Checkpoint, precision: str, thread
 
                 return KerasEngine(checkpoint, precision)
             case "openvino":
-                from workers.wav2vec2.engines.openvino_engine import OpenvinoEngine
+                from workers.wav2vec2.engines.openvino.engine import OpenvinoEngine
 
                 return OpenvinoEngine(checkpoint, precision, threads)
             case "onnx":

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from keras import ops
 
+from schemas.errors import ConfigurationError
 from workers.wav2vec2 import compilation
 from workers.wav2vec2.batching import RATIO
 from workers.wav2vec2.checkpoint import Checkpoint
@@ -12,6 +13,7 @@ from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.engines.engine import EngineName, Plan, Program, Readout
 from workers.wav2vec2.layers import Tensor
 
+PRECISIONS = frozenset({"float32", "bfloat16"})
 BATCHES_AT_ONCE = 2
 """On a CPU: while one batch is in a single-threaded part, the other uses the remaining cores."""
 
@@ -20,11 +22,13 @@ Forward: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 class KerasEngine:
-    """A checkpoint as Keras layers. precision: "float32" or "bfloat16"."""
+    """A checkpoint as Keras layers. Raises ConfigurationError for a precision that is none of PRECISIONS."""
 
     name: EngineName = "xla"
 
     def __init__(self, checkpoint: Checkpoint, precision: str) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigurationError(f"UNDERTONE_PRECISION={precision} is none of UNDERTONE_ENGINE=xla")
         on_cpu = compilation.by_xla_on_cpu()
         self.plan = Plan(ratio=RATIO, batched=True, at_once=BATCHES_AT_ONCE if on_cpu else 1)
         self.device = compilation.device()

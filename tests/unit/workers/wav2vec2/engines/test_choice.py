@@ -7,12 +7,13 @@ import pytest
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from workers.wav2vec2.engines.choice import Choice, Machine, choose, chosen, this_machine
+from workers.wav2vec2.engines.engine import EngineName
 
 AVX2 = frozenset({"avx2"})
 AVX512 = AVX2 | {"avx512f"}
 VNNI = AVX512 | {"avx512_vnni", "avx512_bf16"}
 AMX = VNNI | {"amx_bf16", "amx_int8"}
-ALL = frozenset({"xla", "openvino", "onnx"})
+ALL: frozenset[EngineName] = frozenset({"xla", "openvino", "onnx"})
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,8 @@ ALL = frozenset({"xla", "openvino", "onnx"})
         (AMX, "float32", {"installed": frozenset({"xla", "onnx"})}, "xla"),
         (AVX2, "float32", {"installed": frozenset({"openvino", "onnx"})}, "openvino"),
         (AVX2, "float32", {"installed": frozenset({"onnx"})}, "onnx"),
+        (VNNI, "int8", {}, "openvino"),
+        (AVX2 | {"avx_vnni"}, "int8", {"installed": frozenset({"openvino"})}, "openvino"),
     ],
 )
 def test_auto_takes_the_quickest_that_is_there(
@@ -46,6 +49,17 @@ def test_auto_takes_the_quickest_that_is_there(
 def test_without_any_runtime_it_says_what_to_install() -> None:
     with pytest.raises(ConfigurationError, match="extras openvino and onnx"):
         choose(Machine(AVX2, accelerator=False, installed=frozenset()), "float32")
+
+
+@pytest.mark.parametrize(
+    ("features", "installed", "told"),
+    [(AVX512, ALL, "neither AVX-512 VNNI"), (AMX, ALL - {"openvino"}, "extra openvino")],
+)
+def test_int8_is_refused_where_nothing_computes_it(
+    features: frozenset[str], installed: frozenset[EngineName], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        choose(Machine(features, accelerator=False, installed=installed), "int8")
 
 
 def test_a_setting_has_its_way() -> None:

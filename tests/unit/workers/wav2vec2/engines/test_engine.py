@@ -138,8 +138,9 @@ def test_a_signal_that_is_not_finite_spoils_its_own_row_alone(name: EngineName, 
 def test_precisions_are_near_float32_or_refused_by_name(name: EngineName) -> None:
     require(name)
     if name == "onnx":
-        with pytest.raises(ConfigurationError, match="UNDERTONE_PRECISION=bfloat16"):
-            load_engine(name, tiny(LAYER), "bfloat16", 1)
+        for precision in ("bfloat16", "int8"):
+            with pytest.raises(ConfigurationError, match=f"UNDERTONE_PRECISION={precision}"):
+                load_engine(name, tiny(LAYER), precision, 1)
         return
     rounded = load_engine(name, tiny(LAYER), "bfloat16", 1).program(Readout.MEANS)
     signals = batch(noise(0.5), noise(0.4, 1), noise(0.3, 2))
@@ -148,7 +149,7 @@ def test_precisions_are_near_float32_or_refused_by_name(name: EngineName) -> Non
     assert 0 < error < 0.03
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnx"])
+@engines
 def test_a_precision_that_nobody_has_is_refused(name: EngineName) -> None:
     require(name)
     with pytest.raises(ConfigurationError, match="UNDERTONE_PRECISION=float8"):
@@ -156,7 +157,7 @@ def test_a_precision_that_nobody_has_is_refused(name: EngineName) -> None:
 
 
 def test_an_engine_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "workers.wav2vec2.engines.openvino_engine", None)
+    monkeypatch.setitem(sys.modules, "workers.wav2vec2.engines.openvino.engine", None)
     with pytest.raises(ConfigurationError, match="install the extra openvino"):
         load_engine("openvino", tiny(GROUP), "float32", 1)
 

@@ -14,7 +14,7 @@ WATCHED = """
 import json, sys
 calls = []
 sys.addaudithook(lambda event, _: calls.append(event) if event.startswith(("socket.", "subprocess.")) else None)
-import workers.wav2vec2.engines.openvino_engine
+import workers.wav2vec2.engines.openvino.engine
 print(json.dumps({"calls": calls, "loaded": [name for name in sys.modules if name.startswith("openvino_telemetry.")]}))
 """
 

@@ -1,0 +1,1 @@
+"""The encoder on OpenVINO, in float32, bfloat16 or int8."""
