@@ -35,6 +35,8 @@ KEPT = 500
 """Most memos that are known; the oldest are forgotten."""
 FOLLOWED_S = 900.0
 """Seconds for which a memo without an outcome is followed."""
+LATE_S = 10.0
+"""Seconds after a score for the features it was made of: they are on another topic, which may be read later."""
 POLL_MS = 200
 READY_WITHIN_S = 5.0
 """Seconds that an upload waits for the reader; without it only the outcome in the history will be known."""
@@ -45,8 +47,9 @@ AGAIN_S = 5.0
 class Progress:
     """One memo. began_s: when it was accepted, before that when it was sent, monotonic.
 
-    accepted_at: None until Kafka acknowledged it; after_s: seconds after began_s by step; steps: how many were made;
-    keys: under which its records may come; ready: they are being read; changed: set, and replaced, with every step.
+    accepted_at: None until Kafka acknowledged it; scored_s: when its score was read, monotonic; after_s: seconds after
+    began_s by step; steps: how many were made; keys: under which its records may come; ready: they are being read;
+    changed: set, and replaced, with every step.
     """
 
     memo: MemoUploaded
@@ -55,6 +58,7 @@ class Progress:
     features: dict[str, MemoFeatures] = field(default_factory=dict)
     after_s: dict[str, float] = field(default_factory=dict)
     score: RiskScored | None = None
+    scored_s: float = 0.0
     letter: DeadLetter | None = None
     steps: int = 0
     keys: frozenset[bytes] = frozenset()
@@ -65,6 +69,11 @@ class Progress:
     def identity(self) -> Identity:
         """User and memo."""
         return self.memo.user_id, self.memo.memo_id
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has a score, and the features that the score was made of."""
+        return self.score is not None and all(modality in self.features for modality in self.score.modalities)
 
     def note(self, step: str, now_s: float) -> None:
         """A step was made."""
@@ -95,6 +104,15 @@ class MemoProgress:
             self.forget(found)
             return None
         return found
+
+    def has_ended(self, progress: Progress) -> bool:
+        """Whether nothing more is expected: there is a dead letter, or a score with its features.
+
+        Without them a memo ends LATE_S after its score.
+        """
+        if progress.score is None:
+            return progress.letter is not None
+        return progress.whole or self._clock() - progress.scored_s > LATE_S
 
     async def expect(self, memo: MemoUploaded) -> Progress:
         """Follow a memo that is about to be sent; returns when its records will be seen, or cannot be."""
@@ -174,7 +192,9 @@ class MemoProgress:
         return await self._sealing.keys_of(progress.memo.user_id, enrol=progress.accepted_at is None)
 
     def _is_followed(self, progress: Progress) -> bool:
-        return progress.score is None and self._clock() - progress.began_s < FOLLOWED_S
+        if progress.score is not None:
+            return not self.has_ended(progress)
+        return self._clock() - progress.began_s < FOLLOWED_S
 
     def _take(self, records: Iterable[Any]) -> None:
         for record in records:
@@ -193,7 +213,7 @@ class MemoProgress:
         elif topic == topics.SCORED.name:
             score = self._codec.decode(value, RiskScored)
             if (known := self._of((score.user_id, score.memo_id))) is not None:
-                known.score, known.letter = score, None
+                known.score, known.scored_s, known.letter = score, now_s, None
                 known.note("scored", now_s)
         else:
             letter = self._codec.decode(value, DeadLetter)

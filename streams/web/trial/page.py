@@ -26,7 +26,7 @@ from streams.web.notices import DEMO
 from streams.web.pages import language_of, page
 from streams.web.trial.outcome import MarkerRow, Outcome, marker_rows, outcome
 from streams.web.trial.plot import Plots
-from streams.web.trial.steps import Step, advice, finished, steps
+from streams.web.trial.steps import Step, advice, steps
 
 MOST_FILES = 10
 """Recordings sent at a time."""
@@ -81,7 +81,7 @@ async def memos_page(request: Request, services: OurServices, sender: Sender, id
     found = [memo for _, memo in known if memo is not None]
     sees = sender.may(Permission.PERSON)
     await record_look(request, AuditAction.VIEWED, "memo", sorted({memo.memo.user_id for memo in found}))
-    done = all(map(finished, found))
+    done = all(map(services.uploads.progress.has_ended, found))
     for memo in found if sees else ():
         plots_of(request).start(memo.memo)
     language, modalities = language_of(request), services.settings.modalities
@@ -102,7 +102,7 @@ async def progress_fragment(request: Request, services: OurServices, _: Sender, 
     known = [(each, await _known(request, services, each)) for each in dict.fromkeys(ids)]
     language, modalities = language_of(request), services.settings.modalities
     shown = [await _shown(request, each, memo, modalities, language, sees=False) for each, memo in known]
-    done = all(finished(memo) for _, memo in known if memo is not None)
+    done = all(services.uploads.progress.has_ended(memo) for _, memo in known if memo is not None)
     return page(request, "try_progress.html", memos=shown, finished=done, query=_query(ids))
 
 

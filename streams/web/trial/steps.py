@@ -76,11 +76,6 @@ def steps(progress: Progress, modalities: Iterable[Modality], language: Language
 _SENT = _("Kafka has the memo: it cannot be lost any more")
 
 
-def finished(progress: Progress) -> bool:
-    """Whether nothing more will happen: a score, or a dead letter."""
-    return progress.score is not None or progress.letter is not None
-
-
 def advice(letter: DeadLetter, language: Language) -> str:
     """What to do about a dead letter."""
     return language.gettext(ADVICE.get(letter.reason, ELSE))

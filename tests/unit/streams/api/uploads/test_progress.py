@@ -98,6 +98,30 @@ async def test_a_dead_letter_is_an_outcome_that_a_score_replaces() -> None:
         assert progress.letter is None
 
 
+async def test_features_that_are_read_after_the_score_are_waited_for() -> None:
+    async with world() as here:
+        mine = memo("ella", "m1")
+        progress = await here.progress.expect(mine)
+        here.progress.accept(progress)
+        assert not here.progress.has_ended(progress)
+        await here.write(topics.SCORED, replace(score(mine), modalities=(FEATURES.modality,)), "ella")
+        await reached(progress, "scored")
+        assert not here.progress.has_ended(progress)
+        await here.write(topics.FEATURES, features(mine), "ella")
+        await reached(progress, f"features:{FEATURES.modality}")
+        assert here.progress.has_ended(progress)
+
+
+def test_a_score_whose_features_do_not_come_ends_a_memo_a_little_later() -> None:
+    now = 100.0
+    known = MemoProgress(Settings.load(), CODEC, lambda: now)
+    progress = Progress(memo("fred", "m1"), 90.0, score=score(memo("fred", "m1")), scored_s=99.0)
+    assert not known.has_ended(progress)
+    now = 99.0 + module.LATE_S + 0.1
+    assert known.has_ended(progress)
+    assert known.has_ended(Progress(memo("fred", "m2"), 90.0, letter=letter(memo("fred", "m2"))))
+
+
 async def test_undecodable_records_cost_nothing() -> None:
     async with world() as here:
         mine = memo("carl", "m1")

@@ -7,7 +7,7 @@ import pytest
 from schemas.events import DeadLetter, Modality
 from streams.api.uploads.progress import Progress
 from streams.web.languages import languages
-from streams.web.trial.steps import ADVICE, ELSE, State, advice, finished, steps
+from streams.web.trial.steps import ADVICE, ELSE, State, advice, steps
 from tests.unit.schemas.records import DEAD, FEATURES, SCORED, UPLOADED
 
 ENGLISH, GERMAN = languages()["en"], languages()["de"]
@@ -34,12 +34,10 @@ def test_both_workers_are_at_work_at_once_and_the_agent_waits_for_both() -> None
     assert states(memo()) == ["done", "now", "now", "waiting"]
     assert states(memo(Modality.EMBEDDING)) == ["done", "now", "done", "waiting"]
     assert states(memo(*BOTH)) == ["done", "done", "done", "now"]
-    assert not finished(memo(*BOTH))
 
 
 def test_a_score_ends_it_with_the_time_of_every_step() -> None:
     progress = memo(*BOTH, scored=True)
-    assert finished(progress)
     assert [(step.state, step.after_s) for step in steps(progress, BOTH, ENGLISH)] == [
         (State.DONE, 0.0),
         (State.DONE, 1.0),
@@ -60,7 +58,6 @@ def test_a_bundle_that_needs_one_modality_shows_no_other_worker() -> None:
 def test_a_dead_letter_is_shown_where_it_failed(stage: str, expected: list[str]) -> None:
     progress = memo(letter=replace(DEAD, stage=stage))
     assert states(progress) == expected
-    assert finished(progress)
 
 
 def test_a_score_that_came_after_all_is_no_failure() -> None:
