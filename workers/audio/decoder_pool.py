@@ -32,8 +32,7 @@ class _Decoder(Child):
     """One child process. Raises Transient if it cannot be started."""
 
     def __init__(self, wall_s: float) -> None:
-        # One thread each: parallel work is that of several children.
-        super().__init__("workers.audio.decoder_process", wall_s=wall_s, environment={"OPENBLAS_NUM_THREADS": "1"})
+        super().__init__("workers.audio.decoder_process", wall_s=wall_s)
 
     def decode(self, data: bytes, request: Request, reserve: Reserve) -> Decoded | Poison:
         """What the child answers. Raises Ended; and what `reserve` raises, with the child still at work."""

@@ -9,13 +9,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
-from types import MappingProxyType
 
 from schemas.errors import Transient
+from workers.service.blas_threads import ONE_THREAD
 
 READY = b"ready"
 """The first message of a child, once it has imported what it needs."""
@@ -23,7 +23,6 @@ INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "
 """Environment variables that a child gets: no secrets."""
 PACKAGES = str(Path(__file__).parents[2])
 """Folder of Undertone's packages; the caller's `sys.path` may name it as "" only."""
-NO_EXTRA: Mapping[str, str] = MappingProxyType({})
 
 
 class Ended(Exception):
@@ -37,11 +36,11 @@ class Ended(Exception):
 class Child:
     """One child process, ready. It ends with this process, however that ends.
 
-    module: its main module, which calls `serve.attached`; wall_s: seconds that a `deadline` allows, None for any;
-    environment: variables besides INHERITED. Raises Transient if it cannot be started.
+    module: its main module, which calls `serve.attached`; wall_s: seconds that a `deadline` allows, None for any.
+    NumPy has one thread there: parallel work is that of several children. Raises Transient if it cannot be started.
     """
 
-    def __init__(self, module: str, *, wall_s: float | None = None, environment: Mapping[str, str] = NO_EXTRA) -> None:
+    def __init__(self, module: str, *, wall_s: float | None = None) -> None:
         self.connection, theirs = Pipe()
         self._wall_s = wall_s
         self._late = threading.Event()
@@ -51,7 +50,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**_environment(), **environment},
+                env=_environment(),
                 start_new_session=True,  # an interrupt at the terminal is for the parent
             )
         except OSError as error:
@@ -111,4 +110,4 @@ class Child:
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return kept | {"PYTHONPATH": os.pathsep.join([PACKAGES, *filter(None, sys.path)])}
+    return kept | ONE_THREAD | {"PYTHONPATH": os.pathsep.join([PACKAGES, *filter(None, sys.path)])}

@@ -30,7 +30,9 @@ def group_norm(
         return gain.astype(np.float32), shift.astype(np.float32)
     seen: NDArray[np.float64] = sliding_window_view(signal.astype(np.float64), taps)[::stride]
     centre = seen.mean(axis=0)
-    spread = (seen - centre).T @ (seen - centre) / len(seen)
+    away = np.ascontiguousarray((seen - centre).T)
+    # Not by BLAS, whose threads spin while the encoder computes.
+    spread = np.einsum("tn,sn->ts", away, away) / len(seen)
     weights = kernel[:, 0].astype(np.float64)
     variance = np.einsum("ct,ts,cs->c", weights, spread, weights)
     scale = gain / np.sqrt(variance + CONV_EPSILON)

@@ -53,14 +53,14 @@ def test_one_that_cannot_start_says_which() -> None:
         Child("workers.nowhere")
 
 
-def test_it_gets_what_it_is_given_and_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_has_one_thread_of_blas_and_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERTONE_REDIS_URL", "redis://:secret@example")
-    child = Child(ECHO, environment={"OMP_NUM_THREADS": "1"})
+    child = Child(ECHO)
     try:
         given = Path(f"/proc/{child.pid}/environ").read_bytes()
     finally:
         child.end()
-    assert b"OMP_NUM_THREADS=1" in given
+    assert b"OPENBLAS_NUM_THREADS=1\0" in given
     assert b"secret" not in given
 
 
