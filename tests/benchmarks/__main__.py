@@ -11,6 +11,7 @@ BENCHMARKS = (
     "acoustic",
     "acoustic_praat",
     "encoder",
+    "precisions",
     "drift_throughput",
     "drift",
     "drift_promise",

@@ -24,8 +24,6 @@ class OpenvinoOperations:
 
     def convolution(self, x: Node, kernel: FloatArray, *, stride: int) -> Node:
         """As in Operations."""
-        if kernel.shape[1] == 1:  # of the signal itself, whose range is any
-            return opset.convolution(x, self.constant(kernel), [stride], [0], [0], [1])
         return opset.convolution(self._input(x), self._weight(kernel), [stride], [0], [0], [1])
 
     def grouped_convolution(self, x: Node, kernel: FloatArray, *, groups: int, pads: tuple[int, int]) -> Node:
