@@ -96,8 +96,8 @@ def _speech(stages: Mapping[Precision, EmbeddingStage], clips: Labelled) -> Iter
     for name, embeddings in embedded.items():
         own[name] = _held_out(_means(embeddings), _means(embeddings), clips)
     yield from ("## Real speech", "")
-    yield f"EmoDB, sadness against neutral, {len(clips.sad)} clips, one speaker left out at a time; logistic"
-    yield f"regression on window means. Logits of the head that was trained in float32 have an SD of {trained.std():.2f}."
+    yield f"EmoDB, sadness against neutral, {len(clips.sad)} clips, one speaker left out at a time; logistic regression"
+    yield f"on window means. Logits of the head that was trained in float32 have an SD of {trained.std():.2f}."
     yield ""
     yield "precision | worst cosine of a frame | AUC, own head | AUC, head of float32 | largest change of a logit"
     yield "---|---|---|---|---"
