@@ -22,12 +22,13 @@ class BundleNeeds:
 
     extractors: those that its features must come from, by modality in the order of the model; encoder: folder or hub
     name (`name@revision`) of the checkpoint of its embeddings, None when the bundle names none; window_s: length of the
-    windows that it was trained on, in seconds.
+    windows that it was trained on, in seconds; id: the bundle's.
     """
 
     extractors: Mapping[Modality, Extractor]
     encoder: str | None
     window_s: float = WINDOW_S
+    id: str = ""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -48,7 +49,8 @@ def needs_of(bundle: Path) -> BundleNeeds | None:
         return None
     if not extractors or Modality.UNKNOWN in extractors or not isinstance(encoder, str | None) or not window_s > 0:
         return None
-    return BundleNeeds(extractors, str(bundle / ENCODER) if encoder == ENCODER else encoder, window_s)
+    source = str(bundle / ENCODER) if encoder == ENCODER else encoder
+    return BundleNeeds(extractors, source, window_s, str(manifest.get("id", "")))
 
 
 def modalities_of(bundle: Path) -> tuple[Modality, ...]:

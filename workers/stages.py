@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol, assert_never
 
+from schemas.bundle_equivalents import NONE
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, MemoFeatures, Modality
 from schemas.pipeline import FeatureStage, Implementation
@@ -38,15 +39,30 @@ def make_stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:
             assert_never(row.implementation)
 
 
-def check_extractors(made: Mapping[Modality, Extractor], wanted: Mapping[Modality, Extractor]) -> None:
+def check_extractors(
+    made: Mapping[Modality, Extractor],
+    wanted: Mapping[Modality, Extractor],
+    equivalents: Mapping[Modality, tuple[Extractor, ...]] = NONE,
+) -> None:
     """Raises ConfigurationError when features of stages are not those that a bundle scores.
 
-    made: by the stages, wanted: by the bundle, each by modality; what the other lacks is not compared.
+    made: by the stages, wanted: by the bundle, equivalents: what it accepts as well, each by modality; what the other
+    lacks is not compared.
     """
     for modality in made.keys() & wanted.keys():
-        if made[modality] != wanted[modality]:
+        mine, its = made[modality], wanted[modality]
+        if mine == its or mine in equivalents.get(modality, ()):
+            continue
+        told = (
+            f"the {modality} features here are from {mine.label}, and the bundle in UNDERTONE_BUNDLE was trained on "
+            f"those from {its.label}; "
+        )
+        if mine.weights_hash == its.weights_hash:
             raise ConfigurationError(
-                f"the {modality} features here are from {made[modality].label}, and the bundle in UNDERTONE_BUNDLE was "
-                f"trained on those from {wanted[modality].label}; run the version and the encoder (UNDERTONE_ENCODER) "
-                "that it was trained with, or train it again (`undertone train`)"
+                f"{told}set UNDERTONE_PRECISION to what it was trained with, or show that the difference is harmless: "
+                "`undertone bundle verify-equivalent RECORDINGS --bundle FOLDER`"
             )
+        raise ConfigurationError(
+            f"{told}run the version and the encoder (UNDERTONE_ENCODER) that it was trained with, or train it again "
+            "(`undertone train`)"
+        )

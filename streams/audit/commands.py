@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, CommandEvent | Unaudited] = {
     "score": FILES,
     "features": FILES,
     "transcribe": FILES,
+    "bundle verify-equivalent": FILES,
     "train": FILES,
     "evaluate": FILES,
     "drift calibrate": COUNTS,

@@ -21,8 +21,8 @@ from streams.cli import (
     rescore,
     scores,
     services,
-    train,
 )
+from streams.cli.models import bundles, train
 from streams.cli.printing import fail
 from streams.cli.privacy import audit, consent, erase, export, keys
 from streams.cli.privacy.recorded import record_commands
@@ -45,6 +45,7 @@ for commands in (
     offline,
     drift,
     train,
+    bundles,
     services,
     history,
     keys,

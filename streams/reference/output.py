@@ -32,6 +32,7 @@ OUTPUTS: Mapping[str, Output] = {
     "transcribe": Output("One line.", (lines.Transcribed,)),
     "train": Output("One line.", (lines.Trained,)),
     "evaluate": Output("One line.", (lines.Evaluated,)),
+    "bundle verify-equivalent": Output("One line.", (lines.VerifiedEquivalent,)),
     "scores": Output("A line per score.", (RiskScored,)),
     "user": Output("One line.", (UserView,)),
     "rescore": Output("One line.", (lines.Rescored,)),

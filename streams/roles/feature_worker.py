@@ -4,6 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
+from schemas.bundle_equivalents import by_modality, read_equivalents
 from schemas.bundle_manifest import bundle_id, needs_of
 from schemas.errors import ConfigurationError
 from schemas.events import Modality
@@ -69,7 +70,9 @@ def _stage(settings: Settings, row: FeatureStage) -> FeatureExtractor:
     stage = make_stage(settings, row)
     needs = needs_of(settings.bundle) if "bundle" in settings.model_fields_set else None
     try:
-        check_extractors(stage.extractors, needs.extractors if needs else {})
+        if needs is not None:
+            accepted = by_modality(read_equivalents(settings.bundle, needs.id))
+            check_extractors(stage.extractors, needs.extractors, accepted)
     except ConfigurationError:
         stage.close()
         raise

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from schemas.errors import Stop
 
@@ -29,3 +30,14 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise Stop(f"{path} cannot be written: {error.strerror or type(error).__name__}") from error
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file as a whole: whoever reads it meanwhile reads the one before. Raises Stop as `writing`."""
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    with writing(path):
+        try:
+            partial.write_text(text)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)

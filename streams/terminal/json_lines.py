@@ -10,6 +10,7 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from schemas.events import RiskScored
+from streams.terminal.bundle_lines import VerifiedEquivalent
 from streams.terminal.consent_lines import ConsentLine
 from streams.terminal.erasure_lines import ErasedPerson, TrialLine
 from streams.terminal.export_lines import ExportedPerson
@@ -31,6 +32,7 @@ __all__ = [
     "Rebuilt",
     "Transcribed",
     "TrialLine",
+    "VerifiedEquivalent",
     "WordLine",
 ]
 

@@ -32,7 +32,7 @@ def extraction_for(settings: Settings, bundle: Bundle, make: Make = make_stage) 
     bundle.left_out(settings.modalities)
     extraction = Extraction(settings, settings.modalities, make)
     try:
-        check_extractors(extraction.extractors, bundle.space.extractors)
+        check_extractors(extraction.extractors, bundle.space.extractors, bundle.space.equivalents)
     except ConfigurationError:
         extraction.close()
         raise

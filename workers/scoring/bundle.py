@@ -6,6 +6,7 @@
     population.safetensors   population statistics per feature, axes of the embedding, statistics of windows
     README.md                the model card
     encoder/                 a Wav2Vec2 checkpoint, if the bundle has its own
+    equivalents.json         other extractors that it accepts, if any were shown to be equivalent; no part of the id
 
 The id ends with a digest of the manifest, which contains the digest of every other file, so bundles with the same id
 are identical.
@@ -22,6 +23,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy as tensors
 
+from schemas.bundle_equivalents import by_modality, read_equivalents
 from schemas.bundle_manifest import ENCODER, MANIFEST, WINDOW_S, left_out
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, FloatArray, Modality
@@ -223,7 +225,8 @@ def _check_files(path: Path, manifest: Mapping[str, Any]) -> None:
 def _assembled(path: Path, manifest: Mapping[str, Any]) -> Bundle:
     arrays = tensors.load_file(path / POPULATION)
     extractors = {Modality(m): Extractor(**e) for m, e in manifest["extractors"].items()}
-    space = FeatureSpace(extractors, tuple(manifest["acoustic"]), arrays["centre"], arrays["axes"])
+    equivalents = by_modality(read_equivalents(path, manifest["id"]))
+    space = FeatureSpace(extractors, tuple(manifest["acoustic"]), arrays["centre"], arrays["axes"], equivalents)
     kind, config = manifest["head"]["kind"], manifest["head"]["config"]
     bundle = Bundle(
         name=manifest["name"],

@@ -17,13 +17,15 @@ class FeatureSpace:
     """The coordinates of a memo's vector: selected acoustic features, then the embedding on a few principal axes.
 
     extractors: required extractor of each modality, in the order of the vector; acoustic: names; centre: (d,), axes:
-    (d, p) of the embedding's summary, both with zero columns if the embedding is not used.
+    (d, p) of the embedding's summary, both with zero columns if the embedding is not used; equivalents: extractors that
+    were shown to give the same scores. Baselines do not tell them apart: that they may go on is what was shown.
     """
 
     extractors: Mapping[Modality, Extractor]
     acoustic: tuple[str, ...]
     centre: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     axes: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    equivalents: Mapping[Modality, tuple[Extractor, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,11 +56,11 @@ class FeatureSpace:
         wanted = self.extractors.get(modality)
         if wanted is None:
             return
-        if part.extractor != wanted:
+        if part.extractor != wanted and part.extractor not in self.equivalents.get(modality, ()):
             raise Poison(
                 "features:mismatch",
                 f"the {modality} features are from {part.extractor.label}, but the bundle was trained on "
-                f"{wanted.label}; run workers and agents with the same bundle",
+                f"{wanted.label}; run workers and agents with the same bundle, and with the same equivalents.json",
             )
         expected = len(part.names) if modality is Modality.ACOUSTIC else len(self.centre)
         if part.summary.shape != (expected,):

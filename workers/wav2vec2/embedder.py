@@ -99,6 +99,7 @@ class Embedder:
         row_lengths: Sequence[int] = (),
     ) -> None:
         self.work = Work()
+        self.precision = precision
         self.engine = load_engine(engine, checkpoint, precision, threads)
         plan = self.engine.plan
         self._has_head = checkpoint.has_head

@@ -31,7 +31,7 @@ class EmbeddingStage:
     def __init__(self, embedder: Embedder, window_s: float, *, warm: bool = False) -> None:
         self.embedder = embedder
         self._cold = embedder.warm() if warm else iter(())
-        self.extractors = {Modality.EMBEDDING: extractor_of(embedder.checkpoint)}
+        self.extractors = {Modality.EMBEDDING: extractor_of(embedder.checkpoint, embedder.precision)}
         self._window_s = window_s
         self.device = embedder.engine.device
 
@@ -133,7 +133,7 @@ def _configure(settings: Settings) -> None:
     compilation.configure(settings.intra_op_threads, memory_growth=settings.memory_growth, cache=settings.program_cache)
 
 
-def extractor_of(source: checkpoint.Checkpoint) -> Extractor:
-    """Provenance of an embedding: everything that determines its values."""
-    version = f"{source.version}-span{SPAN_VERSION}"
+def extractor_of(source: checkpoint.Checkpoint, precision: str = "float32") -> Extractor:
+    """Provenance of an embedding: everything that determines its values. float32 has no name in it."""
+    version = f"{source.version}-span{SPAN_VERSION}" + ("" if precision == "float32" else f"-{precision}")
     return Extractor(name="wav2vec2", version=version, weights_hash=source.weights_hash)

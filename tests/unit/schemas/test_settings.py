@@ -190,6 +190,8 @@ def test_only_settings_read_the_environment() -> None:
         # Levels of TensorFlow and of multiprocessing, which are set there only.
         "streams/cli/application.py",
         "streams/terminal/interrupts.py",
+        # OpenBLAS takes its threads so and in no other way before NumPy is imported; it is set there only.
+        "workers/service/blas_threads.py",
         # TensorFlow takes the folder of its compiled programs as a flag in the environment and in no other way.
         "workers/wav2vec2/compile_cache.py",
         # Keras takes its backend from the environment, whoever sets it.

@@ -25,3 +25,10 @@ def test_features_of_another_origin_than_the_bundles_are_refused_before_any_memo
     check_extractors({Modality.EMBEDDING: mine}, {})
     with pytest.raises(ConfigurationError, match=r"embedding.*wav2vec2 1 \(aaaaaaaa\).*wav2vec2 1 \(bbbbbbbb\)"):
         check_extractors({Modality.EMBEDDING: mine}, {Modality.EMBEDDING: other})
+
+
+def test_another_precision_is_refused_unless_the_bundle_was_shown_to_accept_it() -> None:
+    own, rounded = Extractor("wav2vec2", "1", "a" * 64), Extractor("wav2vec2", "1-bfloat16", "a" * 64)
+    with pytest.raises(ConfigurationError, match=r"UNDERTONE_PRECISION.*undertone bundle verify-equivalent"):
+        check_extractors({Modality.EMBEDDING: rounded}, {Modality.EMBEDDING: own})
+    check_extractors({Modality.EMBEDDING: rounded}, {Modality.EMBEDDING: own}, {Modality.EMBEDDING: (rounded,)})

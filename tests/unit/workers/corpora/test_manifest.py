@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigurationError
-from streams.cli.train import TRAIN_HELP
+from streams.cli.models.train import TRAIN_HELP
 from workers.corpora.manifest import chronological, read_manifest
 
 

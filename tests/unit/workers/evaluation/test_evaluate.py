@@ -14,7 +14,7 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from schemas.errors import ConfigurationError
-from streams.cli.train import add_to
+from streams.cli.models.train import add_to
 from tests.json_output import validated
 from tests.unit.workers.scoring.toys import GOOD
 from tests.unit.workers.training.cohorts import EXTRACTORS, RECIPE, people

@@ -100,6 +100,10 @@ def test_the_extractor_says_which_weights_and_which_configuration() -> None:
 
     assert (one.name, one.weights_hash) == ("wav2vec2", "0" * 64)
     assert one.version != other.version
+    rounded = EmbeddingStage(Embedder(tiny(LAYER), precision="bfloat16"), 15.0).extractors[Modality.EMBEDDING]
+    assert rounded == replace(one, version=f"{one.version}-bfloat16"), (
+        "float32 has no name, so older records stay valid"
+    )
 
 
 def test_settings_lead_to_the_shipped_encoder() -> None:

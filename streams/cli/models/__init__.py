@@ -1,0 +1,1 @@
+"""Commands that make trained bundles, judge them, and say what they accept."""
