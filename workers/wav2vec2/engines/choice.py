@@ -19,6 +19,7 @@ RUNTIMES: dict[EngineName, tuple[str, ...]] = {
 """The modules that each engine needs, in the order in which `auto` falls back."""
 
 
+AMD = "AuthenticAMD"
 INT8 = {"amx_int8": "AMX", "avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX-VNNI"}
 """Instructions that sum products of 8 bits, without which int8 is inexact or slow."""
 
@@ -28,13 +29,22 @@ class Machine:
     """What a choice depends on.
 
     features: of the processor, as `processor.features`; accelerator: whether there is one; installed: engines whose
-    runtime is; keras_backend: the one that KERAS_BACKEND names, TensorFlow if none.
+    runtime is; keras_backend: the one that KERAS_BACKEND names, TensorFlow if none; vendor: of the processor.
     """
 
     features: frozenset[str]
     accelerator: bool
     installed: frozenset[EngineName]
     keras_backend: str = "tensorflow"
+    vendor: str = ""
+
+    @property
+    def gains_by_bfloat16(self) -> bool:
+        """Whether OpenVINO is quicker in bfloat16: with AMX, and with AMD's AVX-512 BF16.
+
+        On an EPYC it was 1.9 times as fast as ONNX Runtime in float32; on a Xeon held to AVX-512 BF16 0.8 times.
+        """
+        return "amx_bf16" in self.features or ("avx512_bf16" in self.features and self.vendor == AMD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,8 @@ def choose(machine: Machine, precision: str) -> Choice:
         return Choice("xla", f"KERAS_BACKEND names {machine.keras_backend}")
     if machine.accelerator:
         reason = "the machine has an accelerator"
-    elif precision == "bfloat16" and "amx_bf16" not in machine.features:
-        reason = "OpenVINO gains by bfloat16 only with AMX"
+    elif precision == "bfloat16" and not machine.gains_by_bfloat16:
+        reason = "OpenVINO gains by bfloat16 only with AMX or on AMD"
     elif "avx512f" in machine.features:
         usual, reason = "openvino", f"the processor has {_best(machine.features)}"
     if usual in machine.installed:
@@ -98,6 +108,7 @@ def this_machine() -> Machine:
         accelerator=processor.has_accelerator(),
         installed=frozenset(name for name, modules in RUNTIMES.items() if _all_installed(modules)),
         keras_backend=os.environ.get("KERAS_BACKEND") or "tensorflow",
+        vendor=processor.vendor(),
     )
 
 

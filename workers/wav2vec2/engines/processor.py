@@ -23,6 +23,12 @@ def model(cpuinfo: Path = CPUINFO) -> str:
     return next(named, platform.machine())
 
 
+def vendor(cpuinfo: Path = CPUINFO) -> str:
+    """Who made the processor, as `AuthenticAMD`; empty where the system does not tell."""
+    named = (line.partition(":")[2].strip() for line in _lines(cpuinfo) if line.startswith("vendor_id"))
+    return next(named, "")
+
+
 def has_accelerator(devices: Path = DEVICES) -> bool:
     """Whether the system shows an accelerator's device file."""
     return any(next(devices.glob(pattern), None) is not None for pattern in ACCELERATORS)
