@@ -6,7 +6,7 @@ id. `undertone bundle verify-equivalent` writes it.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from schemas.errors import ConfigurationError
 from schemas.events import Extractor, Modality
 
 EQUIVALENTS = "equivalents.json"
+NAMED = frozenset({"bfloat16", "int8"})
+"""Precisions with which the version of an encoder's extractor may end."""
 NONE: Mapping[Modality, tuple[Extractor, ...]] = {}
 
 
@@ -36,11 +38,20 @@ class Equivalent:
     most_change: float
     least_correlation: float
 
+    @property
+    def is_harmless(self) -> bool:
+        """Whether the figures keep their bounds; what is no number keeps none."""
+        return self.largest_change <= self.most_change and self.rank_correlation >= self.least_correlation
+
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "Equivalent":
-        """From an entry of the file. Raises TypeError, KeyError or ValueError for one that is none."""
-        given = {**entry, "modality": Modality(entry["modality"]), "extractor": Extractor(**entry["extractor"])}
-        return cls(**given)
+        """From an entry of the file, without what a later version may have added.
+
+        Raises TypeError, KeyError or ValueError for one that is none.
+        """
+        given = {each.name: entry[each.name] for each in fields(cls)}
+        extractor = Extractor(**entry["extractor"])
+        return cls(**given | {"modality": Modality(entry["modality"]), "extractor": extractor})
 
 
 def read_equivalents(bundle: Path, bundle_id: str | None) -> list[Equivalent]:
@@ -52,7 +63,7 @@ def read_equivalents(bundle: Path, bundle_id: str | None) -> list[Equivalent]:
     try:
         content = json.loads(path.read_text())
         entries = content["equivalents"] if content["bundle"] == bundle_id else []
-        return [Equivalent.from_json(entry) for entry in entries]
+        return [each for each in map(Equivalent.from_json, entries) if each.is_harmless]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -60,6 +71,27 @@ def read_equivalents(bundle: Path, bundle_id: str | None) -> list[Equivalent]:
             f"{EQUIVALENTS} in the folder of the bundle cannot be read ({type(error).__name__}): remove it, or write "
             "it again with `undertone bundle verify-equivalent`"
         ) from error
+
+
+def precision_of(extractor: Extractor) -> str:
+    """The precision that an encoder's version names; float32 has no name in it.
+
+    >>> precision_of(Extractor("wav2vec2", "1-span1-bfloat16", "")), precision_of(Extractor("wav2vec2", "1-span1", ""))
+    ('bfloat16', 'float32')
+    """
+    named = extractor.version.rpartition("-")[2]
+    return named if named in NAMED else "float32"
+
+
+def differ_in_precision_alone(one: Extractor, other: Extractor) -> bool:
+    """Whether the same encoder made both, in two precisions."""
+    exact, other_exact = (replace(each, version=_without_precision(each.version)) for each in (one, other))
+    return one != other and exact == other_exact
+
+
+def _without_precision(version: str) -> str:
+    before, _, named = version.rpartition("-")
+    return before if named in NAMED else version
 
 
 def by_modality(equivalents: Sequence[Equivalent]) -> dict[Modality, tuple[Extractor, ...]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol, assert_never
 
-from schemas.bundle_equivalents import NONE
+from schemas.bundle_equivalents import NONE, differ_in_precision_alone, precision_of
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, MemoFeatures, Modality
 from schemas.pipeline import FeatureStage, Implementation
@@ -57,9 +57,9 @@ def check_extractors(
             f"the {modality} features here are from {mine.label}, and the bundle in UNDERTONE_BUNDLE was trained on "
             f"those from {its.label}; "
         )
-        if mine.weights_hash == its.weights_hash:
+        if differ_in_precision_alone(mine, its):
             raise ConfigurationError(
-                f"{told}set UNDERTONE_PRECISION to what it was trained with, or show that the difference is harmless: "
+                f"{told}set UNDERTONE_PRECISION={precision_of(its)}, or show that the difference is harmless: "
                 "`undertone bundle verify-equivalent RECORDINGS --bundle FOLDER`"
             )
         raise ConfigurationError(

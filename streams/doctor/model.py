@@ -3,7 +3,7 @@
 `bundle` and `encoder` load models: they are run in child processes.
 """
 
-from schemas.bundle_equivalents import read_equivalents
+from schemas.bundle_equivalents import differ_in_precision_alone, precision_of, read_equivalents
 from schemas.bundle_manifest import encoder_of, needs_of
 from schemas.environment import variable
 from schemas.events import Modality
@@ -48,11 +48,12 @@ def encoder(settings: Settings) -> Finding:
     wanted = None if needs is None else needs.extractors.get(Modality.EMBEDDING)
     given = extractor_of(load(encoder_of(settings.bundle, settings.encoder)), settings.precision)
     accepted = [] if needs is None else [each.extractor for each in read_equivalents(settings.bundle, needs.id)]
-    if wanted is not None and given != wanted and given.weights_hash == wanted.weights_hash and given not in accepted:
+    if wanted is not None and given not in accepted and differ_in_precision_alone(given, wanted):
         return failed(
             f"the bundle was trained on features in another precision than {settings.precision}, and nothing shows "
             "that the difference is harmless: workers with this bundle stop",
-            "run `undertone bundle verify-equivalent RECORDINGS --bundle FOLDER`, or set UNDERTONE_PRECISION=float32",
+            "run `undertone bundle verify-equivalent RECORDINGS --bundle FOLDER`, or set "
+            f"UNDERTONE_PRECISION={precision_of(wanted)}",
         )
     if wanted is not None and given not in (wanted, *accepted):
         return failed(

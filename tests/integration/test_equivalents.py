@@ -19,8 +19,9 @@ from streams.roles import feature_worker
 from tests.audio_files import sndfile
 from tests.json_output import validated
 from workers.evaluation.equivalence import FEWEST
-from workers.offline.scores import extraction_for
+from workers.offline.scores import extraction_for, strangers
 from workers.scoring.bundle import Bundle
+from workers.scoring.scorer import Scored, Scorer
 from workers.simulation.cohort import random_voice, voice_at
 from workers.simulation.source_filter import speak
 from workers.wav2vec2.engines.choice import this_machine
@@ -78,8 +79,12 @@ def test_a_harmless_precision_is_accepted_from_then_on_and_no_other(bundle: Path
     assert "broken.wav" in errors
     assert 0 < line["largest_change"] < 0.05  # type: ignore[operator]
     feature_worker._stage(settings, EMBEDDING).close()
-    extraction_for(settings, Bundle.load(bundle)).close()
-    assert Bundle.load(bundle).id == before, "the bundle is the same one"
+    accepting = Bundle.load(bundle)
+    assert accepting.id == before, "the bundle is the same one"
+    with extraction_for(settings, accepting) as extraction:
+        (scored,) = strangers(Scorer(accepting), extraction.extract([recordings / "00.wav"]))
+    assert isinstance(scored.score, Scored)
+    assert scored.score.probability is not None
     with pytest.raises(ConfigurationError, match="undertone bundle verify-equivalent"):
         extraction_for(settings.model_copy(update={"precision": "int8"}), Bundle.load(bundle))
 

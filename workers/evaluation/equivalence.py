@@ -49,10 +49,11 @@ def compare(
 ) -> tuple[Equivalent, dict[Path, str]]:
     """What changes in the scores of recordings when their embeddings are computed in another precision.
 
-    settings: with the bundle; progress: called with the number of recordings done, twice for each. Recordings are
-    scored as first memos of strangers, and as memos of one person in their order, which is as sensitive as a personal
-    baseline makes it; what changes more counts. Also returns why recordings were left out. Raises ConfigurationError
-    for a bundle without embeddings, an encoder that is not its own, and fewer than FEWEST usable recordings.
+    settings: with the bundle; progress: called with the number of recordings done, twice for each. Recordings of one
+    folder are one person's, in their order. They are scored as first memos of strangers, against the baseline of their
+    person in one precision, and across the switch: the later half against a baseline from before it. What changes most
+    counts. Also returns why recordings were left out. Raises ConfigurationError for a bundle without embeddings, an
+    encoder that is not its own, and fewer than FEWEST usable recordings.
     """
     own = precision_of(bundle, settings)
     if own == precision:
@@ -69,8 +70,7 @@ def compare(
             for at, each in enumerate(extraction.extract([each.recording for each in usable]), 1)
         ]
     changed = [_replaced(one, each, bundle) for one, each in zip(usable, second, strict=True)]
-    scorer = Scorer(bundle)
-    pairs = [(_logits([*way(scorer, usable)]), _logits([*way(scorer, changed)])) for way in (strangers, one_person)]
+    pairs = _pairs(Scorer(bundle), usable, changed)
     scored = np.isfinite(pairs[0][0])
     if scored.sum() < FEWEST:
         raise ConfigurationError(
@@ -88,11 +88,6 @@ def compare(
         least_correlation=bounds.least_correlation,
     )
     return made, {each.recording: str(each.result) for each in first if isinstance(each.result, Poison)}
-
-
-def is_harmless(found: Equivalent) -> bool:
-    """Whether what was found is within its bounds; what is no number is not."""
-    return found.largest_change <= found.most_change and found.rank_correlation >= found.least_correlation
 
 
 def precision_of(bundle: Bundle, settings: Settings) -> Precision:
@@ -127,6 +122,27 @@ def _replaced(one: Extracted[Path], other: Extracted[Path], bundle: Bundle) -> E
     )
     parts: Parts = {**one.result, Modality.EMBEDDING: embedding}
     return Extracted(one.recording, parts)
+
+
+def _pairs(
+    scorer: Scorer, exact: Sequence[Extracted[Path]], changed: Sequence[Extracted[Path]]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Logits in the bundle's precision, and in the other one: of strangers, against baselines, across the switch."""
+    people: dict[Path, list[int]] = {}
+    for place, each in enumerate(exact):
+        people.setdefault(each.recording.parent, []).append(place)
+    in_turn: list[list[ScoredRecording[Path]]] = [[], [], []]
+    for places in people.values():
+        one, other = ([given[place] for place in places] for given in (exact, changed))
+        half = len(places) // 2
+        for found, given in zip(in_turn, (one, other, [*one[:half], *other[half:]]), strict=True):
+            found += one_person(scorer, given)
+    against, all_changed, switched = map(_logits, in_turn)
+    return [
+        (_logits([*strangers(scorer, exact)]), _logits([*strangers(scorer, changed)])),
+        (against, all_changed),
+        (against, switched),
+    ]
 
 
 def _logits(scored: Sequence[ScoredRecording[Path]]) -> NDArray[np.float64]:

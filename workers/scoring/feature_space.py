@@ -18,7 +18,8 @@ class FeatureSpace:
 
     extractors: required extractor of each modality, in the order of the vector; acoustic: names; centre: (d,), axes:
     (d, p) of the embedding's summary, both with zero columns if the embedding is not used; equivalents: extractors that
-    were shown to give the same scores. Baselines do not tell them apart: that they may go on is what was shown.
+    were shown to give the same scores. Baselines do not tell them apart: that they may go on is what was shown. Without
+    that, workers in another precision stop at their start, and name the command that shows it.
     """
 
     extractors: Mapping[Modality, Extractor]

@@ -48,22 +48,23 @@ def verify_equivalent(
 ) -> None:
     """Let a bundle accept embeddings in another precision, if that changes no score by much.
 
-    Scores recordings with embeddings in both precisions, as first memos of strangers and as memos of one person. Within
-    the bounds it writes equivalents.json into the bundle's folder: workers in that precision and agents accept the
-    bundle then, and baselines go on. Beyond them nothing is written, and the exit code is 1. Give recordings like those
-    that will be scored, 20 at least. Start agents before workers: they read the file when they start.
+    Scores recordings with embeddings in both precisions: as first memos of strangers, against their person's baseline,
+    and across the switch from one precision to the other. Recordings of one folder count as one person's. Within the
+    bounds it writes equivalents.json into the bundle's folder: workers in that precision and agents accept the bundle
+    then, and baselines go on. Beyond them nothing is written, and the exit code is 1. Give recordings like those that
+    will be scored, 20 at least. Start agents before workers: they read the file when they start.
     """
     files = audio_files(paths)
     settings = load_settings(bundle=bundle, **({"precision": precision} if precision else {}))
     import_tensorflow_for(settings, settings.modalities, settings.bundle)
     from schemas.bundle_equivalents import EQUIVALENTS, read_equivalents, text_of
-    from workers.evaluation.equivalence import Bounds, compare, is_harmless
+    from workers.evaluation.equivalence import Bounds, compare
     from workers.scoring.bundle import Bundle
 
     loaded, asked = Bundle.load(bundle), settings.precision
     with progress(2 * len(files), "comparing") as done:
         found, left_out = compare(loaded, settings, asked, files, Bounds(most_change, least_correlation), done)
-    harmless = is_harmless(found)
+    harmless = found.is_harmless
     if harmless:
         others = [each for each in read_equivalents(bundle, loaded.id) if each.extractor != found.extractor]
         replace_file(bundle / EQUIVALENTS, text_of([*others, found], loaded.id))

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from schemas.bundle_equivalents import EQUIVALENTS, Equivalent, by_modality, read_equivalents, text_of
+from schemas.bundle_equivalents import (
+    EQUIVALENTS,
+    Equivalent,
+    by_modality,
+    differ_in_precision_alone,
+    precision_of,
+    read_equivalents,
+    text_of,
+)
 from schemas.errors import ConfigurationError
 from schemas.events import Extractor, Modality
 
@@ -46,9 +54,23 @@ def test_a_file_that_is_none_says_what_to_do(tmp_path: Path, content: str) -> No
         read_equivalents(tmp_path, "b")
 
 
-def test_an_entry_of_an_unknown_modality_or_field_is_refused(tmp_path: Path) -> None:
+def test_a_field_of_a_later_version_is_left_out(tmp_path: Path) -> None:
     content = json.loads(text_of([ONE], "b"))
     content["equivalents"][0]["more"] = 1
     (tmp_path / EQUIVALENTS).write_text(json.dumps(content))
-    with pytest.raises(ConfigurationError):
-        read_equivalents(tmp_path, "b")
+    assert read_equivalents(tmp_path, "b") == [ONE]
+
+
+def test_figures_beyond_their_bounds_are_no_equivalent(tmp_path: Path) -> None:
+    (tmp_path / EQUIVALENTS).write_text(text_of([replace(ONE, largest_change=0.06), OTHER], "b"))
+    assert read_equivalents(tmp_path, "b") == [OTHER]
+
+
+def test_a_precision_is_told_from_another_encoder() -> None:
+    exact = replace(ONE.extractor, version="1-span1")
+    assert [precision_of(each) for each in (exact, ONE.extractor, OTHER.extractor)] == ["float32", "bfloat16", "int8"]
+    assert differ_in_precision_alone(exact, ONE.extractor)
+    assert differ_in_precision_alone(OTHER.extractor, ONE.extractor)
+    assert not differ_in_precision_alone(exact, exact)
+    assert not differ_in_precision_alone(exact, replace(ONE.extractor, version="1-span0-bfloat16"))
+    assert not differ_in_precision_alone(exact, replace(ONE.extractor, weights_hash="b" * 64))

@@ -29,6 +29,6 @@ def test_features_of_another_origin_than_the_bundles_are_refused_before_any_memo
 
 def test_another_precision_is_refused_unless_the_bundle_was_shown_to_accept_it() -> None:
     own, rounded = Extractor("wav2vec2", "1", "a" * 64), Extractor("wav2vec2", "1-bfloat16", "a" * 64)
-    with pytest.raises(ConfigurationError, match=r"UNDERTONE_PRECISION.*undertone bundle verify-equivalent"):
+    with pytest.raises(ConfigurationError, match=r"UNDERTONE_PRECISION=float32.*undertone bundle verify-equivalent"):
         check_extractors({Modality.EMBEDDING: rounded}, {Modality.EMBEDDING: own})
     check_extractors({Modality.EMBEDDING: rounded}, {Modality.EMBEDDING: own}, {Modality.EMBEDDING: (rounded,)})

@@ -16,7 +16,6 @@ from workers.evaluation.equivalence import (
     _largest_change,
     _rank_correlation,
     compare,
-    is_harmless,
     precision_of,
 )
 from workers.scoring.bundle import Bundle
@@ -27,7 +26,7 @@ from workers.scoring.bundle import Bundle
     [(0.05, 0.999, True), (0.0501, 1.0, False), (0.0, 0.9989, False), (nan, 1.0, False), (0.0, nan, False)],
 )
 def test_both_bounds_must_hold(change: float, correlation: float, harmless: bool) -> None:
-    assert is_harmless(replace(ONE, largest_change=change, rank_correlation=correlation)) is harmless
+    assert replace(ONE, largest_change=change, rank_correlation=correlation).is_harmless is harmless
 
 
 def test_a_score_in_one_precision_only_is_no_small_change() -> None:

@@ -49,6 +49,15 @@ def test_a_modality_that_the_bundle_does_not_score_is_not_looked_at() -> None:
     np.testing.assert_array_equal(vector, [4, 1])
 
 
+def test_numbers_of_an_equivalent_are_those_of_the_bundles_own_maker_and_of_no_other() -> None:
+    rounded, other = (replace(EMBEDDING, version=f"{EMBEDDING.version}-{each}") for each in ("bfloat16", "int8"))
+    space = replace(SPACE, equivalents={Modality.EMBEDDING: (rounded,)})
+    parts = {Modality.EMBEDDING: part(Modality.EMBEDDING, [4, 3, 9], extractor=rounded)}
+    np.testing.assert_array_equal(space.vector(parts), [np.nan, np.nan, 3, 4])
+    with pytest.raises(Poison, match=r"equivalents\.json"):
+        space.vector({Modality.EMBEDDING: part(Modality.EMBEDDING, [4, 3, 9], extractor=other)})
+
+
 @pytest.mark.parametrize("change", [{"name": "another"}, {"version": "2"}, {"weights_hash": "c" * 64}])
 @pytest.mark.parametrize("modality", [Modality.ACOUSTIC, Modality.EMBEDDING])
 def test_numbers_of_another_maker_are_refused_with_both_named(modality: Modality, change: dict[str, str]) -> None:
