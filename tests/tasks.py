@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
+
+from pathspec import GitIgnoreSpec
 
 from tests.pages import COMMANDS, ROOT, Block, steps
 
@@ -38,8 +40,7 @@ class Reader:
 
     def __init__(self, folder: Path, placeholders: Mapping[str, str]) -> None:
         self.folder, self.placeholders = folder, dict(placeholders)
-        ignored = [line.strip().strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()]
-        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", "shared", *ignored))
+        shutil.copytree(ROOT, folder, ignore=_ignored)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("UNDERTONE_")}
         self.environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -114,3 +115,12 @@ class Reader:
         for example, actual in self.placeholders.items():
             text = text.replace(example, actual)
         return text
+
+
+def _ignored(folder: str, names: Sequence[str]) -> Sequence[str]:
+    """What of a folder no clone has."""
+    spec = GitIgnoreSpec.from_lines([".git", "/shared", *(ROOT / ".gitignore").read_text().splitlines()])
+    paths = {name: Path(folder, name) for name in names}
+    return [
+        name for name, path in paths.items() if spec.match_file(f"{path.relative_to(ROOT)}{os.sep * path.is_dir()}")
+    ]

@@ -5,9 +5,10 @@ population, as float32: so the whole way depends on the very bytes of the very f
 """
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,15 @@ class Cohort:
         path = folder / f"{name}-{day:03d}.f32"
         path.write_bytes(audio)
         return MemoUploaded(memo_id(name, digest, at), name, at, at + timedelta(minutes=1), path.as_uri(), digest)
+
+
+def again(memos: Sequence[MemoUploaded]) -> Iterator[MemoUploaded]:
+    """These memos, and after the last of them the same recordings as memos of later minutes, without an end."""
+    for round_ in count():
+        for memo in memos:
+            later = memo.recorded_at + timedelta(minutes=round_)
+            name = memo_id(memo.user_id, memo.sha256 or "", later)
+            yield replace(memo, memo_id=name, recorded_at=later, uploaded_at=later + timedelta(minutes=1))
 
 
 def worsening(bundle: Bundle) -> FloatArray:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from streams.privacy.certificate import verified
 from streams.privacy.erasing import erase_person
 from streams.privacy.journal import Request as Asked
 from streams.privacy.steps import Step
-from tests.faults.cohort import Cohort
+from tests.faults.cohort import Cohort, again
 from tests.killed_erasure import begun, killed
 from tests.receivers import Answer, Receiver, Request, receiving
 from tests.sealed_pipeline import CODEC, Place, outcomes, running, settled
@@ -43,7 +44,7 @@ from workers.service.health import HEALTH
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(300)]
 
-COHORT = Cohort(users=4, changing=0, calm_days=120, changed_days=0)
+COHORT = Cohort(users=4, changing=0, calm_days=30, changed_days=0)
 BEFORE = COHORT.users * 10
 WAVE = 12
 GONE, OTHER = "user-003", "user-001"
@@ -140,16 +141,14 @@ async def raise_alerts(settings: Settings) -> None:
 
 @asynccontextmanager
 async def load(at: Place, settings: Settings, memos: Sequence[MemoUploaded]) -> AsyncIterator[None]:
-    """Memos come in as fast as they are scored."""
+    """Memos come in as fast as they are scored, for as long as the block takes."""
     ends = asyncio.Event()
 
     async def come() -> None:
-        for start in range(0, len(memos), WAVE):
-            if ends.is_set():
-                return
-            await at.submit(settings, memos[start : start + WAVE])
+        waiting = again(memos)
+        while not ends.is_set():
+            await at.submit(settings, list(islice(waiting, WAVE)))
             await settled(at, settings, len(at.uploaded) - WAVE)
-        raise AssertionError("there were too few memos for all of this test")
 
     coming = asyncio.create_task(come())
     yield
