@@ -1,7 +1,9 @@
 """The Wav2Vec 2.0 encoder as a graph of plain operations, for runtimes that optimise one: the same numbers as Encoder.
 
-Channels come before time in the convolutions, as those runtimes want it. Padding changes no valid frame: the first
-norm comes from outside (`moments`), padded frames are zero before the positional convolution, and masked as keys.
+In three parts: the convolutions of a signal, the convolution that tells positions, and attention. Those see a few
+hundred samples and a few seconds, so that they may be run over pieces; attention sees all frames. Channels come before
+time in the convolutions, as those runtimes want it. Padding changes no valid frame: the first norm comes from outside
+(`moments`), padded frames are zero before the positional convolution, and masked as keys.
 """
 
 from collections.abc import Mapping
@@ -21,17 +23,29 @@ MASKED = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """The graph's parameters.
+class Signals:
+    """What the convolutions take.
 
-    signals: (n, samples), normalised; valid: (n, frames), 1.0 where valid, else 0.0; scale, shift: (n, channels) of the
-    first norm, which only group-norm checkpoints read.
+    signals: (n, samples), normalised; scale, shift: (n, channels) of the first norm, which only group-norm checkpoints
+    read.
     """
 
     signals: Node
-    valid: Node
     scale: Node | None = None
     shift: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What attention takes.
+
+    features, positions: (n, frames, width), as `Graph.features` and `Graph.positions` give them; valid: (n, frames),
+    1.0 where valid, else 0.0.
+    """
+
+    features: Node
+    positions: Node
+    valid: Node
 
 
 class Graph:
@@ -42,27 +56,15 @@ class Graph:
         self._config = checkpoint.config
         self._weights: Mapping[str, FloatArray] = checkpoint.weights
 
-    def build(self, inputs: Inputs, readout: Readout) -> list[Node]:
-        """The outputs that a readout names."""
-        do = self._do
-        hidden = self._contextualised(self._features(inputs), inputs.valid)
-        weighted = do.multiply(hidden, do.reshape(inputs.valid, (0, -1, 1)))
-        outputs = [do.total(weighted, 1)]
-        if readout is Readout.FRAMES:
-            outputs.append(hidden)
-        if readout is Readout.LOGITS:
-            outputs.append(self._linear(hidden, "lm_head"))
-        return outputs
-
-    def _features(self, inputs: Inputs) -> Node:
+    def features(self, inputs: Signals) -> Node:
+        """The features of every frame: (n, frames, width)."""
         do, config = self._do, self._config
         x = do.reshape(inputs.signals, (0, 1, -1))
         for index, stride in enumerate(config.conv_stride):
             name = f"feature_extractor.conv_layers.{index}"
             x = do.convolution(x, self._weights[f"{name}.conv.weight"], stride=stride)
             if index == 0 and config.feat_extract_norm == "group":
-                x = do.multiply(x, do.reshape(inputs.scale, (0, -1, 1)))
-                x = do.add(x, do.reshape(inputs.shift, (0, -1, 1)))
+                x = do.affine(x, inputs.scale, inputs.shift)
             elif config.conv_bias:
                 x = do.add(x, do.constant(self._weights[f"{name}.conv.bias"][None, :, None]))
             if config.feat_extract_norm == "layer":
@@ -71,10 +73,30 @@ class Graph:
         x = self._norm(self._across(x), "feature_projection.layer_norm", config.layer_norm_eps)
         return self._linear(x, "feature_projection.projection")
 
-    def _contextualised(self, features: Node, valid: Node) -> Node:
+    def positions(self, features: Node) -> Node:
+        """What is added to features to tell their positions: `config.num_conv_pos_embeddings` - 1 frames fewer.
+
+        features: zero where padded.
+        """
+        name, groups = "encoder.pos_conv_embed.conv", self._config.num_conv_pos_embedding_groups
+        x = self._do.grouped_convolution(self._across(features), self._weights[f"{name}.weight"], groups=groups)
+        x = self._do.add(x, self._do.constant(self._weights[f"{name}.bias"][None, :, None]))
+        return self._across(self._do.activation(x, self._config.feat_extract_activation))
+
+    def attended(self, inputs: Frames, readout: Readout) -> list[Node]:
+        """The outputs that a readout names, the first as its total over the valid frames."""
+        do = self._do
+        hidden = self._contextualised(do.add(inputs.features, inputs.positions), inputs.valid)
+        weighted = do.multiply(hidden, do.reshape(inputs.valid, (0, -1, 1)))
+        outputs = [do.total(weighted, 1)]
+        if readout is Readout.FRAMES:
+            outputs.append(hidden)
+        if readout is Readout.LOGITS:
+            outputs.append(self._linear(hidden, "lm_head"))
+        return outputs
+
+    def _contextualised(self, x: Node, valid: Node) -> Node:
         do, config = self._do, self._config
-        x = do.multiply(features, do.reshape(valid, (0, -1, 1)))
-        x = do.add(x, self._positional(x))
         if not config.do_stable_layer_norm:
             x = self._norm(x, "encoder.layer_norm", config.layer_norm_eps)
         masked = do.add(
@@ -85,15 +107,6 @@ class Graph:
         for layer in range(config.num_hidden_layers):
             x = self._layer(x, bias, f"encoder.layers.{layer}")
         return self._norm(x, "encoder.layer_norm", config.layer_norm_eps) if config.do_stable_layer_norm else x
-
-    def _positional(self, x: Node) -> Node:
-        name, taps = "encoder.pos_conv_embed.conv", self._config.num_conv_pos_embeddings
-        # With an even number of taps PyTorch pads both sides by half and drops the last frame.
-        pads = (taps // 2, taps - 1 - taps // 2)
-        groups = self._config.num_conv_pos_embedding_groups
-        mixed = self._do.grouped_convolution(self._across(x), self._weights[f"{name}.weight"], groups=groups, pads=pads)
-        mixed = self._do.add(mixed, self._do.constant(self._weights[f"{name}.bias"][None, :, None]))
-        return self._across(self._do.activation(mixed, self._config.feat_extract_activation))
 
     def _layer(self, x: Node, bias: Node, name: str) -> Node:
         do, epsilon = self._do, self._config.layer_norm_eps

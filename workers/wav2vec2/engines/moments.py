@@ -5,12 +5,44 @@ convolution is linear, so that mean and variance of every channel follow from th
 means and a matrix of ten by ten numbers, instead of a second pass over 512 channels. Padding takes no part in them.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from schemas.events import FloatArray
+from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.config import CONV_EPSILON
+
+
+@dataclass(frozen=True, slots=True)
+class FirstNorm:
+    """The first layer of a group-norm checkpoint. kernel: (channels, 1, taps); gain, shift: (channels,)."""
+
+    kernel: FloatArray
+    stride: int
+    gain: FloatArray
+    shift: FloatArray
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "FirstNorm | None":
+        """That of a checkpoint; None where every layer is normalised alike."""
+        if checkpoint.config.feat_extract_norm == "layer":
+            return None
+        name = "feature_extractor.conv_layers.0"
+        kernel, gain, shift = (
+            np.array(checkpoint.weights[f"{name}.{part}"])
+            for part in ("conv.weight", "layer_norm.weight", "layer_norm.bias")
+        )
+        # A bias before the norm moves every step alike: the norm takes it out again.
+        return cls(kernel, checkpoint.config.conv_stride[0], gain, shift)
+
+    def of_signals(self, signals: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Scale and shift of each signal, (n, channels) both. signals: without padding."""
+        norms = [group_norm(signal, self.kernel, self.stride, self.gain, self.shift) for signal in signals]
+        return np.stack([scale for scale, _ in norms]), np.stack([shift for _, shift in norms])
 
 
 def group_norm(

@@ -1,6 +1,7 @@
 """The encoder on ONNX Runtime: one program for every length, and no TensorFlow."""
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from schemas.events import FloatArray
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.config import Activation
 from workers.wav2vec2.engines.engine import EngineName, Plan, Program, Readout
-from workers.wav2vec2.engines.graph import Graph, Inputs
-from workers.wav2vec2.engines.graph_inputs import FirstNorm, graph_inputs, with_means
+from workers.wav2vec2.engines.graph import Frames, Graph, Signals
+from workers.wav2vec2.engines.graph_program import GraphParts, GraphProgram, Part
+from workers.wav2vec2.engines.moments import FirstNorm
 from workers.wav2vec2.engines.progress import reporting_progress
 
 RATIO = 1.02
@@ -45,9 +47,13 @@ class OnnxOperations:
         """As in Operations."""
         return self._node("Conv", x, self.constant(kernel), strides=[stride])
 
-    def grouped_convolution(self, x: str, kernel: FloatArray, *, groups: int, pads: tuple[int, int]) -> str:
+    def grouped_convolution(self, x: str, kernel: FloatArray, *, groups: int) -> str:
         """As in Operations."""
-        return self._node("Conv", x, self.constant(kernel), pads=[*pads], group=groups)
+        return self._node("Conv", x, self.constant(kernel), group=groups)
+
+    def affine(self, x: str, scale: str, shift: str) -> str:
+        """As in Operations."""
+        return self.add(self.multiply(x, self.reshape(scale, (0, -1, 1))), self.reshape(shift, (0, -1, 1)))
 
     def layer_norm(self, x: str, gain: FloatArray, shift: FloatArray, epsilon: float) -> str:
         """As in Operations."""
@@ -119,28 +125,37 @@ class OnnxEngine:
 
     def program(self, readout: Readout) -> Program:
         """As in Engine; one that takes rows of every length."""
+        signals = {"signals": 2} | ({"scale": 2, "shift": 2} if self._first else {})
+        frames = {"features": 3, "positions": 3, "valid": 2}
+        parts = GraphParts(
+            self._part(signals, lambda graph: [graph.features(Signals(**{name: name for name in signals}))]),
+            self._part({"features": 3}, lambda graph: [graph.positions("features")]),
+            self._part(frames, lambda graph: graph.attended(Frames(*frames), readout)),
+        )
+        return reporting_progress(GraphProgram(self._checkpoint.config, self._first, parts))
+
+    def _part(self, axes: Mapping[str, int], build: Callable[[Graph], list[str]]) -> Part:
+        """A part of the graph. axes: how many each input has, by name."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         # Threads that spin while they wait would take the cores of whatever else runs there.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(self._model(readout), options, ["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(self._model(axes, build), options, ["CPUExecutionProvider"])
 
-        def run(rows: FloatArray, lengths: NDArray[np.int32]) -> list[NDArray[np.float32]]:
-            inputs = graph_inputs(self._checkpoint.config, self._first, rows, lengths)
-            return with_means(session.run(None, dict(inputs)), inputs["valid"])
+        def run(inputs: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+            found: list[NDArray[np.float32]] = session.run(None, dict(inputs))
+            return found
 
-        return reporting_progress(run)
+        return run
 
-    def _model(self, readout: Readout) -> bytes:
-        names = ["signals", "valid"] + (["scale", "shift"] if self._first else [])
+    def _model(self, axes: Mapping[str, int], build: Callable[[Graph], list[str]]) -> bytes:
         operations = OnnxOperations()
-        outputs = Graph(operations, self._checkpoint).build(Inputs(**{name: name for name in names}), readout)
-
-        def told(name: str, axes: int) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}.{axis}" for axis in range(axes)])
-
-        given = [told(name, 2) for name in names]
-        made = [told(name, 3 if index else 2) for index, name in enumerate(outputs)]
+        outputs = build(Graph(operations, self._checkpoint))
+        given = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}.{axis}" for axis in range(count)])
+            for name, count in axes.items()
+        ]
+        made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
         graph = helper.make_graph(operations.nodes, "wav2vec2", given, made, operations.weights)
         opset = [helper.make_opsetid("", OPSET)]
         return bytes(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION).SerializeToString())

@@ -23,8 +23,11 @@ class Operations(Protocol):
     def convolution(self, x: Node, kernel: FloatArray, *, stride: int) -> Node:
         """x: (n, inward, t); kernel: (outward, inward, taps). Nothing is padded."""
 
-    def grouped_convolution(self, x: Node, kernel: FloatArray, *, groups: int, pads: tuple[int, int]) -> Node:
-        """x: (n, inward, t); kernel: (outward, inward / groups, taps); pads: zeros before and after, in steps."""
+    def grouped_convolution(self, x: Node, kernel: FloatArray, *, groups: int) -> Node:
+        """x: (n, inward, t); kernel: (outward, inward / groups, taps). Nothing is padded."""
+
+    def affine(self, x: Node, scale: Node, shift: Node) -> Node:
+        """Scale and shift of every channel. x: (n, channels, t); scale, shift: (n, channels)."""
 
     def layer_norm(self, x: Node, gain: FloatArray, shift: FloatArray, epsilon: float) -> Node:
         """Over the last axis."""

@@ -1,6 +1,7 @@
 """The encoder on OpenVINO: one program for every length, and no TensorFlow."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,10 @@ from schemas.errors import ConfigurationError
 from schemas.events import FloatArray
 from workers.wav2vec2.checkpoint import Checkpoint
 from workers.wav2vec2.engines.engine import EngineName, Plan, Program, Readout
-from workers.wav2vec2.engines.graph import Graph, Inputs
-from workers.wav2vec2.engines.graph_inputs import FirstNorm, graph_inputs, with_means
+from workers.wav2vec2.engines.graph import Frames, Graph, Signals
+from workers.wav2vec2.engines.graph_program import GraphParts, GraphProgram, Part
 from workers.wav2vec2.engines.guard import calibration_clip
+from workers.wav2vec2.engines.moments import FirstNorm
 from workers.wav2vec2.engines.openvino.int8 import Int8, Observing, Range
 from workers.wav2vec2.engines.openvino.operations import OpenvinoOperations
 from workers.wav2vec2.engines.openvino.runtime import openvino, opset
@@ -50,46 +52,60 @@ class OpenvinoEngine:
 
     def program(self, readout: Readout) -> Program:
         """As in Engine; one that takes rows of every length."""
-        int8 = self._precision == "int8"
-        infer = self._compiled(Int8(self._ranges(readout)) if int8 else OpenvinoOperations(), readout)
+        if self._precision != "int8":
+            return reporting_progress(self._program([OpenvinoOperations() for _ in range(3)], readout))
+        rounded = self._program([Int8(ranges) for ranges in self._ranges(readout)], readout)
 
         def run(rows: FloatArray, lengths: NDArray[np.int32]) -> list[NDArray[np.float32]]:
-            outputs = infer(rows, lengths)
-            if int8:  # no integer is NaN
-                for row in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
-                    for output in outputs:
-                        output[row] = np.nan
+            outputs = rounded(rows, lengths)
+            for row in np.flatnonzero(~np.isfinite(rows).all(axis=1)):
+                for output in outputs:
+                    output[row] = np.nan  # no integer is
             return outputs
 
         return reporting_progress(run)
 
-    def _compiled(self, operations: OpenvinoOperations, readout: Readout) -> Program:
-        model = openvino.Core().compile_model(self._model(operations, readout), "CPU", self._options)
+    def _program(self, operations: Sequence[OpenvinoOperations], readout: Readout) -> GraphProgram:
+        """A program whose three parts are made of these operations."""
+        config, features = self._checkpoint.config, (-1, -1, self._checkpoint.config.hidden_size)
+        signals = {"signals": (-1, -1)}
+        if self._first is not None:
+            signals |= {"scale": (-1, config.conv_dim[0]), "shift": (-1, config.conv_dim[0])}
+        frames = {"features": features, "positions": features, "valid": (-1, -1)}
+        parts = GraphParts(
+            self._part(operations[0], signals, lambda graph, given: [graph.features(Signals(**given))]),
+            self._part(operations[1], {"features": features}, lambda graph, given: [graph.positions(**given)]),
+            self._part(operations[2], frames, lambda graph, given: graph.attended(Frames(**given), readout)),
+        )
+        return GraphProgram(config, self._first, parts)
 
-        def infer(rows: FloatArray, lengths: NDArray[np.int32]) -> list[NDArray[np.float32]]:
-            inputs = graph_inputs(self._checkpoint.config, self._first, rows, lengths)
-            found = model.create_infer_request().infer(dict(inputs))
-            return with_means([np.array(found[index], np.float32) for index in range(len(found))], inputs["valid"])
+    def _part(
+        self,
+        operations: OpenvinoOperations,
+        shapes: Mapping[str, tuple[int, ...]],
+        build: Callable[[Graph, Mapping[str, Node]], list[Node]],
+    ) -> Part:
+        """A part of the graph, compiled. shapes: of its inputs by name, -1 where any size may come."""
+        parameters = {name: _parameter(name, shape) for name, shape in shapes.items()}
+        results = [opset.result(output) for output in build(Graph(operations, self._checkpoint), parameters)]
+        results += [opset.result(output) for output in operations.observed()]
+        model = openvino.Model(results, [*parameters.values()], "wav2vec2")
+        compiled = openvino.Core().compile_model(model, "CPU", self._options)
 
-        return infer
+        def run(inputs: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+            found = compiled.create_infer_request().infer(dict(inputs))
+            return operations.noted([np.array(found[index], np.float32) for index in range(len(found))])
 
-    def _ranges(self, readout: Readout) -> list[Range]:
-        """What the products with weights take, on the clip of calibration."""
-        clip, operations = calibration_clip()[None], Observing()
-        # The first output is a sum over frames, the readout's own come next.
-        found = self._compiled(operations, readout)(clip, np.array(clip.shape[1:], np.int32))
-        values = [float(value) for value in found[-2 * operations.observed :]]
-        return [Range(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
+        return run
 
-    def _model(self, operations: OpenvinoOperations, readout: Readout) -> openvino.Model:
-        def parameter(name: str, size: int = -1) -> Node:
-            made = opset.parameter([-1, size], openvino.Type.f32, name)
-            made.output(0).set_names({name})
-            return made
+    def _ranges(self, readout: Readout) -> list[Sequence[Range]]:
+        """What the products with weights take, of each part, on the clip of calibration."""
+        clip, observing = calibration_clip()[None], [Observing() for _ in range(3)]
+        self._program(observing, readout)(clip, np.array(clip.shape[1:], np.int32))
+        return [each.ranges for each in observing]
 
-        names = ["signals", "valid"] + (["scale", "shift"] if self._first else [])
-        channels = self._checkpoint.config.conv_dim[0]
-        nodes = {name: parameter(name, channels if name in {"scale", "shift"} else -1) for name in names}
-        outputs = Graph(operations, self._checkpoint).build(Inputs(**nodes), readout)
-        outputs += operations.ranges() if isinstance(operations, Observing) else []
-        return openvino.Model([opset.result(output) for output in outputs], [*nodes.values()], "wav2vec2")
+
+def _parameter(name: str, shape: tuple[int, ...]) -> Node:
+    made = opset.parameter([*shape], openvino.Type.f32, name)
+    made.output(0).set_names({name})
+    return made

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.events import FloatArray
 from workers.wav2vec2.engines.openvino.operations import OpenvinoOperations
@@ -68,16 +69,25 @@ class Observing(_Products):
     def __init__(self) -> None:
         super().__init__()
         self._inputs: list[Node] = []
+        self.ranges: list[Range] = []
+        """Of every input so far, in their order; empty before the first run."""
 
-    @property
-    def observed(self) -> int:
-        """How many inputs there are."""
-        return len(self._inputs)
-
-    def ranges(self) -> list[Node]:
-        """Outputs of the graph: least and largest value of each input, one after the other."""
+    def observed(self) -> list[Node]:
+        """Least and largest value of each input, one after the other."""
         axes = self._integers(0, 1, 2)
         return [reduce(x, axes, False) for x in self._inputs for reduce in (opset.reduce_min, opset.reduce_max)]
+
+    def noted(self, outputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """As in OpenvinoOperations; widens `ranges`."""
+        own = len(outputs) - 2 * len(self._inputs)
+        least, largest = (map(float, outputs[own + bound :: 2]) for bound in (0, 1))
+        found = [Range(*pair) for pair in zip(least, largest, strict=True)]
+        known = self.ranges or found
+        self.ranges = [
+            Range(min(one.least, other.least), max(one.largest, other.largest))
+            for one, other in zip(known, found, strict=True)
+        ]
+        return outputs[:own]
 
     def _rounded_input(self, x: Node) -> Node:
         self._inputs.append(x)

@@ -26,11 +26,23 @@ class OpenvinoOperations:
         """As in Operations."""
         return opset.convolution(self._input(x), self._weight(kernel), [stride], [0], [0], [1])
 
-    def grouped_convolution(self, x: Node, kernel: FloatArray, *, groups: int, pads: tuple[int, int]) -> Node:
+    def grouped_convolution(self, x: Node, kernel: FloatArray, *, groups: int) -> Node:
         """As in Operations."""
         grouped = kernel.reshape(groups, -1, *kernel.shape[1:])
         weight = self._weight(grouped, channels=2)
-        return opset.group_convolution(self._input(x), weight, [1], [pads[0]], [pads[1]], [1])
+        return opset.group_convolution(self._input(x), weight, [1], [0], [0], [1])
+
+    def affine(self, x: Node, scale: Node, shift: Node) -> Node:
+        """As in Operations.
+
+        Scale and shift pass through a convolution that changes nothing: OpenVINO adds them in the layout that most
+        operands have, and only convolutions' outputs have that of x, which would else be rearranged twice.
+        """
+        ones = self.constant(np.ones((x.get_output_partial_shape(0)[1].get_length(), 1, 1, 1), np.float32))
+        by_channel = (
+            opset.group_convolution(self.reshape(each, (0, -1, 1)), ones, [1], [0], [0], [1]) for each in (scale, shift)
+        )
+        return opset.add(opset.multiply(x, next(by_channel)), next(by_channel))
 
     def layer_norm(self, x: Node, gain: FloatArray, shift: FloatArray, epsilon: float) -> Node:
         """As in Operations."""
@@ -76,6 +88,14 @@ class OpenvinoOperations:
     def total(self, x: Node, axis: int) -> Node:
         """As in Operations."""
         return opset.reduce_sum(x, self._integers(axis), False)
+
+    def observed(self) -> list[Node]:
+        """Outputs that a graph of these operations has besides its own, the last ones."""
+        return []
+
+    def noted(self, outputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """The graph's own outputs of one run, without those of `observed`."""
+        return outputs
 
     def _input(self, x: Node) -> Node:
         """What a product with weights takes."""

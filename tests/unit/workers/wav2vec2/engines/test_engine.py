@@ -20,6 +20,7 @@ from workers.wav2vec2.embedder import Embedder
 from workers.wav2vec2.encoder import Encoder
 from workers.wav2vec2.engines.choice import this_machine
 from workers.wav2vec2.engines.engine import EngineName, Program, Readout, load_engine, out_of_memory
+from workers.wav2vec2.engines.graph_program import PIECE
 
 TOLERANCE = 1e-4
 CLIPS = "abcd"
@@ -98,6 +99,20 @@ def test_every_engine_is_the_keras_encoder(name: EngineName, kind: str) -> None:
             for found in rest:
                 expected = ops.convert_to_numpy(wanted[readout])[row, :frames]
                 np.testing.assert_allclose(found[row, :frames], expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])  # XLA takes a signal whole
+@configs
+def test_a_signal_of_several_pieces_is_the_keras_encoder_too(name: EngineName, kind: str) -> None:
+    rows, lengths = np.stack([noise(5.3), noise(5.3, 1)]), np.array([84_800, 40_000], np.int32)
+    reference = Encoder(CONFIGS[kind], head=True)
+    reference.assign(random_weights(CONFIGS[kind]))
+    hidden = ops.convert_to_numpy(reference(rows, lengths)[0])
+    _, found = program(name, kind, Readout.FRAMES)(rows, lengths)
+    for row, length in enumerate(lengths):
+        frames = CONFIGS[kind].frames(int(length))
+        assert frames > PIECE
+        np.testing.assert_allclose(found[row, :frames], hidden[row, :frames], rtol=0, atol=TOLERANCE)
 
 
 @engines
