@@ -1,9 +1,9 @@
 """The Wav2Vec 2.0 encoder as a graph of plain operations, for runtimes that optimise one: the same numbers as Encoder.
 
-In three parts: the convolutions of a signal, the convolution that tells positions, and attention. Those see a few
-hundred samples and a few seconds, so that they may be run over pieces; attention sees all frames. Channels come before
-time in the convolutions, as those runtimes want it. Padding changes no valid frame: the first norm comes from outside
-(`moments`), padded frames are zero before the positional convolution, and masked as keys.
+In three parts: the convolutions of a signal, the positional convolution, and attention. A frame of the first two sees a
+few hundred samples, or a few seconds, so that they may be run over pieces; attention sees all frames. Channels come
+before time in the convolutions, as those runtimes want it. Padding changes no valid frame: the first norm comes from
+outside (`moments`), padded frames are zero before the positional convolution, and masked as keys.
 """
 
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ class Graph:
         return self._linear(x, "feature_projection.projection")
 
     def positions(self, features: Node) -> Node:
-        """What is added to features to tell their positions: `config.num_conv_pos_embeddings` - 1 frames fewer.
+        """What is added to features for their positions: `config.num_conv_pos_embeddings` - 1 frames fewer.
 
         features: zero where padded.
         """

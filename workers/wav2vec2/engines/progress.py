@@ -1,5 +1,6 @@
 """Tell the health check of a program's runs: a first run with new shapes may take long."""
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -14,10 +15,10 @@ COMPILE_WITHIN_S = 300.0
 """Timeout of a program's first run; after it the stage counts as stuck."""
 
 
-def reporting_progress(program: Program) -> Program:
+def reporting_progress(program: Program, then: Callable[[], None] = lambda: None) -> Program:
     """The program, reporting each run as progress; a first run with new shapes compiles and may take long.
 
-    Thread-safe; first runs are serialised.
+    then: called after a first run. Thread-safe; first runs are serialised.
     """
     part, known, compiling = HEALTH.part("embedding"), set[tuple[tuple[int, ...], ...]](), Lock()
 
@@ -28,6 +29,7 @@ def reporting_progress(program: Program) -> Program:
                 malloc.give_back()  # Decoding a long memo leaves hundreds of megabytes free,
                 outputs = program(*arrays)
                 malloc.give_back()  # and compiling a base encoder 100 MB of small blocks.
+                then()
             known.add(shapes)
             return outputs
         outputs = program(*arrays)

@@ -15,8 +15,8 @@ class OpenvinoOperations:
     """The graph's operations in OpenVINO's operation set."""
 
     def constant(self, values: NDArray[Any]) -> Node:
-        """As in Operations."""
-        return opset.constant(np.ascontiguousarray(values))
+        """As in Operations; without a copy, so that weights of a mapped file stay there."""
+        return opset.constant(np.require(values, requirements=["C", "W"]), shared_memory=True)
 
     def linear(self, x: Node, weight: FloatArray, bias: FloatArray) -> Node:
         """As in Operations."""
