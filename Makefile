@@ -147,6 +147,7 @@ lock: $(VENV)/.dev  ## Pin the dependencies again, with hashes and without index
 	$(COMPILE) $(EXTRAS) --upgrade -o $(REQUIREMENTS)/run.txt
 	$(COMPILE) $(EXTRAS) --extra gpu -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/gpu.txt
 	$(COMPILE) $(EXTRAS) --group dev -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/dev.txt
+	$(filter-out pyproject.toml,$(COMPILE)) --group embedding -c $(REQUIREMENTS)/run.txt -o $(REQUIREMENTS)/embedding.txt
 	$(filter-out pyproject.toml,$(COMPILE)) --group release -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/release.txt
 	$(COMPILE) $(EXTRAS) --group dev --group bench -c $(REQUIREMENTS)/dev.txt -o $(REQUIREMENTS)/bench.txt
 
