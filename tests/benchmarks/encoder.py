@@ -15,7 +15,7 @@ from pathlib import Path
 
 from schemas.settings import Settings
 from tests.benchmarks.encoder_engines import as_json, as_table
-from tests.benchmarks.encoder_processes import processes, start_to_first
+from tests.benchmarks.encoder_processes import processes
 from tests.benchmarks.encoder_work import clips
 from tests.benchmarks.machine import provenance
 from workers.audio.memo import SAMPLING_RATE
@@ -30,23 +30,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--speed-only", action="store_true", help="leave out start-up, memory and the 30-minute memo")
     parser.add_argument("--json", action="store_true", help="print one object about every engine")
-    parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.start:
-        return start_to_first(options.start)
     settings = Settings.load()
     threads = settings.intra_op_threads or len(os.sched_getaffinity(0))
     signals = [signal for signal in clips(options.clips) if len(signal) <= 15 * SAMPLING_RATE]
     if options.json:
         sys.stdout.write(json.dumps(as_json(settings, signals, threads, options.rounds)) + "\n")
-        return None
+        return
     command = " ".join(["python -m tests.benchmarks.encoder", *sys.argv[1:]])
     lines = ["# The encoder's speed", "", provenance(command), "", *as_table(signals, threads, options.rounds)]
     lines += [] if options.speed_only else processes(signals)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text("\n".join(lines) + "\n")
     sys.stdout.write(OUT.read_text())
-    return None
+    return
 
 
 if __name__ == "__main__":

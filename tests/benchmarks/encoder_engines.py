@@ -123,7 +123,7 @@ def as_table(signals: Sequence[FloatArray], threads: int, rounds: int) -> Iterat
     yield "|---|---|---|---|---|---|---|---|"
     products: Mapping[str, float] = {}
     for count in sorted({1, threads}):
-        found = measured(here(), signals, count, rounds)
+        found = measured(here(), signals, count, rounds, together=count > 1)
         peer, products = found.seconds[PEER], products or found.products
         rows = {Contender(row.engine, row.precision): row for row in found.rows}  # type: ignore[arg-type]
         for name, taken in found.seconds.items():
@@ -137,8 +137,13 @@ def as_table(signals: Sequence[FloatArray], threads: int, rounds: int) -> Iterat
     yield from ("", f"Matrix products of {GEMM} on one thread: {', '.join(rates)}.")
 
 
-def measured(contenders: Sequence[Contender], signals: Sequence[FloatArray], threads: int, rounds: int) -> Measured:
-    """Contenders and peers by turns. signals: (samples,) of at most one window each."""
+def measured(
+    contenders: Sequence[Contender], signals: Sequence[FloatArray], threads: int, rounds: int, *, together: bool = False
+) -> Measured:
+    """Contenders and peers by turns. signals: (samples,) of at most one window each.
+
+    together: whether an engine gets all signals at once, which it may compute side by side, and not one by one.
+    """
     weights = random_weights(BASE)
     if any(each.engine == "xla" for each in contenders):
         from workers.wav2vec2 import compilation  # and with it TensorFlow
@@ -152,8 +157,9 @@ def measured(contenders: Sequence[Contender], signals: Sequence[FloatArray], thr
     clips = [normalised(signal)[None].astype(np.float32) for signal in signals]
     frames = [session.run(None, {"signals": clip})[0][0] for clip in clips]
     cosines = {each: worst_cosine(embedder, signals, frames) for each, embedder in embedders.items()}
+    parts = [[signal] for signal in signals]
     work: dict[Contender | str, list[Piece]] = {
-        each: [partial(timed, partial(embedder.embed, [signal])) for signal in signals]
+        each: [partial(timed, partial(embedder.embed, given)) for given in ([signals] if together else parts)]
         for each, embedder in embedders.items()
     }
     work[PEER] = [partial(timed, partial(session.run, None, {"signals": clip})) for clip in clips]

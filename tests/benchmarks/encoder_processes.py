@@ -12,12 +12,11 @@ import numpy as np
 import soundfile
 
 from schemas.events import FloatArray
-from schemas.settings import Settings
 from tests.benchmarks.encoder_engines import here
+from tests.benchmarks.encoder_start import kilobytes
 from tests.benchmarks.encoder_work import BASE, ROOT, random_weights
 from workers.audio.memo import SAMPLING_RATE
 from workers.wav2vec2.checkpoint import save
-from workers.wav2vec2.stage import embedder_from
 
 
 def processes(signals: Sequence[FloatArray]) -> Iterator[str]:
@@ -37,33 +36,13 @@ def processes(signals: Sequence[FloatArray]) -> Iterator[str]:
     yield f"A 30-minute memo through `undertone features`: {both}; the embedding alone: {alone}."
 
 
-def start_to_first(folder: Path) -> None:
-    """Load, embed 3 s, and say how long this process has lived; warm up, embed a minute, and say what it holds."""
-    embedder = embedder_from(Settings.load(encoder=str(folder)))
-    rng = np.random.default_rng(0)
-    embedder.embed([rng.standard_normal(3 * SAMPLING_RATE, np.float32)])
-    began = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    lived = uptime - int(began) / os.sysconf("SC_CLK_TCK")
-    for _ in embedder.warm():
-        pass
-    embedder.embed([rng.standard_normal(60 * SAMPLING_RATE, np.float32)])
-    sys.stdout.write(f"{lived:.1f} {_kilobytes('VmRSS') / 1e6:.2f} {_kilobytes('VmHWM') / 1e6:.2f}")
-
-
 def _started(folder: Path, environment: dict[str, str]) -> list[str]:
-    """What `start_to_first` says in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.encoder", "--start", str(folder)]
+    """What `encoder_start` says in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.encoder_start", str(folder)]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, check=True, env={**os.environ, **environment}
     )
     return done.stdout.split()
-
-
-def _kilobytes(name: str, process: str | int = "self") -> int:
-    """A figure of a process's memory; 0 for one that has ended."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return next((int(line.split()[1]) * 1024 // 1000 for line in status.splitlines() if line.startswith(name)), 0)
 
 
 def _long_memo(folder: Path, signal: FloatArray, more: Sequence[str]) -> str:
@@ -75,7 +54,7 @@ def _long_memo(folder: Path, signal: FloatArray, more: Sequence[str]) -> str:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
         while process.poll() is None:
             # The rusage of a child would count what its parent had when it was forked.
-            peak = max(peak, _kilobytes("VmHWM", process.pid))
+            peak = max(peak, kilobytes("VmHWM", process.pid))
             time.sleep(0.1)
     assert process.returncode == 0
     return f"{peak / 1e6:.2f} GB at its peak, {time.perf_counter() - began:.0f} s"
