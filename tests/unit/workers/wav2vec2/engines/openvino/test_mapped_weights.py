@@ -3,6 +3,7 @@
 import mmap
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from schemas.events import FloatArray
 from workers.wav2vec2.engines.openvino.mapped_weights import LARGE_BYTES, MappedWeights
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 RNG = np.random.default_rng(0)
 WEIGHTS: dict[str, FloatArray] = {
     "large": RNG.standard_normal((4000, 1000), np.float32),
@@ -47,6 +49,7 @@ def test_they_are_the_same_before_and_after_their_release() -> None:
         mapped["no such name"]
 
 
+@linux
 def test_large_ones_can_be_shared_with_a_runtime_and_leave_memory() -> None:
     mapped = MappedWeights(WEIGHTS)
     large = mapped["large"]
@@ -59,6 +62,7 @@ def test_large_ones_can_be_shared_with_a_runtime_and_leave_memory() -> None:
     assert resident(large) < large.nbytes // 1024 // 10
 
 
+@linux
 def test_nobody_can_name_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     mapped = MappedWeights(WEIGHTS)
