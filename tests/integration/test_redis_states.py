@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from schemas.errors import ConfigurationError, Transient
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 from workers.service.health import HEALTH
 from workers.service.retry import retry_transient
 from workers.state.redis_store import RedisStore
@@ -173,7 +173,9 @@ def test_connections_of_a_demoted_primary_are_opened_again(tmp_path: Path) -> No
 
 
 def test_a_cluster_without_slots_is_waited_for_and_one_with_slots_refused(tmp_path: Path) -> None:
-    options = ["--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes")]
+    # By default the nodes' port is ten thousand above, where systems give ports to clients.
+    options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    options += ["--cluster-config-file", str(tmp_path / "nodes")]
 
     async def append(url: str) -> None:
         async with RedisStore(url) as store:

@@ -25,7 +25,7 @@ class Footprint:
     complaints: Sequence[str] = ()
 
 
-MOST_MB = {"acoustic-0": 4096, "embedding-0": 6144, "agents-0": 2048, "bridge-0": 768}
+MOST_MB = {"acoustic-0": 4096, "embedding-0": 4096, "agents-0": 2048, "bridge-0": 768}
 """The memory limits of the roles in deploy/k8s."""
 MOST_SERIES = 5000
 """Of one process, whatever is in its records."""
