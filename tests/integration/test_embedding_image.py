@@ -17,6 +17,7 @@ import pytest
 
 from schemas import topics
 from schemas.codec import Codec
+from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from streams.local.embedded import EmbeddedKafka
 from streams.local.submit import Submitter, event_of, uri_maker
@@ -96,6 +97,15 @@ def test_a_worker_with_these_requirements_alone_embeds_a_memo(
     close_all()
     assert worker.returncode == 0, log
     assert "openvino" in log
+
+
+def test_it_refuses_tensorflow_by_name() -> None:
+    command = [sys.executable, "-m", "tests.installed_alone", str(REQUIREMENTS), "worker", "embedding"]
+    environment = {**os.environ, "UNDERTONE_ENGINE": "xla", "KAFKA_BOOTSTRAP": "127.0.0.1:9"}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == ConfigurationError.exit_code, done.stderr
+    assert "UNDERTONE_ENGINE=xla needs tensorflow, which is not installed" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 async def _embedded(settings: Settings, memo: Path, address: str | None, worker: "subprocess.Popen[str]") -> None:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from workers.wav2vec2.engines import processor
-from workers.wav2vec2.engines.engine import EngineName
+from workers.wav2vec2.engines.engine import EngineName, not_installed
 
 RUNTIMES: dict[EngineName, tuple[str, ...]] = {
     "xla": ("tensorflow",),
@@ -94,8 +94,14 @@ def _choose_int8(machine: Machine) -> Choice:
 
 
 def chosen(settings: Settings) -> Choice:
-    """The engine that the settings ask for, on this machine. Raises ConfigurationError as `choose` does."""
+    """The engine that the settings ask for, on this machine.
+
+    Raises ConfigurationError as `choose` does, and for TensorFlow by name where it is not installed.
+    """
     if settings.engine != "auto":
+        machine = this_machine()
+        if settings.engine == "xla" and machine.keras_backend == "tensorflow" and "xla" not in machine.installed:
+            raise not_installed("xla", *RUNTIMES["xla"])
         return Choice(settings.engine, "UNDERTONE_ENGINE names it")
     return choose(this_machine(), settings.precision)
 

@@ -84,10 +84,15 @@ def load_engine(name: EngineName, checkpoint: Checkpoint, precision: str, thread
 
                 return OnnxEngine(checkpoint, precision, threads)
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"UNDERTONE_ENGINE={name} needs {error.name}, which is not installed: "
-            f"{'install TensorFlow' if name == 'xla' else f'install the extra {name}'}, or choose another engine"
-        ) from error
+        raise not_installed(name, error.name) from error
+
+
+def not_installed(name: EngineName, module: str | None) -> ConfigurationError:
+    """What to say where an engine was named whose runtime lacks a module."""
+    return ConfigurationError(
+        f"UNDERTONE_ENGINE={name} needs {module}, which is not installed: "
+        f"{'install TensorFlow' if name == 'xla' else f'install the extra {name}'}, or choose another engine"
+    )
 
 
 def out_of_memory(error: Exception) -> bool:
