@@ -19,19 +19,22 @@ def features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 def model(cpuinfo: Path = CPUINFO) -> str:
     """The processor's name, or its architecture where the system does not tell."""
-    named = (line.partition(":")[2].strip() for line in _lines(cpuinfo) if line.startswith("model name"))
-    return next(named, platform.machine())
+    return _told("model name", cpuinfo) or platform.machine()
 
 
 def vendor(cpuinfo: Path = CPUINFO) -> str:
     """Who made the processor, as `AuthenticAMD`; empty where the system does not tell."""
-    named = (line.partition(":")[2].strip() for line in _lines(cpuinfo) if line.startswith("vendor_id"))
-    return next(named, "")
+    return _told("vendor_id", cpuinfo)
 
 
 def has_accelerator(devices: Path = DEVICES) -> bool:
     """Whether the system shows an accelerator's device file."""
     return any(next(devices.glob(pattern), None) is not None for pattern in ACCELERATORS)
+
+
+def _told(name: str, cpuinfo: Path) -> str:
+    """The first value of that name; empty without one."""
+    return next((line.partition(":")[2].strip() for line in _lines(cpuinfo) if line.startswith(name)), "")
 
 
 def _lines(cpuinfo: Path) -> list[str]:
