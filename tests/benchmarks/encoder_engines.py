@@ -31,6 +31,7 @@ from workers.wav2vec2.embedder import Embedder
 from workers.wav2vec2.engines import processor
 from workers.wav2vec2.engines.choice import INT8, RUNTIMES, chosen, this_machine
 from workers.wav2vec2.engines.engine import EngineName
+from workers.wav2vec2.engines.guard import least_cosine
 
 PRODUCTS = 20
 """Matrix products of one measurement: about a third of a second."""
@@ -197,13 +198,8 @@ def by_turns(work: Mapping[Contender | str, Sequence[Piece]], rounds: int) -> di
 
 def worst_cosine(embedder: Embedder, signals: Sequence[FloatArray], frames: Sequence[FloatArray]) -> float:
     """Lowest cosine between a frame of the embedder and that of the reference."""
-    worst = 1.0
-    for embedding, expected in zip(embedder.embed_frames(signals), frames, strict=True):
-        assert embedding.frames is not None
-        found, wanted = embedding.frames.astype(np.float64), expected.astype(np.float64)
-        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
-        worst = min(worst, float(((found * wanted).sum(axis=1) / lengths).min()))
-    return worst
+    found = [embedding.frames for embedding in embedder.embed_frames(signals)]
+    return min(least_cosine(one, other) for one, other in zip(found, frames, strict=True) if one is not None)
 
 
 def gemm(rounds: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a precision of the encoder changes downstream: `python -m tests.benchmarks.precisions`, about 3 minutes.
+"""What a precision of the encoder changes downstream: `python -m tests.benchmarks.precisions`
 
 Writes `results/precisions.md`: the shipped encoder on OpenVINO in every precision that this machine computes. On real
 speech (UNDERTONE_SHARED, or `shared` beside the project): frames beside those in float32, and a head that tells sadness
@@ -42,6 +42,7 @@ from workers.simulation.cohort import ScriptedUser, cohort, sound_of
 from workers.stages import FeatureExtractor, make_stage
 from workers.wav2vec2.embedder import Embedding
 from workers.wav2vec2.engines.engine import Precision
+from workers.wav2vec2.engines.guard import least_cosine
 from workers.wav2vec2.stage import EmbeddingStage
 
 RESULT = Path(__file__).parent / "results" / "precisions.md"
@@ -121,14 +122,12 @@ def _held_out(train: FloatArray, judged: FloatArray, clips: Labelled) -> NDArray
 
 
 def _worst_cosine(some: Sequence[Embedding], exact: Sequence[Embedding]) -> float:
-    worst = 1.0
-    for one, other in zip(some, exact, strict=True):
-        assert one.frames is not None
-        assert other.frames is not None
-        left, right = one.frames.astype(np.float64), other.frames.astype(np.float64)
-        lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-        worst = min(worst, float(((left * right).sum(axis=1) / lengths).min()))
-    return worst
+    return min(least_cosine(_frames(one), _frames(other)) for one, other in zip(some, exact, strict=True))
+
+
+def _frames(embedding: Embedding) -> FloatArray:
+    assert embedding.frames is not None
+    return embedding.frames
 
 
 def _cohort(stages: Mapping[Precision, EmbeddingStage]) -> Iterator[str]:
